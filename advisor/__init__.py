@@ -1,0 +1,1 @@
+"""Should this encoder be aligned before it is fine-tuned? Measured on the user's own model."""

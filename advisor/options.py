@@ -1,0 +1,161 @@
+"""The option space: what one can do about alignment, as typed values."""
+
+from collections.abc import Collection, Iterator
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from probes.errors import InputError
+
+__all__ = ["NO_ALIGNMENT", "FrozenLayers", "Objective", "Option", "Schedule", "WordPairs", "option_space"]
+
+
+class Objective(StrEnum):
+    """An alignment loss; ``none`` is fine-tuning alone."""
+
+    NONE = "none"
+    TOKEN_CONTRASTIVE = "token-contrastive"
+    TOKEN_L2 = "token-l2"
+    SENTENCE_CONTRASTIVE = "sentence-contrastive"
+    TLM = "tlm"
+    MLM = "mlm"
+
+    @property
+    def uses_word_pairs(self) -> bool:
+        """Whether the loss is taken over aligned words."""
+        return self in (Objective.TOKEN_CONTRASTIVE, Objective.TOKEN_L2)
+
+    @property
+    def needs_mlm_head(self) -> bool:
+        """Whether the checkpoint must bring a masked-language-modelling head."""
+        return self in (Objective.TLM, Objective.MLM)
+
+
+class Schedule(StrEnum):
+    """``sequential``: align, then fine-tune. ``joint``: one run on the weighted sum of both losses."""
+
+    SEQUENTIAL = "sequential"
+    JOINT = "joint"
+
+
+class FrozenLayers(StrEnum):
+    """Which half of the encoder's layers stays fixed during alignment."""
+
+    NONE = "none"
+    LOWER_HALF = "lower-half"
+    UPPER_HALF = "upper-half"
+
+
+class WordPairs(StrEnum):
+    """Where aligned words come from."""
+
+    DICTIONARY = "dictionary"
+    MUTUAL_ARGMAX = "mutual-argmax"
+    FILE = "file"
+
+
+class Option(BaseModel):
+    """One point of the option space.
+
+    Attributes:
+        weight: factor of the alignment loss in joint training; None means not set yet.
+
+    Raises:
+        pydantic.ValidationError: if the attributes do not fit together (``none`` with a schedule, word
+            pairs for a loss that uses none, a weight outside joint training).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Objective
+    schedule: Schedule | None = None
+    frozen_layers: FrozenLayers = FrozenLayers.NONE
+    word_pairs: WordPairs | None = None
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.objective is Objective.NONE:
+            if self.schedule or self.word_pairs or self.weight or self.frozen_layers is not FrozenLayers.NONE:
+                raise ValueError("'none' takes no schedule, frozen layers, word pairs or weight")
+            return self
+        if self.schedule is None:
+            raise ValueError(f"'{self.objective}' needs a schedule: sequential or joint")
+        if bool(self.word_pairs) != self.objective.uses_word_pairs:
+            raise ValueError(
+                f"'{self.objective}' {'needs' if self.objective.uses_word_pairs else 'takes no'} word pairs"
+            )
+        if self.weight is not None and self.schedule is not Schedule.JOINT:
+            raise ValueError("a weight belongs to joint training")
+        return self
+
+    def __str__(self) -> str:
+        if self.objective is Objective.NONE:
+            return "none (fine-tune only)"
+        parts = [self.objective.value, str(self.schedule)]
+        if self.frozen_layers is not FrozenLayers.NONE:
+            parts.append(f"{self.frozen_layers} frozen")
+        if self.word_pairs:
+            parts.append(f"{self.word_pairs} word pairs")
+        if self.weight:
+            parts.append(f"weight {self.weight:.2g}")
+        return ", ".join(parts)
+
+    @classmethod
+    def parse(cls, text: str, word_pairs: WordPairs = WordPairs.MUTUAL_ARGMAX) -> Self:
+        """Read ``none`` or ``OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT]``.
+
+        Args:
+            text: for example ``token-contrastive:joint:0.1`` or ``tlm:sequential:lower-half``.
+            word_pairs: used where the objective needs them.
+
+        Raises:
+            InputError: if a part is unknown or the parts do not fit together.
+        """
+        name, *rest = text.strip().split(":")
+        fields: dict[str, object] = {"objective": name}
+        for part in rest:
+            if part in set(Schedule):
+                fields["schedule"] = part
+            elif part in set(FrozenLayers):
+                fields["frozen_layers"] = part
+            else:
+                fields["weight"] = part
+        if name in set(Objective) and Objective(name).uses_word_pairs:
+            fields["word_pairs"] = word_pairs
+        try:
+            return cls.model_validate(fields)
+        except ValueError as error:
+            raise InputError(
+                f"'{text}' is not an option: write none, or OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT] "
+                "as in token-contrastive:joint:lower-half:0.1."
+            ) from error
+
+
+NO_ALIGNMENT = Option(objective=Objective.NONE)
+"""Fine-tuning alone: the option with gain 0 by definition."""
+
+
+def option_space(
+    word_pairs: WordPairs = WordPairs.MUTUAL_ARGMAX,
+    unavailable: Collection[str] = (),
+) -> Iterator[Option]:
+    """Every option, ``none`` first, in a fixed order; weights are left open.
+
+    Args:
+        word_pairs: how the user finds aligned words.
+        unavailable: objectives to leave out (no MLM head, say).
+    """
+    yield NO_ALIGNMENT
+    for objective in Objective:
+        if objective is Objective.NONE or objective in unavailable:
+            continue
+        for schedule in Schedule:
+            for frozen_layers in FrozenLayers:
+                yield Option(
+                    objective=objective,
+                    schedule=schedule,
+                    frozen_layers=frozen_layers,
+                    word_pairs=word_pairs if objective.uses_word_pairs else None,
+                )

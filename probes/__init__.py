@@ -1,0 +1,1 @@
+"""Measurements on a multilingual encoder before it is fine-tuned."""
