@@ -95,8 +95,8 @@ class EvidenceRow(_Frozen):
 class Support(_Frozen):
     """How far the case lies from the evidence.
 
-    ``distance`` is 0 when model, task and language have all been seen together and grows by 1 for each that was
-    not; ``in_range`` says whether the decision may rest on the evidence at all.
+    ``distance`` is 0 when model, task and language have all been seen together and grows by 1 for each
+    that was not; ``in_range`` says whether the decision may rest on the evidence at all.
     """
 
     nearest: tuple[EvidenceRow, ...]
@@ -148,7 +148,9 @@ class Advice(_Frozen):
             return cls.model_validate_json(Path(path).read_bytes())
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InputError(f"Cannot read {path} ({reason}): name an advice.json that a probe wrote.") from error
+            raise InputError(
+                f"Cannot read {path} ({reason}): name an advice.json that a probe wrote."
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the whole file"

@@ -334,7 +334,9 @@ class Signals(_Frozen):
             return cls.model_validate_json(Path(path).read_bytes())
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InputError(f"Cannot read {path} ({reason}): name a signals.json that a probe wrote.") from error
+            raise InputError(
+                f"Cannot read {path} ({reason}): name a signals.json that a probe wrote."
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the whole file"
