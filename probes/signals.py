@@ -14,6 +14,7 @@ from probes.errors import InputError
 
 __all__ = [
     "SCHEMA_VERSION",
+    "TOTAL",
     "CosineRow",
     "DataFacts",
     "DistanceRow",
@@ -261,7 +262,10 @@ class ProjectionFacts(_Frozen):
 
 
 class RunFacts(_Frozen):
-    """How and with what the probe ran."""
+    """How and with what the probe ran.
+
+    ``used`` says how many sentences or pairs went into each part of the run.
+    """
 
     budget: str
     rounds: int
@@ -275,6 +279,7 @@ class RunFacts(_Frozen):
     phases: dict[str, Finite]
     peak_memory_gib: Finite | None
     versions: dict[str, str]
+    used: dict[str, int] = Field(default_factory=dict)
 
 
 class Signals(_Frozen):

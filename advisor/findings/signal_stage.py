@@ -1,0 +1,165 @@
+"""The second stage: how far a probe's cosine moves the effect model's prediction.
+
+The leading signal is the noise-corrected cosine c of the *target*-task gradient with an objective's gradient at
+``theta_warm``. For own records, r is the gain less the effect model's prediction made without the record's
+language, and
+
+    r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
+
+``omega`` is chosen by leaving one language out; the slope is used only if it beats omega = 0 there by more than one
+standard error of the difference, otherwise the stage adds exactly 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.findings._features import CaseMaker
+from advisor.findings._tables import Record, Tables
+from advisor.findings.effects import EffectModel, standard_error
+
+__all__ = ["LEADING_SIGNALS", "SignalStage", "fit_slope"]
+
+Array = NDArray[np.float64]
+
+LEADING_SIGNALS = ("target-labels", "target-projected")
+"""Task gradients whose cosine may move a prediction, the better one first."""
+
+MIN_RECORDS, MIN_LANGUAGES = 12, 4
+"""Fewer cannot validate a slope."""
+
+_OMEGAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Points per unit of cosine. Cosines of encoders lie mostly within 0.2, so 32 is a slope of some 6 points
+between the ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStage:
+    """The fitted second stage; ``slope`` is exactly 0 unless validation says that it helps.
+
+    Attributes:
+        slope: points per unit of cosine.
+        slope_sd: its posterior standard deviation.
+        centre: the cosine at which the prediction is not moved.
+        records: how many records had the signal.
+        languages: in how many target languages.
+        gain_in_score: mean improvement of the log predictive density a record when a language is left out,
+            of the slope chosen over no slope; 0 when there was too little to fit.
+    """
+
+    slope: float = 0.0
+    slope_sd: float = 0.0
+    centre: float = 0.0
+    records: int = 0
+    languages: int = 0
+    gain_in_score: float = 0.0
+
+    @property
+    def validated(self) -> bool:
+        """Whether signals move predictions at all."""
+        return self.slope != 0.0
+
+    @classmethod
+    def fit(cls, tables: Tables, model: EffectModel) -> "SignalStage":
+        """Fit to the own records of the tables.
+
+        Args:
+            tables: their ``records`` are used; the effect model was fitted without them.
+            model: gives each record's prediction.
+        """
+        usable = [(record, cosine) for record in tables.records if (cosine := leading_cosine(record.cosines))]
+        if not usable:
+            return cls()
+        maker = CaseMaker(tables)
+        prediction = model.predict([case_of_record(maker, record) for record, _ in usable])
+        gains = np.array([record.gain for record, _ in usable])
+        noise = np.array([standard_error(record.gain_sd, None, record.seeds) for record, _ in usable])
+        return fit_slope(
+            cosines=np.array([cosine for _, (cosine, _) in usable]),
+            residuals=gains - prediction.mean,
+            variances=prediction.sd**2 + noise**2,
+            languages=[record.target for record, _ in usable],
+        )
+
+    def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
+        """Points to add to a prediction, and the standard deviation this adds to it."""
+        centred = cosine - self.centre
+        return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * cosine_se) ** 2) ** 0.5
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays for ``numpy.savez``."""
+        fields = (self.slope, self.slope_sd, self.centre, self.records, self.languages, self.gain_in_score)
+        return {"signal_stage": np.array(fields, dtype=np.float64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "SignalStage":
+        """The stage that ``arrays`` was made of."""
+        slope, slope_sd, centre, records, languages, score = arrays["signal_stage"].tolist()
+        return cls(slope, slope_sd, centre, int(records), int(languages), score)
+
+
+def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
+    """The leading signal among cosines by task gradient, with its standard error."""
+    return next((cosines[name] for name in LEADING_SIGNALS if name in cosines), None)
+
+
+def case_of_record(maker: CaseMaker, record: Record) -> Any:
+    """The effect model's case of a record."""
+    return maker.case(
+        model=record.model,
+        task=record.task,
+        target=record.target,
+        objective=record.objective,
+        schedule=record.schedule,
+        frozen_layers=record.frozen_layers,
+        word_pairs=record.word_pairs,
+    )
+
+
+def fit_slope(*, cosines: Array, residuals: Array, variances: Array, languages: Sequence[str]) -> SignalStage:
+    """Fit the slope of residual gains on cosines, shrunk as leave-one-language-out validation decides.
+
+    Args:
+        cosines: shape (n,).
+        residuals: gains less their predictions, in points, shape (n,).
+        variances: of the residuals under no slope, shape (n,).
+        languages: target language of each record.
+    """
+    names = sorted(set(languages))
+    summary = SignalStage(centre=float(cosines.mean()), records=len(cosines), languages=len(names))
+    if len(cosines) < MIN_RECORDS or len(names) < MIN_LANGUAGES:
+        return summary
+    centred = cosines - summary.centre
+    folds = [np.array([language == name for language in languages]) for name in names]
+    best: tuple[float, float] | None = None
+    for omega in _OMEGAS:
+        gains = []
+        for held in folds:
+            slope, slope_variance = _posterior(centred[~held], residuals[~held], variances[~held], omega)
+            wider = variances[held] + slope_variance * centred[held] ** 2
+            moved = _log_density(residuals[held] - slope * centred[held], wider)
+            gains.append(float(np.sum(moved - _log_density(residuals[held], variances[held]))))
+        mean, error = float(np.mean(gains)), float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+        if mean > error and (best is None or mean > best[0]):
+            best = mean, omega
+    if best is None:
+        return summary
+    slope, slope_variance = _posterior(centred, residuals, variances, best[1])
+    return replace(
+        summary,
+        slope=slope,
+        slope_sd=slope_variance**0.5,
+        gain_in_score=best[0] * len(names) / len(cosines),
+    )
+
+
+def _posterior(x: Array, y: Array, variances: Array, omega: float) -> tuple[float, float]:
+    precision = float(np.sum(x**2 / variances)) + omega**-2
+    return float(np.sum(x * y / variances)) / precision, 1 / precision
+
+
+def _log_density(y: Array, variances: Array) -> Array:
+    return np.asarray(-0.5 * (np.log(2 * np.pi * variances) + y**2 / variances))

@@ -1,0 +1,543 @@
+"""Signals and findings in, advice out.
+
+The decision (``m`` is the smallest gain of interest, ``min_gain``):
+
+- **align** when the best option has P(gain > 0) of at least 0.8 and a mean of at least ``m``; an option can be
+  advised only if its objective was measured on the same encoder (on several, if this one is new);
+- **do-not-align** when no option has P(gain > m) above 0.2;
+- **cannot-tell** otherwise, and whenever the case lies too far from the evidence for either.
+
+Nothing here imports torch: advice from evidence or from saved signals takes a second or two.
+"""
+
+import math
+import platform
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from advisor.advice import (
+    Advice,
+    Alternative,
+    Decision,
+    EvidenceRow,
+    Gain,
+    Provenance,
+    Question,
+    Reason,
+    Support,
+)
+from advisor.findings import Findings, load_findings
+from advisor.findings._features import Case
+from advisor.findings._models import normalise_model
+from advisor.findings._nearest import nearest, unseen
+from advisor.findings._reasons import causes
+from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
+from probes.errors import InputError
+from probes.languages import Language, parse_language
+from probes.signals import TOTAL, Estimate, Note, Signals
+from probes.tasks import Task, find_task
+
+__all__ = ["ask", "joint_weight", "recommend"]
+
+ALIGN_PROBABILITY = 0.8
+"""P(gain > 0) from which on alignment is advised."""
+WORTHWHILE_PROBABILITY = 0.2
+"""P(gain > min_gain) up to which an option counts as not worth a try."""
+PUBLISHED_WEIGHT = 0.1
+"""Weight of the alignment loss in the published joint runs (Bakos et al. 2025)."""
+ALIGNMENT_SHARE = 0.5
+"""What the weighted alignment gradient may be of the task gradient's norm."""
+LITTLE_BITEXT = 1000
+"""Sentence pairs; published alignment used 10,000 and more."""
+_LEVEL = 0.8
+_Z = 1.2815515655446004
+"""Quantile of the normal distribution for a central interval of ``_LEVEL``."""
+_REASONS = 3
+
+
+def ask(
+    *,
+    model: str,
+    source: str,
+    target: str,
+    task: str,
+    word_pairs: WordPairs | str = WordPairs.DICTIONARY,
+    min_gain: float = 0.5,
+) -> Advice:
+    """Advice from published evidence alone, without measuring anything.
+
+    Args:
+        model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
+        source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
+        target: language the model is to be used in.
+        task: one of ``probes.tasks.TASKS``.
+        word_pairs: where aligned words would come from.
+        min_gain: smallest gain of interest, in points, at least 0.
+
+    Raises:
+        InputError: if a language, the task or ``word_pairs`` is unknown, source and target are the same
+            language, or ``min_gain`` is negative or not finite.
+
+    Example:
+        >>> ask(model="xlm-roberta-base", source="en", target="yo", task="pos").decision
+        'align'
+    """
+    started = time.perf_counter()
+    if word_pairs not in set(WordPairs):
+        raise InputError(f"'{word_pairs}' is no source of word pairs: choose one of {', '.join(WordPairs)}.")
+    situation = _Situation(
+        question=Question(model=model, source=source, target=target, task=task),
+        source=parse_language(source),
+        target=parse_language(target),
+        task=find_task(task),
+        word_pairs=WordPairs(word_pairs),
+        min_gain=_checked(min_gain),
+        signals=None,
+        findings=load_findings(),
+    )
+    return _advise(situation, started)
+
+
+def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Advice:
+    """Advice from what a probe measured, joined with the evidence.
+
+    Args:
+        signals: measured signals, or the path of a ``signals.json``.
+        min_gain: smallest gain of interest, in points, at least 0.
+
+    Raises:
+        InputError: if the file cannot be read or is not of the current schema, or ``min_gain`` is negative
+            or not finite.
+    """
+    started = time.perf_counter()
+    if not isinstance(signals, Signals):
+        signals = Signals.load(signals)
+    situation = _Situation(
+        question=Question(
+            model=signals.model.id, source=signals.source, target=signals.target, task=signals.task.name
+        ),
+        source=parse_language(signals.source),
+        target=parse_language(signals.target),
+        task=find_task(signals.task.name),
+        word_pairs=WordPairs(signals.word_pairs),
+        min_gain=_checked(min_gain),
+        signals=signals,
+        findings=load_findings(),
+    )
+    return _advise(situation, started)
+
+
+def joint_weight(magnitude_ratio: float | None) -> float:
+    """Weight of the alignment loss in joint training.
+
+    The weighted alignment gradient gets half the task gradient's norm: ``0.5 / magnitude_ratio``, kept
+    between 0.01 and 1; 0.1, as in the published joint runs, when the ratio is not known.
+
+    Args:
+        magnitude_ratio: norm of the objective's expected gradient over the task's, at ``theta_warm``.
+    """
+    if magnitude_ratio is None or magnitude_ratio <= 0:
+        return PUBLISHED_WEIGHT
+    return float(f"{min(1.0, max(0.01, ALIGNMENT_SHARE / magnitude_ratio)):.2g}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """A question with everything that is known about it."""
+
+    question: Question
+    source: Language
+    target: Language
+    task: Task
+    word_pairs: WordPairs
+    min_gain: float
+    signals: Signals | None
+    findings: Findings
+
+    def __post_init__(self) -> None:
+        if self.source.code == self.target.code:
+            raise InputError(
+                f"Source and target are both {self.target.name}: name the language the model is to be used "
+                "in, which must differ from that of the labelled data."
+            )
+
+    @property
+    def model(self) -> str:
+        """The name the evidence has the model under."""
+        name = normalise_model(self.question.model)
+        facts = self.findings.tables.models.get(name)
+        return facts.name if facts else name
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """One option with its predicted gain and what speaks for it."""
+
+    option: Option
+    case: Case | None
+    gain: Gain
+    effects: int
+    grounded: bool
+    """Whether evidence comes near enough to advise it: its objective was measured on this very encoder or,
+    for an encoder without evidence, on more than one."""
+    parts: dict[tuple[str, tuple[str, ...]], float]
+    shift: float
+    """Points by which the probe's cosine moved the mean."""
+
+
+def _checked(min_gain: float) -> float:
+    if not (math.isfinite(min_gain) and min_gain >= 0):
+        raise InputError(f"The smallest gain of interest cannot be {min_gain}: give points, 0 or more.")
+    return min_gain
+
+
+def _advise(situation: _Situation, started: float) -> Advice:
+    outlooks = _outlooks(situation)
+    support = _support(situation, outlooks)
+    best, decision = _decide(outlooks, situation.min_gain, support.in_range)
+    signals = situation.signals
+    return Advice(
+        question=situation.question,
+        decision=decision,
+        summary=_summary(situation, decision, best),
+        option=best.option if decision == "align" else None,
+        gain=best.gain,
+        min_gain=situation.min_gain,
+        reasons=_reasons(situation, best),
+        warnings=tuple(_unique(_warnings(situation, support, best))),
+        would_tell=_would_tell(situation) if decision == "cannot-tell" else None,
+        alternatives=tuple(Alternative(option=o.option, gain=o.gain, effects=o.effects) for o in outlooks),
+        support=support,
+        provenance=Provenance(
+            versions=_versions(signals),
+            model_id=situation.question.model,
+            model_sha256=signals.model.sha256 if signals else None,
+            data_sha256={data.role: data.sha256 for data in signals.data} if signals else {},
+            findings_sha256=situation.findings.tables.sha256,
+            seed=signals.run.seed if signals else None,
+            device=signals.run.device if signals else None,
+            seconds=round(time.perf_counter() - started, 3),
+        ),
+    )
+
+
+# --- options ---------------------------------------------------------------------------------------------
+
+
+def _outlooks(situation: _Situation) -> list[_Outlook]:
+    """Every available option, the highest expected gain first; ``none`` has gain 0 by definition."""
+    findings, signals = situation.findings, situation.signals
+    options = list(option_space(situation.word_pairs, signals.unavailable if signals else ()))
+    aligned = [_with_weight(option, signals) for option in options if option != NO_ALIGNMENT]
+    cases = [
+        findings.cases.case(
+            model=situation.model,
+            task=situation.task.name,
+            target=situation.target.code,
+            objective=option.objective,
+            schedule=option.schedule or "",
+            frozen_layers=option.frozen_layers,
+            word_pairs=option.word_pairs or "",
+        )
+        for option in aligned
+    ]
+    prediction = findings.effects.predict(cases)
+    counts = Counter(
+        (effect.objective, effect.schedule, effect.frozen_layers) for effect in findings.tables.pooled
+    )
+    models: defaultdict[str, set[str]] = defaultdict(set)
+    for effect in findings.tables.pooled:
+        models[effect.objective].add(effect.model)
+    known = any(situation.model in names for names in models.values())
+    none = _gain(0.0, 0.0, situation.min_gain)
+    outlooks = [_Outlook(NO_ALIGNMENT, None, none, sum(counts.values()), True, {}, 0.0)]
+    for option, case, mean, sd, parts in zip(
+        aligned, cases, prediction.mean.tolist(), prediction.sd.tolist(), prediction.parts, strict=True
+    ):
+        shift, shift_sd = _signal_shift(situation, option)
+        outlooks.append(
+            _Outlook(
+                option=option,
+                case=case,
+                gain=_gain(mean + shift, math.hypot(sd, shift_sd), situation.min_gain),
+                effects=counts[str(option.objective), str(option.schedule), str(option.frozen_layers)],
+                grounded=situation.model in models[option.objective]
+                if known
+                else len(models[option.objective]) > 1,
+                parts=dict(parts),
+                shift=shift,
+            )
+        )
+    return sorted(outlooks, key=lambda outlook: -outlook.gain.mean)
+
+
+def _with_weight(option: Option, signals: Signals | None) -> Option:
+    if option.schedule is not Schedule.JOINT:
+        return option
+    ratio = None
+    for row in signals.cosines if signals else ():
+        if (row.point, row.task_gradient, row.block) == ("theta_warm", "source", TOTAL) and (
+            row.objective == option.objective
+        ):
+            ratio = row.magnitude_ratio.value
+    return option.model_copy(update={"weight": joint_weight(ratio)})
+
+
+def _signal_shift(situation: _Situation, option: Option) -> tuple[float, float]:
+    if situation.signals is None:
+        return 0.0, 0.0
+    cosine = _leading_cosine(situation.signals, option.objective)
+    if cosine is None or cosine.value is None:
+        return 0.0, 0.0
+    return situation.findings.signals.shift(cosine.value, _standard_error(cosine))
+
+
+def _leading_cosine(signals: Signals, objective: Objective) -> Estimate | None:
+    """The best cosine of a target-task gradient that was resolved; else the best that was not."""
+    found = [signals.cosine(objective, "target-labels"), signals.cosine(objective, "target-projected")]
+    measured = [cosine for cosine in found if cosine is not None]
+    return next((cosine for cosine in measured if cosine.resolved), measured[0] if measured else None)
+
+
+def _standard_error(estimate: Estimate) -> float:
+    if estimate.low is None or estimate.high is None:
+        return 0.0
+    return (estimate.high - estimate.low) / (2 * 1.959963984540054)
+
+
+def _gain(mean: float, sd: float, min_gain: float) -> Gain:
+    return Gain(
+        mean=mean,
+        low=mean - _Z * sd,
+        high=mean + _Z * sd,
+        level=_LEVEL,
+        probability_positive=_above(0.0, mean, sd),
+        probability_worthwhile=_above(min_gain, mean, sd),
+    )
+
+
+def _above(threshold: float, mean: float, sd: float) -> float:
+    if sd == 0:
+        return float(mean > threshold)
+    return 0.5 * math.erfc((threshold - mean) / (sd * math.sqrt(2)))
+
+
+# --- decision --------------------------------------------------------------------------------------------
+
+
+def _decide(outlooks: Sequence[_Outlook], min_gain: float, in_range: bool) -> tuple[_Outlook, Decision]:
+    """The option spoken of and the decision.
+
+    Best is what one can count on most: the highest lower end of the interval among the grounded options,
+    since a high mean of a wide interval is often a winner by chance.
+    """
+    aligned = sorted(
+        (outlook for outlook in outlooks if outlook.option != NO_ALIGNMENT), key=lambda o: -o.gain.low
+    )
+    known = [outlook for outlook in aligned if outlook.grounded and outlook.effects]
+    sure = [
+        outlook
+        for outlook in known
+        if outlook.gain.probability_positive >= ALIGN_PROBABILITY and outlook.gain.mean >= min_gain
+    ]
+    if in_range and sure:
+        return sure[0], "align"
+    best = (known or aligned)[0]
+    if in_range and all(o.gain.probability_worthwhile <= WORTHWHILE_PROBABILITY for o in known or aligned):
+        return best, "do-not-align"
+    return best, "cannot-tell"
+
+
+def _summary(situation: _Situation, decision: Decision, best: _Outlook) -> str:
+    target, gain = situation.target.name, best.gain
+    expected = f"{gain.mean:+.1f} points (80 % interval {gain.low:+.1f} to {gain.high:+.1f})"
+    if decision == "align":
+        return f"Align with {best.option}: expect {expected} on {target} {situation.task.name}."
+    if decision == "do-not-align":
+        return (
+            f"Do not align: even the best option, {best.option}, is expected to give no more than {expected} "
+            f"on {target} {situation.task.name}."
+        )
+    return f"Cannot tell: the best option, {best.option}, may change {target} {situation.task.name} by {expected}."
+
+
+def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
+    if best.case is None:
+        return ()
+    found = [
+        Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
+        for cause in causes(best.case, best.parts, situation.findings.tables, situation.target.name)
+    ]
+    if best.shift:
+        way = "the same way" if best.shift > 0 else "less the same way than usual"
+        found.append(
+            Reason(
+                text=f"After the warm-up, {best.option.objective} and the task on {situation.target.name} text "
+                f"pull {way}, which moves the expected gain by {best.shift:+.1f} points.",
+                feature=f"cosine:{best.option.objective}",
+                effect=best.shift,
+                evidence=("own-records",),
+            )
+        )
+    return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])
+
+
+# --- doubts ----------------------------------------------------------------------------------------------
+
+
+def _support(situation: _Situation, outlooks: Sequence[_Outlook]) -> Support:
+    tables = situation.findings.tables
+    missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
+    best, _ = _decide(outlooks, situation.min_gain, in_range=True)
+    rows = []
+    for neighbour in nearest(best.case, tables, situation.findings.cases) if best.case else ():
+        effect = neighbour.effect
+        source = tables.sources[effect.source_id]
+        words = (
+            effect.objective,
+            effect.schedule,
+            f"{effect.frozen_layers} frozen" if effect.frozen_layers != "none" else "",
+            f"{effect.word_pairs} word pairs" if effect.word_pairs else "",
+        )
+        rows.append(
+            EvidenceRow(
+                source_id=effect.source_id,
+                citation=source.citation,
+                url=source.url,
+                model=effect.model,
+                task=effect.task,
+                target=effect.target,
+                option=", ".join(filter(None, words)),
+                gain=round(effect.gain, 3),
+                distance=round(neighbour.distance, 3),
+            )
+        )
+    return Support(
+        nearest=tuple(rows),
+        distance=distance,
+        # one thing may be new, and its interval says what that costs; two leave nothing to stand on
+        in_range=len(missing) <= 1,
+        unseen=missing,
+    )
+
+
+_UNSEEN_TEXT: dict[Literal["model", "task", "language"], str] = {
+    "model": "No published effect was measured on this encoder: what alignment does depends on the encoder "
+    "more than on anything else.",
+    "task": "No published effect was measured on this task: the answer leans on other tasks.",
+    "language": "No published effect was measured on this language: the answer leans on languages like it.",
+}
+
+
+def _warnings(situation: _Situation, support: Support, best: _Outlook) -> Iterator[Note]:
+    for what in support.unseen:
+        yield Note(code=f"unseen-{what}", text=_UNSEEN_TEXT[what])
+    if not support.unseen and support.distance:
+        yield Note(
+            code="unseen-combination",
+            text="Model, task and language were each measured, but never together.",
+        )
+    if situation.target.code not in situation.findings.tables.languages:
+        yield Note(
+            code="language-without-facts",
+            text=f"Nothing is on file about {situation.target.name}, not even what pretraining saw of it.",
+        )
+    if situation.source.code != "en":
+        yield Note(
+            code="unseen-source-language",
+            text="Nearly all evidence transfers from English: how far it holds from "
+            f"{situation.source.name} is not known.",
+        )
+    if not best.effects:
+        yield Note(
+            code="option-without-evidence",
+            text=f"No published effect that may be pooled used {best.option}.",
+        )
+    if situation.signals is not None:
+        yield from _signal_warnings(situation, situation.signals)
+
+
+def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
+    leading = [_leading_cosine(signals, Objective(name)) for name in signals.objectives]
+    measured = [cosine for cosine in leading if cosine is not None]
+    if not measured:
+        yield Note(
+            code="no-target-gradient",
+            text="Neither target labels nor projected ones were to be had, so the leading signal is missing.",
+        )
+    elif not all(cosine.resolved for cosine in measured):
+        lost = sum(not cosine.resolved for cosine in measured)
+        yield Note(
+            code="signals-unresolved",
+            text=f"The cosine with the target-task gradient could not be told from noise for {lost} of "
+            f"{len(measured)} objectives: more rounds or more bitext would help.",
+        )
+    if not situation.findings.signals.validated:
+        yield Note(
+            code="signals-not-validated",
+            text=f"{situation.findings.signals.records} own trials are too few, or do not show, that the "
+            "measured signals predict the gain: the signals are shown but did not move this advice.",
+        )
+    bitext = [data for data in signals.data if data.role.startswith("bitext")]
+    kept = sum(data.kept for data in bitext)
+    if bitext and kept < LITTLE_BITEXT:
+        yield Note(
+            code="little-bitext",
+            text=f"Only {kept} sentence pairs: published alignment used {10 * LITTLE_BITEXT:,} and more.",
+        )
+    retrieval = [
+        row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved
+    ]
+    if retrieval:
+        top = max(retrieval, key=lambda row: row.value.value or 0.0)
+        if (top.value.value or 0.0) < max(5 * (top.chance or 0.0), 0.05):
+            yield Note(
+                code="misaligned-bitext",
+                text=f"Even the best layer finds only {100 * (top.value.value or 0.0):.1f} % of the translations: "
+                "the bitext's sides may not correspond, or the encoder does not know the language.",
+            )
+    if not signals.model.mlm_head:
+        yield Note(
+            code="no-mlm-head",
+            text="tlm and mlm were left out: the checkpoint has no masked-language-modelling head.",
+        )
+    yield from signals.notes
+
+
+def _would_tell(situation: _Situation) -> str:
+    """The cheapest thing that would tell."""
+    signals = situation.signals
+    if signals is None:
+        return (
+            "Run `advisor probe` on the model with some bitext, best with a hundred labelled "
+            f"{situation.target.name} sentences."
+        )
+    labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
+    if not labelled:
+        return (
+            f"Label about a hundred {situation.target.name} sentences and probe again with --target-labels."
+        )
+    codes = {note.code for note in _signal_warnings(situation, signals)}
+    if codes & {"little-bitext", "signals-unresolved"}:
+        return "Probe again with more sentence pairs and --budget thorough."
+    return "Run `advisor trial` on the best option: align, fine-tune and score it once for real."
+
+
+def _unique(notes: Iterator[Note]) -> list[Note]:
+    return list({note.code: note for note in reversed(list(notes))}.values())[::-1]
+
+
+def _versions(signals: Signals | None) -> dict[str, str]:
+    versions = dict(signals.run.versions) if signals else {}
+    versions["python"] = platform.python_version()
+    for package in ("alignment-advisor", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a source tree that was never installed
+            versions[package] = "unknown"
+    return versions

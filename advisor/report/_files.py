@@ -1,0 +1,183 @@
+"""Writing a set of files into a folder so that each is afterwards either as before or new."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from probes.errors import InputError, RunError
+
+__all__ = ["check_output", "write_files"]
+
+# What the caller can cure by naming another folder; everything else is the machine's.
+_USERS_ERRORS = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)
+
+
+def check_output(directory: str | Path) -> None:
+    """Find out before a long run whether its results can be written to ``directory``.
+
+    Nothing is created. A disk that fills up or turns read-only later still fails when writing.
+
+    Raises:
+        InputError: if the path is a file, lies below one, or may not be written to.
+    """
+    directory = Path(directory)
+    with _told(directory):
+        existing = _nearest_existing(directory)
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{existing} is a file")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"no permission to write in {existing}")
+
+
+def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) -> tuple[Path, ...]:
+    """Write ``files`` into ``directory``, which is created where it does not exist.
+
+    Everything is first written and synced to a hidden folder on the same file system and then moved into
+    place file by file, so that no reader and no crash ever meets half a file. If anything fails before
+    the first move, nothing has changed; the hidden folder goes in any case.
+
+    Args:
+        directory: where to. Files that are already there and not named stay as they are.
+        files: content by path relative to ``directory``, with forward slashes; text is written as UTF-8.
+            None removes the file of that name, which an earlier run may have left.
+
+    Returns:
+        The files written, in the order given.
+
+    Raises:
+        InputError: if the path is a file, lies below one, or may not be written to.
+        RunError: if the disk is full, read-only or broken.
+        ValueError: if a relative path leads out of ``directory``.
+    """
+    directory = Path(directory)
+    paths = {name: _inside(name) for name in files}
+    check_output(directory)
+    with _told(directory):
+        if directory.is_dir():
+            # Beside the files: the folder may be a mount point, and its parent may be closed to us.
+            with _hidden_folder(directory) as staging:
+                _fill(staging, files, paths)
+                _move(staging, directory, files, paths)
+        else:
+            with _created(directory.parent), _hidden_folder(directory.parent) as staging:
+                _fill(staging, files, paths)
+                staging.rename(directory)
+                _sync(directory.parent)
+    return tuple(directory / paths[name] for name, content in files.items() if content is not None)
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ValueError(f"{name!r} does not lie inside the output folder")
+    return path
+
+
+def _nearest_existing(path: Path) -> Path:
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if os.path.lexists(place))
+
+
+def _fill(staging: Path, files: Mapping[str, str | bytes | None], paths: Mapping[str, PurePosixPath]) -> None:
+    for name, content in files.items():
+        if content is None:
+            continue
+        target = staging / paths[name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _move(
+    staging: Path,
+    directory: Path,
+    files: Mapping[str, str | bytes | None],
+    paths: Mapping[str, PurePosixPath],
+) -> None:
+    targets = {name: directory / path for name, path in paths.items()}
+    for target in targets.values():
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{target} is a folder")
+        if not _nearest_existing(target.parent).is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{target.parent} is a file")
+    for name, content in files.items():
+        if content is None:
+            targets[name].unlink(missing_ok=True)
+        else:
+            targets[name].parent.mkdir(parents=True, exist_ok=True)
+            (staging / paths[name]).replace(targets[name])
+    for folder in {directory, *(target.parent for target in targets.values())}:
+        if folder.is_dir():
+            _sync(folder)
+
+
+@contextmanager
+def _hidden_folder(parent: Path) -> Iterator[Path]:
+    # Not tempfile.mkdtemp: its folder is closed to the group, and this one may become the result.
+    folder = parent / f".advisor-{secrets.token_hex(6)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _created(directory: Path) -> Iterator[None]:
+    """``directory`` with its parents; those that were made here go again if the body fails."""
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    made: list[Path] = []
+    try:
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            made.append(place)
+        yield
+    except BaseException:
+        for place in reversed(made):
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename last through a crash; Windows has no handle for a folder."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Turn what the operating system says into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _USERS_ERRORS:
+            raise InputError(
+                f"Cannot write to {directory} ({reason}): name a folder you may write to."
+            ) from error
+        raise RunError(
+            f"Writing to {directory} failed ({reason}): free or change the disk and run again; "
+            "no file was left half-written."
+        ) from error

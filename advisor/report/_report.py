@@ -1,0 +1,96 @@
+"""One answer in every form it takes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from advisor.advice import Advice
+from advisor.report._files import write_files
+from advisor.report._terminal import render_terminal
+from probes.signals import Signals
+
+__all__ = ["Report"]
+
+_OWN_FILES = ("advice.json", "signals.json", "report.html")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Advice, with the signals it was made from where something was measured.
+
+    ``rich.print(report)`` shows it in a terminal and a notebook shows its short form. Nothing here needs
+    the network, and only :meth:`to_html` and :meth:`write` load the drawing library.
+
+    Attributes:
+        advice: what is recommended and why.
+        signals: what was measured; None where the advice rests on evidence alone.
+
+    Example:
+        >>> from advisor.advice import Advice
+        >>> report = Report(Advice.load("out/advice.json"))  # doctest: +SKIP
+        >>> report.write("out")  # doctest: +SKIP
+    """
+
+    advice: Advice
+    signals: Signals | None = None
+
+    def to_json(self) -> str:
+        """Advice and signals as one JSON object with the keys ``advice`` and ``signals``."""
+        parts = {
+            "advice": self.advice.model_dump(mode="json"),
+            "signals": self.signals.model_dump(mode="json") if self.signals else None,
+        }
+        return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False)
+
+    def to_html(self) -> str:
+        """The whole report as one HTML page that needs no other file, no script and no network."""
+        # jinja2 and altair together take longer to import than a terminal answer takes.
+        from advisor.report._page import render_page  # noqa: PLC0415
+
+        return render_page(self.advice, self.signals)
+
+    def terminal(self, files: Sequence[Path] = ()) -> RenderableType:
+        """The report for ``rich.print``; ``files`` are named at its end."""
+        return render_terminal(self.advice, files)
+
+    def write(
+        self, directory: str | Path, extra: Mapping[str, str | bytes | None] | None = None
+    ) -> tuple[Path, ...]:
+        """Write ``advice.json``, ``signals.json``, ``report.html`` and ``extra`` into ``directory``.
+
+        Each file is afterwards either as it was or new, never half-written. Without signals, a
+        ``signals.json`` that an earlier run left is removed: it would belong to another answer.
+
+        Args:
+            directory: created where it does not exist; other files in it are left alone.
+            extra: further content by path relative to ``directory``; None removes that file.
+
+        Returns:
+            The files written.
+
+        Raises:
+            InputError: if the path is a file, lies below one, or may not be written to.
+            RunError: if the disk is full, read-only or broken.
+            ValueError: if ``extra`` names one of the report's own files or leads out of ``directory``.
+        """
+        extra = extra or {}
+        taken = extra.keys() & set(_OWN_FILES)
+        if taken:
+            raise ValueError(f"the report writes {', '.join(sorted(taken))} itself")
+        own = {
+            "advice.json": self.advice.model_dump_json(indent=2) + "\n",
+            "signals.json": self.signals.model_dump_json(indent=2) + "\n" if self.signals else None,
+            "report.html": self.to_html(),
+        }
+        return write_files(directory, {**own, **extra})
+
+    def __rich__(self) -> RenderableType:
+        return self.terminal()
+
+    def _repr_html_(self) -> str:
+        from advisor.report._page import advice_html  # noqa: PLC0415
+
+        return advice_html(self.advice)

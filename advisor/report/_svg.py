@@ -1,0 +1,70 @@
+"""Altair charts as inline SVG that follows the page: its colours, its width, its light or dark."""
+
+import re
+from itertools import count
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+from advisor.report._words import clean
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = ["Drawing"]
+
+_DECIMALS = re.compile(r"-?\d+\.\d{3,}")
+_DROPPED = ("width", "height", "class", "version")
+
+
+class Drawing:
+    """Turns the charts of one page into SVG elements with ids that are unique on that page."""
+
+    def __init__(self) -> None:
+        self._serial = count(1)
+
+    def __call__(self, chart: "alt.LayerChart | None", label: str) -> Markup | None:
+        """The chart as one ``<svg>`` with ``label`` for those who cannot see it; None stays None."""
+        if chart is None:
+            return None
+        # Both take a good part of a second to import; a terminal answer must not wait for them.
+        import altair as alt  # noqa: PLC0415
+        import vl_convert  # noqa: PLC0415
+
+        from advisor.report.charts import COLOURS, INKS  # noqa: PLC0415
+
+        root = ElementTree.fromstring(
+            vl_convert.vegalite_to_svg(
+                # The builders are tested against the schema; checking again costs a third of the time.
+                chart.to_dict(validate=False),
+                vl_version=".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2]),
+            )
+        )
+        width = float(root.get("width", "0"))
+        variables = {value: f"var(--{name})" for name, value in (COLOURS | INKS).items()}
+        prefix = f"c{next(self._serial)}-"
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]
+            for name, value in list(element.attrib.items()):
+                if name in ("role", "pointer-events") or name.startswith("aria-"):
+                    del element.attrib[name]
+                elif name == "id":
+                    element.set(name, prefix + value)
+                elif value.startswith("url(#"):
+                    element.set(name, value.replace("url(#", f"url(#{prefix}"))
+                elif name in ("fill", "stroke"):
+                    element.set(name, variables.get(value.lower(), value))
+                elif name in ("d", "transform", "x", "y", "x1", "x2", "y1", "y2", "points"):
+                    element.set(name, _DECIMALS.sub(_shorten, value))
+        for name in _DROPPED:
+            root.attrib.pop(name, None)
+        root.set("role", "img")
+        root.set("aria-label", clean(label))
+        root.set("style", f"max-width:{1.15 * width:.0f}px")
+        return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _shorten(match: re.Match[str]) -> str:
+    # A hundredth of a pixel is finer than any screen.
+    return f"{float(match.group()):.2f}".rstrip("0").rstrip(".")

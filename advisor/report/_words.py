@@ -1,0 +1,190 @@
+"""Numbers and names as a reader sees them: one place, so that page, terminal and notebook agree."""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+
+from advisor.advice import Advice, Alternative, Decision, Gain
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
+from probes.signals import Estimate, Point, TaskGradient
+
+__all__ = [
+    "DECISION_WORDS",
+    "MINUS",
+    "POINT_WORDS",
+    "TASK_GRADIENT_WORDS",
+    "best_alternative",
+    "block_label",
+    "clean",
+    "count",
+    "duration",
+    "estimated",
+    "interval",
+    "is_advised",
+    "number",
+    "option_labels",
+    "percent",
+    "ranked",
+    "share",
+    "signed",
+    "verdict",
+]
+
+MINUS = "\N{MINUS SIGN}"
+
+DECISION_WORDS: dict[Decision, str] = {
+    "align": "Align",
+    "do-not-align": "Do not align",
+    "cannot-tell": "Cannot tell",
+}
+POINT_WORDS: dict[Point, str] = {"theta0": "as given", "theta_warm": "after warm-up"}
+TASK_GRADIENT_WORDS: dict[TaskGradient, str] = {
+    "source": "source text",
+    "target-labels": "target text, your labels",
+    "target-projected": "target text, projected labels",
+}
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, with the characters that steer a terminal or reverse the text replaced.
+
+    Model ids, labels and file names come from outside: an escape sequence in one of them must not reach
+    the reader's terminal, nor a bidirectional override reorder the words around it.
+    """
+    return "".join(" " if c in "\n\r\t" else "\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in text)
+
+
+_REORDERING = frozenset("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _REORDERING
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``value`` with ``digits`` significant digits and a true minus sign; whole from 10**digits on."""
+    if abs(value) >= 10**digits:
+        text = f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.{digits - 1}e}"
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", MINUS)
+
+
+def estimated(estimate: Estimate | None, decimals: int | None = None) -> str:
+    """An estimate with its interval, to as many decimals as the interval's width bears out.
+
+    ``unresolved`` stands where there is no value, a dash where nothing was measured.
+
+    Args:
+        estimate: what to write.
+        decimals: where they should not follow from the width.
+    """
+    if estimate is None:
+        return "\N{EN DASH}"
+    if estimate.value is None:
+        return "unresolved"
+    if estimate.low is None or estimate.high is None:
+        return number(estimate.value)
+    numbers = (estimate.value, estimate.low, estimate.high)
+    width = estimate.high - estimate.low
+    if decimals is None and not 1e-6 < width < 1e6:
+        value, low, high = map(number, numbers)
+        return f"{value} [{low}, {high}]"
+    if decimals is None:
+        decimals = max(0, math.ceil(-math.log10(width / 3)))
+    value, low, high = (f"{part:z,.{decimals}f}".replace("-", MINUS) for part in numbers)
+    return f"{value} [{low}, {high}]"
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """``value`` with its sign: points are differences, and a difference without a sign misleads."""
+    text = f"{value:+z.{decimals}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def interval(gain: Gain, decimals: int = 1) -> str:
+    """The interval of a gain, as in ``+0.2 to +2.6``."""
+    return f"{signed(gain.low, decimals)} to {signed(gain.high, decimals)}"
+
+
+def percent(fraction: float) -> str:
+    """A probability as a whole per cent, never rounded to certainty."""
+    if 0 < fraction < 0.005:
+        return "<1%"
+    if 0.995 < fraction < 1:
+        return ">99%"
+    return f"{100 * fraction:.0f}%"
+
+
+def share(fraction: float) -> str:
+    """A share as a per cent with two significant digits, so that a small one is not shown as none."""
+    return f"{number(100 * fraction, 2)}%"
+
+
+def count(value: int) -> str:
+    """A whole number with thousands separated."""
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """A time span in the unit a person would choose."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def verdict(estimate: Estimate) -> str:
+    """What the sign of a cosine says about two gradients, in one or two words."""
+    if not estimate.resolved:
+        return "unresolved"
+    return {1: "agree", -1: "conflict", 0: "no clear sign"}[estimate.sign]
+
+
+def block_label(block: str) -> str:
+    """The short name of a block on an axis: ``emb``, the layer's number, ``all``."""
+    short = {"embeddings": "emb", "encoder": "all"}
+    return short.get(block, clean(block.removeprefix("layer.")))
+
+
+def _how(option: Option) -> str:
+    parts = [str(option.schedule)]
+    if option.frozen_layers is not FrozenLayers.NONE:
+        parts.append(f"{option.frozen_layers.replace('-', ' ')} frozen")
+    return ", ".join(parts)
+
+
+def option_labels(options: Sequence[Option]) -> list[tuple[str, str]]:
+    """For each option its objective and the rest, as short as they can be and still differ.
+
+    Word pairs and weight are the same throughout one advice as a rule; they are written only where
+    two options would otherwise look alike.
+    """
+    short = [(option.objective.value, "" if option == NO_ALIGNMENT else _how(option)) for option in options]
+    if len(set(short)) == len(short):
+        return short
+    return [
+        (option.objective.value, ", ".join(str(option).split(", ")[1:])) if option != NO_ALIGNMENT else label
+        for option, label in zip(options, short, strict=True)
+    ]
+
+
+def ranked(advice: Advice) -> list[Alternative]:
+    """The alternatives with the highest expected gain first; ``none`` stands where its 0 puts it."""
+    return sorted(advice.alternatives, key=lambda row: row.gain.mean, reverse=True)
+
+
+def is_advised(advice: Advice, option: Option) -> bool:
+    """Whether ``option`` is the advised one, whatever weight the advice has put on it."""
+    return advice.option is not None and option.model_copy(update={"weight": None}) == (
+        advice.option.model_copy(update={"weight": None})
+    )
+
+
+def best_alternative(advice: Advice) -> Alternative | None:
+    """The aligning option with the highest expected gain, if there is any."""
+    return next((row for row in ranked(advice) if row.option != NO_ALIGNMENT), None)

@@ -1,0 +1,27 @@
+"""The charts of a report, as Altair objects: the page draws them as SVG, the app shows them live.
+
+Each builder takes what was found and returns one chart, ``width`` pixels wide in all, with a title and
+axis titles of its own. Colours are Okabe and Ito's, which stay apart under every common form of colour
+blindness; marks differ in shape as well. An empty selection gives None, never an empty frame.
+"""
+
+from advisor.report.charts._cosine import cosine_chart
+from advisor.report.charts._distance import cka_chart, retrieval_chart, similarity_chart
+from advisor.report.charts._gain import gain_chart
+from advisor.report.charts._lookahead import LOOKAHEAD_STYLES, lookahead_chart
+from advisor.report.charts._magnitude import magnitude_chart
+from advisor.report.charts._style import COLOURS, INKS, objective_style
+
+__all__ = [
+    "COLOURS",
+    "INKS",
+    "LOOKAHEAD_STYLES",
+    "cka_chart",
+    "cosine_chart",
+    "gain_chart",
+    "lookahead_chart",
+    "magnitude_chart",
+    "objective_style",
+    "retrieval_chart",
+    "similarity_chart",
+]

@@ -1,0 +1,35 @@
+"""A small parallel sample in six languages, with word classes and topics, for demos and tests.
+
+It shows that the whole path works offline; it is far too small to measure anything by. See ``README.md``
+beside this file.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+from probes.errors import InputError
+
+__all__ = ["LANGUAGES", "SAMPLE_SENTENCES", "sample_path"]
+
+LANGUAGES: tuple[str, ...] = ("en", "tr", "de", "ru", "ar", "zh")
+"""ISO 639-1 codes of the sample's languages; English, the source of every bitext, comes first."""
+
+SAMPLE_SENTENCES = 120
+"""Sentences per language, each a translation of the others with the same id."""
+
+
+def sample_path(name: str) -> Path:
+    """The path of one of the sample's data files.
+
+    Args:
+        name: a bare file name, such as ``en.conllu``, ``topics.tr.tsv``, ``bitext.en-tr.tsv`` or
+            ``dictionary.en-tr.tsv``.
+
+    Raises:
+        InputError: if the sample has no such file; the message lists those it has.
+    """
+    folder = Path(str(files(__name__)))
+    available = sorted(path.name for path in folder.iterdir() if path.suffix in {".conllu", ".tsv"})
+    if name not in available:
+        raise InputError(f"The sample has no file '{name}': choose one of {', '.join(available)}.")
+    return folder / name

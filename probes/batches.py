@@ -1,0 +1,248 @@
+"""Tokenised text and its batches: what passes between the data and the encoder."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+from probes.data import Example, PairExample, SentenceExample, TokenExample
+from probes.words import token_words
+
+__all__ = [
+    "IGNORED",
+    "LabelledBatch",
+    "LabelledText",
+    "PairBatch",
+    "TextBatch",
+    "TokenizedPair",
+    "TokenizedText",
+    "Tokenizer",
+    "collate_labelled",
+    "collate_pairs",
+    "collate_texts",
+]
+
+IGNORED = -100
+"""Label of positions that take no part in a loss (torch's convention)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """One text as subwords.
+
+    Attributes:
+        ids: subword ids with special tokens.
+        segments: token type of each subword (0 unless the text is a pair).
+        words: for each subword the index of its word, -1 for special tokens.
+        surface: the words themselves.
+        cut: whether its end fell beyond the longest input.
+    """
+
+    ids: tuple[int, ...]
+    segments: tuple[int, ...]
+    words: tuple[int, ...]
+    surface: tuple[str, ...]
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """A tokenised text with class indices: one a word for token tasks, else just one."""
+
+    text: TokenizedText
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPair:
+    """A translation pair; ``links`` are (source word, target word) indices of aligned words."""
+
+    strings: tuple[str, str]
+    source: TokenizedText
+    target: TokenizedText
+    links: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """Padded texts.
+
+    Attributes:
+        inputs: keyword arguments of the encoder's forward, each of shape (batch, length).
+        words: word index of each subword, shape (batch, length); -1 for special tokens and padding.
+    """
+
+    inputs: dict[str, Tensor]
+    words: Tensor
+
+    def __len__(self) -> int:
+        return int(self.words.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBatch:
+    """Texts with labels: (batch, length) with IGNORED off each word's first subword, or (batch,)."""
+
+    text: TextBatch
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """Translation pairs.
+
+    Attributes:
+        source, target: the two sides.
+        joined: each source sentence followed by its translation, as one input.
+        mismatched: each source sentence followed by the next pair's translation.
+        links: aligned words, shape (links, 4): source row, source word, target row, target word.
+    """
+
+    source: TextBatch
+    target: TextBatch
+    joined: TextBatch
+    mismatched: TextBatch
+    links: Tensor
+
+
+class Tokenizer:
+    """Turns texts and examples into subwords, keeping track of words.
+
+    Args:
+        backend: the encoder's fast tokenizer.
+        max_length: longest input in subwords; a text that lies beyond is marked as cut.
+    """
+
+    def __init__(self, backend: PreTrainedTokenizerFast, max_length: int) -> None:
+        self.backend = backend
+        self.max_length = max_length
+        self._segments = "token_type_ids" in backend.model_input_names
+
+    def words(self, words: Sequence[str]) -> TokenizedText:
+        """Tokenise a text that is split into words already."""
+        encoding = self.backend(
+            list(words), is_split_into_words=True, truncation=True, max_length=self.max_length
+        )
+        of_word = tuple(-1 if word is None else word for word in encoding.word_ids(0))
+        return self._finish(encoding, of_word, tuple(words))
+
+    def text(self, text: str) -> TokenizedText:
+        """Tokenise running text; words are found by :mod:`probes.words`."""
+        encoding = self.backend(
+            text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
+        )
+        offsets = [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
+        indices = token_words(offsets, text)
+        of_word = tuple(-1 if word is None else word for word in indices)
+        return self._finish(encoding, of_word, _surfaces(offsets, of_word, text))
+
+    def pair(self, first: str, second: str) -> TokenizedText:
+        """Tokenise two texts as one input, with whatever the model puts between them."""
+        encoding = self.backend(first, second, truncation=True, max_length=self.max_length)
+        sides = encoding.sequence_ids(0)
+        return self._finish(encoding, tuple(-1 if side is None else side for side in sides), ())
+
+    def example(self, example: Example) -> TokenizedText:
+        """Tokenise a labelled example of any level."""
+        match example:
+            case TokenExample():
+                return self.words(example.words)
+            case SentenceExample():
+                return self.text(example.text)
+            case PairExample():
+                return self.pair(example.first, example.second)
+
+    def labelled(self, examples: Iterable[Example], index: dict[str, int]) -> list[LabelledText]:
+        """Tokenise examples and look their labels up in ``index``."""
+        return [
+            LabelledText(
+                self.example(example),
+                tuple(
+                    index[label]
+                    for label in (example.labels if isinstance(example, TokenExample) else (example.label,))
+                ),
+            )
+            for example in examples
+        ]
+
+    def translation(self, source: str, target: str) -> TokenizedPair:
+        """Tokenise both sides of a translation pair; links are set later."""
+        return TokenizedPair((source, target), self.text(source), self.text(target))
+
+    def _finish(
+        self, encoding: BatchEncoding, of_word: tuple[int, ...], surface: tuple[str, ...]
+    ) -> TokenizedText:
+        ids = tuple(encoding["input_ids"])
+        segments = tuple(encoding["token_type_ids"]) if self._segments else (0,) * len(ids)
+        return TokenizedText(ids, segments, of_word, surface, cut=bool(encoding.encodings[0].overflowing))
+
+
+def _surfaces(offsets: Sequence[tuple[int, int]], of_word: Sequence[int], text: str) -> tuple[str, ...]:
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for (start, end), word in zip(offsets, of_word, strict=True):
+        if word >= 0:
+            starts.setdefault(word, start)
+            ends[word] = end
+    return tuple(text[starts[word] : ends[word]].strip() for word in sorted(starts))
+
+
+def collate_texts(
+    texts: Sequence[TokenizedText], backend: PreTrainedTokenizerFast, device: torch.device | str = "cpu"
+) -> TextBatch:
+    """Pad ``texts`` on the right into one batch."""
+    length = max(len(text.ids) for text in texts)
+
+    def pad(rows: Iterable[Sequence[int]], value: int) -> Tensor:
+        return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows], device=device)
+
+    inputs = {
+        "input_ids": pad((text.ids for text in texts), int(backend.pad_token_id or 0)),
+        "attention_mask": pad(([1] * len(text.ids) for text in texts), 0),
+    }
+    if "token_type_ids" in backend.model_input_names:
+        inputs["token_type_ids"] = pad((text.segments for text in texts), 0)
+    return TextBatch(inputs, pad((text.words for text in texts), -1))
+
+
+def collate_labelled(
+    items: Sequence[LabelledText],
+    token_level: bool,
+    backend: PreTrainedTokenizerFast,
+    device: torch.device | str = "cpu",
+) -> LabelledBatch:
+    """Pad labelled texts; a word's label stands on its first subword (the usual convention)."""
+    text = collate_texts([item.text for item in items], backend, device)
+    if not token_level:
+        return LabelledBatch(text, torch.tensor([item.labels[0] for item in items], device=device))
+    labels = torch.full(text.words.shape, IGNORED)
+    for row, item in enumerate(items):
+        previous = -1
+        for column, word in enumerate(item.text.words):
+            if word >= 0 and word != previous:
+                labels[row, column] = item.labels[word]
+            previous = word
+    return LabelledBatch(text, labels.to(device))
+
+
+def collate_pairs(
+    pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, device: torch.device | str = "cpu"
+) -> PairBatch:
+    """Pad translation pairs and number their links by row."""
+    links = [(row, i, row, j) for row, pair in enumerate(pairs) for i, j in pair.links]
+    sources = [pair.strings[0] for pair in pairs]
+    targets = [pair.strings[1] for pair in pairs]
+
+    def join(others: Sequence[str]) -> TextBatch:
+        joined = [tokenizer.pair(first, second) for first, second in zip(sources, others, strict=True)]
+        return collate_texts(joined, tokenizer.backend, device)
+
+    return PairBatch(
+        source=collate_texts([pair.source for pair in pairs], tokenizer.backend, device),
+        target=collate_texts([pair.target for pair in pairs], tokenizer.backend, device),
+        joined=join(targets),
+        mismatched=join([*targets[1:], targets[0]]),
+        links=torch.tensor(links, device=device).reshape(-1, 4),
+    )

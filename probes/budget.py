@@ -1,0 +1,55 @@
+"""How much a probe may spend."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from probes.errors import InputError
+
+__all__ = ["BUDGETS", "Budget", "BudgetName", "find_budget"]
+
+BudgetName = Literal["quick", "standard", "thorough"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Sizes of one probe run.
+
+    Attributes:
+        rounds: gradient rounds at each point (K).
+        batch_size: sentences, and translation pairs, in a round's batch.
+        fit_sentences: labelled source sentences the head is fitted on.
+        held_out_sentences: labelled sentences a language that transfer and lookahead are scored on.
+        warm_up_steps: optimiser steps of task fine-tuning before ``theta_warm``.
+        pairs: translation pairs the distances are measured on.
+        max_length: longest input in subwords.
+    """
+
+    name: BudgetName
+    rounds: int
+    batch_size: int
+    fit_sentences: int
+    held_out_sentences: int
+    warm_up_steps: int
+    pairs: int
+    max_length: int
+
+
+BUDGETS: dict[str, Budget] = {
+    budget.name: budget
+    for budget in (
+        Budget("quick", 6, 12, 300, 100, 30, 200, 96),
+        Budget("standard", 8, 16, 600, 200, 60, 500, 128),
+        Budget("thorough", 16, 32, 2000, 500, 200, 1000, 256),
+    )
+}
+
+
+def find_budget(name: str) -> Budget:
+    """The budget called ``name``.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if name not in BUDGETS:
+        raise InputError(f"No budget is called '{name}': choose one of {', '.join(BUDGETS)}.")
+    return BUDGETS[name]

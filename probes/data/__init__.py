@@ -1,0 +1,36 @@
+"""Readers of everything a user brings: labelled data, bitext and bilingual dictionaries.
+
+Readers stream, validate, and count what they dropped and why; nothing is silently truncated. Which
+format a file is in follows from its name and, where that leaves a choice, from its content; the rules
+are in :mod:`probes.data.formats`.
+"""
+
+from probes.data.bitext import Bitext, read_bitext
+from probes.data.dictionary import Dictionary, read_dictionary
+from probes.data.examples import (
+    Example,
+    LabelledData,
+    PairExample,
+    SentenceExample,
+    TokenExample,
+    check_labels,
+    keep_known_labels,
+)
+from probes.data.labelled import read_labelled
+from probes.data.tables import Columns
+
+__all__ = [
+    "Bitext",
+    "Columns",
+    "Dictionary",
+    "Example",
+    "LabelledData",
+    "PairExample",
+    "SentenceExample",
+    "TokenExample",
+    "check_labels",
+    "keep_known_labels",
+    "read_bitext",
+    "read_dictionary",
+    "read_labelled",
+]

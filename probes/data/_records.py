@@ -1,0 +1,60 @@
+"""What readers yield and how it is counted: every record is either kept or dropped for a reason."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from probes.errors import InputError
+from probes.signals import DataFacts
+
+__all__ = ["Dropped", "Tally", "check_limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record that cannot be used, with the reason as it is reported."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts records so that ``read == kept + sum(dropped)`` holds by construction."""
+
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def read(self) -> int:
+        """How many records there were."""
+        return self.kept + self.dropped.total()
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count records that were dropped for one reason."""
+        if count:
+            self.dropped[reason] += count
+
+    def facts(self, *, role: str, spec: str, format: str, sha256: str) -> DataFacts:
+        """The counts as they are reported."""
+        return DataFacts(
+            role=role,
+            spec=spec,
+            format=format,
+            sha256=sha256,
+            read=self.read,
+            kept=self.kept,
+            dropped=dict(self.dropped),
+        )
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in self.dropped.most_common(3))
+        return f"{self.read} read" + (f", {reasons}" if reasons else "")
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit that keeps nothing.
+
+    Raises:
+        InputError: if the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"A limit of {limit} keeps no example: give 1 or more, or no limit.")

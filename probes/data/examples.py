@@ -1,0 +1,137 @@
+"""Labelled examples: one type for each level of task, and what a reader returns."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from probes.errors import InputError
+from probes.signals import DataFacts
+from probes.tasks import Task
+
+__all__ = [
+    "Example",
+    "LabelledData",
+    "PairExample",
+    "SentenceExample",
+    "TokenExample",
+    "check_labels",
+    "keep_known_labels",
+]
+
+_SHOWN = 10
+"""How many labels an error message spells out before it says how many more there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExample:
+    """A sentence as words, each with a label; ``words`` and ``labels`` are equally long and not empty."""
+
+    words: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceExample:
+    """A text with one label."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """Two texts with one label (premise and hypothesis, for example)."""
+
+    first: str
+    second: str
+    label: str
+
+
+Example: TypeAlias = TokenExample | SentenceExample | PairExample
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledData:
+    """The usable examples of one file or data set, in its order.
+
+    Attributes:
+        examples: all of the type that ``task.level`` asks for.
+        task: what the labels are about.
+        facts: where the examples came from and what was dropped.
+    """
+
+    examples: tuple[Example, ...]
+    task: Task
+    facts: DataFacts
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(sorted({label for example in self.examples for label in labels_of(example)}))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text in order: words joined by spaces; a pair contributes both its texts."""
+        return tuple(text for example in self.examples for text in _texts_of(example))
+
+
+def labels_of(example: Example) -> tuple[str, ...]:
+    """The labels an example carries: one for each word, or just one."""
+    return example.labels if isinstance(example, TokenExample) else (example.label,)
+
+
+def _texts_of(example: Example) -> tuple[str, ...]:
+    match example:
+        case TokenExample():
+            return (" ".join(example.words),)
+        case SentenceExample():
+            return (example.text,)
+        case PairExample():
+            return (example.first, example.second)
+
+
+def check_labels(train: LabelledData, *others: LabelledData) -> None:
+    """Make sure that a classifier trained on ``train`` can be scored on the other data.
+
+    Labels that only ``train`` has are fine: a small test set need not show all of them.
+
+    Raises:
+        InputError: if ``others`` hold labels that ``train`` lacks; the message names them and the file.
+    """
+    known = set(train.labels)
+    for other in others:
+        unknown = [label for label in other.labels if label not in known]
+        if unknown:
+            raise InputError(
+                f"{other.facts.spec} has {_enumerate(unknown)}, which {train.facts.spec} "
+                f"({_enumerate(sorted(known))}) never shows: "
+                "use one label set in both, or leave those examples out."
+            )
+
+
+def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
+    """Leave out of ``other`` the examples with a label that ``train`` never shows, and count them.
+
+    For data such as slots, where rare tags (``I-condition_temperature``) occur in one language only.
+
+    Raises:
+        InputError: if more than half the examples would go: the label sets are then different ones.
+    """
+    known = set(train.labels)
+    kept = tuple(example for example in other.examples if known.issuperset(labels_of(example)))
+    left_out = len(other) - len(kept)
+    if 2 * left_out > len(other):
+        check_labels(train, other)
+    if not left_out:
+        return other
+    dropped = {**other.facts.dropped, "a label unknown in training": left_out}
+    facts = other.facts.model_copy(update={"kept": len(kept), "dropped": dropped})
+    return replace(other, examples=kept, facts=facts)
+
+
+def _enumerate(labels: list[str]) -> str:
+    shown = ", ".join(f"'{label}'" for label in labels[:_SHOWN])
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return f"the label{'s' if len(labels) > 1 else ''} {shown}{more}"

@@ -1,0 +1,201 @@
+"""Languages as people write them (``tr``, ``tur``, ``tur_Latn``, ``zh-Hans``, Turkish) in one form.
+
+The code is the one practitioners and data sets use: ISO 639-1 where the language has one, otherwise
+ISO 639-3, with the individual languages that stand for a macrolanguage in corpora (``cmn``, ``arb``,
+``swh``) folded into it.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+import langcodes
+from langcodes.data_dicts import LANGUAGE_ALPHA3
+
+from probes.errors import InputError
+
+__all__ = ["Language", "parse_language", "script_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language in the script it is written in.
+
+    Attributes:
+        code: ISO 639-1 if there is one, else ISO 639-3.
+        name: in English.
+        script: ISO 15924; the usual one where none was asked for.
+        spaced: whether spaces separate words in that script.
+    """
+
+    code: str
+    name: str
+    script: str
+    spaced: bool
+
+
+UNSPACED_SCRIPTS = frozenset(
+    {"Hans", "Hant", "Hani", "Hira", "Jpan", "Kana", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"}
+)
+"""Scripts written without spaces between words (Tibetan separates syllables instead)."""
+
+_FOLDED = {
+    # the individual language by which a macrolanguage is known in UD, FLORES and NTREX -> its code
+    **{"als": "sq", "arb": "ar", "ayr": "ay", "azj": "az", "cmn": "zh", "ekk": "et", "fuc": "ff"},
+    **{"fuv": "ff", "gaz": "om", "gug": "gn", "ike": "iu", "khk": "mn", "kmr": "ku", "knc": "kr"},
+    **{"lvs": "lv", "nb": "no", "nob": "no", "npi": "ne", "ory": "or", "pbt": "ps", "pbu": "ps"},
+    **{"pes": "fa", "plt": "mg", "quy": "qu", "quz": "qu", "src": "sc", "swh": "sw", "uzn": "uz"},
+    **{"ydd": "yi", "zsm": "ms"},
+    # kept apart by data sets although the registry merges them with a neighbour
+    **{"hbs": "sh", "fil": "tl", "tgl": "tl"},
+}
+_AS_WRITTEN = frozenset({"sh", "tl"})
+"""Codes in use that langcodes would replace (by ``sr-Latn`` and ``fil``)."""
+
+_OTHER_NAMES = {
+    **{"bengali": "bn", "bokmål": "no", "farsi": "fa", "filipino": "tl", "haitian": "ht"},
+    **{"kurmanji": "ku", "mandarin": "zh", "panjabi": "pa", "sinhalese": "si", "western panjabi": "pnb"},
+}
+_USUAL_SCRIPT = {"azb": "Arab"}
+"""Where CLDR's likely subtags are wrong: azb is the Iranian variety of Azerbaijani."""
+
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+
+
+def parse_language(text: str) -> Language:
+    """Read a language code, tag or English name in any common form.
+
+    Args:
+        text: ``tr``, ``tur``, ``tur_Latn``, ``zh-Hans``, ``pt-BR``, ``EN`` or ``Turkish``. A region is
+            dropped; a script, stated or implied by the region (``zh-TW``), is kept.
+
+    Raises:
+        InputError: if no language is known by that code or name; the message suggests the closest.
+    """
+    typed = text.strip().replace("_", "-")
+    language = (_from_tag(typed) if _TAG.fullmatch(typed) else None) or _from_name(text.strip())
+    if language is None:
+        close = _suggestions(text.strip())
+        hint = f"perhaps you mean {' or '.join(close)}; " if close else ""
+        raise InputError(
+            f"No language is called '{text}': {hint}any ISO 639 code such as tr or tur_Latn will do."
+        )
+    return language
+
+
+def _from_tag(tag: str) -> Language | None:
+    primary, _, rest = tag.partition("-")
+    code = _FOLDED.get(primary.lower(), primary.lower())
+    try:
+        parsed = langcodes.Language.get(f"{code}-{rest}" if rest else code)
+    except ValueError:
+        return None
+    if parsed.language is None or not parsed.is_valid() or not _is_one_language(parsed.language):
+        return None
+    if code not in _AS_WRITTEN:
+        code = _FOLDED.get(parsed.language, parsed.language)
+    # a region can imply a script: zh-TW is written in Hant, az-IR in Arab
+    return _language(code, parsed.script or (parsed.maximize().script if parsed.territory else None))
+
+
+def _from_name(name: str) -> Language | None:
+    code = _OTHER_NAMES.get(name.casefold())
+    if code:
+        return _language(code)
+    for spoken in ("en", None):  # its English name first: names of other languages collide
+        try:
+            found = langcodes.Language.find_name("language", name, spoken)
+        except (LookupError, UnicodeError):
+            continue
+        # langcodes also takes a text that merely begins with a name; only the whole name will do here
+        names = (found.language_name(), found.display_name(), found.autonym())
+        if found.language and _name_key(name) in map(_name_key, names):
+            return _language(_FOLDED.get(found.language, found.language), found.script)
+    return None
+
+
+def _name_key(name: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", name.casefold()))
+
+
+def _is_one_language(code: str) -> bool:
+    name = langcodes.Language.make(language=code).language_name().casefold()
+    # collections (Turkic languages), private-use and special codes are all valid tags
+    return not name.startswith("unknown") and not name.endswith(("languages", "no linguistic content"))
+
+
+def _language(code: str, script: str | None = None) -> Language:
+    plain = langcodes.Language.make(language=code)
+    script = script or _USUAL_SCRIPT.get(code) or plain.maximize().script or "Zyyy"
+    return Language(code, plain.language_name(), script, script not in UNSPACED_SCRIPTS)
+
+
+def _suggestions(text: str) -> list[str]:
+    """Languages that may have been meant, as ``Turkish (tr)``."""
+    codes: list[str] = []
+    if len(text) == 2:  # a country's code instead of its language's
+        country = langcodes.Language.make(territory=text.upper())
+        if country.is_valid():
+            codes.append(country.maximize().language or "")
+    by_name = {name.casefold(): code for code, name in _two_letter_languages().items()}
+    codes += [by_name[name] for name in get_close_matches(text.casefold(), by_name, n=2, cutoff=0.65)]
+    return [f"{_language(code).name} ({code})" for code in codes if code]
+
+
+@cache
+def _two_letter_languages() -> dict[str, str]:
+    codes = (code for code in LANGUAGE_ALPHA3 if len(code) == 2)
+    folded = sorted({_FOLDED.get(code, code) for code in codes})
+    return {code: _language(code).name for code in folded if _is_one_language(code)}
+
+
+_SCRIPT_OF_NAME = {
+    # first word of a character's Unicode name -> ISO 15924
+    **{"ADLAM": "Adlm", "ARABIC": "Arab", "ARMENIAN": "Armn", "BALINESE": "Bali", "BAMUM": "Bamu"},
+    **{"BATAK": "Batk", "BENGALI": "Beng", "BOPOMOFO": "Bopo", "BUGINESE": "Bugi", "BUHID": "Buhd"},
+    **{"CANADIAN": "Cans", "CHAKMA": "Cakm", "CHAM": "Cham", "CHEROKEE": "Cher", "CJK": "Hani"},
+    **{"COPTIC": "Copt", "CYRILLIC": "Cyrl", "DESERET": "Dsrt", "DEVANAGARI": "Deva", "ETHIOPIC": "Ethi"},
+    **{"GEORGIAN": "Geor", "GOTHIC": "Goth", "GREEK": "Grek", "GUJARATI": "Gujr", "GURMUKHI": "Guru"},
+    **{"HANGUL": "Hang", "HANUNOO": "Hano", "HEBREW": "Hebr", "HIRAGANA": "Hira", "JAVANESE": "Java"},
+    **{"KANNADA": "Knda", "KATAKANA": "Kana", "KAYAH": "Kali", "KHMER": "Khmr", "LAO": "Laoo"},
+    **{"LATIN": "Latn", "LEPCHA": "Lepc", "LIMBU": "Limb", "LISU": "Lisu", "MALAYALAM": "Mlym"},
+    **{"MANDAIC": "Mand", "MEETEI": "Mtei", "MIAO": "Plrd", "MONGOLIAN": "Mong", "MYANMAR": "Mymr"},
+    **{"NKO": "Nkoo", "OGHAM": "Ogam", "OL": "Olck", "ORIYA": "Orya", "OSAGE": "Osge", "OSMANYA": "Osma"},
+    **{"REJANG": "Rjng", "RUNIC": "Runr", "SAMARITAN": "Samr", "SAURASHTRA": "Saur", "SINHALA": "Sinh"},
+    **{"SUNDANESE": "Sund", "SYLOTI": "Sylo", "SYRIAC": "Syrc", "TAGALOG": "Tglg", "TAGBANWA": "Tagb"},
+    **{"TAMIL": "Taml", "TELUGU": "Telu", "THAANA": "Thaa", "THAI": "Thai", "TIBETAN": "Tibt"},
+    **{"TIFINAGH": "Tfng", "VAI": "Vaii", "WANCHO": "Wcho", "YI": "Yiii"},
+}
+
+
+def script_of(text: str) -> str:
+    """The script most letters of ``text`` are in, by their Unicode names.
+
+    Returns:
+        An ISO 15924 code; ``Zyyy`` (undetermined) without a single letter of a known script. Chinese
+        characters with kana count as ``Jpan``, with Hangul as ``Kore``; alone they are ``Hani``, because
+        single characters do not say whether the text is in simplified or traditional script.
+    """
+    counts = Counter(map(_script_of_character, text))
+    del counts["Zyyy"]
+    kana = counts["Hira"] + counts["Kana"]
+    # Han characters outnumber kana or Hangul in many headlines, but never occur with them in Chinese.
+    if kana:
+        counts["Jpan"] = kana + counts.pop("Hani", 0)
+        del counts["Hira"], counts["Kana"]
+    elif counts["Hang"]:
+        counts["Kore"] = counts.pop("Hang") + counts.pop("Hani", 0)
+    top = max(counts.values(), default=0)
+    return min((script for script, count in counts.items() if count == top > 0), default="Zyyy")
+
+
+@cache
+def _script_of_character(character: str) -> str:
+    if unicodedata.category(character)[0] not in "LM":
+        return "Zyyy"
+    words = unicodedata.name(character, "").split()
+    first = next((word for word in words if word not in ("FULLWIDTH", "HALFWIDTH")), "")
+    return _SCRIPT_OF_NAME.get(first.partition("-")[0], "Zyyy")

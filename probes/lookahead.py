@@ -1,0 +1,113 @@
+"""What one small step on an objective does to the task loss."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+from torch import Tensor
+
+from probes.batches import LabelledText, collate_labelled
+from probes.encoder import Encoder
+from probes.heads import Head
+from probes.progress import Stopwatch
+from probes.rounds import GradientRounds
+from probes.signals import Estimate, LookaheadRow, Point, TaskGradient
+from probes.warm_up import LEARNING_RATE, AdamScale
+
+__all__ = ["look_ahead"]
+
+_BATCH = 32
+_RAW_UNITS, _ADAM_UNITS = 0.05, 10.0
+
+
+def look_ahead(
+    encoder: Encoder,
+    head: Head,
+    gradients: GradientRounds,
+    texts: Mapping[TaskGradient, Sequence[LabelledText]],
+    adam: AdamScale | None,
+    *,
+    point: Point,
+    watch: Stopwatch,
+) -> tuple[LookaheadRow, ...]:
+    """Relative change of the task loss after one step on each objective (TAG, arXiv:2109.04617).
+
+    Steps along different objectives are made equally long. The unit is one Adam step at the warm-up's learning
+    rate, which moves every parameter by about that rate: preconditioned steps are ten units long, raw ones, which
+    put their whole length into few directions, a twentieth. The weights are put back bit by bit.
+
+    Args:
+        encoder, head: at the point.
+        gradients: measured there.
+        texts: labelled texts to evaluate on, for each kind of label.
+        adam: divisors of the warm-up's optimiser; None leaves the preconditioned steps out.
+        point: name of the point.
+        watch: advanced once an objective and scaling.
+    """
+    before = {on: _losses(encoder, head, items) for on, items in texts.items()}
+    unit = LEARNING_RATE * sum(p.numel() for p in encoder.parameters()) ** 0.5
+    scales = [None] if adam is None else [None, adam]
+    rows = []
+    for objective, scale in watch.each([(name, s) for name in gradients.mean_gradients for s in scales]):
+        direction, length = gradients.mean_gradients[objective], _RAW_UNITS * unit
+        if scale is not None:
+            direction = {block: g / scale.blocks[block] for block, g in direction.items()}
+            length = _ADAM_UNITS * unit
+        with _stepped(encoder, direction, length):
+            for on, items in texts.items():
+                rows.append(
+                    LookaheadRow(
+                        point=point,
+                        objective=objective,
+                        on=on,
+                        scaling="raw" if scale is None else "adam",
+                        step=length,
+                        change=_change(before[on], _losses(encoder, head, items)),
+                    )
+                )
+    return tuple(rows)
+
+
+@contextmanager
+def _stepped(encoder: Encoder, direction: Mapping[str, Tensor], length: float) -> Iterator[None]:
+    """The encoder one step of ``length`` against ``direction``, for as long as the context lasts."""
+    norm = torch.stack([g.square().sum() for g in direction.values()]).sum().sqrt()
+    kept = [p.detach().clone() for p in encoder.parameters()]
+    factor = float(length / norm) if float(norm) > 0 else 0.0
+    try:
+        with torch.no_grad():
+            for block, group in encoder.block_parameters().items():
+                pieces = direction[block].split([p.numel() for p in group])
+                for parameter, piece in zip(group, pieces, strict=True):
+                    parameter.sub_(piece.view_as(parameter), alpha=factor)
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, value in zip(encoder.parameters(), kept, strict=True):
+                parameter.copy_(value)
+
+
+def _losses(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> np.ndarray:
+    """Summed loss and labelled positions of each text, (texts, 2)."""
+    rows = []
+    for start in range(0, len(items), _BATCH):
+        batch = collate_labelled(
+            items[start : start + _BATCH], head.token_level, encoder.tokenizer, encoder.device
+        )
+        rows.append(torch.stack(head.text_losses(encoder, batch), dim=1).double().cpu())
+    return np.asarray(torch.cat(rows).numpy())
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> Estimate:
+    """100 (1 - after / before) of total losses, with a jackknife interval over texts."""
+    n = len(before)
+    first, second = before[:, 0], after[:, 0]
+    if n < 3 or first.sum() <= 0:
+        return Estimate(value=None, note="too few labelled texts")
+    value = 100 * (1 - second.sum() / first.sum())
+    without = 100 * (1 - (second.sum() - second) / np.maximum(first.sum() - first, 1e-12))
+    spread = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    reach = float(student.ppf(0.975, n - 1) * spread)
+    return Estimate(value=float(value), low=float(value) - reach, high=float(value) + reach)

@@ -1,0 +1,59 @@
+"""Scores on labelled text, in points, from counts that add up over sentences."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from probes.signals import Estimate
+from probes.tasks import Metric
+
+__all__ = ["score", "spans"]
+
+_RESAMPLES = 400
+
+
+def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """Spans (start, end, type) of BIO tags, end exclusive.
+
+    An ``I-`` that does not continue a span of its type opens one, as in the CoNLL-2000 evaluation.
+    """
+    start, kind = 0, ""
+    for i, tag in enumerate([*tags, "O"]):
+        prefix, _, name = tag.partition("-")
+        if kind and (prefix != "I" or name != kind):
+            yield start, i, kind
+            kind = ""
+        if prefix in ("B", "I") and not kind:
+            start, kind = i, name
+
+
+def score(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metric: Metric, seed: int = 0
+) -> Estimate:
+    """Accuracy over labels or F1 over exact spans, in points (0-100), with a bootstrap interval.
+
+    Args:
+        gold, predicted: label sequences, one a sentence (of length 1 for sentence and pair tasks).
+        metric: ``accuracy``, or ``span-f1`` for BIO tags.
+        seed: of the bootstrap over sentences (percentile interval, 400 resamples).
+    """
+    counts = np.array([_counts(g, p, metric) for g, p in zip(gold, predicted, strict=True)], dtype=float)
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(len(counts), size=(_RESAMPLES, len(counts)))
+    resampled = counts[draws].sum(axis=1)
+    values = _ratio(resampled)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(value=float(_ratio(counts.sum(0))), low=float(low), high=float(high))
+
+
+def _counts(gold: Sequence[str], predicted: Sequence[str], metric: Metric) -> tuple[int, int]:
+    """A numerator and a denominator that add up: F1 = 2 TP / (gold spans + predicted spans)."""
+    if metric == "accuracy":
+        return sum(g == p for g, p in zip(gold, predicted, strict=True)), len(gold)
+    truth, guess = set(spans(gold)), set(spans(predicted))
+    return 2 * len(truth & guess), len(truth) + len(guess)
+
+
+def _ratio(counts: np.ndarray) -> np.ndarray:
+    above, below = counts[..., 0], counts[..., 1]
+    return np.asarray(100 * np.divide(above, below, out=np.ones_like(above), where=below > 0))

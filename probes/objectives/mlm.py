@@ -1,0 +1,43 @@
+"""Continued masked language modelling."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from probes.objectives._masking import masked_lm_loss
+from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._registry import register
+
+__all__ = ["MLM"]
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class MLM:
+    """Masked language modelling on target-language text: no alignment signal, only exposure.
+
+    Inputs:
+        The target side of translation pairs (any target text would do).
+
+    Requirements:
+        A checkpoint with an MLM head.
+
+    Relations:
+        - :class:`~probes.objectives.tlm.TLM` shows the translation too.
+
+    Reference:
+        Devlin et al. 2019 (arXiv:1810.04805).
+
+    Args:
+        share: of subwords that are predicted.
+    """
+
+    name: ClassVar[str] = "mlm"
+    requires: ClassVar[frozenset[Requirement]] = frozenset({"mlm-head"})
+
+    share: float = 0.15
+
+    def loss(self, view: PairView) -> Tensor:
+        """Mean over the masked subwords of the batch."""
+        return masked_lm_loss(view.encoder, view.batch.target, self.share, view.seed)

@@ -1,0 +1,89 @@
+"""How a long run tells whoever watches where it is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Protocol, TypeVar
+
+from probes.cost import CostEstimate
+
+__all__ = ["PHASES", "Progress", "Silent", "Stopwatch"]
+
+T = TypeVar("T")
+
+PHASES: dict[str, str] = {
+    "load": "loading the encoder",
+    "read": "reading data",
+    "embed": "embedding the bitext",
+    "head": "fitting the head on frozen features",
+    "warm-up": "warming up on the task",
+    "theta0": "gradients of the model as given",
+    "theta_warm": "gradients after the warm-up",
+    "lookahead": "looking one step ahead",
+}
+"""The phases of a probe in their order, each in words."""
+
+
+class Progress(Protocol):
+    """Receives the course of a run; a method that raises stops the run cleanly."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of ``PHASES`` begins and will take ``total`` steps."""
+        ...
+
+    def advance(self) -> None:
+        """One step of the current phase is done."""
+        ...
+
+    def estimate(self, cost: CostEstimate) -> None:
+        """What the rest of the run is expected to cost."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def phase(self, name: str, total: int) -> None:
+        """Ignored."""
+
+    def advance(self) -> None:
+        """Ignored."""
+
+    def estimate(self, cost: CostEstimate) -> None:
+        """Ignored."""
+
+
+class Stopwatch:
+    """Forwards progress and keeps the seconds each phase took.
+
+    Args:
+        watcher: who is told.
+    """
+
+    def __init__(self, watcher: Progress) -> None:
+        self._watcher = watcher
+        self._started = perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def total(self) -> float:
+        """Seconds since this stopwatch was made."""
+        return perf_counter() - self._started
+
+    @contextmanager
+    def phase(self, name: str, total: int = 1) -> Iterator[None]:
+        """Time one phase."""
+        self._watcher.phase(name, total)
+        begin = perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begin
+
+    def each(self, items: Sequence[T] | Iterable[T]) -> Iterator[T]:
+        """Pass items through, advancing after each."""
+        for item in items:
+            yield item
+            self._watcher.advance()
+
+    def estimate(self, cost: CostEstimate) -> None:
+        """Pass an estimate on."""
+        self._watcher.estimate(cost)

@@ -1,0 +1,104 @@
+"""A short stretch of ordinary task fine-tuning, on a copy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from probes.batches import LabelledText, collate_labelled
+from probes.encoder import Encoder
+from probes.errors import RunError
+from probes.heads import Head
+from probes.progress import Stopwatch
+
+__all__ = ["LEARNING_RATE", "AdamScale", "warm_up"]
+
+LEARNING_RATE = 5e-5
+"""transformers' default for fine-tuning."""
+_RAMP = 0.1
+
+
+@dataclass(frozen=True)
+class AdamScale:
+    """Adam's divisor for every parameter, as it stands after the warm-up.
+
+    Attributes:
+        blocks: block name -> sqrt(v) + eps with the bias of v corrected, (parameters of the block,).
+    """
+
+    blocks: dict[str, Tensor]
+
+
+def warm_up(
+    encoder: Encoder,
+    head: Head,
+    items: Sequence[LabelledText],
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    watch: Stopwatch,
+) -> AdamScale:
+    """Fine-tune ``encoder`` and ``head`` in place for a few AdamW steps with dropout on.
+
+    The learning rate climbs linearly over the first tenth of the steps and then stays.
+
+    Args:
+        encoder: a working copy.
+        head: a copy, too.
+        items: sentences to draw from, reshuffled each time they run out.
+        steps, batch_size: optimiser steps and sentences a step.
+        seed: of order and dropout.
+        watch: advanced a step at a time.
+
+    Raises:
+        RunError: if the loss stops being finite.
+    """
+    parameters = [*encoder.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
+    ramp = max(1, round(_RAMP * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / ramp))
+    torch.manual_seed(seed)
+    encoder.base.train()
+    try:
+        for chosen in watch.each(_draw(items, steps, batch_size, seed)):
+            loss = head.loss(
+                encoder, collate_labelled(chosen, head.token_level, encoder.tokenizer, encoder.device)
+            )
+            if not torch.isfinite(loss):
+                raise RunError("The task loss is not finite after a few steps: check the model's weights.")
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
+    finally:
+        encoder.base.eval()
+    return AdamScale(
+        {
+            block: torch.cat([_divisor(optimiser, p).flatten() for p in group])
+            for block, group in encoder.block_parameters().items()
+        }
+    )
+
+
+def _divisor(optimiser: torch.optim.AdamW, parameter: torch.nn.Parameter) -> Tensor:
+    state = optimiser.state[parameter]
+    group = optimiser.param_groups[0]
+    if not state:  # the task loss never reached this parameter
+        return torch.full_like(parameter, float(group["eps"]))
+    corrected = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+    return torch.as_tensor(corrected.sqrt() + group["eps"])
+
+
+def _draw(
+    items: Sequence[LabelledText], steps: int, batch_size: int, seed: int
+) -> Iterator[list[LabelledText]]:
+    generator = torch.Generator().manual_seed(seed)
+    queue: list[int] = []
+    for _ in range(steps):
+        while len(queue) < min(batch_size, len(items)):
+            queue += torch.randperm(len(items), generator=generator).tolist()
+        chosen, queue = queue[:batch_size], queue[batch_size:]
+        yield [items[i] for i in chosen]

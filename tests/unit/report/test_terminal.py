@@ -1,0 +1,86 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from advisor.advice import Question, Reason
+from advisor.report import Report
+from probes.signals import Note
+from tests.factories import make_advice, make_cannot_tell
+
+
+def shown(report: Report, width: int = 120, files: tuple[Path, ...] = (), encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    Console(file=stream, width=width).print(report.terminal(files))
+    stream.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_decision_gain_reasons_doubts_and_files_are_shown() -> None:
+    advice = make_advice()
+    text = shown(Report(advice), width=200, files=(Path("out/report.html"),))
+    assert "Align" in text
+    assert advice.summary in text
+    assert "+1.6 points, 80% interval +0.5 to +2.8; P(gain > 0) 97%, P(gain > 0.5) 90%" in text
+    for reason in advice.reasons:
+        assert reason.text in text
+        assert all(id in text for id in reason.evidence)
+    for warning in advice.warnings:
+        assert warning.text in text
+    assert "out/report.html" in text
+
+
+def test_what_would_tell_is_named_when_nothing_can_be_told() -> None:
+    advice = make_cannot_tell()
+    text = shown(Report(advice), width=200)
+    assert "Cannot tell" in text
+    assert str(advice.would_tell) in text
+    assert "Best aligning option (token-contrastive" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert all(len(line) <= width for line in shown(Report(make_advice()), width=width).splitlines())
+
+
+def test_wide_terminals_get_whiskers() -> None:
+    assert "●" in shown(Report(make_advice()), width=140)
+    assert "●" not in shown(Report(make_advice()), width=80)
+
+
+def test_an_ascii_terminal_keeps_the_signs() -> None:
+    text = shown(Report(make_advice()), encoding="ascii")
+    assert "-0.5 to +2.3" in text
+
+
+def test_no_option_is_dropped_without_saying_so() -> None:
+    advice = make_advice()
+    text = shown(Report(advice))
+    assert f"and {len(advice.alternatives) - 9} more" in text
+    assert "more with lower" not in shown(Report(make_advice(alternatives=advice.alternatives[:3])))
+
+
+def test_strings_from_outside_are_neither_markup_nor_escapes() -> None:
+    hostile = "[/bold][red]x[/red] \x1b[2J"
+    text = shown(
+        Report(
+            make_advice(
+                question=Question(model=hostile, source="en", target="tr", task="pos"),
+                summary=hostile,
+                would_tell=hostile,
+                reasons=(Reason(text=hostile, feature="f", effect=1.0, evidence=(hostile,)),),
+                warnings=(Note(code="c", text=hostile),),
+            )
+        ),
+        width=200,
+        files=(Path(hostile),),
+    )
+    assert text.count("[/bold][red]x[/red]") == 7
+    assert "\x1b[2J" not in text
+
+
+def test_advice_without_alternatives_or_reasons_prints() -> None:
+    bare = make_cannot_tell(alternatives=(), reasons=(), warnings=(), would_tell=None)
+    assert bare.summary in shown(Report(bare), width=200)

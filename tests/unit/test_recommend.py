@@ -1,0 +1,239 @@
+"""From signals and findings to advice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advisor.advice import Advice
+from advisor.options import NO_ALIGNMENT, Objective, Schedule, option_space
+from advisor.recommend import ask, joint_weight, recommend
+from probes.errors import InputError
+from probes.signals import DataFacts, Signals
+from tests.factories import estimate, make_signals, unresolved
+
+
+def _ask(model: str, target: str, task: str, **more: object) -> Advice:
+    return ask(model=model, source="en", target=target, task=task, **more)  # type: ignore[arg-type]
+
+
+def _codes(advice: Advice) -> set[str]:
+    return {note.code for note in advice.warnings}
+
+
+def test_a_language_the_encoder_hardly_saw_is_to_be_aligned_for_tagging() -> None:
+    advice = _ask("xlm-roberta-base", "yo", "pos")
+    assert advice.decision == "align"
+    assert advice.option is not None
+    assert advice.gain is not None
+    assert advice.gain.mean > 3
+
+
+def test_a_small_encoder_is_to_be_aligned_for_tagging() -> None:
+    assert _ask("distilbert-base-multilingual-cased", "tr", "pos").decision == "align"
+
+
+def test_a_strong_encoder_is_not_to_be_aligned_for_inference_in_german() -> None:
+    advice = _ask("xlm-roberta-base", "de", "nli")
+    assert advice.decision == "do-not-align"
+    assert advice.option is None
+    assert advice.would_tell is None
+
+
+def test_of_an_unknown_encoder_nothing_can_be_told() -> None:
+    advice = _ask("someone/never-heard-of-it", "tr", "nli")
+    assert advice.decision == "cannot-tell"
+    assert "unseen-model" in _codes(advice)
+    assert advice.support.unseen == ("model",)
+    assert advice.support.distance == 1
+    assert advice.would_tell
+
+
+def test_intervals_widen_with_what_is_unknown() -> None:
+    def width(model: str, target: str, task: str) -> float:
+        gain = _ask(model, target, task).gain
+        assert gain is not None
+        return gain.high - gain.low
+
+    known = width("xlm-roberta-base", "tr", "pos")
+    assert known < width("unheard-of", "tr", "pos")
+    assert known < width("xlm-roberta-base", "tr", "topic")
+    assert known < width("xlm-roberta-base", "qu", "pos")
+
+
+def test_two_unknowns_forbid_a_decision() -> None:
+    advice = _ask("unheard-of", "th", "topic")
+    assert not advice.support.in_range
+    assert advice.decision == "cannot-tell"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["xlm-roberta-base", "FacebookAI/xlm-roberta-base", "/models/XLM-RoBERTa-base/", "XLM-RoBERTa-base"],
+)
+def test_a_model_is_known_by_the_last_part_of_its_name(name: str) -> None:
+    advice = _ask(name, "yo", "pos")
+    assert advice.support.distance == 0
+    assert advice.question.model == name
+
+
+def test_languages_may_be_written_in_any_common_form() -> None:
+    codes = {json.dumps(_ask("mbert", form, "pos").gain.model_dump()) for form in ("tr", "tur", "tur_Latn")}  # type: ignore[union-attr]
+    assert len(codes) == 1
+
+
+def test_every_option_is_an_alternative_and_none_gains_nothing() -> None:
+    advice = _ask("xlm-roberta-base", "tr", "ner")
+    shown = {alternative.option.model_copy(update={"weight": None}) for alternative in advice.alternatives}
+    assert shown == set(option_space(advice.alternatives[-1].option.word_pairs or "dictionary"))  # type: ignore[arg-type]
+    none = next(a for a in advice.alternatives if a.option == NO_ALIGNMENT)
+    assert (none.gain.mean, none.gain.low, none.gain.high) == (0, 0, 0)
+    means = [alternative.gain.mean for alternative in advice.alternatives]
+    assert means == sorted(means, reverse=True)
+
+
+def test_reasons_are_the_largest_and_name_sources_on_file() -> None:
+    advice = _ask("xlm-roberta-base", "yo", "pos")
+    sizes = [abs(reason.effect) for reason in advice.reasons]
+    assert len(sizes) == 3
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(reason.evidence for reason in advice.reasons)
+    assert "nguyen2025" in {source for reason in advice.reasons for source in reason.evidence}
+
+
+def test_the_nearest_evidence_is_the_case_itself_with_a_link() -> None:
+    row = _ask("xlm-roberta-base", "de", "nli").support.nearest[0]
+    assert (row.model, row.task, row.target, row.distance) == ("xlm-roberta-base", "nli", "de", 0)
+    assert row.url is not None
+    assert row.url.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"target": "en"}, "both English"),
+        ({"target": "klingonish"}, "klingonish"),
+        ({"task": "parsing"}, "parsing"),
+        ({"min_gain": -1.0}, "-1"),
+        ({"min_gain": float("nan")}, "nan"),
+        ({"word_pairs": "guess"}, "guess"),
+    ],
+)
+def test_bad_input_is_named_in_one_sentence(change: dict[str, object], cause: str) -> None:
+    asked = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"} | change
+    with pytest.raises(InputError, match=cause):
+        ask(**asked)  # type: ignore[arg-type]
+
+
+def test_a_source_other_than_english_is_doubted() -> None:
+    advice = ask(model="xlm-roberta-base", source="de", target="tr", task="pos")
+    assert "unseen-source-language" in _codes(advice)
+
+
+def test_signals_and_their_file_give_the_same_advice(tmp_path: Path) -> None:
+    signals = make_signals()
+    path = tmp_path / "signals.json"
+    path.write_text(signals.model_dump_json())
+    mine, file = recommend(signals), recommend(path)
+    assert mine.model_copy(update={"provenance": None}) == file.model_copy(update={"provenance": None})
+    assert mine.provenance.model_sha256 == signals.model.sha256
+
+
+def test_signals_without_trials_to_learn_from_do_not_move_the_advice() -> None:
+    advice = recommend(make_signals())
+    assert "signals-not-validated" in _codes(advice)
+    unmoved = _ask("bundled", "tr", "pos", word_pairs="mutual-argmax")
+    mean = {str(a.option): a.gain.mean for a in unmoved.alternatives if a.option.schedule != Schedule.JOINT}
+    for alternative in advice.alternatives:
+        if alternative.option.schedule != Schedule.JOINT:
+            assert alternative.gain.mean == pytest.approx(mean[str(alternative.option)])
+
+
+def test_objectives_that_could_not_be_measured_are_not_offered() -> None:
+    advice = recommend(make_signals())
+    offered = {alternative.option.objective for alternative in advice.alternatives}
+    assert offered.isdisjoint({Objective.TLM, Objective.MLM})
+    assert "no-mlm-head" in _codes(advice)
+
+
+def _with_bitext(kept: int) -> Signals:
+    signals = make_signals()
+    data = tuple(
+        DataFacts.model_validate(facts.model_dump() | {"kept": kept}) if facts.role == "bitext" else facts
+        for facts in signals.data
+    )
+    return make_signals(data=data)
+
+
+def test_little_bitext_is_doubted() -> None:
+    assert "little-bitext" in _codes(recommend(_with_bitext(300)))
+    assert "little-bitext" not in _codes(recommend(_with_bitext(5000)))
+
+
+def test_retrieval_near_chance_is_doubted() -> None:
+    signals = make_signals()
+    assert "misaligned-bitext" not in _codes(recommend(signals))
+    rows = tuple(
+        row.model_copy(update={"value": estimate(0.002, 0.001)})
+        if row.measure.startswith("retrieval")
+        else row
+        for row in signals.distances
+    )
+    assert "misaligned-bitext" in _codes(recommend(make_signals(distances=rows)))
+
+
+def test_unresolved_and_missing_leading_signals_are_doubted() -> None:
+    signals = make_signals()
+    assert not _codes(recommend(signals)) & {"signals-unresolved", "no-target-gradient"}
+    lost = tuple(row.model_copy(update={"cosine": unresolved()}) for row in signals.cosines)
+    assert "signals-unresolved" in _codes(recommend(make_signals(cosines=lost)))
+    source = tuple(row for row in signals.cosines if row.task_gradient == "source")
+    advice = recommend(make_signals(cosines=source))
+    assert "no-target-gradient" in _codes(advice)
+    assert "label" in (advice.would_tell or "label").lower()
+
+
+def test_the_probes_own_notes_are_passed_on() -> None:
+    signals = make_signals()
+    assert {note.code for note in signals.notes} <= _codes(recommend(signals))
+
+
+def test_the_joint_weight_keeps_alignment_at_half_the_task() -> None:
+    assert joint_weight(None) == 0.1
+    assert joint_weight(5.0) == pytest.approx(0.1)
+    assert joint_weight(2.0) == pytest.approx(0.25)
+    assert joint_weight(0.01) == 1.0
+    assert joint_weight(1e6) == 0.01
+    signals = make_signals()
+    row = next(
+        row
+        for row in signals.cosines
+        if (row.point, row.task_gradient, row.objective, row.block)
+        == ("theta_warm", "source", "token-contrastive", "encoder")
+    )
+    weights = {
+        alternative.option.weight
+        for alternative in recommend(signals).alternatives
+        if alternative.option.objective == "token-contrastive" and alternative.option.schedule == "joint"
+    }
+    assert weights == {joint_weight(row.magnitude_ratio.value)}
+
+
+def test_advice_survives_its_file(tmp_path: Path) -> None:
+    advice = _ask("xlm-roberta-base", "tr", "pos")
+    path = tmp_path / "advice.json"
+    path.write_text(advice.model_dump_json())
+    assert Advice.load(path) == advice
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys; from advisor.recommend import ask; "
+        "ask(model='xlm-roberta-base', source='en', target='yo', task='pos'); "
+        "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'statsmodels'} & set(sys.modules); "
+        "print(heavy); sys.exit(len(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
