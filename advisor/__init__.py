@@ -1,1 +1,95 @@
-"""Should this encoder be aligned before it is fine-tuned? Measured on the user's own model."""
+"""Should this multilingual encoder be aligned before it is fine-tuned - and how?
+
+Three questions, three functions::
+
+    import advisor
+
+    advisor.ask(model="xlm-roberta-base", source="en", target="yo", task="pos")  # from evidence, at once
+    report = advisor.probe("bundled", source="en", target="tr", task="pos",
+                           train="en.conllu", bitext="en-tr.tsv")  # measured on your model
+    advisor.recommend("signals.json")  # from an earlier measurement
+
+Everything they return is typed, shows itself in a notebook and serialises to JSON.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.advice import Advice
+from advisor.options import Option, WordPairs
+from advisor.recommend import ask, recommend
+from advisor.report import Report
+from probes.data import Columns
+from probes.request import ProbeRequest
+
+if TYPE_CHECKING:
+    from probes.progress import Progress
+
+__all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "recommend"]
+
+
+def probe(
+    model: str,
+    *,
+    source: str,
+    target: str,
+    task: str,
+    train: str | Path,
+    bitext: str | Path,
+    target_labels: str | Path | None = None,
+    dictionary: str | Path | None = None,
+    word_links: str | Path | None = None,
+    columns: Columns | None = None,
+    budget: str = "standard",
+    device: str = "auto",
+    seed: int = 0,
+    min_gain: float = 0.5,
+    progress: "Progress | None" = None,
+) -> Report:
+    """Measure an encoder for a language pair and a task, and advise.
+
+    The model is only read; measuring takes minutes. Files may also be ``hf:NAME[:CONFIG][:SPLIT]``.
+
+    Args:
+        model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id.
+        source: language of the labelled data.
+        target: language the model is to be used in.
+        task: one of ``probes.tasks.TASKS``.
+        train: labelled source-language data.
+        bitext: translation pairs, source language first.
+        target_labels: labelled target-language data; a hundred sentences do, and they tell the most.
+        dictionary: bilingual dictionary to align words with; by default the encoder aligns them itself.
+        word_links: Pharaoh ``i-j`` file, one line a pair of the bitext.
+        columns: names of table columns, where they are not the usual ones.
+        budget: ``quick``, ``standard`` or ``thorough``.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        seed: of all sampling; the same seed on the same machine gives the same signals.
+        min_gain: smallest gain of interest, in points.
+        progress: told of phases and cost.
+
+    Returns:
+        The advice with the signals it rests on; ``report.write("out")`` saves all of it.
+
+    Raises:
+        InputError: if something given cannot be used.
+        RunError: if the run cannot finish.
+    """
+    from probes.run import run_probe
+
+    request = ProbeRequest(
+        model=model,
+        source=source,
+        target=target,
+        task=task,
+        train=str(train),
+        bitext=str(bitext),
+        target_labels=str(target_labels) if target_labels else None,
+        dictionary=str(dictionary) if dictionary else None,
+        word_links=str(word_links) if word_links else None,
+        columns=columns,
+        budget=budget,
+        device=device,
+        seed=seed,
+    )
+    signals = run_probe(request, progress)
+    return Report(recommend(signals, min_gain=min_gain), signals)

@@ -14,11 +14,13 @@ import math
 import platform
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from advisor.advice import (
     Advice,
@@ -31,11 +33,12 @@ from advisor.advice import (
     Reason,
     Support,
 )
-from advisor.findings import Findings, load_findings
+from advisor.findings import Findings, Prediction, _scale, load_findings
 from advisor.findings._features import Case
 from advisor.findings._models import normalise_model
 from advisor.findings._nearest import nearest, unseen
 from advisor.findings._reasons import causes
+from advisor.findings._tables import OWN_RECORDS
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
 from probes.errors import InputError
 from probes.languages import Language, parse_language
@@ -55,8 +58,9 @@ ALIGNMENT_SHARE = 0.5
 LITTLE_BITEXT = 1000
 """Sentence pairs; published alignment used 10,000 and more."""
 _LEVEL = 0.8
-_Z = 1.2815515655446004
-"""Quantile of the normal distribution for a central interval of ``_LEVEL``."""
+_NO_GAIN = Gain(
+    mean=0.0, low=0.0, high=0.0, level=_LEVEL, probability_positive=0.0, probability_worthwhile=0.0
+)
 _REASONS = 3
 
 
@@ -185,9 +189,10 @@ class _Outlook:
     grounded: bool
     """Whether evidence comes near enough to advise it: its objective was measured on this very encoder or,
     for an encoder without evidence, on more than one."""
-    parts: dict[tuple[str, tuple[str, ...]], float]
+    centre: float
+    parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
-    """Points by which the probe's cosine moved the mean."""
+    """How far the probe's cosine moved the centre (all three on the effect model's scale)."""
 
 
 def _checked(min_gain: float) -> float:
@@ -246,7 +251,10 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
         )
         for option in aligned
     ]
-    prediction = findings.effects.predict(cases)
+    shifts = [_signal_shift(situation, option) for option in aligned]
+    prediction = findings.effects.predict(cases).moved(
+        np.array([shift for shift, _ in shifts]), np.array([sd for _, sd in shifts])
+    )
     counts = Counter(
         (effect.objective, effect.schedule, effect.frozen_layers) for effect in findings.tables.pooled
     )
@@ -254,23 +262,21 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
     for effect in findings.tables.pooled:
         models[effect.objective].add(effect.model)
     known = any(situation.model in names for names in models.values())
-    none = _gain(0.0, 0.0, situation.min_gain)
-    outlooks = [_Outlook(NO_ALIGNMENT, None, none, sum(counts.values()), True, {}, 0.0)]
-    for option, case, mean, sd, parts in zip(
-        aligned, cases, prediction.mean.tolist(), prediction.sd.tolist(), prediction.parts, strict=True
-    ):
-        shift, shift_sd = _signal_shift(situation, option)
+    outlooks = [_Outlook(NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), True, 0.0, {}, 0.0)]
+    gains = _gains(prediction, situation.min_gain)
+    for i, (option, case) in enumerate(zip(aligned, cases, strict=True)):
         outlooks.append(
             _Outlook(
                 option=option,
                 case=case,
-                gain=_gain(mean + shift, math.hypot(sd, shift_sd), situation.min_gain),
+                gain=gains[i],
                 effects=counts[str(option.objective), str(option.schedule), str(option.frozen_layers)],
                 grounded=situation.model in models[option.objective]
                 if known
                 else len(models[option.objective]) > 1,
-                parts=dict(parts),
-                shift=shift,
+                centre=float(prediction.centre[i]),
+                parts=prediction.parts[i],
+                shift=shifts[i][0],
             )
         )
     return sorted(outlooks, key=lambda outlook: -outlook.gain.mean)
@@ -310,21 +316,26 @@ def _standard_error(estimate: Estimate) -> float:
     return (estimate.high - estimate.low) / (2 * 1.959963984540054)
 
 
-def _gain(mean: float, sd: float, min_gain: float) -> Gain:
-    return Gain(
-        mean=mean,
-        low=mean - _Z * sd,
-        high=mean + _Z * sd,
-        level=_LEVEL,
-        probability_positive=_above(0.0, mean, sd),
-        probability_worthwhile=_above(min_gain, mean, sd),
+def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
+    columns = zip(
+        prediction.mean.tolist(),
+        prediction.quantile((1 - _LEVEL) / 2).tolist(),
+        prediction.quantile((1 + _LEVEL) / 2).tolist(),
+        prediction.probability_above(0.0).tolist(),
+        prediction.probability_above(min_gain).tolist(),
+        strict=True,
     )
-
-
-def _above(threshold: float, mean: float, sd: float) -> float:
-    if sd == 0:
-        return float(mean > threshold)
-    return 0.5 * math.erfc((threshold - mean) / (sd * math.sqrt(2)))
+    return [
+        Gain(
+            mean=mean,
+            low=low,
+            high=high,
+            level=_LEVEL,
+            probability_positive=positive,
+            probability_worthwhile=worthwhile,
+        )
+        for mean, low, high, positive, worthwhile in columns
+    ]
 
 
 # --- decision --------------------------------------------------------------------------------------------
@@ -371,17 +382,21 @@ def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
         return ()
     found = [
         Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
-        for cause in causes(best.case, best.parts, situation.findings.tables, situation.target.name)
+        for cause in causes(
+            best.case, best.parts, best.centre, situation.findings.tables, situation.target.name
+        )
     ]
     if best.shift:
+        ends = _scale.to_points(np.array([best.centre, best.centre - best.shift])).tolist()
+        moved = ends[0] - ends[1]
         way = "the same way" if best.shift > 0 else "less the same way than usual"
         found.append(
             Reason(
                 text=f"After the warm-up, {best.option.objective} and the task on {situation.target.name} text "
-                f"pull {way}, which moves the expected gain by {best.shift:+.1f} points.",
+                f"pull {way}, which moves the expected gain by {moved:+.1f} points.",
                 feature=f"cosine:{best.option.objective}",
-                effect=best.shift,
-                evidence=("own-records",),
+                effect=moved,
+                evidence=(OWN_RECORDS,),
             )
         )
     return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])

@@ -176,6 +176,7 @@ class Tokenizer:
     ) -> TokenizedText:
         ids = tuple(encoding["input_ids"])
         segments = tuple(encoding["token_type_ids"]) if self._segments else (0,) * len(ids)
+        assert encoding.encodings is not None
         return TokenizedText(ids, segments, of_word, surface, cut=bool(encoding.encodings[0].overflowing))
 
 

@@ -435,7 +435,7 @@ def _model_with(config: BertConfig, state: Mapping[str, torch.Tensor]) -> BertMo
     positions = torch.arange(config.max_position_embeddings).expand((1, -1))
     model.embeddings.register_buffer("position_ids", positions, persistent=False)
     model.embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()
     return model
 
 
@@ -480,7 +480,7 @@ def to_tokenizer(file: EncoderFile) -> PreTrainedTokenizerFast:
 
 def _fast(backend: Tokenizer, max_length: int) -> PreTrainedTokenizerFast:
     """The tokenizer as transformers wants it, its special tokens still unnamed."""
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_max_length=max_length,
         model_input_names=["input_ids", "attention_mask"],

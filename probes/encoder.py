@@ -8,13 +8,14 @@ import copy
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -173,16 +174,16 @@ class Encoder:
         flat = hidden.reshape(1, -1, hidden.shape[-1])
         base = self.base
         original = base.forward
-        base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)  # type: ignore[method-assign]
+        base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
             logits = self.masked_lm(input_ids=dummy).logits
         finally:
-            base.forward = original  # type: ignore[method-assign]
+            base.forward = original
         return cast(Tensor, logits).reshape(*hidden.shape[:-1], -1)
 
     def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
-        """A trainable copy to measure on, in eval mode: whatever happens to it, this encoder stays as it is.
+        """A trainable copy to measure on, in eval mode; this encoder stays as it is whatever happens.
 
         The full embedding table is shared (it is never written); the rows of ``used_ids`` become
         parameters of their own, see :class:`RowEmbedding`. The output side of an MLM head that is tied to the
@@ -193,10 +194,10 @@ class Encoder:
         shared = nn.Parameter(weight.detach(), requires_grad=False)
         owner = self.masked_lm if self.masked_lm is not None else self.base
         duplicate = copy.deepcopy(owner, {id(weight): shared})
-        base = duplicate.base_model if self.masked_lm is not None else duplicate
+        base = cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate)
         name = next(n for n, p in self.base.named_parameters() if p is weight)
         row_module = RowEmbedding(embedding, used_ids)
-        base.set_input_embeddings(row_module)
+        cast(Callable[[nn.Module], None], base.set_input_embeddings)(row_module)
         rows = next(n for n, p in base.named_parameters() if p is row_module.rows)
         blocks = {
             block: tuple(rows if n == name else n for n in names) for block, names in self.blocks.items()
@@ -256,7 +257,7 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
     encoder.base.eval()
     if encoder.masked_lm is not None:
         encoder.masked_lm.eval()
-    (encoder.masked_lm or encoder.base).to(device)  # type: ignore[arg-type]
+    cast(nn.Module, encoder.masked_lm or encoder.base).to(device)
     encoder.blocks = find_blocks(encoder)
     return encoder
 
@@ -266,8 +267,8 @@ def find_blocks(encoder: Encoder) -> Blocks:
 
     N is one less than the number of hidden states. A layer's parameters are those of the i-th entry of every
     outermost module list of length N. What stands outside the lists belongs to ``embeddings`` if the
-    first layer's output depends on it, to the last layer if only the last state does (a final norm), and to no
-    block otherwise (a pooler).
+    first layer's output depends on it, to the last layer if only the last state does (a final norm), and
+    to no block otherwise (a pooler).
 
     Raises:
         InputError: if no module list has N entries (layers shared across depth), or if the first
@@ -284,8 +285,8 @@ def find_blocks(encoder: Encoder) -> Blocks:
         stacks = [m for m in _outermost_lists(base) if len(m) == depth]
         if depth < 1 or not stacks:
             raise InputError(
-                f"'{encoder.id}' ({type(base).__name__}) has no stack of {depth} separate layers, so gradients "
-                "cannot be told apart by layer: choose an encoder that does not share its layers."
+                f"'{encoder.id}' ({type(base).__name__}) has no stack of {depth} separate layers, so that "
+                "gradients cannot be told apart by layer: choose an encoder that does not share its layers."
             )
         name_of = {id(p): name for name, p in base.named_parameters()}
         layers = [[name_of[id(p)] for stack in stacks for p in stack[i].parameters()] for i in range(depth)]
@@ -390,7 +391,7 @@ def _load_config(name: str) -> PretrainedConfig:
 
 def _why_not_found(name: str, error: Exception) -> str:
     if Path(name).exists():
-        return f"'{name}' is not a readable model folder (no usable config.json): name a folder with a saved model."
+        return f"'{name}' is no model folder (no usable config.json): name a folder with a saved model."
     if "trust_remote_code" in str(error):
         return f"'{name}' needs code of its own to load, which is never run here: choose another encoder."
     return (
@@ -450,8 +451,6 @@ def _find_pooling(name: str) -> Literal["mean", "cls"]:
     """The pooling a sentence-transformers checkpoint states beside its weights; else mean."""
     path = Path(name) / "1_Pooling" / "config.json"
     if not path.exists() and not Path(name).exists():
-        from huggingface_hub import try_to_load_from_cache
-
         cached = try_to_load_from_cache(name, "1_Pooling/config.json")
         path = Path(cached) if isinstance(cached, str) else path
     try:

@@ -64,7 +64,7 @@ class Moments:
     def _inner(self) -> Array:
         """Unbiased <G_a, G_b>, (B, L, L)."""
         k = self.rounds
-        return (self.sums - self.within.sum(-1)) / (k * (k - 1))
+        return np.asarray((self.sums - self.within.sum(-1)) / (k * (k - 1)))
 
     @cached_property
     def _inner_without(self) -> Array:
@@ -93,8 +93,8 @@ class Moments:
     def cosine(self, block: str, a: str, b: str) -> Estimate:
         """Noise-corrected cosine between G_a and G_b.
 
-        The inner product over the root of the two squared norms, each unbiased, with a jackknife interval over
-        rounds. It has no value when either squared norm is not clearly above 0.
+        The inner product over the root of the two squared norms, each unbiased, with a jackknife interval
+        over rounds. It has no value when either squared norm is not clearly above 0.
         """
         for loss in (a, b):
             if not self.resolved(block, loss):
@@ -119,7 +119,7 @@ class Moments:
     def ceiling(self, block: str, loss: str) -> Estimate:
         """Cosine between gradients of independent batches of the same loss, in expectation.
 
-        |G|^2 over the mean squared norm of one batch's gradient, which is what the ratio of expectations comes to.
+        |G|^2 over the mean squared norm of one batch's gradient: the ratio of the two expectations.
         """
         i, a, _ = self._at(block, loss, loss)
         k = self.rounds

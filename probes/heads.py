@@ -1,8 +1,8 @@
 """The task head: fitted on frozen features before any gradient is taken.
 
 Under a random head a task gradient says nothing of the task. Under a head that has memorised its
-training sentences it consists of a few outliers. So the head is regularised by what it scores on sentences it was
-not fitted on, and gradients are taken on further sentences still.
+training sentences it consists of a few outliers. So the head is regularised by what it scores on
+sentences it was not fitted on, and gradients are taken on further sentences still.
 """
 
 import warnings
@@ -89,8 +89,8 @@ def fit_head(
 ) -> FittedHead:
     """Fit a multinomial logistic regression on frozen features.
 
-    One fifth of the sentences chooses the regularisation by its log-loss; all of them then fit the head. Features
-    are standardised for the fit and the scaling is folded into the weights.
+    One fifth of the sentences chooses the regularisation by its log-loss; all of them then fit the head.
+    Features are standardised for the fit and the scaling is folded into the weights.
 
     Args:
         encoder: frozen.

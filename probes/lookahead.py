@@ -34,9 +34,10 @@ def look_ahead(
 ) -> tuple[LookaheadRow, ...]:
     """Relative change of the task loss after one step on each objective (TAG, arXiv:2109.04617).
 
-    Steps along different objectives are made equally long. The unit is one Adam step at the warm-up's learning
-    rate, which moves every parameter by about that rate: preconditioned steps are ten units long, raw ones, which
-    put their whole length into few directions, a twentieth. The weights are put back bit by bit.
+    Steps along different objectives are made equally long. The unit is one Adam step at the warm-up's
+    learning rate, which moves every parameter by about that rate: preconditioned steps are ten units long,
+    raw ones, which put their whole length into few directions, a twentieth. The weights are put back bit
+    by bit.
 
     Args:
         encoder, head: at the point.

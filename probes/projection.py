@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from probes.batches import IGNORED, LabelledText, TokenizedPair, TokenizedText, Tokenizer
 from probes.encoder import Encoder
@@ -29,8 +30,8 @@ def project_labels(
 ) -> Projection:
     """Label the source sides with ``encoder`` and ``head`` and carry the labels over.
 
-    Token tasks: along the word links. Sentence tasks: the translation inherits the label. Pair tasks: each sentence
-    is paired with the next one of the bitext, and the pair of translations inherits the pair's label.
+    Token tasks: along the word links. Sentence tasks: the translation inherits the label. Pair tasks: each
+    sentence is paired with the next one of the bitext, and their translations inherit the pair's label.
 
     Args:
         encoder, head: the warmed-up model.
@@ -39,7 +40,7 @@ def project_labels(
         tokenizer: for joining pairs.
     """
     if level == "pair":
-        neighbours = list(zip(pairs, pairs[1:], strict=False))
+        neighbours = list(pairwise(pairs))
         sources = [tokenizer.pair(a.strings[0], b.strings[0]) for a, b in neighbours]
         targets = [tokenizer.pair(a.strings[1], b.strings[1]) for a, b in neighbours]
     else:

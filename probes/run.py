@@ -23,7 +23,6 @@ from probes.budget import Budget, find_budget
 from probes.cost import CostEstimate, PassTimes, estimate_cost
 from probes.data import (
     Bitext,
-    Columns,
     Dictionary,
     LabelledData,
     keep_known_labels,
@@ -44,12 +43,14 @@ from probes.metrics import score
 from probes.objectives import Objective, PairView, available
 from probes.progress import Progress, Silent, Stopwatch
 from probes.projection import Projection, project_labels
+from probes.request import ProbeRequest
 from probes.rounds import GradientRounds, RoundBatches, measure_gradients, task_name
 from probes.sampling import SourceSplit, batch_size_for, deal, shuffled, split_source
 from probes.signals import (
     TOTAL,
     DataFacts,
     Estimate,
+    LookaheadRow,
     Note,
     ProjectionFacts,
     RunFacts,
@@ -62,41 +63,7 @@ from probes.tasks import Task, find_task
 from probes.text import text_facts
 from probes.warm_up import AdamScale, warm_up
 
-__all__ = ["ProbeRequest", "run_probe"]
-
-
-@dataclass(frozen=True)
-class ProbeRequest:
-    """What to probe. Paths and ``hf:`` data-set names are as on the command line.
-
-    Attributes:
-        model: ``bundled``, ``bundled-enpt``, a folder or a hub id.
-        source, target: languages in any common form of code.
-        task: a name from :data:`probes.tasks.TASKS`.
-        train: labelled source-language data.
-        bitext: translation pairs, source language first.
-        target_labels: labelled target-language data; a hundred sentences do.
-        dictionary: a bilingual dictionary to align words with.
-        word_links: a Pharaoh file of word links, one line a pair of the bitext.
-        columns: names of table columns, where they are not the usual ones.
-        budget: ``quick``, ``standard`` or ``thorough``.
-        device: ``auto``, ``cpu``, ``cuda`` ...
-        seed: of all sampling.
-    """
-
-    model: str
-    source: str
-    target: str
-    task: str
-    train: str
-    bitext: str
-    target_labels: str | None = None
-    dictionary: str | None = None
-    word_links: str | None = None
-    columns: Columns | None = None
-    budget: str = "standard"
-    device: str = "auto"
-    seed: int = 0
+__all__ = ["run_probe"]
 
 
 @dataclass(frozen=True)
@@ -249,7 +216,7 @@ def _measure(
             )
     texts = _lookahead_texts(material, projection, budget, tasks)
     with watch.phase("lookahead", 3 * len(objectives)):
-        ahead = []
+        ahead: list[LookaheadRow] = []
         scales: tuple[AdamScale | None, ...] = (None, adam)
         for (point, model, head, _), rounds, scale in zip(points, found, scales, strict=True):
             ahead += look_ahead(model, head, rounds, texts, scale, point=point, watch=watch)

@@ -1,8 +1,8 @@
 """How a case is described to the effect model: terms over option, model, task and language.
 
-A *term* maps a case to a few weighted keys. Each key is one coefficient; all coefficients of a term share
-one prior variance, which the fit learns. A key that was never seen has its prior mean 0 and its full prior
-variance, so that intervals widen by exactly what is unknown.
+A *term* maps a case to a few weighted keys. Each key is one coefficient; the coefficients of a term (of each
+``group`` of it) share one prior variance, which the fit learns. A key that was never seen has its prior mean 0
+and its full prior variance, so that intervals widen by exactly what is unknown.
 """
 
 import math
@@ -17,8 +17,6 @@ __all__ = ["FACTS", "TERMS", "Case", "CaseMaker", "Key", "Term"]
 
 Key = tuple[str, ...]
 
-_DOUBT = {"unpublished": 3.0, "secondary": 3.0}
-
 PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {
     # Mutual argmax on the encoder's own vectors is what AWESOME-align does; a file of links may come from
     # any aligner, statistical ones included.
@@ -29,6 +27,9 @@ PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {
 FACTS = ("pretraining-size", "unseen-language", "syntactic", "genetic", "geographic", "non-latin", "unspaced")
 COVERAGE, TYPOLOGY = FACTS[:2], FACTS[2:]
 
+_LITTLE = -0.9
+"""Pretraining size (on the scale of ``FACTS``) below which a language counts as low-resource: 2 GiB of CC-100."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -38,10 +39,7 @@ class Case:
         pairs: where word pairs come from, as a mixture of the evidence's kinds; empty if none are used.
         facts: numbers that describe the language to the model, about 0 with spread 1 (see ``FACTS``);
             empty when the language is unknown.
-        source_id: the source of an effect; blank for a question.
-        group: research group of the source.
-        doubt: how much further than a published source this one may be off: 1, or more where nobody
-            reviewed it or it was read second hand.
+        source_id: the source of an effect; blank for a question, which stands for a new study.
     """
 
     objective: str
@@ -55,14 +53,19 @@ class Case:
     script: str
     family: str
     facts: tuple[float, ...]
-    source_id: str
-    group: str
-    doubt: float
+    source_id: str = ""
 
     @property
     def option(self) -> str:
         """The option's attributes without its word pairs, as one word."""
         return f"{self.objective}:{self.schedule}:{self.frozen_layers}"
+
+    @property
+    def resource(self) -> str:
+        """How much pretraining saw of the language: ``high``, ``low`` or ``unseen``."""
+        if not self.facts or self.facts[1]:
+            return "unseen"
+        return "low" if self.facts[0] < _LITTLE else "high"
 
 
 def language_facts(language: LanguageFacts, model: ModelFacts | None) -> tuple[float, ...]:
@@ -105,7 +108,7 @@ class CaseMaker:
         frozen_layers: str,
         word_pairs: str,
     ) -> Case:
-        """A question's case: no source."""
+        """A question's case, which belongs to no source."""
         language = self._tables.languages.get(target)
         facts = language_facts(language, self._tables.models.get(model)) if language else ()
         return Case(
@@ -120,9 +123,6 @@ class CaseMaker:
             script=language.script if language else "",
             family=language.family if language else "",
             facts=facts,
-            source_id="",
-            group="",
-            doubt=1.0,
         )
 
     def of_effect(self, effect: Effect) -> Case:
@@ -136,12 +136,7 @@ class CaseMaker:
             frozen_layers=effect.frozen_layers,
             word_pairs=effect.word_pairs,
         )
-        return replace(
-            case,
-            source_id=effect.source_id,
-            group=self._tables.sources[effect.source_id].group,
-            doubt=_DOUBT.get(effect.reliability, 1.0),
-        )
+        return replace(case, source_id=effect.source_id)
 
     def language_distance(self, first: str, second: str) -> float:
         """How unlike two languages are to an encoder: 0 the same, at least 0.1 for two, towards 1."""
@@ -159,20 +154,25 @@ class CaseMaker:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One group of coefficients with a common prior variance.
+    """One group of coefficients.
 
     Attributes:
         name: parts joined by ``*``, for example ``model*task``.
-        scale: what a coefficient may plausibly be before any evidence, in points.
+        scale: what a coefficient may plausibly be before any evidence, on the model's scale (about points);
+            for terms about languages, in units of the spread.
         trust: how many coefficients' worth of evidence the scale is: large where the evidence cannot tell
             (nearly all of it is on one objective).
         keys: the keys of a case with their weights.
+        group: coefficients of one group share a variance, shrunk towards that of the whole term.
+        about_language: whether it is measured in units of the spread of languages.
     """
 
     name: str
     scale: float
     trust: float
     keys: Callable[[Case], Sequence[tuple[Key, float]]]
+    group: Callable[[Case], str]
+    about_language: bool
 
 
 _PART: Mapping[str, Callable[[Case], str]] = {
@@ -185,18 +185,24 @@ _PART: Mapping[str, Callable[[Case], str]] = {
     "option": lambda case: case.option,
     "language": lambda case: case.target,
     "script": lambda case: case.script or f"?{case.target}",
-    "family": lambda case: case.family or f"?{case.target}",
-    "group": lambda case: case.group or "?",
     "source": lambda case: case.source_id or "?",
 }
 
 
-def _term(name: str, scale: float, trust: float = 2.0) -> Term:
+def _term(
+    name: str,
+    scale: float,
+    trust: float = 2.0,
+    group: Callable[[Case], str] = lambda case: "",
+    about_language: bool | None = None,
+) -> Term:
     """A term from the names of its parts; ``coverage``, ``typology`` and ``pairs`` have weighted keys."""
     parts = name.split("*")
     plain = [_PART[part] for part in parts if part in _PART]
     facts = COVERAGE if "coverage" in parts else TYPOLOGY if "typology" in parts else ()
     pairs = "pairs" in parts
+    if about_language is None:
+        about_language = not {"coverage", "typology", "script", "language"}.isdisjoint(parts)
 
     def keys(case: Case) -> Sequence[tuple[Key, float]]:
         key = tuple(part(case) for part in plain)
@@ -206,57 +212,51 @@ def _term(name: str, scale: float, trust: float = 2.0) -> Term:
                 return [((*key, f"?{case.target}", fact), 1.0) for fact in facts]
             values = dict(zip(FACTS, case.facts, strict=True))
             return [((*key, fact), values[fact]) for fact in facts if values[fact]]
-        if "source" in parts:
-            return [(key, case.doubt)]
         if pairs:
             return [((*key, kind), weight) for kind, weight in case.pairs]
         return [(key, 1.0)]
 
-    return Term(name, scale, trust, keys)
+    return Term(name, scale, trust, keys, group, about_language)
+
+
+def _task_and_resource(case: Case) -> str:
+    return f"{case.task}:{'unseen' if case.resource == 'unseen' else 'seen'}"
 
 
 TERMS: tuple[Term, ...] = (
-    _term("all", 1.0),
-    _term("level", 1.0),
-    _term("task", 1.0),
+    _term("all", 0.7),
+    _term("level", 0.7),
+    _term("task", 0.7),
     _term("model", 1.0),
-    _term("model*level", 0.7),
+    _term("model*level", 0.5),
     _term("model*task", 0.7),
     _term("objective", 0.5, 50),
     _term("objective*level", 0.4, 50),
-    _term("objective*model*task", 0.7, 200),
-    _term("objective*language", 0.3, 200),
-    _term("schedule", 0.5),
-    _term("schedule*model", 0.4),
-    _term("schedule*level", 0.4),
-    _term("frozen", 0.4),
+    _term("objective*model*task", 0.5, 200),
+    _term("schedule", 0.3),
+    _term("schedule*model", 0.3),
+    _term("frozen", 0.3),
     _term("frozen*model", 0.3),
-    _term("frozen*task", 0.4),
-    _term("frozen*model*task", 0.4),
-    _term("option", 0.3),
+    _term("frozen*task", 0.3),
+    _term("frozen*model*task", 0.3),
     _term("option*model*task", 0.3),
-    _term("pairs", 0.4),
-    _term("pairs*model", 0.3),
-    _term("coverage", 1.5),
-    _term("typology", 0.4),
-    _term("coverage*level", 0.4),
-    _term("typology*level", 0.4),
-    _term("coverage*task", 0.4),
-    _term("typology*task", 0.4),
-    _term("coverage*model", 0.4),
-    _term("typology*model", 0.4),
-    _term("coverage*model*task", 0.4),
-    _term("typology*model*task", 0.4),
-    _term("coverage*frozen", 0.2),
-    _term("typology*frozen", 0.2),
-    _term("family*task", 0.5),
-    _term("script*task", 0.5),
-    _term("script*model*task", 0.5),
-    _term("language", 0.6),
-    _term("language*task", 0.7),
-    _term("language*model", 0.6),
-    _term("language*model*task", 0.7),
-    _term("language*frozen*task", 0.4),
-    _term("group", 0.25, 20),
-    _term("source", 0.25, 20),
+    _term("pairs", 0.3),
+    _term("pairs*model", 0.2),
+    _term("coverage", 0.6),
+    _term("coverage*task", 0.3),
+    _term("coverage*model", 0.3),
+    _term("coverage*model*task", 0.25),
+    _term("typology", 0.2),
+    _term("typology*task", 0.2),
+    _term("typology*model*task", 0.2),
+    _term("script*task", 0.3),
+    _term("language", 0.3),
+    _term("language*task", 0.4),
+    _term("language*model", 0.3),
+    _term("language*model*task", 0.4),
+    # which option suits a language best varies little beside how much any option does
+    _term("language*frozen*task", 0.3, group=_task_and_resource, about_language=False),
+    # what a rerun of the same configuration in other hands differs by
+    _term("source*model*task", 0.4, 4),
+    _term("source*model*task*option", 0.4, 4, group=lambda case: case.model),
 )

@@ -4,6 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from advisor.findings import _scale
 from advisor.findings._features import Case, Key
 from advisor.findings._tables import Effect, Tables
 
@@ -105,46 +108,50 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
-def _feature(term: str, key: Key) -> str | None:
-    parts = set(term.split("*"))
-    if parts & {"coverage"}:
-        return "pretraining data"
-    if parts & {"typology", "script", "family"}:
-        return "typology and script"
-    if "language" in parts:
-        return "this language"
-    if "pairs" in parts:
-        return "word pairs"
-    if "frozen" in parts or "option" in parts:
-        return "frozen layers"
-    if "schedule" in parts:
-        return "schedule"
-    if "objective" in parts:
-        return "objective"
-    if parts & {"model", "task", "level"}:
-        return "model and task"
-    if parts & {"all"}:
-        return "general level"
-    return None  # group and source: a question has none
+_FEATURE_OF_PART = (
+    # the first part that a term has decides what it is called
+    ("coverage", "pretraining data"),
+    ("typology", "typology and script"),
+    ("script", "typology and script"),
+    ("language", "this language"),
+    ("pairs", "word pairs"),
+    ("frozen", "frozen layers"),
+    ("option", "frozen layers"),
+    ("schedule", "schedule"),
+    ("objective", "objective"),
+    ("model", "model and task"),
+    ("task", "model and task"),
+    ("level", "model and task"),
+    ("all", "general level"),
+)
+
+
+def _feature(term: str) -> str:
+    parts = term.split("*")
+    return next(feature for part, feature in _FEATURE_OF_PART if part in parts)
 
 
 def causes(
-    case: Case, parts: Mapping[tuple[str, Key], float], tables: Tables, language: str
+    case: Case, parts: Mapping[tuple[str, Key], float], centre: float, tables: Tables, language: str
 ) -> tuple[Cause, ...]:
     """What moved the prediction of a case, the largest first.
 
+    An effect is how far the median gain would move, in points, if the terms behind it were 0.
+
     Args:
         case: the case.
-        parts: what each coefficient added (``Prediction.parts``).
+        parts: what each coefficient added on the model's scale (``Prediction.parts``).
+        centre: of the prediction, on the model's scale.
+        tables: the evidence.
         language: the target's name, for the sentences.
     """
     effects: defaultdict[str, float] = defaultdict(float)
-    for (term, key), points in parts.items():
-        feature = _feature(term, key)
-        if feature:
-            effects[feature] += points
+    for (term, _), added in parts.items():
+        effects[_feature(term)] += added
     found = []
-    for feature, points in effects.items():
+    for feature, added in effects.items():
+        with_it, without = _scale.to_points(np.array([centre, centre - added])).tolist()
+        points = with_it - without
         kind = _KINDS[feature]
         counts = Counter(effect.source_id for effect in tables.pooled if kind.concerns(case, effect))
         total = sum(counts.values())

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,11 +14,12 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from advisor.findings._features import CaseMaker
-from advisor.findings._tables import TABLES, Effect, Tables, load_tables
-from advisor.findings.effects import EffectModel, standard_error
+from advisor.findings._observations import observations
+from advisor.findings._tables import TABLES, Tables, load_tables
+from advisor.findings.effects import EffectModel, from_arrays, to_arrays
 from advisor.findings.signal_stage import SignalStage
 
-__all__ = ["Findings", "fit_effects", "load_findings"]
+__all__ = ["Findings", "load_findings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,6 @@ class Findings:
     signals: SignalStage
 
 
-def fit_effects(
-    effects: Sequence[Effect], maker: CaseMaker, *, iterations: int = 30, start: EffectModel | None = None
-) -> EffectModel:
-    """Fit the effect model to evidence rows."""
-    return EffectModel.fit(
-        [maker.of_effect(effect) for effect in effects],
-        np.array([effect.gain for effect in effects]),
-        np.array([standard_error(effect.gain_sd, effect.aligned_sd, effect.n_seeds) for effect in effects]),
-        iterations=iterations,
-        start=start,
-    )
-
-
 @lru_cache(maxsize=4)
 def load_findings(root: Path = TABLES) -> Findings:
     """The findings fitted to the tables under ``root``, from the cache where it has them.
@@ -64,8 +51,7 @@ def load_findings(root: Path = TABLES) -> Findings:
     path = _cache_path(tables)
     fitted = _read(path)
     if fitted is None:
-        model = fit_effects(tables.pooled, maker)
-        fitted = model, SignalStage.fit(tables, model)
+        fitted = EffectModel.fit(observations(tables.pooled, maker)), SignalStage.fit(tables, maker)
         _write(path, *fitted)
     return Findings(tables, maker, *fitted)
 
@@ -80,7 +66,7 @@ def _cache_path(tables: Tables) -> Path:
 def _read(path: Path) -> tuple[EffectModel, SignalStage] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return EffectModel.from_arrays(arrays), SignalStage.from_arrays(arrays)
+            return from_arrays(arrays), SignalStage.from_arrays(arrays)
     except (OSError, BadZipFile, KeyError, ValueError, EOFError):
         return None
 
@@ -92,7 +78,7 @@ def _write(path: Path, model: EffectModel, signals: SignalStage) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **model.arrays(), **signals.arrays())
+                np.savez(file, allow_pickle=False, **to_arrays(model), **signals.arrays())
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from advisor.findings._languages import LanguageFacts
 from advisor.findings._models import ModelFacts, normalise_model
 from probes.errors import InputError
 
-__all__ = ["TABLES", "Effect", "Record", "Source", "Tables", "load_tables"]
+__all__ = ["OWN_RECORDS", "TABLES", "Effect", "Record", "SeedScores", "Source", "Tables", "load_tables"]
 
 TABLES = Path(__file__).parent / "tables"
 
@@ -54,6 +54,9 @@ TASK_LEVELS = {
     "retrieval": "none",  # measures alignment itself, no fine-tuning
 }
 """Level of every task in the evidence; ``span`` and ``none`` cannot be asked for."""
+TASKS_SCORED_BY_F1 = frozenset({"ner", "slots", "qa"})
+OWN_RECORDS = "own-records"
+"""Source id of own trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +113,16 @@ class Effect:
     @property
     def kept_apart(self) -> str | None:
         """Why the effect must not be pooled with the others, or None if it may be."""
-        if self.target == "avg":
-            return "average of other rows"
-        if self.schedule == "post-hoc":
-            return "measures alignment itself, not transfer"
-        if self.scale != "light":
-            return "alignment at the scale of pretraining"
-        if self.comparison != "vs-unaligned":
-            return "compared with another aligned model"
-        if self.source == self.target:
-            return "measured on the source language"
-        if self.objective == "other":
-            return "a loss outside the option space"
-        if self.metric == "em":
-            return "second metric of the same runs"
-        return None
+        reasons = {
+            "average of other rows": self.target == "avg",
+            "measures alignment itself, not transfer": self.schedule == "post-hoc",
+            "alignment at the scale of pretraining": self.scale != "light",
+            "compared with another aligned model": self.comparison != "vs-unaligned",
+            "measured on the source language": self.source == self.target,
+            "a loss outside the option space": self.objective == "other",
+            "second metric of the same runs": self.metric == "em",
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
     @property
     def level(self) -> str:
@@ -151,6 +149,7 @@ class Record:
     word_pairs: str
     weight: float | None
     seeds: int
+    baseline: float | None
     gain: float
     gain_sd: float | None
     cosines: Mapping[str, tuple[float, float]]
@@ -338,6 +337,33 @@ def _effects_of_scores(scores: list[SeedScores], source_id: str) -> Iterator[Eff
         )
 
 
+def _effect_of_record(record: Record) -> Effect:
+    return Effect(
+        source_id=OWN_RECORDS,
+        model=record.model,
+        objective=record.objective,
+        schedule=record.schedule,
+        frozen_layers=record.frozen_layers,
+        word_pairs=record.word_pairs,
+        setup="",
+        task=record.task,
+        benchmark="",
+        metric="f1" if TASKS_SCORED_BY_F1 & {record.task} else "accuracy",
+        source=record.source,
+        target=record.target,
+        baseline=record.baseline,
+        gain=record.gain,
+        gain_sd=record.gain_sd,
+        baseline_sd=None,
+        aligned_sd=None,
+        n_seeds=record.seeds,
+        scale="light",
+        comparison="vs-unaligned",
+        reliability="per-seed",
+        locator=f"records.csv, {record.id}",
+    )
+
+
 _COSINES = {
     "source": "source_cosine",
     "target-labels": "target_labels_cosine",
@@ -361,6 +387,7 @@ def _read_records(path: Path) -> Iterator[Record]:
             **_option_fields(row),
             weight=row.maybe_number("weight"),
             seeds=row.maybe_count("seeds") or 1,
+            baseline=row.maybe_number("baseline"),
             gain=row.number("gain"),
             gain_sd=row.maybe_number("gain_sd"),
             cosines=cosines,
@@ -436,19 +463,17 @@ def load_tables(root: Path = TABLES) -> Tables:
         effects += _effects_of_scores(read, path.stem)
     for path in sorted((root / "effects").glob("*.csv")):
         effects += _read_effects(path)
+    records = tuple(_read_records(root / "records.csv"))
+    effects += map(_effect_of_record, records)
     for name in {effect.source_id for effect in effects} - set(sources):
         raise InputError(f"sources.csv has no line for '{name}': add its citation and URL there.")
     return Tables(
         sources=sources,
         effects=tuple(effects),
         scores=tuple(scores),
-        records=tuple(_read_records(root / "records.csv")),
+        records=records,
         languages={facts.code: facts for facts in _read_languages(root)},
         models=dict(_read_models(root / "models.csv")),
         sha256=_digest(root),
     )
 
-
-def as_dict(row: Any) -> dict[str, Any]:
-    """The fields of a slotted dataclass row."""
-    return {name: getattr(row, name) for name in row.__slots__}

@@ -1,52 +1,104 @@
 """The effect model: what alignment does to a score, for every option, with an honest interval.
 
-A Bayesian linear mixed model over the terms of ``_features``:
+A Bayesian linear mixed model of the gain on the scale of ``_scale`` over the terms of ``_features``:
 
-    gain_i = sum over terms t of <x_t(case_i), w_t> + u_i + e_i,
-    w_t ~ N(0, tau_t^2 I),   u_i ~ N(0, sigma_g(i)^2),   e_i ~ N(0, s_i^2)
+    z_i = sum over terms t of <x_t(case_i), w_t> - b_c(i) + u_i + e_i,
+    w_t ~ N(0, tau_t^2 I),  b_c ~ N(0, r_c^2),  u_i ~ N(0, sigma_g(i)^2),  e_i ~ N(0, s_i^2)
 
-``s_i`` is the standard error of the published gain (from its seeds), ``sigma_g`` what is left within a
-source, model and task (a source that scatters more than the others has less say). The variances are found by expectation-maximisation of their posterior mode under inverse-gamma
-priors (Gelman et al. 2013, *Bayesian Data Analysis*, section 13.6); the prior keeps a variance that three levels
-cannot tell from collapsing to 0, so that a fourth level is not predicted with false confidence.
+The gains of one study, model, task and language are all taken from one baseline score; ``r_c`` is that score's
+standard error and ``s_i`` the aligned score's (both from the seeds). Sharing ``b_c`` corrects for regression to
+the mean: a baseline that came out low by chance lifts all its gains together, and the model discounts that.
+``sigma_g`` is what is left within a source, model and task, so that a source that scatters has less say.
+
+Variances are the mode of their posterior under inverse-gamma priors, found by MacKay's fixed-point iteration
+(MacKay 1992, *Bayesian interpolation*, equation 4.10; the prior adds ``trust`` coefficients of size ``scale``). The
+prior keeps a variance that three levels cannot tell from collapsing to 0, so that a fourth level is not predicted
+with false confidence.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.findings import _scale
 from advisor.findings._features import TERMS, Case, Key, Term
+from advisor.findings._spread import Spread
 
-__all__ = ["EffectModel", "Prediction", "standard_error"]
+__all__ = ["EffectModel", "Observation", "Prediction"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Column = tuple[str, Key]
 
-_TRUST = 2.0
-"""How many observations' worth of evidence the prior of a residual variance is."""
-_RESIDUAL_SCALE = 0.4
-"""What may plausibly be left within a model and task before any evidence, in points."""
-_DEFAULT_SEED_SD = 0.9
-"""Standard deviation over seeds of a paired gain where none is published: about the median of those that are."""
+_BASELINE = "baseline"
+"""Name of the coefficients ``b_c``; their variance is known, so it is not learnt."""
+_ITERATIONS = 8
+_GROUP_TRUST = 4.0
+"""Coefficients' worth of evidence that a term's variance is for each of its groups."""
+_RESIDUAL_TRUST = 4.0
+"""Observations' worth of evidence that the pooled residual is for each source, model and task."""
+_RESIDUAL = 0.4
+"""What may plausibly be left within a model and task before any evidence."""
+_PROBABILITIES = np.linspace(0.01, 0.99, 99)
+_QUANTILES = np.array([NormalDist().inv_cdf(p) for p in _PROBABILITIES.tolist()])
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A measured gain.
+
+    Attributes:
+        case: what was measured.
+        gain: in points.
+        standard_error: of the aligned score, in points.
+        baseline: which baseline score it was taken from.
+        baseline_error: standard error of that score, in points.
+    """
+
+    case: Case
+    gain: float
+    standard_error: float
+    baseline: Key
+    baseline_error: float
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Gains of n cases, in points.
+    """Gains of n cases in a new run: normal on the model's scale.
 
     Attributes:
-        mean: shape (n,).
-        sd: of the true gain in a new run of the case, shape (n,); seed noise of a test is not in it.
-        parts: what each coefficient adds to the mean, one mapping a case.
+        centre: mean on the model's scale, shape (n,).
+        sd: standard deviation on the model's scale, shape (n,); seed noise of a test is not in it.
+        parts: what each coefficient adds to the centre, one mapping a case.
     """
 
-    mean: Array
+    centre: Array
     sd: Array
     parts: tuple[Mapping[Column, float], ...]
+
+    def moved(self, shift: Array, sd: Array) -> "Prediction":
+        """The prediction with its centre moved by a shift that has a standard deviation of its own."""
+        return Prediction(self.centre + shift, np.hypot(self.sd, sd), self.parts)
+
+    @property
+    def mean(self) -> Array:
+        """Expected gains in points, the outer percents on either side left out; shape (n,)."""
+        z = self.centre[:, None] + self.sd[:, None] * _QUANTILES
+        return np.asarray(_scale.to_points(z).mean(axis=1))
+
+    def quantile(self, probability: float) -> Array:
+        """Quantiles of the gains in points, shape (n,)."""
+        return _scale.to_points(self.centre + self.sd * NormalDist().inv_cdf(probability))
+
+    def probability_above(self, points: float) -> Array:
+        """P(gain > points), shape (n,)."""
+        threshold = float(_scale.to_scale(np.array(points)))
+        normal = NormalDist()
+        return np.array([normal.cdf(z) for z in ((self.centre - threshold) / self.sd).tolist()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +119,16 @@ class _Design:
         return cls(columns, weights)
 
     def times(self, coefficients: Array) -> Array:
-        return np.einsum("nk,nk->n", self.weights, coefficients[self.columns])
+        return np.asarray(np.einsum("nk,nk->n", self.weights, coefficients[self.columns]))
 
     def transposed_times(self, values: Array, size: int) -> Array:
-        return np.bincount(self.columns.ravel(), (self.weights * values[:, None]).ravel(), size)
+        return _sums(self.columns.ravel(), (self.weights * values[:, None]).ravel(), size)
 
     def gram(self, precision: Array, size: int) -> Array:
         """X' diag(precision) X, shape (size, size)."""
         products = self.weights[:, :, None] * (self.weights * precision[:, None])[:, None, :]
         cells = self.columns[:, :, None] * size + self.columns[:, None, :]
-        return np.bincount(cells.ravel(), products.ravel(), size * size).reshape(size, size)
+        return _sums(cells.ravel(), products.ravel(), size * size).reshape(size, size)
 
     def quadratic(self, matrix: Array) -> Array:
         """x' M x of every row x, shape (n,)."""
@@ -88,96 +140,75 @@ class _Design:
 
 @dataclass(frozen=True, slots=True)
 class EffectModel:
-    """A fitted effect model: plain arrays and names.
+    """A fitted effect model: plain arrays, numbers and names.
 
     Attributes:
         columns: (term, key) of each coefficient.
-        variances: ``tau_t^2`` of each term.
-        residuals: ``sigma_g^2`` by (source, model, task); blank names stand for any.
         mean: posterior mean of the coefficients, shape (p,).
         covariance: their posterior covariance, shape (p, p).
+        variances: ``tau^2`` by (term, group); the blank group stands for the whole term.
+        residuals: ``sigma_g^2`` by (source, model, task); blank names stand for any.
+        spread: how far languages scatter.
     """
 
     columns: tuple[Column, ...]
-    variances: Mapping[str, float]
-    residuals: Mapping[tuple[str, str, str], float]
     mean: Array
     covariance: Array
+    variances: Mapping[tuple[str, str], float]
+    residuals: Mapping[tuple[str, str, str], float]
+    spread: Spread
 
     @classmethod
     def fit(
         cls,
-        cases: Sequence[Case],
-        gains: Array,
-        standard_errors: Array,
+        observations: Sequence[Observation],
         *,
         terms: Sequence[Term] = TERMS,
-        iterations: int = 30,
-        start: "EffectModel | None" = None,
+        iterations: int = _ITERATIONS,
     ) -> "EffectModel":
-        """Fit to effects.
+        """Fit to measured gains; deterministic.
 
         Args:
-            cases: what was measured, n of them.
-            gains: in points, shape (n,).
-            standard_errors: of the gains, shape (n,).
+            observations: at least one.
             terms: the terms of the model.
-            iterations: of expectation-maximisation; 0 keeps the variances of ``start``.
-            start: a fitted model to take the first variances from.
+            iterations: of the fixed point that finds the variances.
         """
-        index: dict[Column, int] = {}
-        design = _Design.of(
-            [
-                [
-                    (index.setdefault((term.name, key), len(index)), weight)
-                    for term in terms
-                    for key, weight in term.keys(case)
-                ]
-                for case in cases
-            ]
-        )
-        size = len(index)
-        names = [term.name for term in terms]
-        term_of = np.array([names.index(name) for name, _ in index])
-        groups = sorted({(case.source_id, case.model, case.task) for case in cases})
-        group_of = np.array([groups.index((case.source_id, case.model, case.task)) for case in cases])
-        scales = np.array([term.scale for term in terms])
-        trust = np.array([term.trust for term in terms])
+        gains = np.array([observation.gain for observation in observations])
+        z, unit = _scale.to_scale(gains), _scale.unit(gains)
+        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
+        spread = Spread.fit([observation.case for observation in observations], z)
 
-        tau2 = scales**2
-        sigma2 = np.full(len(groups), _RESIDUAL_SCALE**2)
-        if start is not None:
-            tau2 = np.array([start.variances[name] for name in names])
-            sigma2 = np.array([start.residual(*group) for group in groups])
-        tau_counts = np.bincount(term_of, minlength=len(terms))
-        sigma_counts = np.bincount(group_of, minlength=len(groups))
-        noise2 = standard_errors**2
+        index: dict[Column, int] = {}
+        variance_of: list[tuple[str, str]] = []
+        rows = []
+        for observation, per_point in zip(observations, unit.tolist(), strict=True):
+            row = []
+            for name, group, key, weight in _weighted_keys(observation.case, terms, spread):
+                if (name, key) not in index:
+                    index[name, key] = len(index)
+                    variance_of.append((name, group))
+                row.append((index[name, key], weight))
+            column = (_BASELINE, observation.baseline)
+            if column not in index:
+                index[column] = len(index)
+                variance_of.append((_BASELINE, ""))
+            row.append((index[column], -per_point * observation.baseline_error))
+            rows.append(row)
+        design, size = _Design.of(rows), len(index)
+        tau2 = _Variances(terms, variance_of)
+        sigma2 = _Residuals([observation.case for observation in observations])
+
         for iteration in range(iterations + 1):
-            total2 = noise2 + sigma2[group_of]
+            total2 = noise2 + sigma2.of_rows
             precision = design.gram(1 / total2, size)
-            precision[np.diag_indices_from(precision)] += 1 / tau2[term_of]
-            covariance = np.linalg.inv(precision)
-            mean = covariance @ design.transposed_times(gains / total2, size)
-            if iteration == iterations:
-                break
-            second = np.bincount(term_of, mean**2 + np.diag(covariance), len(terms))
-            tau2 = (second + trust * scales**2) / (tau_counts + trust)
-            shrink = sigma2[group_of] / total2
-            error2 = (gains - design.times(mean)) ** 2 + design.quadratic(covariance)
-            second = np.bincount(group_of, shrink**2 * error2 + shrink * noise2, len(groups))
-            sigma2 = (second + _TRUST * _RESIDUAL_SCALE**2) / (sigma_counts + _TRUST)
-        residuals = {group: float(value) for group, value in zip(groups, sigma2, strict=True)}
-        for model, task in {group[1:] for group in groups} | {("", "")}:
-            # what a new source of this model and task is taken to have
-            of = [i for i, group in enumerate(groups) if not model or group[1:] == (model, task)]
-            residuals["", model, task] = float(np.average(sigma2[of], weights=sigma_counts[of]))
-        return cls(
-            columns=tuple(index),
-            variances=dict(zip(names, map(float, tau2), strict=True)),
-            residuals=residuals,
-            mean=mean,
-            covariance=covariance,
-        )
+            precision[np.diag_indices_from(precision)] += 1 / tau2.of_columns
+            covariance = _inverse(precision)
+            mean = covariance @ design.transposed_times(z / total2, size)
+            if iteration < iterations:
+                tau2.update(mean, np.diag(covariance))
+                error2 = (z - design.times(mean)) ** 2 + design.quadratic(covariance)
+                sigma2.update(error2, noise2)
+        return cls(tuple(index), mean, covariance, tau2.named(), sigma2.named(), spread)
 
     def predict(self, cases: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Prediction:
         """Predict the gains of cases that may hold anything unseen."""
@@ -186,75 +217,194 @@ class EffectModel:
         rows: list[list[tuple[int, float]]] = []
         parts: list[dict[Column, float]] = []
         for i, case in enumerate(cases):
-            row, part = [], {}
-            for term in terms:
-                for key, weight in term.keys(case):
-                    column = index.get((term.name, key))
-                    if column is None:
-                        unseen[i] += weight**2 * self.variances[term.name]
-                    else:
-                        row.append((column, weight))
-                        part[term.name, key] = weight * float(self.mean[column])
+            row: list[tuple[int, float]] = []
+            part: dict[Column, float] = {}
+            for name, group, key, weight in _weighted_keys(case, terms, self.spread):
+                column = index.get((name, key))
+                if column is None:
+                    variance = self.variances.get((name, group), self.variances[name, ""])
+                    unseen[i] += weight**2 * variance
+                else:
+                    row.append((column, weight))
+                    part[name, key] = weight * float(self.mean[column])
             rows.append(row)
             parts.append(part)
         design = _Design.of(rows)
-        residual = np.array([self.residual(case.source_id, case.model, case.task) for case in cases])
-        return Prediction(
-            mean=design.times(self.mean),
-            sd=np.sqrt(np.maximum(design.quadratic(self.covariance), 0) + unseen + residual),
-            parts=tuple(parts),
-        )
+        residual = np.array([self._residual(case) for case in cases])
+        known = np.maximum(design.quadratic(self.covariance), 0)
+        return Prediction(design.times(self.mean), np.sqrt(known + unseen + residual), tuple(parts))
 
-    def residual(self, source_id: str, model: str, task: str) -> float:
-        """``sigma_g^2`` of a source, model and task; of the nearest wider group where they were not seen."""
-        for key in ((source_id, model, task), ("", model, task)):
+    def _residual(self, case: Case) -> float:
+        for key in ((case.source_id, case.model, case.task), ("", case.model, case.task)):
             if key in self.residuals:
                 return self.residuals[key]
         return self.residuals["", "", ""]
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays (numbers and words, no objects) for ``numpy.savez``."""
-        return {
-            "columns": np.array([_join(name, *key) for name, key in self.columns]),
-            "terms": np.array(list(self.variances)),
-            "variances": np.array(list(self.variances.values())),
-            "groups": np.array([_join(*group) for group in self.residuals]),
-            "residuals": np.array(list(self.residuals.values())),
-            "mean": self.mean,
-            "covariance": self.covariance.astype(np.float32),
-        }
 
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "EffectModel":
-        """The model that ``arrays`` was made of."""
-        groups = [group.split(_SEPARATOR) for group in arrays["groups"].tolist()]
-        columns = [column.split(_SEPARATOR) for column in arrays["columns"].tolist()]
-        return cls(
-            columns=tuple((name, tuple(key)) for name, *key in columns),
-            variances=dict(zip(arrays["terms"].tolist(), arrays["variances"].tolist(), strict=True)),
-            residuals={
-                (source, model, task): value
-                for (source, model, task), value in zip(groups, arrays["residuals"].tolist(), strict=True)
-            },
-            mean=arrays["mean"],
-            covariance=arrays["covariance"],
+class _Variances:
+    """The variances ``tau^2`` while they are being learnt."""
+
+    def __init__(self, terms: Sequence[Term], variance_of: Sequence[tuple[str, str]]) -> None:
+        self._terms = {term.name: term for term in terms}
+        self._groups = sorted(set(variance_of))
+        place = {group: i for i, group in enumerate(self._groups)}
+        self._of = np.array([place[group] for group in variance_of])
+        self._count = _sums(self._of, np.ones(len(self._of)), len(self._groups))
+        self._tau2 = np.array(
+            [1.0 if name == _BASELINE else self._terms[name].scale ** 2 for name, _ in self._groups]
         )
+        self._whole = {name: term.scale**2 for name, term in self._terms.items()}
+
+    @property
+    def of_columns(self) -> Array:
+        """The variance of each coefficient, shape (p,)."""
+        return np.asarray(self._tau2[self._of])
+
+    def update(self, mean: Array, variance: Array) -> None:
+        """One step of MacKay's fixed point: sum of squares over the number of well-determined ones."""
+        squares = _sums(self._of, mean**2, len(self._groups))
+        determined = self._count - _sums(self._of, variance, len(self._groups)) / self._tau2
+        for name, term in self._terms.items():
+            places = [i for i, group in enumerate(self._groups) if group[0] == name]
+            whole = (squares[places].sum() + term.trust * term.scale**2) / (
+                determined[places].sum() + term.trust
+            )
+            self._whole[name] = float(whole)
+            self._tau2[places] = whole
+            if len(places) > 1:
+                self._tau2[places] = (squares[places] + _GROUP_TRUST * whole) / (
+                    determined[places] + _GROUP_TRUST
+                )
+
+    def named(self) -> dict[tuple[str, str], float]:
+        """By (term, group), and by (term, blank) for groups that were not seen."""
+        whole = {(name, ""): value for name, value in self._whole.items()}
+        groups = dict(zip(self._groups, self._tau2.tolist(), strict=True))
+        return whole | {group: value for group, value in groups.items() if group[0] != _BASELINE}
+
+
+class _Residuals:
+    """The residual variances ``sigma_g^2`` while they are being learnt (by expectation-maximisation)."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        names = [(case.source_id, case.model, case.task) for case in cases]
+        self._groups = sorted(set(names))
+        place = {group: i for i, group in enumerate(self._groups)}
+        self._of = np.array([place[name] for name in names])
+        self._count = _sums(self._of, np.ones(len(names)), len(self._groups))
+        self._sigma2 = np.full(len(self._groups), _RESIDUAL**2)
+
+    @property
+    def of_rows(self) -> Array:
+        """The variance of each observation, shape (n,)."""
+        return np.asarray(self._sigma2[self._of])
+
+    def update(self, error2: Array, noise2: Array) -> None:
+        """``error2``: expected squared errors; the expected square of ``u_i`` given its error and noise."""
+        sigma2 = self.of_rows
+        share = sigma2 / (sigma2 + noise2)
+        squares = _sums(self._of, share**2 * error2 + share * noise2, len(self._groups))
+        pooled = (squares.sum() + _RESIDUAL_TRUST * _RESIDUAL**2) / (self._count.sum() + _RESIDUAL_TRUST)
+        self._sigma2 = (squares + _RESIDUAL_TRUST * pooled) / (self._count + _RESIDUAL_TRUST)
+
+    def named(self) -> dict[tuple[str, str, str], float]:
+        """By (source, model, task); blanks for a new source of a model and task, and for anything new."""
+        found = dict(zip(self._groups, self._sigma2.tolist(), strict=True))
+        for model, task in sorted({group[1:] for group in self._groups}):
+            places = [i for i, group in enumerate(self._groups) if group[1:] == (model, task)]
+            found["", model, task] = float(np.average(self._sigma2[places], weights=self._count[places]))
+        found["", "", ""] = float(np.average(self._sigma2, weights=self._count))
+        return found
+
+
+def _weighted_keys(
+    case: Case, terms: Sequence[Term], spread: Spread
+) -> list[tuple[str, str, Key, float]]:
+    """(term, group, key, weight) of a case; terms about languages in units of the spread."""
+    width = spread(case)
+    return [
+        (term.name, term.group(case), key, weight * width if term.about_language else weight)
+        for term in terms
+        for key, weight in term.keys(case)
+    ]
+
+
+def _sums(places: Integers, values: Array, size: int) -> Array:
+    return np.asarray(np.bincount(places, values, size), dtype=np.float64)
+
+
+def _inverse(matrix: Array) -> Array:
+    """Inverse of a symmetric positive-definite matrix by its Cholesky factor."""
+    from scipy.linalg import lapack  # noqa: PLC0415  (only a fit needs scipy; reading a fit must be quick)
+
+    factor, failed = lapack.dpotrf(matrix, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError("the precision matrix is not positive definite")
+    lower, _ = lapack.dpotri(factor, lower=1)
+    lower = np.tril(lower)
+    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 _SEPARATOR = "\x1f"
 
 
-def _join(*words: str) -> str:
-    return _SEPARATOR.join(words)
+def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
+    """The model as plain arrays of numbers and words, for ``numpy.savez``."""
+
+    def words(names: Sequence[tuple[str, ...]]) -> NDArray[np.str_]:
+        return np.array([_SEPARATOR.join(name) for name in names])
+
+    def numbers(values: Mapping[Any, float]) -> Array:
+        return np.array(list(values.values()), dtype=np.float64)
+
+    spread = model.spread
+    kept = [i for i, (name, _) in enumerate(model.columns) if name != _BASELINE]
+    return {
+        # a prediction never uses a study's own baseline error, so its coefficients need not be kept
+        "columns": words([(model.columns[i][0], *model.columns[i][1]) for i in kept]),
+        "mean": model.mean[kept],
+        "covariance": model.covariance[np.ix_(kept, kept)].astype(np.float32),
+        "variance_names": words(list(model.variances)),
+        "variances": numbers(model.variances),
+        "residual_names": words(list(model.residuals)),
+        "residuals": numbers(model.residuals),
+        "spread_overall": np.array(spread.overall),
+        "spread_model_names": words([(name,) for name in spread.models]),
+        "spread_models": numbers(spread.models),
+        "spread_task_names": words([(name,) for name in spread.tasks]),
+        "spread_tasks": numbers(spread.tasks),
+        "spread_cell_names": words(list(spread.cells)),
+        "spread_cells": numbers(spread.cells),
+        "spread_resource_names": words([(name,) for name in spread.resources]),
+        "spread_resources": numbers(spread.resources),
+    }
 
 
-def standard_error(gain_sd: float | None, aligned_sd: float | None, n_seeds: int | None) -> float:
-    """Standard error of a published gain, in points.
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> EffectModel:
+    """The model that ``to_arrays`` took apart, without the coefficients of single studies' baselines."""
 
-    From the paired gain's standard deviation; else from the aligned score's, taking the baseline's as
-    equal and independent; else from the median of the evidence. At least 0.05: scores are rounded, and
-    five seeds can agree by chance.
-    """
-    if gain_sd is None:
-        gain_sd = 2**0.5 * aligned_sd if aligned_sd is not None else _DEFAULT_SEED_SD
-    return max(gain_sd / (n_seeds or 1) ** 0.5, 0.05)
+    def names(key: str) -> list[list[str]]:
+        return [name.split(_SEPARATOR) for name in arrays[key].tolist()]
+
+    def single(key: str, values: str) -> dict[str, float]:
+        return dict(zip([name for (name,) in names(key)], arrays[values].tolist(), strict=True))
+
+    def double(key: str, values: str) -> dict[tuple[str, str], float]:
+        return dict(zip([(a, b) for a, b in names(key)], arrays[values].tolist(), strict=True))
+
+    return EffectModel(
+        columns=tuple((name, tuple(key)) for name, *key in names("columns")),
+        mean=arrays["mean"],
+        covariance=arrays["covariance"],
+        variances=double("variance_names", "variances"),
+        residuals=dict(
+            zip([(a, b, c) for a, b, c in names("residual_names")], arrays["residuals"].tolist(), strict=True)
+        ),
+        spread=Spread(
+            overall=float(arrays["spread_overall"]),
+            models=single("spread_model_names", "spread_models"),
+            tasks=single("spread_task_names", "spread_tasks"),
+            cells=double("spread_cell_names", "spread_cells"),
+            resources=single("spread_resource_names", "spread_resources"),
+        ),
+    )

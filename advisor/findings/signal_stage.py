@@ -1,13 +1,13 @@
 """The second stage: how far a probe's cosine moves the effect model's prediction.
 
-The leading signal is the noise-corrected cosine c of the *target*-task gradient with an objective's gradient at
-``theta_warm``. For own records, r is the gain less the effect model's prediction made without the record's
-language, and
+The leading signal is the noise-corrected cosine c of the *target*-task gradient with an objective's gradient
+at ``theta_warm``. For own records, r is the gain less the prediction of an effect model that never saw the
+record's language in own records (both on the model's scale), and
 
     r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
 
-``omega`` is chosen by leaving one language out; the slope is used only if it beats omega = 0 there by more than one
-standard error of the difference, otherwise the stage adds exactly 0.
+``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more than
+one standard error of the difference, otherwise the stage adds exactly 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.findings import _scale
 from advisor.findings._features import CaseMaker
-from advisor.findings._tables import Record, Tables
-from advisor.findings.effects import EffectModel, standard_error
+from advisor.findings._observations import observations, standard_error
+from advisor.findings._tables import OWN_RECORDS, Tables
+from advisor.findings.effects import EffectModel
 
 __all__ = ["LEADING_SIGNALS", "SignalStage", "fit_slope"]
 
@@ -41,7 +43,7 @@ class SignalStage:
     """The fitted second stage; ``slope`` is exactly 0 unless validation says that it helps.
 
     Attributes:
-        slope: points per unit of cosine.
+        slope: of the gain on the model's scale (about points) per unit of cosine.
         slope_sd: its posterior standard deviation.
         centre: the cosine at which the prediction is not moved.
         records: how many records had the signal.
@@ -63,29 +65,38 @@ class SignalStage:
         return self.slope != 0.0
 
     @classmethod
-    def fit(cls, tables: Tables, model: EffectModel) -> "SignalStage":
+    def fit(cls, tables: Tables, maker: CaseMaker) -> "SignalStage":
         """Fit to the own records of the tables.
 
-        Args:
-            tables: their ``records`` are used; the effect model was fitted without them.
-            model: gives each record's prediction.
+        With records enough it refits the effect model once for each of their target languages.
         """
-        usable = [(record, cosine) for record in tables.records if (cosine := leading_cosine(record.cosines))]
-        if not usable:
-            return cls()
-        maker = CaseMaker(tables)
-        prediction = model.predict([case_of_record(maker, record) for record, _ in usable])
-        gains = np.array([record.gain for record, _ in usable])
-        noise = np.array([standard_error(record.gain_sd, None, record.seeds) for record, _ in usable])
+        own = [effect for effect in tables.pooled if effect.source_id == OWN_RECORDS]
+        cosines = {f"records.csv, {record.id}": leading_cosine(record.cosines) for record in tables.records}
+        usable = [(effect, cosine) for effect in own if (cosine := cosines[effect.locator])]
+        languages = sorted({effect.target for effect, _ in usable})
+        if len(usable) < MIN_RECORDS or len(languages) < MIN_LANGUAGES:
+            return cls(records=len(usable), languages=len(languages))
+        signals, residuals, variances, targets = [], [], [], []
+        for language in languages:
+            held = [(effect, cosine) for effect, cosine in usable if effect.target == language]
+            rest = [e for e in tables.pooled if not (e.source_id == OWN_RECORDS and e.target == language)]
+            model = EffectModel.fit(observations(rest, maker))
+            predicted = model.predict([maker.of_effect(effect) for effect, _ in held])
+            gains = np.array([effect.gain for effect, _ in held])
+            noise = np.array([standard_error(effect) for effect, _ in held]) * _scale.unit(gains)
+            signals += [cosine for _, (cosine, _) in held]
+            residuals += (_scale.to_scale(gains) - predicted.centre).tolist()
+            variances += (predicted.sd**2 + noise**2).tolist()
+            targets += [language] * len(held)
         return fit_slope(
-            cosines=np.array([cosine for _, (cosine, _) in usable]),
-            residuals=gains - prediction.mean,
-            variances=prediction.sd**2 + noise**2,
-            languages=[record.target for record, _ in usable],
+            cosines=np.array(signals),
+            residuals=np.array(residuals),
+            variances=np.array(variances),
+            languages=targets,
         )
 
     def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
-        """Points to add to a prediction, and the standard deviation this adds to it."""
+        """What to add to a prediction's centre, and the standard deviation this adds to it."""
         centred = cosine - self.centre
         return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * cosine_se) ** 2) ** 0.5
 
@@ -106,25 +117,12 @@ def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, f
     return next((cosines[name] for name in LEADING_SIGNALS if name in cosines), None)
 
 
-def case_of_record(maker: CaseMaker, record: Record) -> Any:
-    """The effect model's case of a record."""
-    return maker.case(
-        model=record.model,
-        task=record.task,
-        target=record.target,
-        objective=record.objective,
-        schedule=record.schedule,
-        frozen_layers=record.frozen_layers,
-        word_pairs=record.word_pairs,
-    )
-
-
 def fit_slope(*, cosines: Array, residuals: Array, variances: Array, languages: Sequence[str]) -> SignalStage:
     """Fit the slope of residual gains on cosines, shrunk as leave-one-language-out validation decides.
 
     Args:
         cosines: shape (n,).
-        residuals: gains less their predictions, in points, shape (n,).
+        residuals: gains less their predictions on the model's scale, shape (n,).
         variances: of the residuals under no slope, shape (n,).
         languages: target language of each record.
     """

@@ -27,8 +27,8 @@ _HEADERS = (
 
 def read_conllu(lines: Lines) -> Iterator[TokenExample | Dropped]:
     """Words with their UPOS: syntactic words, without multiword-token ranges and empty nodes."""
-    import conllu  # noqa: PLC0415
-    from conllu.exceptions import ParseException  # noqa: PLC0415
+    import conllu
+    from conllu.exceptions import ParseException
 
     for block in _blocks(lines):
         if isinstance(block, Dropped):

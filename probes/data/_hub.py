@@ -32,7 +32,7 @@ def load_table(spec: str) -> tuple[Table, str]:
     Raises:
         InputError: if it cannot be loaded, or has several splits and none is named.
     """
-    import datasets  # noqa: PLC0415
+    import datasets
 
     name, config, split = _parts(spec)
     if Path(name).expanduser().is_dir():

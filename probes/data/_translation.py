@@ -41,7 +41,7 @@ def read_tmx(file: InputFile, source: Language, target: Language) -> Iterator[Se
     Raises:
         InputError: if it is not TMX, or no unit has both languages.
     """
-    from translate.storage.tmx import tmxfile  # noqa: PLC0415
+    from translate.storage.tmx import tmxfile
 
     store = _parse(file, tmxfile, "TMX")
     seen: dict[str, None] = {}
@@ -74,7 +74,7 @@ def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Seg
     Raises:
         InputError: if it is not PO, or its language is neither of the two.
     """
-    from translate.storage.po import pofile  # noqa: PLC0415
+    from translate.storage.po import pofile
 
     store = _parse(file, pofile, "PO")
     stated = store.parseheader().get("Language", "").strip()
@@ -96,8 +96,8 @@ def read_xliff(file: InputFile, source: Language, target: Language) -> Iterator[
     Raises:
         InputError: if it is not XLIFF, or its languages are not the two.
     """
-    from translate.storage.xliff import xlifffile  # noqa: PLC0415
-    from translate.storage.xliff2 import Xliff2File  # noqa: PLC0415
+    from translate.storage.xliff import xlifffile
+    from translate.storage.xliff2 import Xliff2File
 
     second_version = b"urn:oasis:names:tc:xliff:document:2" in file.head(4096)
     store = _parse(file, Xliff2File if second_version else xlifffile, "XLIFF")

@@ -312,8 +312,8 @@ def read_parquet(file: InputFile) -> Table:
     Raises:
         InputError: if it is not Parquet.
     """
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         parquet = pq.ParquetFile(file.path)

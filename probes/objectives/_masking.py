@@ -13,8 +13,8 @@ __all__ = ["masked_lm_loss"]
 def masked_lm_loss(encoder: Encoder, text: TextBatch, share: float, seed: int) -> Tensor:
     """Cross-entropy of masked subwords, with BERT's 80/10/10 corruption (arXiv:1810.04805).
 
-    Random replacements are drawn from the subwords of the batch itself, so that no embedding is touched that the
-    data does not use. The mask depends on ``seed`` alone.
+    Random replacements are drawn from the subwords of the batch itself, so that no embedding is touched
+    that the data does not use. The mask depends on ``seed`` alone.
 
     Args:
         encoder: with an MLM head.

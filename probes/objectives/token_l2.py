@@ -24,8 +24,8 @@ class TokenL2:
         Translation pairs with word links.
 
     Relations:
-        - :class:`~probes.objectives.token_contrastive.TokenContrastive` needs no anchor, as its negatives keep
-          words apart.
+        - :class:`~probes.objectives.token_contrastive.TokenContrastive` needs no anchor, as its negatives
+          keep words apart.
 
     Reference:
         Cao, Kitaev & Klein 2020 (arXiv:2002.03518), equations 2 and 3.

@@ -1,0 +1,246 @@
+"""The command line: ``advisor ask | probe | recommend | demo | findings``.
+
+Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
+the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
+"""
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advisor._console import ConsoleProgress, console, errors, run
+from advisor.recipe import recipe_files
+from advisor.recommend import ask as ask_evidence
+from advisor.recommend import recommend as recommend_from
+from advisor.report import Report, check_output
+from advisor.sample import sample_path
+from probes.data import Columns
+from probes.progress import PHASES
+from probes.request import ProbeRequest
+from probes.signals import Signals
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="advisor",
+    help="Should your multilingual encoder be aligned before fine-tuning - and how?",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+findings_app = typer.Typer(
+    help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
+)
+app.add_typer(findings_app, name="findings")
+
+
+class BudgetChoice(StrEnum):
+    """How much a probe may spend."""
+
+    quick = "quick"
+    standard = "standard"
+    thorough = "thorough"
+
+
+Source = Annotated[
+    str, typer.Option("--source", help="Language of your labelled data (en, eng, eng_Latn ...).")
+]
+Target = Annotated[str, typer.Option("--target", help="Language the model is to be used in.")]
+TaskName = Annotated[
+    str, typer.Option("--task", help="pos, ner, slots, topic, intent, sentiment, nli or paraphrase.")
+]
+MinGain = Annotated[float, typer.Option("--min-gain", help="Smallest gain of interest, in points.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
+Seed = Annotated[int, typer.Option("--seed", help="Of all sampling.", min=0)]
+Budgets = Annotated[BudgetChoice, typer.Option("--budget", help="How much the probe may spend.")]
+
+
+@app.command(
+    epilog="Example: advisor ask --model xlm-roberta-base --target yo --task pos",
+)
+def ask(
+    model: Annotated[str, typer.Option("--model", help="Hub id, folder, or the name of an offline encoder.")],
+    target: Target,
+    task: TaskName,
+    source: Source = "en",
+    min_gain: MinGain = 0.5,
+    word_pairs: Annotated[
+        str,
+        typer.Option(
+            "--word-pairs", help="Where aligned words would come from: dictionary, mutual-argmax, file."
+        ),
+    ] = "dictionary",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Answer from published evidence alone, at once, without measuring anything."""
+    with errors.status("Weighing the evidence"):
+        advice = ask_evidence(
+            model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain
+        )
+    _answer(Report(advice), as_json)
+
+
+@app.command(epilog="Example: advisor recommend advice/signals.json --min-gain 1")
+def recommend(
+    signals: Annotated[Path, typer.Argument(help="A signals.json that a probe wrote.")],
+    min_gain: MinGain = 0.5,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Advise from signals that were measured before."""
+    measured = Signals.load(signals)
+    with errors.status("Weighing the evidence"):
+        report = Report(recommend_from(measured, min_gain=min_gain), measured)
+    _answer(report, as_json)
+
+
+@app.command(
+    epilog="Example: advisor probe xlm-roberta-base --source en --target tr --task pos "
+    "--train en.train.conllu --bitext en-tr.tsv --target-labels tr.dev.conllu --out advice",
+)
+def probe(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, bundled or bundled-enpt.")],
+    source: Source,
+    target: Target,
+    task: TaskName,
+    train: Annotated[
+        str, typer.Option("--train", help="Labelled source-language data, or hf:NAME[:CONFIG][:SPLIT].")
+    ],
+    bitext: Annotated[
+        str,
+        typer.Option("--bitext", help="Translation pairs: TSV, TMX, PO, XLIFF, A,B or hf:...; join with +."),
+    ],
+    target_labels: Annotated[
+        str | None,
+        typer.Option(
+            "--target-labels", help="Labelled target-language data; a hundred sentences tell the most."
+        ),
+    ] = None,
+    dictionary: Annotated[
+        str | None, typer.Option("--dictionary", help="Bilingual dictionary (TSV) to align words with.")
+    ] = None,
+    word_links: Annotated[
+        str | None, typer.Option("--word-links", help="Pharaoh i-j word links, one line a pair.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Column of the (first) text.")
+    ] = None,
+    second_column: Annotated[
+        str | None, typer.Option("--second-column", help="Column of the second text.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", help="Column of the label or tags.")
+    ] = None,
+    words_column: Annotated[str | None, typer.Option("--words-column", help="Column of the words.")] = None,
+    budget: Budgets = BudgetChoice.standard,
+    out: Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")] = Path(
+        "advice"
+    ),
+    device: Device = "auto",
+    seed: Seed = 0,
+    min_gain: MinGain = 0.5,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure your model for a language pair and a task, and advise."""
+    columns = Columns(
+        text=text_column, second=second_column, label=label_column, words=words_column, tags=label_column
+    )
+    request = ProbeRequest(
+        model=model,
+        source=source,
+        target=target,
+        task=task,
+        train=train,
+        bitext=bitext,
+        target_labels=target_labels,
+        dictionary=dictionary,
+        word_links=word_links,
+        columns=columns,
+        budget=budget,
+        device=device,
+        seed=seed,
+    )
+    _probe(request, out, min_gain, as_json)
+
+
+@app.command(epilog="Example: advisor demo --out advice")
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")] = Path(
+        "advice"
+    ),
+    target: Annotated[str, typer.Option("--target", help="tr, de, ru, ar or zh.")] = "tr",
+    task: Annotated[str, typer.Option("--task", help="pos or topic.")] = "pos",
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Probe the offline encoder on the small sample that comes along: a real probe, a real advice."""
+    if task not in ("pos", "topic"):
+        raise typer.BadParameter("the sample is labelled for pos and topic", param_hint="--task")
+    labels = "{}.conllu" if task == "pos" else "topics.{}.tsv"
+    request = ProbeRequest(
+        model="bundled",
+        source="en",
+        target=target,
+        task=task,
+        train=str(sample_path(labels.format("en"))),
+        bitext=str(sample_path(f"bitext.en-{target}.tsv")),
+        target_labels=str(sample_path(labels.format(target))),
+        budget="quick",
+        device=device,
+        seed=seed,
+    )
+    _probe(request, out, 0.5, as_json)
+
+
+def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> None:
+    """Probe, write everything into ``out`` and answer."""
+    check_output(out)
+    _quiet_libraries()
+    from probes.run import run_probe  # torch takes seconds to import
+
+    errors.print(
+        f"Probing {request.model} for {request.source} to {request.target}, {request.task} "
+        f"({request.budget} budget).",
+        markup=False,
+    )
+    with ConsoleProgress(PHASES).shown() as progress:
+        signals = run_probe(request, progress)
+    with errors.status("Weighing the evidence and writing the report"):
+        report = Report(recommend_from(signals, min_gain=min_gain), signals)
+        files = report.write(out, recipe_files(report.advice, request))
+    _answer(report, as_json, files)
+
+
+def _answer(report: Report, as_json: bool, files: Sequence[Path] = ()) -> None:
+    """Print the advice to standard output."""
+    if as_json:
+        typer.echo(report.advice.model_dump_json(indent=2))
+    else:
+        console.print(report.terminal(files))
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' own bars and notices out of the progress display."""
+    for name, value in {
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def main() -> None:
+    """Entry point of the ``advisor`` command."""
+    raise SystemExit(run(lambda: app(standalone_mode=False)))
