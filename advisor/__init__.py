@@ -9,7 +9,8 @@ Three questions, three functions::
                            train="en.conllu", bitext="en-tr.tsv")  # measured on your model
     advisor.recommend("signals.json")  # from an earlier measurement
 
-Everything they return is typed, shows itself in a notebook and serialises to JSON.
+Each returns a :class:`Report`: typed, shown by notebooks and by ``rich.print``, saved by ``report.write``.
+Its ``report.advice`` has the decision, the option, the gain and the reasons.
 """
 
 from pathlib import Path
@@ -17,15 +18,58 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
 from advisor.options import Option, WordPairs
-from advisor.recommend import ask, recommend
+from advisor.recommend import ask as _ask
+from advisor.recommend import recommend as _recommend
 from advisor.report import Report
 from probes.data import Columns
 from probes.request import ProbeRequest
+from probes.signals import Signals
 
 if TYPE_CHECKING:
     from probes.progress import Progress
 
 __all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "recommend"]
+
+
+def ask(
+    model: str,
+    *,
+    source: str,
+    target: str,
+    task: str,
+    word_pairs: WordPairs | str = WordPairs.DICTIONARY,
+    min_gain: float = 0.5,
+) -> Report:
+    """Advise from published evidence alone, without measuring anything.
+
+    Args:
+        model: a hub id, a folder, or the name of an offline encoder; evidence is matched by its last part.
+        source: language of the labelled data.
+        target: language the model is to be used in.
+        task: one of ``probes.tasks.TASKS``.
+        word_pairs: where aligned words would come from.
+        min_gain: smallest gain of interest, in points.
+
+    Raises:
+        InputError: if a language or the task is unknown.
+    """
+    return Report(
+        _ask(model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain)
+    )
+
+
+def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Report:
+    """Advise from signals that were measured before.
+
+    Args:
+        signals: measured signals, or the path of a ``signals.json``.
+        min_gain: smallest gain of interest, in points.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    measured = signals if isinstance(signals, Signals) else Signals.load(signals)
+    return Report(_recommend(measured, min_gain=min_gain), measured)
 
 
 def probe(
@@ -91,5 +135,4 @@ def probe(
         device=device,
         seed=seed,
     )
-    signals = run_probe(request, progress)
-    return Report(recommend(signals, min_gain=min_gain), signals)
+    return recommend(run_probe(request, progress), min_gain=min_gain)

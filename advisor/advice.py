@@ -137,12 +137,6 @@ class Advice(_Frozen):
     support: Support
     provenance: Provenance
 
-    def _repr_html_(self) -> str:
-        """A notebook's picture of the advice."""
-        from advisor.report import advice_html
-
-        return advice_html(self)
-
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read an ``advice.json``.

@@ -12,8 +12,8 @@ __all__ = ["PHASES", "Progress", "Silent", "Stopwatch"]
 T = TypeVar("T")
 
 PHASES: dict[str, str] = {
-    "load": "loading the encoder",
     "read": "reading data",
+    "load": "loading the encoder",
     "embed": "embedding the bitext",
     "head": "fitting the head on frozen features",
     "warm-up": "warming up on the task",

@@ -9,7 +9,6 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Literal
@@ -18,37 +17,27 @@ import numpy as np
 import psutil
 import torch
 
-from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
+from probes.batches import LabelledText, TokenizedPair, collate_labelled, collate_pairs
 from probes.budget import Budget, find_budget
 from probes.cost import CostEstimate, PassTimes, estimate_cost
-from probes.data import (
-    Bitext,
-    Dictionary,
-    LabelledData,
-    keep_known_labels,
-    read_bitext,
-    read_dictionary,
-    read_labelled,
-)
 from probes.distances import sentence_rows, word_rows
 from probes.embedding import EmbeddedBitext, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.gradients import block_gradients
 from probes.heads import FittedHead, Head, fit_head, predict
-from probes.languages import Language, parse_language
 from probes.linking import Linker
 from probes.lookahead import look_ahead
+from probes.material import Inputs, Material, prepare, read_inputs
 from probes.metrics import score
 from probes.objectives import Objective, PairView, available
 from probes.progress import Progress, Silent, Stopwatch
 from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
 from probes.rounds import GradientRounds, RoundBatches, measure_gradients, task_name
-from probes.sampling import SourceSplit, batch_size_for, deal, shuffled, split_source
+from probes.sampling import deal
 from probes.signals import (
     TOTAL,
-    DataFacts,
     Estimate,
     LookaheadRow,
     Note,
@@ -59,57 +48,11 @@ from probes.signals import (
     TaskGradient,
     TransferFacts,
 )
-from probes.tasks import Task, find_task
+from probes.tasks import Task
 from probes.text import text_facts
 from probes.warm_up import AdamScale, warm_up
 
 __all__ = ["run_probe"]
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What was read, before anything is tokenised."""
-
-    task: Task
-    source: Language
-    target: Language
-    train: LabelledData
-    labelled_target: LabelledData | None
-    bitext: Bitext
-    dictionary: Dictionary | None
-
-    @property
-    def facts(self) -> tuple[DataFacts, ...]:
-        facts = [self.train.facts, *self.bitext.facts]
-        if self.labelled_target is not None:
-            facts.append(self.labelled_target.facts)
-        if self.dictionary is not None:
-            facts.append(self.dictionary.facts)
-        return tuple(facts)
-
-
-@dataclass(frozen=True)
-class _Material:
-    """Tokenised, disjoint parts of the inputs."""
-
-    tokenizer: Tokenizer
-    labels: tuple[str, ...]
-    source: SourceSplit[LabelledText]
-    target: list[LabelledText]
-    pairs: list[TokenizedPair]
-    pair_batch: int
-    notes: tuple[Note, ...]
-
-    @property
-    def texts(self) -> Iterator[tuple[int, ...]]:
-        """Subword ids of every text the run will touch."""
-        for item in [*self.source.fit, *self.source.held_out, *self.target]:
-            yield item.text.ids
-        for batch in self.source.rounds:
-            yield from (item.text.ids for item in batch)
-        for pair in self.pairs:
-            yield pair.source.ids
-            yield pair.target.ids
 
 
 def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals:
@@ -130,19 +73,19 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     budget = find_budget(request.budget)
     device = _device(request.device)
     with _undisturbed(), _memory_errors(budget):
+        with watch.phase("read"):
+            inputs = read_inputs(request)
         with watch.phase("load"):
             encoder = load_encoder(request.model, device)
-        with watch.phase("read"):
-            inputs = _read(request)
-            material = _prepare(inputs, encoder, budget, request.seed)
+            material = prepare(inputs, encoder, budget, request.seed)
         return _measure(request, encoder, inputs, material, budget, watch)
 
 
 def _measure(
     request: ProbeRequest,
     encoder: Encoder,
-    inputs: _Inputs,
-    material: _Material,
+    inputs: Inputs,
+    material: Material,
     budget: Budget,
     watch: Stopwatch,
 ) -> Signals:
@@ -168,14 +111,14 @@ def _measure(
             seed,
         )
         transfer = _transfer(encoder, fitted, material, task)
-    used_ids = {i for ids in material.texts for i in ids} | set(encoder.tokenizer.all_special_ids)
-    start = encoder.working_copy(sorted(used_ids))
+    used_ids = sorted({i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids))
+    start = encoder.working_copy(used_ids)
     pair_batches = deal(bitext.pairs, budget.rounds, material.pair_batch)
     enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in pair_batches)
     objectives, unavailable = available(start, enough_links)
     watch.estimate(_estimate(start, fitted.head, objectives, pair_batches[0], material, budget))
 
-    warm = encoder.working_copy(sorted(used_ids))
+    warm = encoder.working_copy(used_ids)
     warm_head = Head(
         fitted.head.weight.detach().clone(), fitted.head.bias.detach().clone(), fitted.head.token_level
     )
@@ -247,77 +190,7 @@ def _measure(
     )
 
 
-def _read(request: ProbeRequest) -> _Inputs:
-    task = find_task(request.task)
-    source, target = parse_language(request.source), parse_language(request.target)
-    if source == target:
-        raise InputError(
-            f"Source and target are both {source.name}: name the language you have labels in as source and "
-            "the one you want to reach as target."
-        )
-    if request.dictionary and request.word_links:
-        raise InputError("Give a dictionary or a file of word links, not both.")
-    train = read_labelled(request.train, task, role="train", columns=request.columns)
-    labelled_target = None
-    if request.target_labels:
-        labelled_target = read_labelled(
-            request.target_labels, task, role="target-labels", columns=request.columns
-        )
-        labelled_target = keep_known_labels(train, labelled_target)
-    bitext = read_bitext(request.bitext, source, target, links=request.word_links)
-    dictionary = read_dictionary(request.dictionary) if request.dictionary else None
-    return _Inputs(task, source, target, train, labelled_target, bitext, dictionary)
-
-
-def _prepare(inputs: _Inputs, encoder: Encoder, budget: Budget, seed: int) -> _Material:
-    """Sample and tokenise what the budget allows."""
-    tokenizer = Tokenizer(encoder.tokenizer, min(budget.max_length, encoder.max_length))
-    labels = inputs.train.labels
-    index = {label: i for i, label in enumerate(labels)}
-    wanted = (
-        max(budget.fit_sentences, budget.warm_up_steps * budget.batch_size)
-        + budget.rounds * budget.batch_size
-        + budget.held_out_sentences
-    )
-    examples = shuffled(inputs.train.examples, seed)[:wanted]
-    source = split_source(tokenizer.labelled(examples, index), budget)
-    target: list[LabelledText] = []
-    if inputs.labelled_target is not None:
-        most = max(budget.rounds * budget.batch_size, budget.held_out_sentences)
-        target = tokenizer.labelled(shuffled(inputs.labelled_target.examples, seed)[:most], index)
-    pair_batch = batch_size_for(len(inputs.bitext.pairs) // 2, budget, "half of the translation pairs")
-    order = shuffled(range(len(inputs.bitext.pairs)), seed)
-    order = order[: max(2 * budget.rounds * pair_batch, budget.pairs)]
-    pairs = []
-    for i in order:
-        pair = tokenizer.translation(*inputs.bitext.pairs[i])
-        if inputs.bitext.links is not None:
-            pair = replace(pair, links=inputs.bitext.links[i])
-        pairs.append(pair)
-    notes = []
-    cut = sum(item.text.cut for item in [*source.fit, *target]) + sum(
-        pair.source.cut or pair.target.cut for pair in pairs
-    )
-    if cut:
-        notes.append(
-            Note(
-                code="text-cut",
-                text=f"{cut} texts were longer than {tokenizer.max_length} subwords and were cut.",
-            )
-        )
-    smallest = min(pair_batch, len(source.rounds[0]))
-    if smallest < budget.batch_size:
-        notes.append(
-            Note(
-                code="small-batches",
-                text=f"Little data: gradient batches hold {smallest} instead of {budget.batch_size}, so that "
-                "noise is larger and contrastive losses have fewer negatives.",
-            )
-        )
-    return _Material(tokenizer, labels, source, target, pairs, pair_batch, tuple(notes))
-
-
-def _transfer(encoder: Encoder, fitted: FittedHead, material: _Material, task: Task) -> TransferFacts:
+def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
     """Score the head on held-out source and, with labels, target text."""
 
     def points(items: Sequence[LabelledText]) -> Estimate:
@@ -344,7 +217,7 @@ def _transfer(encoder: Encoder, fitted: FittedHead, material: _Material, task: T
 
 
 def _task_batches(
-    material: _Material, projection: Projection, budget: Budget
+    material: Material, projection: Projection, budget: Budget
 ) -> tuple[dict[TaskGradient, list[list[LabelledText]]], list[Note]]:
     """Batches for every task gradient there is data for."""
     tasks: dict[TaskGradient, list[list[LabelledText]]] = {"source": material.source.rounds}
@@ -366,7 +239,7 @@ def _task_batches(
 
 
 def _lookahead_texts(
-    material: _Material,
+    material: Material,
     projection: Projection,
     budget: Budget,
     tasks: Mapping[TaskGradient, Sequence[Sequence[LabelledText]]],
@@ -405,8 +278,9 @@ def _head_notes(transfer: TransferFacts) -> Iterator[Note]:
     if transfer.source.low is not None and transfer.source.low <= transfer.majority:
         yield Note(
             code="head-at-majority",
-            text=f"On frozen features the task is not learned: {transfer.source.value:.1f} points on held-out "
-            f"source text, where always answering the most frequent label scores {transfer.majority:.1f}.",
+            text=f"On frozen features the task is not learned: {transfer.source.value:.1f} points on "
+            "held-out source text, where always answering the most frequent label scores "
+            f"{transfer.majority:.1f}.",
         )
 
 
@@ -415,7 +289,7 @@ def _estimate(
     head: Head,
     objectives: Mapping[str, Objective],
     pairs: Sequence[TokenizedPair],
-    material: _Material,
+    material: Material,
     budget: Budget,
 ) -> CostEstimate:
     """Time single passes on the first batch and add them up."""
@@ -450,7 +324,7 @@ def _estimate(
 def _run_facts(
     request: ProbeRequest,
     budget: Budget,
-    material: _Material,
+    material: Material,
     bitext: EmbeddedBitext,
     tasks: Mapping[TaskGradient, Sequence[Sequence[LabelledText]]],
     encoder: Encoder,

@@ -8,6 +8,7 @@ are in :mod:`probes.data.formats`.
 from probes.data.bitext import Bitext, read_bitext
 from probes.data.dictionary import Dictionary, read_dictionary
 from probes.data.examples import (
+    UNKNOWN_LABEL,
     Example,
     LabelledData,
     PairExample,
@@ -20,6 +21,7 @@ from probes.data.labelled import read_labelled
 from probes.data.tables import Columns
 
 __all__ = [
+    "UNKNOWN_LABEL",
     "Bitext",
     "Columns",
     "Dictionary",

@@ -8,6 +8,7 @@ from probes.signals import DataFacts
 from probes.tasks import Task
 
 __all__ = [
+    "UNKNOWN_LABEL",
     "Example",
     "LabelledData",
     "PairExample",
@@ -16,6 +17,9 @@ __all__ = [
     "check_labels",
     "keep_known_labels",
 ]
+
+UNKNOWN_LABEL = "a label unknown in training"
+"""Why :func:`keep_known_labels` drops an example."""
 
 _SHOWN = 10
 """How many labels an error message spells out before it says how many more there are."""
@@ -126,7 +130,7 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
         check_labels(train, other)
     if not left_out:
         return other
-    dropped = {**other.facts.dropped, "a label unknown in training": left_out}
+    dropped = {**other.facts.dropped, UNKNOWN_LABEL: left_out}
     facts = other.facts.model_copy(update={"kept": len(kept), "dropped": dropped})
     return replace(other, examples=kept, facts=facts)
 

@@ -1,0 +1,99 @@
+"""What validation scores predictions on: cells with the outcomes of several options, and folds without leaks."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from advisor.findings._observations import standard_error
+from advisor.findings._tables import Effect, Tables
+
+__all__ = ["SPLITS", "Cell", "Fold", "Split", "cells", "folds", "in_fold"]
+
+Split = Literal["language", "model", "task", "source", "family"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Everything one study measured on a model, task and language.
+
+    Attributes:
+        effects: one an option, in a fixed order of options.
+    """
+
+    effects: tuple[Effect, ...]
+
+    @property
+    def target(self) -> str:
+        """The target language."""
+        return self.effects[0].target
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """Of each option, in points."""
+        return tuple(effect.gain for effect in self.effects)
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        """Standard errors of the gains."""
+        return tuple(standard_error(effect) for effect in self.effects)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What is left out together: every row of one language, model, task, source or family."""
+
+    split: Split
+    held: str
+
+
+def cells(tables: Tables, split: Split) -> list[Cell]:
+    """The cells a split is scored on.
+
+    Leaving a source out scores every study on what it measured. The other splits compare the same options
+    everywhere: sequential token-contrastive alignment with dictionary pairs, with no layers, the lower half or
+    the upper half frozen, in the studies whose per-seed scores are on file.
+    """
+    grouped: defaultdict[tuple[str, ...], list[Effect]] = defaultdict(list)
+    with_seeds = {row.source_id for row in tables.scores}
+    for effect in tables.pooled:
+        compared = (
+            effect.source_id in with_seeds
+            and (effect.objective, effect.schedule, effect.word_pairs)
+            == ("token-contrastive", "sequential", "dictionary")
+        )
+        if split == "source" or compared:
+            key = (effect.source_id, effect.model, effect.task, effect.source, effect.target)
+            grouped[*key, effect.benchmark, effect.setup if split == "source" else ""].append(effect)
+    found = [Cell(tuple(sorted(group, key=_option_order))) for _, group in sorted(grouped.items())]
+    if split == "source":
+        return found
+    most = max(len(cell.effects) for cell in found)
+    return [cell for cell in found if len(cell.effects) == most]
+
+
+def folds(tables: Tables, split: Split) -> list[Fold]:
+    """The folds of a split: every value that has a cell."""
+    return [
+        Fold(split, held)
+        for held in sorted({_value(tables, split, cell.effects[0]) for cell in cells(tables, split)})
+    ]
+
+
+def in_fold(tables: Tables, fold: Fold, effects: Sequence[Effect]) -> Iterator[bool]:
+    """Whether each effect is left out in a fold."""
+    return (_value(tables, fold.split, effect) == fold.held for effect in effects)
+
+
+def _value(tables: Tables, split: Split, effect: Effect) -> str:
+    if split == "language":
+        return effect.target
+    if split == "family":
+        language = tables.languages.get(effect.target)
+        return language.family if language else effect.target
+    return {"model": effect.model, "task": effect.task, "source": effect.source_id}[split]
+
+
+def _option_order(effect: Effect) -> tuple[str, str, str, str]:
+    return effect.objective, effect.schedule, effect.frozen_layers, effect.word_pairs

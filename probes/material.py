@@ -1,0 +1,172 @@
+"""From what the user named to tokenised, disjoint parts that a probe can draw on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.budget import Budget
+from probes.data import (
+    UNKNOWN_LABEL,
+    Bitext,
+    Dictionary,
+    LabelledData,
+    keep_known_labels,
+    read_bitext,
+    read_dictionary,
+    read_labelled,
+)
+from probes.encoder import Encoder
+from probes.errors import InputError
+from probes.languages import Language, parse_language
+from probes.request import ProbeRequest
+from probes.sampling import SourceSplit, batch_size_for, shuffled, split_source
+from probes.signals import DataFacts, Note
+from probes.tasks import Task, find_task
+
+__all__ = ["Inputs", "Material", "prepare", "read_inputs"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read, before anything is tokenised.
+
+    Attributes:
+        labelled_target: target-language data whose labels all occur in ``train``, where there is any.
+    """
+
+    task: Task
+    source: Language
+    target: Language
+    train: LabelledData
+    labelled_target: LabelledData | None
+    bitext: Bitext
+    dictionary: Dictionary | None
+
+    @property
+    def facts(self) -> tuple[DataFacts, ...]:
+        """What was read and dropped, input by input."""
+        facts = [self.train.facts, *self.bitext.facts]
+        if self.labelled_target is not None:
+            facts.append(self.labelled_target.facts)
+        if self.dictionary is not None:
+            facts.append(self.dictionary.facts)
+        return tuple(facts)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Tokenised, disjoint parts of the inputs.
+
+    Attributes:
+        tokenizer: that made them.
+        labels: the classes; an item's labels are indices into them.
+        source: labelled source sentences by what they are for.
+        target: labelled target sentences.
+        pairs: translation pairs in random order.
+        pair_batch: pairs a gradient round takes.
+        notes: what a careful person should know about them.
+    """
+
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    source: SourceSplit[LabelledText]
+    target: list[LabelledText]
+    pairs: list[TokenizedPair]
+    pair_batch: int
+    notes: tuple[Note, ...]
+
+    @property
+    def ids(self) -> Iterator[tuple[int, ...]]:
+        """Subword ids of every text the run will touch."""
+        for item in [*self.source.fit, *self.source.held_out, *self.target]:
+            yield item.text.ids
+        for batch in self.source.rounds:
+            yield from (item.text.ids for item in batch)
+        for pair in self.pairs:
+            yield pair.source.ids
+            yield pair.target.ids
+
+
+def read_inputs(request: ProbeRequest) -> Inputs:
+    """Read and check everything the request names.
+
+    Raises:
+        InputError: if anything is missing, malformed or does not fit together.
+    """
+    task = find_task(request.task)
+    source, target = parse_language(request.source), parse_language(request.target)
+    if source == target:
+        raise InputError(
+            f"Source and target are both {source.name}: name the language you have labels in as source and "
+            "the one you want to reach as target."
+        )
+    if request.dictionary and request.word_links:
+        raise InputError("Give a dictionary or a file of word links, not both.")
+    train = read_labelled(request.train, task, role="train", columns=request.columns)
+    labelled_target = None
+    if request.target_labels:
+        labelled_target = read_labelled(
+            request.target_labels, task, role="target-labels", columns=request.columns
+        )
+        labelled_target = keep_known_labels(train, labelled_target)
+    bitext = read_bitext(request.bitext, source, target, links=request.word_links)
+    dictionary = read_dictionary(request.dictionary) if request.dictionary else None
+    return Inputs(task, source, target, train, labelled_target, bitext, dictionary)
+
+
+def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> Material:
+    """Sample and tokenise what the budget allows.
+
+    Raises:
+        InputError: if there is too little of something.
+    """
+    tokenizer = Tokenizer(encoder.tokenizer, min(budget.max_length, encoder.max_length))
+    labels = inputs.train.labels
+    index = {label: i for i, label in enumerate(labels)}
+    wanted = (
+        max(budget.fit_sentences, budget.warm_up_steps * budget.batch_size)
+        + budget.rounds * budget.batch_size
+        + budget.held_out_sentences
+    )
+    examples = shuffled(inputs.train.examples, seed)[:wanted]
+    source = split_source(tokenizer.labelled(examples, index), budget)
+    target: list[LabelledText] = []
+    if inputs.labelled_target is not None:
+        most = max(budget.rounds * budget.batch_size, budget.held_out_sentences)
+        target = tokenizer.labelled(shuffled(inputs.labelled_target.examples, seed)[:most], index)
+    pair_batch = batch_size_for(len(inputs.bitext.pairs) // 2, budget, "half of the translation pairs")
+    order = shuffled(range(len(inputs.bitext.pairs)), seed)
+    order = order[: max(2 * budget.rounds * pair_batch, budget.pairs)]
+    pairs = []
+    for i in order:
+        pair = tokenizer.translation(*inputs.bitext.pairs[i])
+        if inputs.bitext.links is not None:
+            pair = replace(pair, links=inputs.bitext.links[i])
+        pairs.append(pair)
+    smallest = min(pair_batch, len(source.rounds[0]))
+    cut = sum(item.text.cut for item in [*source.fit, *target]) + sum(
+        pair.source.cut or pair.target.cut for pair in pairs
+    )
+    notes = _notes(inputs, cut, tokenizer.max_length, smallest, budget)
+    return Material(tokenizer, labels, source, target, pairs, pair_batch, tuple(notes))
+
+
+def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Budget) -> Iterator[Note]:
+    if cut:
+        yield Note(code="text-cut", text=f"{cut} texts were longer than {max_length} subwords and were cut.")
+    if smallest < budget.batch_size:
+        yield Note(
+            code="small-batches",
+            text=f"Little data: gradient batches hold {smallest} instead of {budget.batch_size}, so that "
+            "noise is larger and contrastive losses have fewer negatives.",
+        )
+    if inputs.labelled_target is not None:
+        foreign = inputs.labelled_target.facts.dropped.get(UNKNOWN_LABEL, 0)
+        missing = set(inputs.train.labels) - set(inputs.labelled_target.labels)
+        if foreign or missing:
+            yield Note(
+                code="label-sets-differ",
+                text=f"The label sets differ: {foreign} target examples were left out for labels that training "
+                f"never shows, and {len(missing)} of {len(inputs.train.labels)} training labels do not occur "
+                "in the target data.",
+            )
