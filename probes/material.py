@@ -166,7 +166,7 @@ def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Bud
         if foreign or missing:
             yield Note(
                 code="label-sets-differ",
-                text=f"The label sets differ: {foreign} target examples were left out for labels that training "
-                f"never shows, and {len(missing)} of {len(inputs.train.labels)} training labels do not occur "
-                "in the target data.",
+                text=f"The label sets differ: {foreign} target examples were left out for labels that "
+                f"training never shows, and {len(missing)} of {len(inputs.train.labels)} training labels do "
+                "not occur in the target data.",
             )
