@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import click
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
@@ -21,6 +21,9 @@ __all__ = ["ConsoleProgress", "console", "errors", "run"]
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 """For everything that is not the answer, so that ``--json`` and pipes stay clean."""
+
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
+"""The parent of all usage errors, which typer keeps in a module of its own from one version to the next."""
 
 console = Console(highlight=False)
 """For the answer."""
@@ -69,7 +72,7 @@ class ConsoleProgress:
 
 
 def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for each way to end
-    """Run a click command and turn whatever happens into an exit code and at most one sentence.
+    """Run a command and turn whatever happens into an exit code and at most one sentence.
 
     Returns:
         0 on success, 2 for bad input, 130 when interrupted, 143 when terminated, else 1.
@@ -79,17 +82,14 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     try:
         result = command()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except (InputError, RunError) as error:
         if debug:
             raise
         errors.print(f"[bold red]Error:[/] {_one_line(error)}", markup=True)
         return 2 if isinstance(error, InputError) else 1
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("Interrupted: nothing was written.")
         return 130
     except _TerminatedError:
@@ -98,6 +98,9 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     except BrokenPipeError:
         return 1
     except Exception as error:  # the last line of defence
+        if isinstance(error, _USAGE_ERROR):
+            error.show()
+            return int(error.exit_code)
         if debug:
             raise
         errors.print(

@@ -1,11 +1,8 @@
 """Signals and findings in, advice out.
 
-The decision (``m`` is the smallest gain of interest, ``min_gain``):
-
-- **align** when the best option has P(gain > 0) of at least 0.8 and a mean of at least ``m``; an option can be
-  advised only if its objective was measured on the same encoder (on several, if this one is new);
-- **do-not-align** when no option has P(gain > m) above 0.2;
-- **cannot-tell** otherwise, and whenever the case lies too far from the evidence for either.
+The rule is ``advisor.findings._rule.decide``: **align**, **do-not-align** or **cannot-tell**. An option can
+be advised only if its objective was measured on the same encoder (on more than one, if this one is new),
+and whatever lies too far from the evidence is ``cannot-tell``.
 
 Nothing here imports torch: advice from evidence or from saved signals takes a second or two.
 """
@@ -38,6 +35,7 @@ from advisor.findings._features import Case
 from advisor.findings._models import normalise_model
 from advisor.findings._nearest import nearest, unseen
 from advisor.findings._reasons import causes
+from advisor.findings._rule import decide
 from advisor.findings._tables import OWN_RECORDS
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
 from probes.errors import InputError
@@ -47,10 +45,6 @@ from probes.tasks import Task, find_task
 
 __all__ = ["ask", "joint_weight", "recommend"]
 
-ALIGN_PROBABILITY = 0.8
-"""P(gain > 0) from which on alignment is advised."""
-WORTHWHILE_PROBABILITY = 0.2
-"""P(gain > min_gain) up to which an option counts as not worth a try."""
 PUBLISHED_WEIGHT = 0.1
 """Weight of the alignment loss in the published joint runs (Bakos et al. 2025)."""
 ALIGNMENT_SHARE = 0.5
@@ -342,26 +336,17 @@ def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
 
 
 def _decide(outlooks: Sequence[_Outlook], min_gain: float, in_range: bool) -> tuple[_Outlook, Decision]:
-    """The option spoken of and the decision.
-
-    Best is what one can count on most: the highest lower end of the interval among the grounded options,
-    since a high mean of a wide interval is often a winner by chance.
-    """
-    aligned = sorted(
-        (outlook for outlook in outlooks if outlook.option != NO_ALIGNMENT), key=lambda o: -o.gain.low
+    """The option spoken of and the decision, over the grounded options (over all, if none is)."""
+    aligned = [outlook for outlook in outlooks if outlook.option != NO_ALIGNMENT]
+    spoken_of = [outlook for outlook in aligned if outlook.grounded and outlook.effects] or aligned
+    place, decision = decide(
+        mean=[outlook.gain.mean for outlook in spoken_of],
+        low=[outlook.gain.low for outlook in spoken_of],
+        positive=[outlook.gain.probability_positive for outlook in spoken_of],
+        worthwhile=[outlook.gain.probability_worthwhile for outlook in spoken_of],
+        min_gain=min_gain,
     )
-    known = [outlook for outlook in aligned if outlook.grounded and outlook.effects]
-    sure = [
-        outlook
-        for outlook in known
-        if outlook.gain.probability_positive >= ALIGN_PROBABILITY and outlook.gain.mean >= min_gain
-    ]
-    if in_range and sure:
-        return sure[0], "align"
-    best = (known or aligned)[0]
-    if in_range and all(o.gain.probability_worthwhile <= WORTHWHILE_PROBABILITY for o in known or aligned):
-        return best, "do-not-align"
-    return best, "cannot-tell"
+    return spoken_of[place], decision if in_range else "cannot-tell"
 
 
 def _summary(situation: _Situation, decision: Decision, best: _Outlook) -> str:
@@ -374,7 +359,10 @@ def _summary(situation: _Situation, decision: Decision, best: _Outlook) -> str:
             f"Do not align: even the best option, {best.option}, is expected to give no more than {expected} "
             f"on {target} {situation.task.name}."
         )
-    return f"Cannot tell: the best option, {best.option}, may change {target} {situation.task.name} by {expected}."
+    return (
+        f"Cannot tell: the best option, {best.option}, may change {target} {situation.task.name} "
+        f"by {expected}."
+    )
 
 
 def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
@@ -392,8 +380,9 @@ def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
         way = "the same way" if best.shift > 0 else "less the same way than usual"
         found.append(
             Reason(
-                text=f"After the warm-up, {best.option.objective} and the task on {situation.target.name} text "
-                f"pull {way}, which moves the expected gain by {moved:+.1f} points.",
+                text=f"After the warm-up, {best.option.objective} and the task on "
+                f"{situation.target.name} text pull {way}, "
+                f"which moves the expected gain by {moved:+.1f} points.",
                 feature=f"cosine:{best.option.objective}",
                 effect=moved,
                 evidence=(OWN_RECORDS,),
@@ -509,11 +498,11 @@ def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
         row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved
     ]
     if retrieval:
-        top = max(retrieval, key=lambda row: row.value.value or 0.0)
-        if (top.value.value or 0.0) < max(5 * (top.chance or 0.0), 0.05):
+        found, chance = max((row.value.value or 0.0, row.chance or 0.0) for row in retrieval)
+        if found < max(5 * chance, 0.05):
             yield Note(
                 code="misaligned-bitext",
-                text=f"Even the best layer finds only {100 * (top.value.value or 0.0):.1f} % of the translations: "
+                text=f"Even the best layer finds only {100 * found:.1f} % of the translations: "
                 "the bitext's sides may not correspond, or the encoder does not know the language.",
             )
     if not signals.model.mlm_head:
@@ -540,7 +529,10 @@ def _would_tell(situation: _Situation) -> str:
     codes = {note.code for note in _signal_warnings(situation, signals)}
     if codes & {"little-bitext", "signals-unresolved"}:
         return "Probe again with more sentence pairs and --budget thorough."
-    return "Run `advisor trial` on the best option: align, fine-tune and score it once for real."
+    return (
+        "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
+        "with fine-tuning alone over three seeds."
+    )
 
 
 def _unique(notes: Iterator[Note]) -> list[Note]:

@@ -121,19 +121,21 @@ class Tokenizer:
         self._segments = "token_type_ids" in backend.model_input_names
 
     def words(self, words: Sequence[str]) -> TokenizedText:
-        """Tokenise a text that is split into words already."""
-        encoding = self.backend(
-            list(words), is_split_into_words=True, truncation=True, max_length=self.max_length
-        )
-        of_word = tuple(-1 if word is None else word for word in encoding.word_ids(0))
+        """Tokenise a text that is split into words already.
+
+        The words are joined by spaces first: a byte-level tokenizer would otherwise cut each into the pieces
+        it has for the inside of a word.
+        """
+        text = " ".join(words)
+        owner = [i for i, word in enumerate(words) for _ in f"{word} "]
+        encoding, offsets = self._locate(text)
+        inked = (next((i for i in range(*span) if not text[i].isspace()), None) for span in offsets)
+        of_word = tuple(-1 if first is None else owner[first] for first in inked)
         return self._finish(encoding, of_word, tuple(words))
 
     def text(self, text: str) -> TokenizedText:
         """Tokenise running text; words are found by :mod:`probes.words`."""
-        encoding = self.backend(
-            text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
-        )
-        offsets = [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
+        encoding, offsets = self._locate(text)
         indices = token_words(offsets, text)
         of_word = tuple(-1 if word is None else word for word in indices)
         return self._finish(encoding, of_word, _surfaces(offsets, of_word, text))
@@ -167,9 +169,24 @@ class Tokenizer:
             for example in examples
         ]
 
-    def translation(self, source: str, target: str) -> TokenizedPair:
-        """Tokenise both sides of a translation pair; links are set later."""
-        return TokenizedPair((source, target), self.text(source), self.text(target))
+    def translation(self, source: str, target: str, *, split: bool = False) -> TokenizedPair:
+        """Tokenise both sides of a translation pair; links are set later.
+
+        Args:
+            source, target: running text.
+            split: whether words are what stands between white space, as files of word links count them.
+        """
+        if not split:
+            return TokenizedPair((source, target), self.text(source), self.text(target))
+        first, second = source.split(), target.split()
+        return TokenizedPair((" ".join(first), " ".join(second)), self.words(first), self.words(second))
+
+    def _locate(self, text: str) -> tuple[BatchEncoding, list[tuple[int, int]]]:
+        """Subwords of a text with the characters each covers."""
+        encoding = self.backend(
+            text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
+        )
+        return encoding, [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
 
     def _finish(
         self, encoding: BatchEncoding, of_word: tuple[int, ...], surface: tuple[str, ...]
@@ -245,5 +262,5 @@ def collate_pairs(
         target=collate_texts([pair.target for pair in pairs], tokenizer.backend, device),
         joined=join(targets),
         mismatched=join([*targets[1:], targets[0]]),
-        links=torch.tensor(links, device=device).reshape(-1, 4),
+        links=torch.tensor(links, dtype=torch.long, device=device).reshape(-1, 4),
     )

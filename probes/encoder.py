@@ -112,7 +112,7 @@ class Encoder:
     @property
     def hidden_size(self) -> int:
         """Width of a hidden state."""
-        return int(cast(Tensor, self.base.get_input_embeddings().weight).shape[1])
+        return int(self.base.config.hidden_size)
 
     @property
     def device(self) -> torch.device:
@@ -173,13 +173,12 @@ class Encoder:
         assert self.masked_lm is not None
         flat = hidden.reshape(1, -1, hidden.shape[-1])
         base = self.base
-        original = base.forward
         base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
             logits = self.masked_lm(input_ids=dummy).logits
         finally:
-            base.forward = original
+            del base.forward  # uncovers the class's own
         return cast(Tensor, logits).reshape(*hidden.shape[:-1], -1)
 
     def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
@@ -353,6 +352,9 @@ def _load_checkpoint(name: str) -> Encoder:
             no_mlm_reason = None
             if head:
                 no_mlm_reason = f"the checkpoint brings no MLM head ({head[0]} is missing)"
+            elif tokenizer.mask_token_id is None:
+                no_mlm_reason = "its tokenizer has no mask token"
+            if no_mlm_reason is not None:
                 masked_lm = None
         else:
             base, info = _from_pretrained(AutoModelForTextEncoding, name, config)
@@ -376,6 +378,11 @@ def _load_config(name: str) -> PretrainedConfig:
     except (OSError, ValueError, KeyError, HFValidationError, HfHubHTTPError) as error:
         raise InputError(_why_not_found(name, error)) from error
     kind = config.model_type
+    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and config.is_encoder_decoder:
+        raise InputError(
+            f"'{name}' ('{kind}') is an encoder with a decoder that transformers loads as one: "
+            "choose an encoder such as xlm-roberta-base."
+        )
     if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
         return cast(PretrainedConfig, config)
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
@@ -390,10 +397,10 @@ def _load_config(name: str) -> PretrainedConfig:
 
 
 def _why_not_found(name: str, error: Exception) -> str:
-    if Path(name).exists():
-        return f"'{name}' is no model folder (no usable config.json): name a folder with a saved model."
     if "trust_remote_code" in str(error):
         return f"'{name}' needs code of its own to load, which is never run here: choose another encoder."
+    if Path(name).exists():
+        return f"'{name}' is no model folder (no usable config.json): name a folder with a saved model."
     return (
         f"Cannot find a model called '{name}' in this folder, in the local cache or on the hub: check the "
         "spelling and the network, or use the offline encoder 'bundled'."
@@ -413,6 +420,10 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerFast:
             f"'{name}' has no fast tokenizer, so subwords cannot be traced to words: "
             "save one beside the model (tokenizer.json)."
         )
+    ordinary = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if not any(character.isalnum() for piece in ordinary for character in piece):
+        # Without its files, transformers makes an empty tokenizer of the architecture's usual class.
+        raise InputError(f"'{name}' has no tokenizer: save one beside the model (tokenizer.json).")
     return cast(PreTrainedTokenizerFast, tokenizer)
 
 
@@ -442,8 +453,7 @@ def _from_pretrained(
         ) from error
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"The weights of '{name}' do not fit its config ({str(error).splitlines()[0]}): "
-            "point at a complete checkpoint."
+            f"The weights of '{name}' do not fit its config: point at a checkpoint saved in one piece."
         ) from error
 
 

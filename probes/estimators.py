@@ -124,7 +124,7 @@ class Moments:
         i, a, _ = self._at(block, loss, loss)
         k = self.rounds
         single = self.within[i, a, a]
-        if not single.mean() > 0:
+        if np.count_nonzero(single) < 2:
             return Estimate(value=None, note="the gradient is exactly zero")
         mean_without = (single.sum() - single) / (k - 1)
         return _jackknife(self._inner[i, a, a] / single.mean(), self._inner_without[i, a, a] / mean_without)

@@ -242,7 +242,11 @@ def fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
         pair=kind.pair,
         special_tokens=[(token, backend.token_to_id(token)) for token in tokens],
     )
-    inputs = ["input_ids", "token_type_ids", "attention_mask"] if kind.segments else ["input_ids", "attention_mask"]
+    inputs = (
+        ["input_ids", "token_type_ids", "attention_mask"]
+        if kind.segments
+        else ["input_ids", "attention_mask"]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, model_input_names=inputs, model_max_length=128, **special
     )

@@ -1,4 +1,4 @@
-"""What validation scores predictions on: cells with the outcomes of several options, and folds without leaks."""
+"""What validation scores predictions on: cells with outcomes of several options, and folds without leaks."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -52,17 +52,17 @@ def cells(tables: Tables, split: Split) -> list[Cell]:
     """The cells a split is scored on.
 
     Leaving a source out scores every study on what it measured. The other splits compare the same options
-    everywhere: sequential token-contrastive alignment with dictionary pairs, with no layers, the lower half or
-    the upper half frozen, in the studies whose per-seed scores are on file.
+    everywhere: sequential token-contrastive alignment with dictionary pairs, with no layers, the lower half
+    or the upper half frozen, in the studies whose per-seed scores are on file.
     """
     grouped: defaultdict[tuple[str, ...], list[Effect]] = defaultdict(list)
     with_seeds = {row.source_id for row in tables.scores}
     for effect in tables.pooled:
-        compared = (
-            effect.source_id in with_seeds
-            and (effect.objective, effect.schedule, effect.word_pairs)
-            == ("token-contrastive", "sequential", "dictionary")
-        )
+        compared = effect.source_id in with_seeds and (
+            effect.objective,
+            effect.schedule,
+            effect.word_pairs,
+        ) == ("token-contrastive", "sequential", "dictionary")
         if split == "source" or compared:
             key = (effect.source_id, effect.model, effect.task, effect.source, effect.target)
             grouped[*key, effect.benchmark, effect.setup if split == "source" else ""].append(effect)

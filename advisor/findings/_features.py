@@ -1,8 +1,8 @@
 """How a case is described to the effect model: terms over option, model, task and language.
 
-A *term* maps a case to a few weighted keys. Each key is one coefficient; the coefficients of a term (of each
-``group`` of it) share one prior variance, which the fit learns. A key that was never seen has its prior mean 0
-and its full prior variance, so that intervals widen by exactly what is unknown.
+A *term* maps a case to a few weighted keys. Each key is one coefficient; the coefficients of a term (of
+each ``group`` of it) share one prior variance, which the fit learns. A key that was never seen has its
+prior mean 0 and its full prior variance, so that intervals widen by exactly what is unknown.
 """
 
 import math
@@ -28,7 +28,8 @@ FACTS = ("pretraining-size", "unseen-language", "syntactic", "genetic", "geograp
 COVERAGE, TYPOLOGY = FACTS[:2], FACTS[2:]
 
 _LITTLE = -0.9
-"""Pretraining size (on the scale of ``FACTS``) below which a language counts as low-resource: 2 GiB of CC-100."""
+"""Pretraining size (on the scale of ``FACTS``) below which a language counts as low-resource: 2 GiB of
+CC-100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,6 @@ class Case:
     level: str
     target: str
     script: str
-    family: str
     facts: tuple[float, ...]
     source_id: str = ""
 
@@ -121,7 +121,6 @@ class CaseMaker:
             level=TASK_LEVELS.get(task, task),
             target=target,
             script=language.script if language else "",
-            family=language.family if language else "",
             facts=facts,
         )
 

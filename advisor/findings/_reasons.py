@@ -43,6 +43,18 @@ class _Kind:
     """Whether an effect speaks of it."""
 
 
+_COVERAGE = {
+    "high": "That the encoder's pretraining saw much",
+    "low": "That the encoder's pretraining saw little",
+    "unseen": "That the encoder's pretraining saw hardly any",
+}
+_PAIRS = {
+    "dictionary": "in a dictionary",
+    "awesome-align": "by the encoder's own vectors",
+    "fast-align": "with a statistical aligner",
+}
+
+
 def _frozen_words(case: Case) -> str:
     layers = {
         "none": "no layer frozen",
@@ -81,17 +93,19 @@ _KINDS: Mapping[str, _Kind] = {
         ),
         _Kind(
             "word pairs",
-            lambda case, _: f"Word pairs from {' or '.join(kind for kind, _ in case.pairs) or 'nowhere'}",
+            lambda case, _: (
+                f"Finding word pairs {' or '.join(_PAIRS.get(kind, kind) for kind, _ in case.pairs)}"
+            ),
             lambda case, effect: effect.word_pairs in {kind for kind, _ in case.pairs},
         ),
         _Kind(
             "pretraining data",
-            lambda case, name: f"How little or much {name} the encoder's pretraining corpus holds",
+            lambda case, name: f"{_COVERAGE[case.resource]} {name}",
             lambda case, effect: effect.task == case.task,
         ),
         _Kind(
             "typology and script",
-            lambda case, name: f"The script, family and typology of {name}",
+            lambda case, name: f"The script and typology of {name}",
             lambda case, effect: effect.task == case.task,
         ),
         _Kind(

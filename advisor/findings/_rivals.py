@@ -8,6 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,9 +83,15 @@ def _prepared(
     first, second = _rows(train, maker, names, baseline), _rows(test, maker, names, baseline)
     centre, width = first.features.mean(axis=0), first.features.std(axis=0) + 1e-9
     return (
-        _Rows((first.features - centre) / width, first.categories, first.languages, first.gains, first.errors),
         _Rows(
-            (second.features - centre) / width, second.categories, second.languages, second.gains, second.errors
+            (first.features - centre) / width, first.categories, first.languages, first.gains, first.errors
+        ),
+        _Rows(
+            (second.features - centre) / width,
+            second.categories,
+            second.languages,
+            second.gains,
+            second.errors,
         ),
     )
 
@@ -108,24 +115,30 @@ def _averages(train: Sequence[Cell], test: Sequence[Cell], maker: CaseMaker) -> 
 
 
 def _meta_regression(train: Sequence[Cell], test: Sequence[Cell], maker: CaseMaker) -> Forecast:
-    """Random-effects meta-regression: fixed effects of model x task x option and language facts, a random
-    intercept for each language (restricted maximum likelihood, statsmodels)."""
-    import statsmodels.api as sm  # noqa: PLC0415
+    """Random-effects meta-regression on model x task x option and language facts: weighted least squares
+    with the between-effects variance of DerSimonian and Laird (1986)."""
+    import statsmodels.api as sm
 
     rows, new = _prepared(train, test, maker, interactions=True)
-    used = rows.features.std(axis=0) > 0
-    # one-hot columns are collinear by design: an orthogonal basis of them fits the same model
-    basis = np.linalg.svd(rows.features[:, used], full_matrices=False)
-    rank = int((basis.S > 1e-6 * basis.S[0]).sum())
-    turn = basis.Vh[:rank].T
-    x = sm.add_constant(rows.features[:, used] @ turn, has_constant="add")
+    x = sm.add_constant(rows.features, has_constant="add")
+    weights = rows.errors**-2.0
+    fixed = _weighted(rows.gains, x, weights)
+    excess = float(np.sum(weights * fixed.resid**2)) - fixed.df_resid
+    inner = np.linalg.pinv(x.T @ (x * weights[:, None])) @ (x.T @ (x * weights[:, None] ** 2))
+    between = max(0.0, excess / float(weights.sum() - np.trace(inner)))
+    fit = _weighted(rows.gains, x, 1 / (rows.errors**2 + between))
+    x_new = sm.add_constant(new.features, has_constant="add")
+    variance = np.einsum("ij,jk,ik->i", x_new, fit.cov_params(), x_new)
+    return _shaped(x_new @ fit.params, np.sqrt(variance + between), test)
+
+
+def _weighted(y: Array, x: Array, weights: Array) -> Any:
+    import statsmodels.api as sm
+
     with warnings.catch_warnings():
-        # a variance on its boundary (0) is an answer like any other here
+        # one-hot columns are collinear by design; the pseudo-inverse picks the shortest solution
         warnings.simplefilter("ignore")
-        fit = sm.MixedLM(rows.gains, x, groups=rows.languages).fit(reml=True, method="lbfgs")
-    mean = sm.add_constant(new.features[:, used] @ turn, has_constant="add") @ fit.fe_params
-    sd = np.sqrt(float(np.squeeze(fit.cov_re)) + fit.scale)
-    return _shaped(mean, sd * np.ones(len(mean)), test)
+        return sm.WLS(y, x, weights=weights).fit(method="pinv")
 
 
 def _gaussian_process(
@@ -133,7 +146,7 @@ def _gaussian_process(
 ) -> Forecast:
     """Gaussian process: a squared-exponential kernel over all features times one over model, task and option,
     plus noise; hyperparameters fixed, as in the project's first comparison."""
-    from sklearn.gaussian_process import GaussianProcessRegressor, kernels  # noqa: PLC0415
+    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 
     rows, new = _prepared(train, test, maker, baseline=baseline)
     kernel = kernels.ConstantKernel(4.0) * kernels.RBF(np.full(rows.features.shape[1], 3.0))
@@ -152,8 +165,8 @@ def _gaussian_process_with_baseline(
 
 
 def _boosting(train: Sequence[Cell], test: Sequence[Cell], maker: CaseMaker) -> Forecast:
-    """Gradient boosting; intervals by split conformal prediction with a quarter of the languages held back."""
-    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
+    """Gradient boosting; intervals by split conformal prediction, a quarter of the languages held back."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
     rows, new = _prepared(train, test, maker)
     names = sorted(set(rows.languages))

@@ -1,6 +1,7 @@
 """The scale on which gains are modelled.
 
-Gains are skewed: most lie within a point of 0, a language that pretraining hardly saw gains twenty. On the scale
+Gains are skewed: most lie within a point of 0, a language that pretraining hardly saw gains twenty. On the
+scale
 
     z = A asinh(gain / A)
 
@@ -18,8 +19,9 @@ Array = NDArray[np.float64]
 
 A = 2.5
 
-_LARGEST = 100.0
-"""Points; scores lie between 0 and 100, so no gain is larger."""
+_LARGEST = 40.0
+"""Points: well above any gain on record (25), so that the tail of a vague prediction, a logarithm's, stays a
+number that a score could change by."""
 
 
 def to_scale(points: Array) -> Array:
@@ -28,7 +30,7 @@ def to_scale(points: Array) -> Array:
 
 
 def to_points(z: Array) -> Array:
-    """Values of the model's scale in points; the inverse of ``to_scale`` between -100 and 100 points."""
+    """Values of the model's scale in points; the inverse of ``to_scale`` between -40 and 40 points."""
     bound = A * np.arcsinh(_LARGEST / A)
     return np.asarray(A * np.sinh(np.clip(z, -bound, bound) / A))
 

@@ -1,6 +1,6 @@
 """How far languages scatter around the mean of a model and task.
 
-Languages scatter by ten points where a small encoder tags and by half a point where a strong one infers; a
+Languages scatter by four points where a small encoder tags and by half a point where a strong one infers; a
 language the encoder hardly saw scatters more than one it knows well. Terms about languages are measured in
 units of this spread, so that one variance fits them all.
 """
@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 _WORTH = 4.0
 """Languages' worth of evidence that the additive guess for a model and task is."""
 _BEFORE = {"low": 0.5, "unseen": 1.0}
-"""Log spread of a language with little or no pretraining data over a well-covered one's, before any evidence."""
+"""Log spread of a language with little or no pretraining data over a well-covered one's, before any
+evidence."""
 _FEWEST = 4
 """Languages below which a configuration says nothing about scatter."""
 
@@ -100,4 +101,8 @@ def _additive(
     overall = float(np.average(y, weights=weights))
     gram = design.T @ (design * weights[:, None]) + np.eye(design.shape[1])
     effects = np.linalg.solve(gram, design.T @ (weights * (y - overall))).tolist()
-    return overall, dict(zip(models, effects, strict=False)), dict(zip(tasks, effects[len(models) :], strict=True))
+    return (
+        overall,
+        dict(zip(models, effects, strict=False)),
+        dict(zip(tasks, effects[len(models) :], strict=True)),
+    )

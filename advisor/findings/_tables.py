@@ -476,4 +476,3 @@ def load_tables(root: Path = TABLES) -> Tables:
         models=dict(_read_models(root / "models.csv")),
         sha256=_digest(root),
     )
-

@@ -5,15 +5,16 @@ A Bayesian linear mixed model of the gain on the scale of ``_scale`` over the te
     z_i = sum over terms t of <x_t(case_i), w_t> - b_c(i) + u_i + e_i,
     w_t ~ N(0, tau_t^2 I),  b_c ~ N(0, r_c^2),  u_i ~ N(0, sigma_g(i)^2),  e_i ~ N(0, s_i^2)
 
-The gains of one study, model, task and language are all taken from one baseline score; ``r_c`` is that score's
-standard error and ``s_i`` the aligned score's (both from the seeds). Sharing ``b_c`` corrects for regression to
-the mean: a baseline that came out low by chance lifts all its gains together, and the model discounts that.
-``sigma_g`` is what is left within a source, model and task, so that a source that scatters has less say.
+The gains of one study, model, task and language are all taken from one baseline score; ``r_c`` is that
+score's standard error and ``s_i`` the aligned score's (both from the seeds). Sharing ``b_c`` corrects for
+regression to the mean: a baseline that came out low by chance lifts all its gains together, and the model
+discounts that. ``sigma_g`` is what is left within a source, model and task, so that a source that scatters
+has less say.
 
-Variances are the mode of their posterior under inverse-gamma priors, found by MacKay's fixed-point iteration
-(MacKay 1992, *Bayesian interpolation*, equation 4.10; the prior adds ``trust`` coefficients of size ``scale``). The
-prior keeps a variance that three levels cannot tell from collapsing to 0, so that a fourth level is not predicted
-with false confidence.
+Variances are the mode of their posterior under inverse-gamma priors, found by MacKay's fixed-point
+iteration (MacKay 1992, *Bayesian interpolation*; the prior adds ``trust`` coefficients of
+size ``scale``). The prior keeps a variance that three levels cannot tell from collapsing to 0, so that a
+fourth level is not predicted with false confidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,9 @@ _RESIDUAL_TRUST = 4.0
 """Observations' worth of evidence that the pooled residual is for each source, model and task."""
 _RESIDUAL = 0.4
 """What may plausibly be left within a model and task before any evidence."""
+_CALIBRATION = (0.7, 1.5)
+"""Bounds of the calibration factor: beyond them it would hide a model that does not fit."""
+_COVERAGE = 0.8
 _PROBABILITIES = np.linspace(0.01, 0.99, 99)
 _QUANTILES = np.array([NormalDist().inv_cdf(p) for p in _PROBABILITIES.tolist()])
 
@@ -149,6 +153,8 @@ class EffectModel:
         variances: ``tau^2`` by (term, group); the blank group stands for the whole term.
         residuals: ``sigma_g^2`` by (source, model, task); blank names stand for any.
         spread: how far languages scatter.
+        calibration: factor on the standard deviation of a new language's prediction, where model and task
+            are known, that gives 80 % intervals their coverage on the evidence's own languages.
     """
 
     columns: tuple[Column, ...]
@@ -157,6 +163,7 @@ class EffectModel:
     variances: Mapping[tuple[str, str], float]
     residuals: Mapping[tuple[str, str, str], float]
     spread: Spread
+    calibration: float
 
     @classmethod
     def fit(
@@ -208,7 +215,21 @@ class EffectModel:
                 tau2.update(mean, np.diag(covariance))
                 error2 = (z - design.times(mean)) ** 2 + design.quadratic(covariance)
                 sigma2.update(error2, noise2)
-        return cls(tuple(index), mean, covariance, tau2.named(), sigma2.named(), spread)
+        return cls(
+            columns=tuple(index),
+            mean=mean,
+            covariance=covariance,
+            variances=tau2.named(),
+            residuals=sigma2.named(),
+            spread=spread,
+            calibration=_calibration(
+                design,
+                covariance,
+                residual=z - design.times(mean),
+                total2=noise2 + sigma2.of_rows,
+                languages=[observation.case.target for observation in observations],
+            ),
+        )
 
     def predict(self, cases: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Prediction:
         """Predict the gains of cases that may hold anything unseen."""
@@ -232,7 +253,16 @@ class EffectModel:
         design = _Design.of(rows)
         residual = np.array([self._residual(case) for case in cases])
         known = np.maximum(design.quadratic(self.covariance), 0)
-        return Prediction(design.times(self.mean), np.sqrt(known + unseen + residual), tuple(parts))
+        factor = np.array(
+            [
+                self.calibration
+                if ("model*task", (case.model, case.task)) in index
+                and ("language*model*task", (case.target, case.model, case.task)) not in index
+                else 1.0
+                for case in cases
+            ]
+        )
+        return Prediction(design.times(self.mean), factor * np.sqrt(known + unseen + residual), tuple(parts))
 
     def _residual(self, case: Case) -> float:
         for key in ((case.source_id, case.model, case.task), ("", case.model, case.task)):
@@ -317,9 +347,34 @@ class _Residuals:
         return found
 
 
-def _weighted_keys(
-    case: Case, terms: Sequence[Term], spread: Spread
-) -> list[tuple[str, str, Key, float]]:
+def _calibration(
+    design: _Design, covariance: Array, *, residual: Array, total2: Array, languages: Sequence[str]
+) -> float:
+    """Factor that gives 80 % intervals their coverage when one language is left out.
+
+    Leaving out rows L of a linear model needs no refit: with H = X C X' and W = diag(1 / total2), their
+    error is (I - H_L W_L)^-1 r_L and its covariance (W_L - W_L H_L W_L)^-1 (variances stay as they are).
+    """
+    standardised = []
+    names = np.array(languages)
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        x = np.zeros((len(rows), len(covariance)))
+        for i, row in enumerate(rows.tolist()):
+            np.add.at(x[i], design.columns[row], design.weights[row])
+        leverage = x @ covariance @ x.T / total2[rows]
+        rest = np.eye(len(rows)) - leverage
+        error = np.linalg.solve(rest, residual[rows])
+        variance = np.diag(np.linalg.solve(rest, np.diag(total2[rows])))
+        # a language counts once, however many rows it has
+        standardised.append(np.sort(np.abs(error) / np.sqrt(np.maximum(variance, 1e-9))))
+    steps = np.linspace(0, 1, 101)
+    pooled = np.sort(np.concatenate([np.quantile(values, steps) for values in standardised]))
+    factor = float(np.quantile(pooled, _COVERAGE)) / NormalDist().inv_cdf((1 + _COVERAGE) / 2)
+    return min(max(factor, _CALIBRATION[0]), _CALIBRATION[1])
+
+
+def _weighted_keys(case: Case, terms: Sequence[Term], spread: Spread) -> list[tuple[str, str, Key, float]]:
     """(term, group, key, weight) of a case; terms about languages in units of the spread."""
     width = spread(case)
     return [
@@ -335,7 +390,7 @@ def _sums(places: Integers, values: Array, size: int) -> Array:
 
 def _inverse(matrix: Array) -> Array:
     """Inverse of a symmetric positive-definite matrix by its Cholesky factor."""
-    from scipy.linalg import lapack  # noqa: PLC0415  (only a fit needs scipy; reading a fit must be quick)
+    from scipy.linalg import lapack
 
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:
@@ -368,6 +423,7 @@ def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
         "variances": numbers(model.variances),
         "residual_names": words(list(model.residuals)),
         "residuals": numbers(model.residuals),
+        "calibration": np.array(model.calibration),
         "spread_overall": np.array(spread.overall),
         "spread_model_names": words([(name,) for name in spread.models]),
         "spread_models": numbers(spread.models),
@@ -400,6 +456,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> EffectModel:
         residuals=dict(
             zip([(a, b, c) for a, b, c in names("residual_names")], arrays["residuals"].tolist(), strict=True)
         ),
+        calibration=float(arrays["calibration"]),
         spread=Spread(
             overall=float(arrays["spread_overall"]),
             models=single("spread_model_names", "spread_models"),

@@ -6,8 +6,8 @@ record's language in own records (both on the model's scale), and
 
     r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
 
-``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more than
-one standard error of the difference, otherwise the stage adds exactly 0.
+``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more
+than one standard error of the difference, otherwise the stage adds exactly 0.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """Validation on what a fit has not seen: one language, model, task, source or family left out at a time.
 
-Every fold refits everything, variances included, without a single row of what is held out in any source. For all
-splits but *source*, the held-out case is taken as a further language (model, task) of the same study; leaving a
-source out shows what a new study adds to the uncertainty.
+Every fold refits everything, variances included, without a single row of what is held out in any source.
+For all splits but *source*, the held-out case is taken as a further language (model, task) of the same
+study; leaving a source out shows what a new study adds to the uncertainty.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from advisor.findings import _scale
 from advisor.findings._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
@@ -149,7 +150,9 @@ def validate(
         findings_sha256=tables.sha256,
         min_gain=MIN_GAIN,
         splits=tuple(
-            _report(tables, name, {fold: result for fold, result in results.items() if fold.split == name}, draws)
+            _report(
+                tables, name, {fold: result for fold, result in results.items() if fold.split == name}, draws
+            )
             for name in chosen
         ),
     )
@@ -196,9 +199,7 @@ class _Score:
     predicted: tuple[Array, ...] = ()
 
 
-def _report(
-    tables: Tables, split: Split, results: Mapping[Fold, _FoldResult], draws: int
-) -> SplitReport:
+def _report(tables: Tables, split: Split, results: Mapping[Fold, _FoldResult], draws: int) -> SplitReport:
     scored = [cell for result in results.values() for cell in result.cells]
     best = np.array([max(0.0, *cell.gains) for cell in scored])
     resample = _Resample([cell.target for cell in scored], draws)
@@ -258,8 +259,6 @@ def _advice_scores(results: Mapping[Fold, _FoldResult]) -> tuple[_Score, _Score]
 
 def _covered(forecast: Prediction, gains: Array, errors: Array) -> float:
     """Share of the measured gains inside the interval, widened by their seed noise on the model's scale."""
-    from advisor.findings import _scale  # noqa: PLC0415
-
     noise = errors * _scale.unit(gains)
     distance = np.abs(_scale.to_scale(gains) - forecast.centre) / np.hypot(forecast.sd, noise)
     return float((distance < 1.2815515655446004).mean())
@@ -307,9 +306,7 @@ def _figure(value: float, drawn: Array) -> Figure:
     return Figure(value=value, low=low, high=high)
 
 
-def _method(
-    name: str, score: _Score, scored: Sequence[Cell], best: Array, resample: _Resample
-) -> Method:
+def _method(name: str, score: _Score, scored: Sequence[Cell], best: Array, resample: _Resample) -> Method:
     def mean(values: Array) -> Figure:
         figure = resample.mean(values)
         assert figure is not None  # there is a value for every cell
@@ -364,7 +361,16 @@ def _ranks(values: Array) -> Array:
 def _floor(tables: Tables, scored: Sequence[Cell], resample: _Resample) -> Figure | None:
     """Regret of a chooser who knows all but one seed: choose on the others, score on the one left."""
     seeds = {
-        (s.source_id, s.model, s.task, s.target, s.objective, s.schedule, s.frozen_layers, s.word_pairs): s.scores
+        (
+            s.source_id,
+            s.model,
+            s.task,
+            s.target,
+            s.objective,
+            s.schedule,
+            s.frozen_layers,
+            s.word_pairs,
+        ): s.scores
         for s in tables.scores
     }
     regrets = []
@@ -398,17 +404,20 @@ def _split_markdown(report: SplitReport) -> str:
         f"{report.folds} refits, {report.cells} cells; the best option in hindsight gains "
         f"{report.hindsight:.2f} points a cell."
         + (
-            f" About {report.floor} points of any regret are seed noise that hindsight picks the winners of."
+            f" About {report.floor} points of any regret are seed noise, whose winners hindsight picks: the "
+            "floor is what choosing on four seeds and scoring on the fifth loses."
             if report.floor
             else ""
         ),
         "",
-        "| method | regret | kept | hurt by > 0.5, % | rank corr. | 80 % coverage, % | cannot tell, % | sign right, % |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | regret | above the floor | kept | hurt by > 0.5, % | rank corr. | 80 % coverage, % "
+        "| cannot tell, % | sign right, % |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for method in report.methods:
         figures = (
             str(method.regret),
+            f"{method.regret.value - report.floor.value:.2f}" if report.floor else "",
             str(method.kept),
             _percent(method.hurt),
             str(method.rank_correlation) if method.rank_correlation else "",

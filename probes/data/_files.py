@@ -96,13 +96,13 @@ def open_file(spec: str | Path) -> InputFile:
     shown = str(spec) or "''"
     try:
         path = Path(spec).expanduser()
-        if path.is_dir():
-            raise InputError(f"{shown} is a directory: name a file in it.")
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256")
             size = stream.tell()
     except FileNotFoundError as error:
         raise InputError(f"There is no file {shown}: {_nearest(path)}.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{shown} is a folder: name a file in it.") from error
     except (OSError, ValueError, RuntimeError) as error:  # not allowed, a NUL in the path, no such user
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"Cannot read {shown} ({reason}): check its path and permissions.") from error

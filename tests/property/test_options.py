@@ -58,10 +58,9 @@ def test_what_is_parsed_is_what_was_written(
 def test_any_text_is_an_option_or_a_bad_input(text: str) -> None:
     try:
         option = Option.parse(text)
-    except InputError as error:
-        assert str(error).count("\n") == text.count("\n")
-    else:
-        assert option in set(option_space()) or option.weight is not None
+    except InputError:
+        return
+    assert option in set(option_space()) or option.weight is not None
 
 
 @pytest.mark.parametrize(

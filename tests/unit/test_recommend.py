@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from advisor.advice import Advice
+from advisor.findings import SignalStage, load_findings
 from advisor.options import NO_ALIGNMENT, Objective, Schedule, option_space
 from advisor.recommend import ask, joint_weight, recommend
 from probes.errors import InputError
@@ -149,6 +151,25 @@ def test_signals_without_trials_to_learn_from_do_not_move_the_advice() -> None:
     for alternative in advice.alternatives:
         if alternative.option.schedule != Schedule.JOINT:
             assert alternative.gain.mean == pytest.approx(mean[str(alternative.option)])
+
+
+def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a validated slope, an objective that pulls the task's way gains, by the slope, and is a reason."""
+    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, languages=8, gain_in_score=0.2)
+    plain = recommend(make_signals())
+    findings = replace(load_findings(), signals=learnt)
+    monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
+    moved = recommend(make_signals())
+    assert "signals-not-validated" in _codes(plain)
+    assert "signals-not-validated" not in _codes(moved)
+    before = {alternative.option: alternative.gain for alternative in plain.alternatives}
+    signals = make_signals()
+    for alternative in moved.alternatives:
+        cosine = signals.cosine(alternative.option.objective, "target-labels")
+        if cosine is not None and cosine.value is not None:
+            shift = alternative.gain.mean - before[alternative.option].mean
+            assert shift * cosine.value > 0
+    assert any(reason.feature.startswith("cosine:") for reason in moved.reasons)
 
 
 def test_objectives_that_could_not_be_measured_are_not_offered() -> None:

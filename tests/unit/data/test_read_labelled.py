@@ -379,7 +379,7 @@ class TestUnusableInput:
         assert "check the path" in refusal(tmp_path / "no" / "topic.tsv", "topic")
 
     def test_directory(self, tmp_path: Path) -> None:
-        assert "is a directory" in refusal(tmp_path, "topic")
+        assert "is a folder" in refusal(tmp_path, "topic")
 
     def test_nul_in_the_path(self) -> None:
         assert "Cannot read" in refusal("a\0b", "topic")

@@ -1,0 +1,173 @@
+"""A linter for the evidence tables: impossible rows, duplicates, unknown names."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from advisor.findings._tables import OWN_RECORDS, TABLES, Effect, Tables, load_tables
+from advisor.options import Objective
+from probes.errors import InputError
+
+__all__ = ["CheckReport", "Issue", "check"]
+
+_ROUNDING = 0.011
+"""Points by which published scores and gains may disagree: both are rounded to two decimals."""
+
+
+class Issue(BaseModel):
+    """Something wrong (``error``) or doubtful (``warning``) in the tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Literal["error", "warning"]
+    where: str
+    text: str
+
+
+class CheckReport(BaseModel):
+    """What ``check`` found.
+
+    Attributes:
+        effects: rows read, of which ``pooled`` may be pooled in a fit.
+        kept_apart: why the others are not, with counts.
+        issues: errors first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effects: int
+    pooled: int
+    kept_apart: dict[str, int]
+    sources: int
+    languages: int
+    records: int
+    issues: tuple[Issue, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no errors."""
+        return not any(issue.severity == "error" for issue in self.issues)
+
+    def markdown(self) -> str:
+        """The report as Markdown."""
+        lines = [
+            f"{self.effects} effects of {self.sources} sources on {self.languages} languages, "
+            f"{self.pooled} of them pooled; {self.records} own records.",
+            "",
+            *(f"- kept apart: {count} ({reason})" for reason, count in self.kept_apart.items()),
+            *(f"- **{issue.severity}** {issue.where}: {issue.text}" for issue in self.issues),
+        ]
+        return "\n".join(lines)
+
+
+def check(root: Path = TABLES) -> CheckReport:
+    """Check the tables under ``root``.
+
+    A cell that cannot even be read ends the check with that one error.
+    """
+    try:
+        tables = load_tables(root)
+    except InputError as error:
+        issue = Issue(severity="error", where=str(error).split(",")[0], text=str(error))
+        return CheckReport(
+            effects=0, pooled=0, kept_apart={}, sources=0, languages=0, records=0, issues=(issue,)
+        )
+    apart = Counter(reason for effect in tables.effects if (reason := effect.kept_apart))
+    issues = [*_effect_issues(tables), *_duplicates(tables), *_source_issues(tables), *_record_issues(tables)]
+    return CheckReport(
+        effects=len(tables.effects),
+        pooled=len(tables.pooled),
+        kept_apart=dict(apart.most_common()),
+        sources=len({effect.source_id for effect in tables.effects}),
+        languages=len({effect.target for effect in tables.effects} - {"avg"}),
+        records=len(tables.records),
+        issues=tuple(sorted(issues, key=lambda issue: issue.severity)),
+    )
+
+
+def _where(effect: Effect) -> str:
+    return f"{effect.source_id}, {effect.model} {effect.task} {effect.target}"
+
+
+def _effect_issues(tables: Tables) -> Iterator[Issue]:
+    for effect in tables.effects:
+        for wrong in _impossible(effect, tables):
+            yield Issue(severity="error", where=_where(effect), text=wrong)
+        uses_pairs = effect.objective in ("token-contrastive", "token-l2")
+        if effect.objective in set(Objective) and bool(effect.word_pairs) != uses_pairs:
+            yield Issue(
+                severity="warning",
+                where=_where(effect),
+                text=f"{effect.objective} {'without' if uses_pairs else 'with'} word pairs",
+            )
+
+
+def _impossible(effect: Effect, tables: Tables) -> Iterator[str]:
+    if effect.baseline is not None:
+        aligned = effect.baseline + effect.gain
+        if not 0 <= effect.baseline <= 100:
+            yield f"the baseline {effect.baseline:g} is no score between 0 and 100"
+        elif not -_ROUNDING <= aligned <= 100 + _ROUNDING:
+            yield f"the aligned score {aligned:g} is not between 0 and 100"
+    elif not -100 <= effect.gain <= 100:
+        yield f"no score can change by {effect.gain:g} points"
+    for name, sd in (("gain_sd", effect.gain_sd), ("aligned_sd", effect.aligned_sd)):
+        if sd is not None and sd < 0:
+            yield f"{name} {sd:g} is negative"
+        if sd is not None and (effect.n_seeds or 1) < 2:
+            yield f"{name} is given, but a standard deviation needs two seeds"
+    if effect.n_seeds is not None and effect.n_seeds < 1:
+        yield f"{effect.n_seeds} seeds"
+    for name, code in (("source", effect.source), ("target", effect.target)):
+        if code not in tables.languages and code not in ("avg", "en", "multi"):
+            yield f"languages.csv has no {name} language '{code}'"
+    if effect.model not in tables.models:
+        yield f"models.csv has no model '{effect.model}'"
+
+
+def _duplicates(tables: Tables) -> Iterator[Issue]:
+    seen = Counter(
+        (
+            *(effect.source_id, effect.model, effect.task, effect.benchmark, effect.metric, effect.source),
+            *(effect.target, effect.objective, effect.schedule, effect.frozen_layers, effect.word_pairs),
+            *(effect.setup, effect.scale, effect.comparison),
+            effect.locator if effect.source_id == OWN_RECORDS else "",
+        )
+        for effect in tables.effects
+    )
+    for key, count in seen.items():
+        if count > 1:
+            source_id, model, task, *_ = key
+            yield Issue(
+                severity="error",
+                where=f"{source_id}, {model} {task} {key[6]}",
+                text=f"the same comparison stands in {count} rows: {', '.join(filter(None, key[3:]))}",
+            )
+
+
+def _source_issues(tables: Tables) -> Iterator[Issue]:
+    used = {effect.source_id for effect in tables.effects}
+    for source in tables.sources.values():
+        if source.id not in used and source.id != OWN_RECORDS:
+            yield Issue(severity="warning", where="sources.csv", text=f"no effect cites '{source.id}'")
+        if source.url is not None and not source.url.startswith("https://"):
+            yield Issue(severity="error", where="sources.csv", text=f"'{source.url}' is no https address")
+        if not source.citation:
+            yield Issue(severity="error", where="sources.csv", text=f"'{source.id}' has no citation")
+
+
+def _record_issues(tables: Tables) -> Iterator[Issue]:
+    for name, count in Counter(record.id for record in tables.records).items():
+        if count > 1:
+            yield Issue(severity="error", where="records.csv", text=f"{count} records are called '{name}'")
+    for record in tables.records:
+        for gradient, (cosine, error) in record.cosines.items():
+            if not (-1 <= cosine <= 1 and error >= 0):
+                yield Issue(
+                    severity="error",
+                    where=f"records.csv, {record.id}",
+                    text=f"{cosine:g} with standard error {error:g} is no cosine ({gradient})",
+                )

@@ -1,0 +1,135 @@
+"""What a training run is made of: the schema of ``recipe.yaml``."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
+
+__all__ = ["COLUMN_NAMES", "ColumnName", "HeadStart", "Precision", "Recipe"]
+
+ColumnName = Literal["text", "label", "second", "words", "tags"]
+COLUMN_NAMES: tuple[ColumnName, ...] = get_args(ColumnName)
+Precision = Literal["auto", "no", "bf16"]
+
+HeadStart = Literal["fitted", "random"]
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Recipe(BaseModel):
+    """One training run: what is trained, on what, with which option and settings.
+
+    The descriptions of the fields are the comments in ``recipe.yaml``. Defaults follow the published
+    alignment runs where those say (Gaschi et al. 2023, arXiv:2306.02790; Bakos et al. 2025).
+
+    Raises:
+        pydantic.ValidationError: if a key is unknown, a value has the wrong type or range, or the option
+            needs something that is not given (bitext, a dictionary, word links, a weight).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: str = Field(description="Hub id, folder, or an offline encoder (bundled, bundled-enpt).")
+    source: str = Field(description="Language of the labelled data.")
+    target: str = Field(description="Language the model is to be used in.")
+    task: str = Field(description="pos, ner, slots, topic, intent, sentiment, nli or paraphrase.")
+    train: str = Field(description="Labelled source-language data: a file, or hf:NAME[:CONFIG][:SPLIT].")
+    bitext: str | None = Field(
+        default=None, description="Translation pairs, source language first. Only read when aligning."
+    )
+    target_labels: str | None = Field(
+        default=None, description="Labelled target-language data: scored on, never trained on."
+    )
+    dictionary: str | None = Field(
+        default=None, description="Bilingual dictionary (TSV) to align words with."
+    )
+    word_links: str | None = Field(
+        default=None, description="Word links of the bitext in Pharaoh format, i-j, one line a pair."
+    )
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict,
+        description="Names of table columns (text, label, second, words, tags) that are not the usual ones.",
+    )
+
+    option: Option = Field(
+        default=NO_ALIGNMENT,
+        description="What is done about alignment; for fine-tuning alone, objective: none without the rest.",
+    )
+    align_steps: Count | None = Field(
+        default=None,
+        description="Optimiser steps of sequential alignment; null: as many as of fine-tuning, as published.",
+    )
+    align_batch_size: Annotated[int, Field(ge=2)] = Field(
+        default=16, description="Translation pairs in a batch (16 in the published runs)."
+    )
+    align_learning_rate: Rate = Field(
+        default=2e-5,
+        description="Peak learning rate of sequential alignment (published: 7.5e-6 for XLM-R, 2e-5 for "
+        "mBERT and distilmBERT).",
+    )
+
+    epochs: Count = Field(default=3, description="Passes over the training data in fine-tuning.")
+    max_steps: Count | None = Field(
+        default=None, description="Upper bound on the optimiser steps of fine-tuning; null: none."
+    )
+    batch_size: Count = Field(default=32, description="Labelled texts in a batch.")
+    gradient_accumulation: Count = Field(
+        default=1, description="Batches that share one optimiser step; raise it when memory is short."
+    )
+    learning_rate: Rate = Field(
+        default=2e-5, description="Peak learning rate of fine-tuning, and of everything in joint training."
+    )
+
+    head: HeadStart = Field(
+        default="fitted",
+        description="How the classifier starts: fitted (on frozen features, which keeps the first steps from "
+        "spoiling what transfers; arXiv:2202.10054) or random (as in most published runs).",
+    )
+
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1,
+        description="Share of the optimiser steps in which the learning rate climbs; then it falls to 0.",
+    )
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.01, description="AdamW's weight decay; biases and norms are spared."
+    )
+    max_gradient_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=1.0, description="Longer gradients are clipped to this norm."
+    )
+    max_length: Annotated[int, Field(ge=8)] = Field(
+        default=256, description="Longest input in subwords; what lies beyond is cut, and counted."
+    )
+    held_out_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        default=0.1, description="Share of the training data that is scored on instead."
+    )
+    mixed_precision: Precision = Field(
+        default="auto", description="auto: bf16 where the GPU has it. Else no or bf16."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Of sampling, head and dropout.")
+    output: str = Field(
+        default="trained", description="Folder to create for the trained model and its scores."
+    )
+
+    @model_validator(mode="after")
+    def _has_what_the_option_needs(self) -> Self:
+        option = self.option
+        if option.objective is not Objective.NONE and self.bitext is None:
+            raise ValueError(f"'{option.objective}' needs a bitext")
+        if option.schedule is Schedule.JOINT and option.weight is None:
+            raise ValueError("joint training needs a weight, such as 0.1")
+        if option.word_pairs is WordPairs.DICTIONARY and self.dictionary is None:
+            raise ValueError("word_pairs: dictionary needs a dictionary")
+        if option.word_pairs is WordPairs.FILE and self.word_links is None:
+            raise ValueError("word_pairs: file needs word_links")
+        return self
+
+    def at_most(self, steps: int) -> Self:
+        """The same recipe with no phase longer than ``steps`` optimiser steps."""
+        return self.model_copy(
+            update={
+                "max_steps": min(steps, self.max_steps or steps),
+                "align_steps": self.align_steps and min(steps, self.align_steps),
+            }
+        )

@@ -1,0 +1,100 @@
+"""From advice and request to the files of a recipe."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from advisor.advice import Advice
+from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule
+from advisor.recipe._config import COLUMN_NAMES, Recipe
+from advisor.recipe._paths import anchor_recipe
+from advisor.recipe._yaml import write_recipe
+from probes.data import Columns
+from probes.request import ProbeRequest
+
+__all__ = ["recipe_files", "recipe_for"]
+
+_WEIGHT = 0.1
+"""Of the alignment loss in the published joint runs (Bakos et al. 2025), where the advice leaves it open."""
+
+_README = """\
+# Training recipe
+
+{verdict}
+
+    python train.py recipe.yaml                  # the whole run
+    python train.py recipe.yaml --max-steps 2    # a few steps, to see that it works
+
+It needs the installed `alignment-advisor` package, whose readers and losses it uses: the very ones the
+probe measured with. All settings stand in `recipe.yaml`, each with a comment. On several GPUs, run
+`accelerate launch train.py recipe.yaml`.
+
+The folder `trained/` (`output` in the recipe, or `--output DIR`) is written in one go at the end:
+
+- the encoder and its tokenizer, for `AutoModel.from_pretrained` or another probe;
+- `head.safetensors`: the task's linear classifier on the last hidden state, with the names of the labels;
+- `metrics.json`: scores on held-out source text and on target labels, before (a classifier on the
+  untouched encoder's frozen features) and after training;
+- `log.jsonl`: losses and learning rate of every optimiser step; `recipe.yaml`: the recipe as it was run.
+
+To learn what alignment really changes, run the recipe once more with `objective: none` and other seeds, and
+compare the scores on target labels that had no part in the advice: one run differs from the next by half a
+point or more from its seed alone.
+"""
+
+
+def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
+    """The files of a recipe that carries out ``advice``, by path relative to the output folder.
+
+    Args:
+        advice: what was recommended. Unless it is to align, the recipe fine-tunes only; where it cannot tell,
+            the best-looking alternative is there to be switched to.
+        request: what was probed.
+    """
+    alternative = _best_looking(advice) if advice.decision == "cannot-tell" else None
+    verdict = " ".join(f"Advice ({advice.decision}): {advice.summary}".split())
+    return {
+        "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
+        "recipe/recipe.yaml": write_recipe(recipe_for(advice, request), verdict, alternative),
+        "recipe/README.md": _README.format(verdict=verdict),
+    }
+
+
+def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:
+    """The recipe that carries out ``advice``, with local paths made absolute."""
+    option = advice.option if advice.decision == "align" and advice.option else NO_ALIGNMENT
+    columns = request.columns or Columns()
+    recipe = Recipe(
+        model=request.model,
+        source=request.source,
+        target=request.target,
+        task=request.task,
+        train=request.train,
+        bitext=request.bitext,
+        target_labels=request.target_labels,
+        dictionary=request.dictionary,
+        word_links=request.word_links,
+        columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
+        option=_weighted(option),
+        align_learning_rate=_align_learning_rate(request.model),
+        seed=request.seed,
+    )
+    anchored = anchor_recipe(recipe, Path.cwd())
+    return anchored.model_copy(update={"output": recipe.output})  # beside the recipe, wherever that will be
+
+
+def _best_looking(advice: Advice) -> Option | None:
+    """The alternative with the largest expected gain, whatever its uncertainty."""
+    aligning = [row for row in advice.alternatives if row.option.objective is not Objective.NONE]
+    best = max(aligning, key=lambda row: row.gain.mean, default=None)
+    return None if best is None else _weighted(best.option)
+
+
+def _weighted(option: Option) -> Option:
+    if option.schedule is Schedule.JOINT and option.weight is None:
+        return option.model_copy(update={"weight": _WEIGHT})
+    return option
+
+
+def _align_learning_rate(model: str) -> float:
+    """The published rates: 7.5e-6 for XLM-R and 2e-5 for mBERT and distilmBERT (Gaschi et al. 2023)."""
+    return 7.5e-6 if Path(model).name.startswith("xlm-roberta") else 2e-5

@@ -1,0 +1,144 @@
+"""Recipes as YAML: written with a comment for every key, read strictly."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from advisor.options import Option
+from advisor.recipe._config import Recipe
+from advisor.recipe._paths import anchor_recipe
+from probes.errors import InputError
+
+__all__ = ["read_recipe", "write_recipe"]
+
+_WIDTH = 100
+_SECTIONS = {
+    "model": "What is trained, and on what",
+    "option": "Alignment",
+    "epochs": "Fine-tuning",
+    "warmup_share": "Both",
+}
+"""Headings, by the field they stand above."""
+_OPTION = {
+    "objective": "none, token-contrastive, token-l2, sentence-contrastive, tlm or mlm.",
+    "schedule": "sequential (align, then fine-tune) or joint (both losses in every step).",
+    "frozen_layers": "none, lower-half or upper-half: beyond the alignment loss's reach, not the task's.",
+    "word_pairs": "mutual-argmax (the encoder's own states), dictionary or file: for the token losses only.",
+    "weight": "Of the alignment loss in joint training (0.1 in the published runs), else null.",
+}
+"""Comments on the fields of an option."""
+
+
+def write_recipe(recipe: Recipe, header: str = "", alternative: Option | None = None) -> str:
+    """``recipe`` as YAML with a comment for every key.
+
+    Args:
+        recipe: what to write.
+        header: comment at the top.
+        alternative: another option, written as a comment that can be switched to.
+    """
+    lines = [*_comment(header), "# Relative paths count from this file's folder."]
+    values = recipe.model_dump(mode="json")
+    for name, field in Recipe.model_fields.items():
+        if name in _SECTIONS:
+            lines += ["", f"# --- {_SECTIONS[name]} ---"]
+        lines += _comment(field.description or "")
+        if name != "option":
+            lines += _entry(name, values[name])
+            continue
+        lines += ["option:"]
+        for part, comment in _OPTION.items():
+            lines += [f"  {line}" for line in (*_comment(comment), *_entry(part, values[name][part]))]
+        if alternative is not None:
+            lines += ["# To try the best-looking option instead, put this in place of the one above:"]
+            lines += [f"# {line}" for line in _entry("option", alternative.model_dump(mode="json"))]
+    return "\n".join(lines) + "\n"
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe; relative paths in it count from its folder.
+
+    Raises:
+        InputError: if the file cannot be read, is not YAML, or is no recipe; it names the key and the line.
+    """
+    path = Path(path)
+    try:
+        content = yaml.load(path.read_bytes(), Loader=_Loader)
+    except OSError as error:
+        raise InputError(
+            f"Cannot read {path} ({error.strerror or error}): name the recipe.yaml that a probe wrote."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML ({_yaml_problem(error)}): correct it there.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no recipe: write one 'key: value' a line, as in the one a probe writes.")
+    try:
+        # By way of JSON, where strict types still let names stand for enumeration members.
+        recipe = Recipe.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise InputError(f"{path} is no recipe that can be run ({_first_problem(error)}).") from error
+    return anchor_recipe(recipe, path.parent)
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in textwrap.wrap(text, _WIDTH - 2, break_long_words=False, break_on_hyphens=False):
+        yield f"# {line}"
+
+
+def _entry(name: str, value: object) -> Iterable[str]:
+    text = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
+    return text.rstrip("\n").split("\n")
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such key"
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {message[:1].lower()}{message[1:]}" if where else message
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that reads plain words as YAML 1.2 does and refuses a key that stands twice.
+
+    YAML 1.1 takes ``no`` (a language, and a value of ``mixed_precision``) for false and ``2e-5`` for text.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' stands here twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that quotes whatever either version of YAML would not take for text."""
+
+
+_BOOL, _FLOAT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:float"
+_BOOL_1_2 = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_FLOAT_1_2 = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, _BOOL_1_2, list("tTfF"))
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(_FLOAT, _FLOAT_1_2, list("-+.0123456789"))

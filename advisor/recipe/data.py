@@ -1,0 +1,147 @@
+"""The data a recipe names, tokenised, and batches of it."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, Dataset
+
+from advisor.options import WordPairs
+from advisor.recipe._config import Recipe
+from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.data import Columns, keep_known_labels, read_bitext, read_dictionary, read_labelled
+from probes.embedding import embed_bitext
+from probes.encoder import Encoder
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.linking import Linker
+from probes.progress import Stopwatch
+from probes.sampling import shuffled
+from probes.tasks import Task, find_task
+
+__all__ = ["LabelledTexts", "batch_size", "endless_batches", "read_pairs", "read_texts"]
+
+T = TypeVar("T")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Tokenised texts by what they are for, and the names of their classes.
+
+    Attributes:
+        task: what the labels are about.
+        labels: names of the classes, in the order of their indices.
+        train: source-language texts to learn from.
+        scored: texts to score on: ``source`` (held out) and, with target labels, ``target``.
+    """
+
+    task: Task
+    labels: tuple[str, ...]
+    train: list[LabelledText]
+    scored: dict[str, list[LabelledText]]
+
+    @property
+    def cut(self) -> int:
+        """How many texts were longer than the longest input."""
+        return sum(item.text.cut for items in (self.train, *self.scored.values()) for item in items)
+
+
+def read_texts(recipe: Recipe, tokenizer: Tokenizer) -> LabelledTexts:
+    """Read labelled data; a share of the source language is held out.
+
+    Raises:
+        InputError: if a file cannot be used, or holds fewer than two texts.
+    """
+    task = find_task(recipe.task)
+    columns = Columns(**recipe.columns)
+    data = read_labelled(recipe.train, task, role="train", columns=columns)
+    if len(data) < 2:
+        raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
+    index = {label: i for i, label in enumerate(data.labels)}
+    items = tokenizer.labelled(shuffled(data.examples, recipe.seed), index)
+    held_out = max(1, round(recipe.held_out_share * len(items)))
+    scored = {"source": items[:held_out]}
+    if recipe.target_labels is not None:
+        target = read_labelled(recipe.target_labels, task, role="target-labels", columns=columns)
+        scored["target"] = tokenizer.labelled(keep_known_labels(data, target).examples, index)
+    return LabelledTexts(task, data.labels, items[held_out:], scored)
+
+
+def read_pairs(
+    recipe: Recipe, encoder: Encoder, tokenizer: Tokenizer, wanted: int, watch: Stopwatch
+) -> list[TokenizedPair]:
+    """Draw at most ``wanted`` translation pairs; for losses over words, only those with linked words stay.
+
+    Args:
+        recipe: with an option that aligns.
+        encoder: untouched; mutual argmax links words by its states.
+        tokenizer: the encoder's.
+        wanted: pairs that the run can use.
+        watch: advanced a batch at a time while words are linked.
+
+    Raises:
+        InputError: if the bitext cannot be used, or fewer than two pairs are left.
+    """
+    option = recipe.option
+    given = option.word_pairs is WordPairs.FILE
+    bitext = read_bitext(
+        str(recipe.bitext),
+        parse_language(recipe.source),
+        parse_language(recipe.target),
+        links=recipe.word_links if given else None,
+    )
+    pairs = []
+    for i in shuffled(range(len(bitext)), recipe.seed)[:wanted]:
+        source, target = bitext.pairs[i]
+        pair = tokenizer.translation(source, target)
+        if bitext.links is not None:  # these count words split at white space
+            words = (tokenizer.words(source.split()), tokenizer.words(target.split()))
+            pair = TokenizedPair((source, target), *words, bitext.links[i])
+        pairs.append(pair)
+    if option.word_pairs is not None:
+        use_dictionary = option.word_pairs is WordPairs.DICTIONARY
+        entries = read_dictionary(str(recipe.dictionary)).entries if use_dictionary else None
+        linker = Linker(encoder.layers, entries, given)
+        with watch.phase("embed", math.ceil(len(pairs) / 32)):
+            linked = embed_bitext(encoder, tokenizer, pairs, linker, measured=1, watch=watch).pairs
+        pairs = [pair for pair in linked if pair.links]
+    if len(pairs) < 2:
+        raise InputError(
+            f"{recipe.bitext} has too few usable pairs ({len(pairs)}) to align with: bring more bitext, or "
+            "find aligned words another way (word_pairs)."
+        )
+    return pairs
+
+
+def batch_size(wanted: int, available: int, accelerator: Accelerator) -> int:
+    """The size of a batch that every process can fill at least once."""
+    return max(1, min(wanted, available // int(accelerator.num_processes)))
+
+
+def endless_batches(
+    accelerator: Accelerator, items: Sequence[T], size: int, collate: Callable[[list[T]], B], seed: int
+) -> Iterator[B]:
+    """Full batches without end, in a new order each time round; several processes share them out.
+
+    Args:
+        accelerator: knows the processes.
+        items: at least ``size`` for each process.
+        size: items in a batch.
+        collate: makes a batch of items.
+        seed: of the order.
+    """
+    loader: DataLoader[T] = DataLoader(
+        cast(Dataset[T], items),
+        batch_size=size,
+        shuffle=True,
+        drop_last=True,  # contrastive losses are not comparable over batches of different sizes
+        collate_fn=collate,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    shared = accelerator.prepare_data_loader(loader)
+    while True:
+        yield from shared

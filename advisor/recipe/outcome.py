@@ -1,0 +1,134 @@
+"""What a training run ends with: scores, weights, and the folder they are written to."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from advisor.recipe._config import Recipe
+from advisor.recipe._yaml import write_recipe
+from advisor.recipe.data import LabelledTexts
+from probes.encoder import Encoder
+from probes.errors import InputError, RunError
+from probes.heads import Head, predict
+from probes.metrics import score
+from probes.signals import Estimate
+
+__all__ = ["Outcome", "StepLog", "evaluate", "staged"]
+
+
+def evaluate(encoder: Encoder, head: Head, texts: LabelledTexts) -> dict[str, Estimate]:
+    """Points on every set of scored texts; words beyond the longest input count as wrong."""
+    points = {}
+    for name, items in texts.scored.items():
+        gold = [[texts.labels[i] for i in item.labels] for item in items]
+        guesses = [
+            [texts.labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
+            for row, truth in zip(predict(encoder, head, items), gold, strict=True)
+        ]
+        points[name] = score(gold, guesses, texts.task.metric)
+    return points
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """One optimiser step: the learning rate it used and its losses, each a mean over its batches."""
+
+    phase: str
+    step: int
+    learning_rate: float
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        recipe: what was run.
+        encoder: trained, in evaluation mode.
+        head: the task's classifier.
+        texts: what it was trained and scored on.
+        before: scores of a classifier on the untouched encoder's frozen features, by ``source`` and
+            ``target``.
+        after: scores of the trained encoder and head, likewise.
+        log: one entry an optimiser step.
+        seconds: wall time.
+    """
+
+    recipe: Recipe
+    encoder: Encoder
+    head: Head
+    texts: LabelledTexts
+    before: dict[str, Estimate]
+    after: dict[str, Estimate]
+    log: tuple[StepLog, ...]
+    seconds: float
+
+    def metrics(self) -> dict[str, Any]:
+        """The run in numbers, ready for JSON."""
+        phases = dict.fromkeys(entry.phase for entry in self.log)
+        sizes = {name: len(items) for name, items in self.texts.scored.items()}
+        return {
+            "metric": self.texts.task.metric,
+            "before": {name: points.model_dump(mode="json") for name, points in self.before.items()},
+            "after": {name: points.model_dump(mode="json") for name, points in self.after.items()},
+            "steps": {phase: sum(entry.phase == phase for entry in self.log) for phase in phases},
+            "texts": {"train": len(self.texts.train), **sizes, "cut": self.texts.cut},
+            "seconds": self.seconds,
+            "device": str(self.encoder.device),
+            "start_sha256": self.encoder.sha256,
+            "versions": {name: version(name) for name in ("alignment-advisor", "torch", "transformers")},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write encoder, tokenizer, head, metrics, log and recipe into ``folder``, which exists."""
+        self.encoder.base.save_pretrained(folder)
+        self.encoder.tokenizer.save_pretrained(folder)
+        about = {
+            "task": self.texts.task.name,
+            "labels": json.dumps(self.texts.labels, ensure_ascii=False),
+            "pooling": self.encoder.pooling,
+        }
+        weights = {name: value.contiguous() for name, value in self.head.state_dict().items()}
+        save_file(weights, folder / "head.safetensors", metadata=about)
+        metrics = json.dumps(self.metrics(), indent=2, allow_nan=False)
+        (folder / "metrics.json").write_text(metrics + "\n", encoding="utf-8")
+        rows = "".join(json.dumps(asdict(entry)) + "\n" for entry in self.log)
+        (folder / "log.jsonl").write_text(rows, encoding="utf-8")
+        (folder / "recipe.yaml").write_text(write_recipe(self.recipe), encoding="utf-8")
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """A hidden folder that becomes ``output`` if all goes well, and goes away if not.
+
+    Raises:
+        InputError: if ``output`` is there already or cannot be made, before anything runs.
+        RunError: if the disk fails.
+    """
+    if output.exists():
+        raise InputError(f"{output} is there already: name another folder with --output.")
+    hidden = output.with_name(f".{output.name}-{secrets.token_hex(4)}")
+    try:
+        hidden.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot create {output} ({error.strerror or error}): name a folder you may write to."
+        ) from error
+    try:
+        yield hidden
+        hidden.rename(output)
+    except OSError as error:
+        raise RunError(
+            f"Writing {output} failed ({error.strerror or error}): free or change the disk and run again."
+        ) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

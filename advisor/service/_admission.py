@@ -1,0 +1,117 @@
+"""Who may name what: from a visitor's words to files and hub ids that a probe may open."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from advisor.sample import sample_path
+from advisor.service._limits import Limits
+from advisor.service._runs import RunRequest
+from advisor.service._store import UPLOAD_PREFIX
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.request import ProbeRequest
+from probes.tasks import find_task
+
+__all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "upload_ids"]
+
+OFFLINE_MODELS = ("bundled", "bundled-enpt")
+"""Names of encoders that are neither paths nor hub ids, as in ``probes.bundled`` (which needs torch)."""
+
+SAMPLE_PREFIX = "sample:"
+_HUB_PREFIX = "hf:"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def admit(request: RunRequest, limits: Limits, find_upload: Callable[[str], Path]) -> ProbeRequest:
+    """The probe that ``request`` asks for, with every file found and nothing in it that is not allowed.
+
+    Args:
+        request: a visitor's words.
+        limits: what visitors may name.
+        find_upload: gives the path of an upload by its id, or raises InputError.
+
+    Raises:
+        InputError: if a language or the task is unknown, or something named lies outside the limits. What
+            exists outside the allowed folders cannot be told from what does not.
+    """
+    find_task(request.task)
+    parse_language(request.source)
+    parse_language(request.target)
+
+    def data(spec: str) -> str:
+        return _data(spec, limits, find_upload)
+
+    def parts(spec: str) -> str:
+        return _parts(spec, data)
+
+    fields = request.model_dump(exclude={"min_gain", "columns"})
+    probe = ProbeRequest(**fields, columns=request.columns)
+    return replace(
+        probe,
+        model=_model(request.model, limits),
+        train=data(request.train),
+        bitext=parts(request.bitext),
+        target_labels=data(request.target_labels) if request.target_labels else None,
+        dictionary=data(request.dictionary) if request.dictionary else None,
+        word_links=parts(request.word_links) if request.word_links else None,
+    )
+
+
+def upload_ids(request: RunRequest) -> list[str]:
+    """The ids of the uploads a request names, each once."""
+    specs = (request.train, request.bitext, request.target_labels, request.dictionary, request.word_links)
+    named = (part.strip() for spec in specs if spec for part in re.split(r"[+,]", spec))
+    return list(dict.fromkeys(p.removeprefix(UPLOAD_PREFIX) for p in named if p.startswith(UPLOAD_PREFIX)))
+
+
+def _model(name: str, limits: Limits) -> str:
+    if name in OFFLINE_MODELS:
+        return name
+    if _HUB_ID.fullmatch(name) and ".." not in name:
+        if limits.allows_hub_id(name):
+            return name
+        raise InputError(
+            f"The model {name} may not be loaded here: choose bundled or an id such as {limits.hub_ids[0]}."
+            if limits.hub_ids
+            else "No hub ids may be loaded here: choose bundled."
+        )
+    return str(_below_a_root(name, limits, "model folder"))
+
+
+def _parts(spec: str, data: Callable[[str], str]) -> str:
+    """The parts of a bitext, ``A,B`` line by line and joined by ``+``, each admitted."""
+    return "+".join(",".join(data(side.strip()) for side in part.split(",")) for part in spec.split("+"))
+
+
+def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path]) -> str:
+    if spec.startswith(UPLOAD_PREFIX):
+        return str(find_upload(spec.removeprefix(UPLOAD_PREFIX)))
+    if spec.startswith(SAMPLE_PREFIX):
+        return str(sample_path(spec.removeprefix(SAMPLE_PREFIX)))
+    if not spec.startswith(_HUB_PREFIX):
+        return str(_below_a_root(spec, limits, "file"))
+    name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
+    if _HUB_ID.fullmatch(name) and ".." not in name:
+        if not limits.allows_hub_id(name):
+            raise InputError(f"The data set {name} may not be loaded here: upload the data instead.")
+        return spec
+    return f"{_HUB_PREFIX}{_below_a_root(name, limits, 'data set folder')}{colon}{rest}"
+
+
+def _below_a_root(text: str, limits: Limits, what: str) -> Path:
+    """The real path of what ``text`` names, links followed, if that lies below an allowed folder."""
+    for root in limits.roots if text.strip() else ():
+        try:
+            path = (root / Path(text).expanduser()).resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):  # missing, a NUL or a loop of links in it, no such user
+            continue
+        if path.is_relative_to(root):
+            return path
+    where = " or ".join(map(str, limits.roots))
+    raise InputError(
+        f"There is no {what} '{text}' below {where}: name one there, or upload it."
+        if where
+        else f"'{text}' cannot be used: no paths may be named here, so upload the data or choose the sample."
+    )

@@ -1,0 +1,105 @@
+"""The process of one run: ``python -m advisor.service._child FOLDER``.
+
+It reads ``job.json`` in the folder, probes, and writes the results there. On standard output it prints one
+JSON object a line and nothing else::
+
+    {"event": "phase", "name": "embed", "total": 7}
+    {"event": "step"}
+    {"event": "cost", "seconds": 41.0, "memory_gib": 1.2}
+    {"event": "done", "decision": "align", "summary": "..."}
+    {"event": "error", "text": "one sentence"}
+"""
+
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from advisor.service._runs import Job
+from advisor.service._store import read_job
+from probes.cost import CostEstimate
+from probes.errors import InputError, RunError
+from probes.signals import Signals
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class _Relay:
+    """Progress, told to the process that waits for it."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def phase(self, name: str, total: int) -> None:
+        self._tell({"event": "phase", "name": name, "total": total})
+
+    def advance(self) -> None:
+        self._tell({"event": "step"})
+
+    def estimate(self, cost: CostEstimate) -> None:
+        self._tell({"event": "cost", "seconds": cost.seconds, "memory_gib": cost.memory_gib})
+
+
+def _run(folder: Path, job: Job, tell: Tell) -> None:
+    from advisor.recipe import recipe_files
+    from advisor.recommend import recommend
+    from advisor.report import Report
+    from probes.run import run_probe  # torch takes seconds to import
+
+    measured = run_probe(job.request, _Relay(tell))
+    signals = _as_called(measured, job)
+    report = Report(recommend(signals, min_gain=job.min_gain), signals)
+    recipe = recipe_files(report.advice, job.request)
+    report.write(folder, {name: _hide(text, job) for name, text in recipe.items()})
+    tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})
+
+
+def _as_called(signals: Signals, job: Job) -> Signals:
+    """The signals with uploaded files under the names their owner gave them."""
+    facts = tuple(fact.model_copy(update={"spec": _hide(fact.spec, job)}) for fact in signals.data)
+    return signals.model_copy(update={"data": facts})
+
+
+def _hide(text: str, job: Job) -> str:
+    return re.sub(re.escape(job.uploads + os.sep) + r"[0-9a-f]{32}" + re.escape(os.sep), "", text)
+
+
+def _end_with_parent() -> None:
+    # Not sys.stdin: a thread that holds its lock makes the interpreter abort on the way out.
+    os.read(0, 1)  # returns when the other end is closed, which nobody does on purpose
+    os._exit(1)
+
+
+def main(folder: Path) -> int:
+    """Carry out the run in ``folder``; returns the exit code."""
+    # Libraries print what they like; the channel is ours alone.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    def tell(event: dict[str, Any]) -> None:
+        channel.write(json.dumps(event) + "\n")
+
+    job = read_job(folder)
+    try:
+        _run(folder, job, tell)
+    except (InputError, RunError) as error:
+        tell({"event": "error", "text": _hide(str(error), job)})
+        return 1
+    except Exception as error:  # the last line of defence; the traceback goes to the log
+        traceback.print_exc()
+        sentence = " ".join(f"{type(error).__name__}: {error}".split())
+        tell({"event": "error", "text": _hide(f"{sentence} - this is a fault of the program.", job)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

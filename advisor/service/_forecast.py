@@ -1,0 +1,148 @@
+"""Time and memory of a probe before anything is loaded, from sizes alone.
+
+Rough on purpose: once a run has timed its first batch, ``probes.cost`` knows better and says so.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from advisor.findings import load_tables
+from advisor.findings._models import normalise_model
+from probes.budget import Budget, find_budget
+
+__all__ = ["Forecast", "forecast"]
+
+_GIB = 2**30
+_RUNTIME_GIB = 1.0
+"""What Python, torch and transformers hold before any weight."""
+_VOCABULARY = {"wikipedia": 119_547, "cc100": 250_002, "other": 250_002}
+"""Of mBERT and of XLM-R."""
+_CHARACTERS_PER_SUBWORD = 3.5
+_EFFICIENCY = 0.25
+"""Share of a matrix product's speed that training on short sentences reaches: measured with the offline
+encoder on two processors."""
+_OBJECTIVES = 3
+"""Objectives without an MLM head, and each is measured on shuffled pairs as well."""
+
+
+class Forecast(BaseModel):
+    """What a probe may cost on this machine's processor, give or take a factor of two.
+
+    Attributes:
+        seconds: wall-clock time.
+        memory_gib: highest resident memory.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    memory_gib: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """Parameters of an encoder: those of its layers, and all."""
+
+    layers: float
+    total: float
+
+
+def forecast(
+    model: str, budget: str, *, characters: float, pairs: int, target_labels: bool
+) -> Forecast | None:
+    """Estimate a probe from the sizes of model, data and budget.
+
+    A pass of a sentence through the layers costs two operations a weight and subword, a gradient three
+    times that (Kaplan et al. 2020, section 2.1). The machine's speed is that of a matrix product.
+
+    Args:
+        model: as for a probe.
+        budget: its name.
+        characters: mean length of the texts; 0 where they are not known.
+        pairs: translation pairs there are; 0 where that is not known.
+        target_labels: whether there are any.
+
+    Returns:
+        None where nothing is known of the model's size before it is loaded.
+    """
+    size = _size(model)
+    if size is None:
+        return None
+    chosen = find_budget(budget)
+    subwords = min((characters or 80) / _CHARACTERS_PER_SUBWORD + 2, chosen.max_length)
+    operations = 2 * size.layers * subwords * _passes(chosen, pairs, target_labels)
+    losses = 2 + target_labels + 2 * _OBJECTIVES
+    gradients = (2 * losses + 5) * 4 * size.layers
+    return Forecast(
+        seconds=15 + operations / (_EFFICIENCY * _operations_per_second()),
+        memory_gib=_RUNTIME_GIB + (2 * 4 * size.total + gradients) / _GIB,
+    )
+
+
+def _passes(budget: Budget, pairs: int, target_labels: bool) -> float:
+    """Forward passes of one sentence that a probe amounts to; a backward pass counts as two."""
+    rounds, batch = budget.rounds, budget.batch_size
+    most = max(2 * rounds * batch, budget.pairs)
+    embed = 2 * min(pairs or most, most)
+    head = budget.fit_sentences + budget.held_out_sentences
+    warm_up = 3 * budget.warm_up_steps * batch
+    tasks = 2 + target_labels
+    a_round = 3 * tasks * batch + 2 * batch + 2 * _OBJECTIVES * 2 * 2 * batch
+    ahead = 9 * _OBJECTIVES * budget.held_out_sentences / 3
+    return embed + head + warm_up + 2 * rounds * a_round + ahead
+
+
+def _size(model: str) -> _Size | None:
+    config = _config(model)
+    if config is not None:
+        return config
+    facts = load_tables().models.get(normalise_model(model))
+    if facts is None or facts.parameters_m is None or facts.layers is None:
+        return None
+    # Vocabulary times width for the embeddings, 12 times width squared a layer: solved for the width.
+    words, total = _VOCABULARY[facts.corpus], 1e6 * facts.parameters_m
+    depth = 12 * facts.layers
+    width = (-words + (words**2 + 4 * depth * total) ** 0.5) / (2 * depth)
+    return _Size(layers=depth * width**2, total=total)
+
+
+def _config(model: str) -> _Size | None:
+    """The size by the model's own configuration, if that is on this machine."""
+    path = Path(model) / "config.json"
+    if not path.is_file():
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            cached = try_to_load_from_cache(model, "config.json")
+        except HFValidationError:
+            return None
+        if not isinstance(cached, str):
+            return None
+        path = Path(cached)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        width = float(config["hidden_size"])
+        inner = float(config.get("intermediate_size") or 4 * width)
+        layers = config["num_hidden_layers"] * (4 * width**2 + 2 * width * inner)
+        return _Size(layers=layers, total=layers + config["vocab_size"] * width)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another architecture's names
+
+
+@cache
+def _operations_per_second() -> float:
+    """Of a matrix product in single precision, the best of three."""
+    matrix = np.ones((768, 768), np.float32)
+    times = []
+    for _ in range(4):
+        begin = perf_counter()
+        matrix @ matrix
+        times.append(perf_counter() - begin)
+    return 2 * 768.0**3 / min(times[1:])

@@ -1,0 +1,230 @@
+"""What would be read, before anything is run: counts, samples, dropped lines, scripts."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from pydantic import BaseModel, ConfigDict
+
+from advisor.service._forecast import Forecast, forecast
+from probes.data import (
+    Example,
+    LabelledData,
+    PairExample,
+    SentenceExample,
+    TokenExample,
+    keep_known_labels,
+    read_bitext,
+    read_dictionary,
+    read_labelled,
+)
+from probes.errors import InputError
+from probes.languages import Language, parse_language, script_of
+from probes.request import ProbeRequest
+from probes.signals import DataFacts
+from probes.tasks import find_task
+
+__all__ = ["InputPreview", "Preview", "SideCheck", "look"]
+
+_SAMPLES = 4
+_CHECKED = 300
+"""Texts whose script is looked at."""
+_HUB = "hf:"
+_CHINESE = frozenset({"Hans", "Hant", "Hani"})
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class SideCheck(_Frozen):
+    """Whether text is in the script its language is written in.
+
+    Attributes:
+        language: its name.
+        expected, found: ISO 15924 codes; ``Zyyy`` where no letter tells.
+    """
+
+    language: str
+    expected: str
+    found: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing speaks against the text being in that language."""
+        return self.found in (self.expected, "Zyyy") or {self.found, self.expected} <= _CHINESE
+
+
+class InputPreview(_Frozen):
+    """One input as it was read.
+
+    Attributes:
+        role: what it is for.
+        name: as the visitor named it.
+        format: it was read as.
+        read, kept: examples or pairs.
+        dropped: how many for which reason.
+        header: of the samples' columns.
+        samples: the first few.
+        labels: how often each label occurs, the most frequent first; empty for what has none.
+        checks: of the script, a side each.
+    """
+
+    role: str
+    name: str
+    format: str
+    read: int
+    kept: int
+    dropped: dict[str, int]
+    header: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...]
+    labels: dict[str, int]
+    checks: tuple[SideCheck, ...]
+
+
+class Preview(_Frozen):
+    """What a probe would work on.
+
+    Attributes:
+        inputs: what was read.
+        unread: names of data sets that are only loaded by the run itself.
+        forecast: rough cost; None where the model's size is not known before it is loaded.
+    """
+
+    inputs: tuple[InputPreview, ...]
+    unread: tuple[str, ...]
+    forecast: Forecast | None
+
+
+def look(request: ProbeRequest, as_called: Callable[[str], str] = str) -> Preview:
+    """Read what a probe would read.
+
+    Args:
+        request: with its files found.
+        as_called: turns paths in a text into the names the visitor knows.
+
+    Raises:
+        InputError: if something cannot be read or does not fit together.
+    """
+    try:
+        return _look(request, as_called)
+    except InputError as error:
+        raise InputError(as_called(str(error))) from error
+
+
+def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
+    task = find_task(request.task)
+    source, target = parse_language(request.source), parse_language(request.target)
+    if source == target:
+        raise InputError(
+            f"Source and target are both {source.name}: name the language you have labels in as source and "
+            "the one you want to reach as target."
+        )
+    specs = (request.train, request.target_labels, request.bitext, request.dictionary)
+    unread = tuple(spec for spec in specs if spec and _HUB in spec)
+    seen: list[InputPreview] = []
+    train = None
+    texts: list[str] = []
+    pairs = 0
+    if request.train not in unread:
+        train = read_labelled(request.train, task, role="train", columns=request.columns)
+        texts += train.texts[:_CHECKED]
+        seen.append(_labelled("labelled source data", train, source, as_called))
+    if request.target_labels and request.target_labels not in unread:
+        labels = read_labelled(request.target_labels, task, role="target-labels", columns=request.columns)
+        if train is not None:
+            labels = keep_known_labels(train, labels)
+        seen.append(_labelled("labelled target data", labels, target, as_called))
+    if request.bitext not in unread:
+        bitext = read_bitext(request.bitext, source, target, links=request.word_links)
+        pairs = len(bitext)
+        sides = [[pair[i] for pair in bitext.pairs[:_CHECKED]] for i in (0, 1)]
+        texts += [*sides[0], *sides[1]]
+        seen.append(
+            _preview(
+                "bitext",
+                [fact for fact in bitext.facts if fact.role != "word links"],
+                (source.name, target.name),
+                bitext.pairs,
+                tuple(map(_check, (source, target), sides)),
+                as_called,
+            )
+        )
+    if request.dictionary:
+        dictionary = read_dictionary(request.dictionary)
+        seen.append(_preview("dictionary", [dictionary.facts], (), (), (), as_called))
+    length = sum(map(len, texts)) / max(1, len(texts))
+    return Preview(
+        inputs=tuple(seen),
+        unread=unread,
+        forecast=forecast(
+            request.model,
+            request.budget,
+            characters=length,
+            pairs=pairs,
+            target_labels=request.target_labels is not None,
+        ),
+    )
+
+
+def _labelled(
+    role: str, data: LabelledData, language: Language, as_called: Callable[[str], str]
+) -> InputPreview:
+    header = {
+        "token": ("words", "labels"),
+        "sentence": ("text", "label"),
+        "pair": ("first text", "second text", "label"),
+    }[data.task.level]
+    counted = Counter(label for example in data.examples for label in _labels(example))
+    preview = _preview(
+        role,
+        [data.facts],
+        header,
+        (_cells(example) for example in data.examples),
+        (_check(language, data.texts[:_CHECKED]),),
+        as_called,
+    )
+    return preview.model_copy(update={"labels": dict(counted.most_common())})
+
+
+def _preview(
+    role: str,
+    facts: Sequence[DataFacts],
+    header: tuple[str, ...],
+    rows: "Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]",
+    checks: tuple[SideCheck, ...],
+    as_called: Callable[[str], str],
+) -> InputPreview:
+    dropped: Counter[str] = Counter()
+    for fact in facts:
+        dropped.update(fact.dropped)
+    return InputPreview(
+        role=role,
+        name=as_called(" + ".join(fact.spec for fact in facts)),
+        format=", ".join(dict.fromkeys(fact.format for fact in facts)),
+        read=sum(fact.read for fact in facts),
+        kept=sum(fact.kept for fact in facts),
+        dropped=dict(dropped),
+        header=header,
+        samples=tuple(islice(iter(rows), _SAMPLES)),
+        labels={},
+        checks=checks,
+    )
+
+
+def _check(language: Language, texts: Sequence[str]) -> SideCheck:
+    return SideCheck(language=language.name, expected=language.script, found=script_of(" ".join(texts)))
+
+
+def _labels(example: Example) -> tuple[str, ...]:
+    return example.labels if isinstance(example, TokenExample) else (example.label,)
+
+
+def _cells(example: Example) -> tuple[str, ...]:
+    match example:
+        case TokenExample():
+            return " ".join(example.words), " ".join(example.labels)
+        case SentenceExample():
+            return example.text, example.label
+        case PairExample():
+            return example.first, example.second, example.label

@@ -1,0 +1,232 @@
+"""A run: what was asked for, and how far it has come."""
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from advisor.advice import Decision
+from probes.budget import BudgetName
+from probes.data import Columns
+from probes.errors import InputError
+from probes.request import ProbeRequest
+
+__all__ = [
+    "ACTIVE",
+    "Cost",
+    "Job",
+    "Process",
+    "Record",
+    "Run",
+    "RunRequest",
+    "Status",
+    "UnknownRunError",
+    "check_run_id",
+]
+
+Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+"""``failed``: it could not finish, and ``error`` says why; ``interrupted``: its process ended under it."""
+
+ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
+"""What a run is until it has ended."""
+
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+_RUN_ID = re.compile(r"[0-9a-f]{24}")
+
+
+class UnknownRunError(InputError):
+    """There is no run of that id."""
+
+
+class RunRequest(BaseModel):
+    """What to probe, in a visitor's words.
+
+    Data is named by path below an allowed folder, as ``hf:NAME[:CONFIG][:SPLIT]``, as ``upload:ID`` for
+    what was uploaded before, or as ``sample:FILE`` for what comes along.
+
+    Attributes:
+        min_gain: smallest gain of interest, in points.
+
+    The others are those of :class:`probes.request.ProbeRequest`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Text
+    source: Text
+    target: Text
+    task: Text
+    train: Text
+    bitext: Text
+    target_labels: Text | None = None
+    dictionary: Text | None = None
+    word_links: Text | None = None
+    columns: Columns | None = None
+    budget: BudgetName = "standard"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?|mps)$")] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    min_gain: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run's process does: the request with its files found.
+
+    Attributes:
+        uploads: folder of the uploaded files, whose path nobody is shown.
+    """
+
+    request: ProbeRequest
+    min_gain: float
+    uploads: str
+
+
+class Process(BaseModel):
+    """A process of this machine; its start keeps it apart from later ones with the same number."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    started: float
+
+    @classmethod
+    def this(cls) -> Self:
+        """The one that asks."""
+        return cls(pid=os.getpid(), started=psutil.Process().create_time())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) < 1
+        except psutil.Error:
+            return False
+
+
+class Cost(BaseModel):
+    """What was left to do at one moment, as the run itself timed it.
+
+    Attributes:
+        seconds: wall-clock time from then on.
+        memory_gib: highest resident memory.
+        at: the moment, in seconds since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    memory_gib: float
+    at: float
+
+
+class Record(BaseModel):
+    """What is kept of a run in ``state.json``.
+
+    Attributes:
+        version: counts the changes.
+        created, started, finished: seconds since 1970.
+        phase: one of ``probes.progress.PHASES``; None before the first.
+        step, total: within the phase.
+        error: why it failed, in one sentence.
+        decision, summary: of the advice, once done.
+        owner: whose it is; a digest, not the session itself.
+        process: that runs it or has it queued.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: Status
+    version: int = 0
+    model: str
+    source: str
+    target: str
+    task: str
+    budget: str
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    phase: str | None = None
+    step: int = 0
+    total: int = 0
+    cost: Cost | None = None
+    error: str | None = None
+    decision: Decision | None = None
+    summary: str | None = None
+    owner: str
+    process: Process
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status in ACTIVE
+
+
+class Run(BaseModel):
+    """A run as a visitor sees it.
+
+    Attributes:
+        ahead: runs that come before it; 0 when it runs.
+        seconds: it has taken so far, or took.
+        seconds_left: known once the run has timed its first batch.
+        memory_gib: expected highest memory, known at the same time.
+
+    The others are those of the record on disk.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: Status
+    version: int
+    model: str
+    source: str
+    target: str
+    task: str
+    budget: str
+    created: float
+    phase: str | None
+    step: int
+    total: int
+    error: str | None
+    decision: Decision | None
+    summary: str | None
+    ahead: int
+    seconds: float
+    seconds_left: float | None
+    memory_gib: float | None
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status in ACTIVE
+
+    @classmethod
+    def of(cls, record: Record, ahead: int) -> Self:
+        """The visitor's view of ``record``, at this moment."""
+        now = record.finished or time.time()
+        left = None
+        if record.cost is not None and record.status == "running":
+            left = max(0.0, record.cost.at + record.cost.seconds - now)
+        return cls(
+            **record.model_dump(include=set(cls.model_fields) & set(Record.model_fields)),
+            ahead=ahead,
+            seconds=max(0.0, now - record.started) if record.started else 0.0,
+            seconds_left=left,
+            memory_gib=record.cost.memory_gib if record.cost else None,
+        )
+
+
+def check_run_id(run_id: str) -> str:
+    """``run_id`` if it is of the form ids have, so that it can name a folder.
+
+    Raises:
+        UnknownRunError: otherwise.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise UnknownRunError("There is no such run: check the link, or start a new one.")
+    return run_id

@@ -1,0 +1,395 @@
+"""Runs and uploads on disk.
+
+Layout below the root::
+
+    runs/<id>/state.json     the record; always whole, never half-written
+              request.json   what was asked for
+              job.json       the same with files found; gone after the run
+              inputs/        uploaded files; gone after the run
+              log.txt        what the run's process printed
+              cancel         present once somebody wants the run to stop
+              signals.json, advice.json, report.html, recipe/
+    uploads/<owner>/<id>/<file>
+
+Ids are random and long enough that knowing one is the right to see the run. Only the process that has a run
+in its queue writes its record; others may ask for a stop, and find out when that process has died.
+"""
+
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from advisor import sample
+from advisor.service._runs import Job, Process, Record, Run, RunRequest, UnknownRunError, check_run_id
+from probes.errors import InputError
+from probes.request import ProbeRequest
+
+__all__ = ["ARTEFACTS", "RunStore", "Upload"]
+
+ARTEFACTS = ("signals.json", "advice.json", "report.html")
+"""What a finished run offers, beside its recipe."""
+
+UPLOAD_PREFIX = "upload:"
+_UPLOAD_HOURS = 24
+"""How long an upload waits to be used."""
+
+_STATE, _REQUEST, _JOB, _LOG, _CANCEL, _INPUTS = (
+    *("state.json", "request.json", "job.json"),
+    *("log.txt", "cancel", "inputs"),
+)
+_UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+_UNSAFE = re.compile(r"[^\w.-]+")
+_JOBS = TypeAdapter(Job)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file a visitor sent.
+
+    Attributes:
+        id: to name it by, as ``upload:ID``; nobody can guess it.
+        name: as the visitor called it, without what a path or a spec could trip over.
+        size: in bytes.
+    """
+
+    id: str
+    name: str
+    size: int
+    path: Path
+
+    @property
+    def spec(self) -> str:
+        """How a request names it."""
+        return UPLOAD_PREFIX + self.id
+
+
+class RunStore:
+    """The runs and uploads below one folder, which is created where it does not exist.
+
+    Several processes of one machine may share it.
+
+    Args:
+        root: the folder; only its owner may read what is in it.
+
+    Raises:
+        InputError: if the folder cannot be made or written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._process = Process.this()
+        self._private = re.compile(
+            rf"{re.escape(str(self._root))}/(uploads/[0-9a-f]{{24}}|runs/[0-9a-f]{{24}}/inputs)/[0-9a-f]{{32}}/"
+            rf"|{re.escape(str(Path(sample.__file__).parent))}/"
+        )
+        try:
+            for folder in (self._root, self._runs, self._uploads):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise PermissionError(None, "no permission to write there")
+        except OSError as error:
+            raise InputError(
+                f"Cannot keep runs in {root} ({error.strerror}): "
+                "set ADVISOR_STORE to a folder you may write to."
+            ) from error
+        self.sweep_uploads(_UPLOAD_HOURS * 3600)
+
+    @property
+    def _runs(self) -> Path:
+        return self._root / "runs"
+
+    @property
+    def _uploads(self) -> Path:
+        return self._root / "uploads"
+
+    # --- uploads -----------------------------------------------------------------------------------------
+
+    def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
+        """Keep a file for ``session`` until a run takes it.
+
+        Args:
+            session: whose it is; no other session can name it.
+            name: as the visitor calls it; only its ending matters, for the format.
+            chunks: the content.
+            most: bytes allowed.
+
+        Raises:
+            InputError: if there are more.
+        """
+        self.sweep_uploads(_UPLOAD_HOURS * 3600)
+        folder = self._uploads / owner_of(session) / secrets.token_hex(16)
+        folder.mkdir(mode=0o700, parents=True)
+        path = folder / safe_name(name)
+        size = 0
+        try:
+            with path.open("xb") as file:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > most:
+                        raise InputError(
+                            f"{safe_name(name)} is larger than {most / 2**20:g} MiB, the most that may be "
+                            "uploaded here: send a part of it, a probe uses a few thousand lines."
+                        )
+                    file.write(chunk)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return Upload(folder.name, path.name, size, path)
+
+    def upload(self, session: str, upload_id: str) -> Upload:
+        """The upload ``session`` knows by that id.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if _UPLOAD_ID.fullmatch(upload_id):
+            folder = self._uploads / owner_of(session) / upload_id
+            for path in folder.iterdir() if folder.is_dir() else ():
+                return Upload(upload_id, path.name, path.stat().st_size, path)
+        raise InputError("There is no such upload (any more): send the file again.")
+
+    def remove_upload(self, session: str, upload_id: str) -> None:
+        """Forget an upload."""
+        with suppress(InputError):
+            shutil.rmtree(self.upload(session, upload_id).path.parent, ignore_errors=True)
+
+    def sweep_uploads(self, seconds: float) -> None:
+        """Remove the uploads that have waited longer than ``seconds``."""
+        for folder in self._uploads.glob("*/*"):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > seconds:
+                    shutil.rmtree(folder)
+        for folder in self._uploads.iterdir():
+            with suppress(OSError):  # still has uploads
+                folder.rmdir()
+
+    def as_called(self, text: str) -> str:
+        """``text`` with the paths of uploads and of the sample cut down to file names."""
+        return self._private.sub("", text)
+
+    # --- runs --------------------------------------------------------------------------------------------
+
+    def create(self, request: RunRequest, session: str) -> Run:
+        """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
+        record = Record(
+            id=secrets.token_hex(12),
+            status="queued",
+            **request.model_dump(include={"model", "source", "target", "task", "budget"}),
+            created=time.time(),
+            owner=owner_of(session),
+            process=self._process,
+        )
+        folder = self._runs / record.id
+        folder.mkdir(mode=0o700)
+        _write(folder / _REQUEST, request.model_dump_json(indent=2))
+        self._save(record)
+        return self.run(record.id)
+
+    def take_upload(self, run_id: str, upload: Upload) -> Path:
+        """Make an upload the run's own."""
+        place = self.inputs(run_id) / upload.id
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        upload.path.parent.rename(place)
+        return place / upload.name
+
+    def prepare(self, run_id: str, request: ProbeRequest, min_gain: float) -> None:
+        """Write down what the run's process is to do."""
+        job = Job(request, min_gain, str(self.inputs(run_id)))
+        _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
+
+    def run(self, run_id: str) -> Run:
+        """The run as it stands.
+
+        Raises:
+            UnknownRunError: if there is none of that id.
+        """
+        return self._shown(self.record(run_id))
+
+    def runs(self, session: str | None = None) -> list[Run]:
+        """The runs of a session, or all of them; the newest first."""
+        found = [
+            self._shown(record)
+            for record in self._records()
+            if session is None or record.owner == owner_of(session)
+        ]
+        return sorted(found, key=lambda run: run.created, reverse=True)
+
+    def request(self, run_id: str) -> RunRequest:
+        """What was asked for.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+        """
+        self.record(run_id)
+        return RunRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
+
+    def artefact(self, run_id: str, name: str) -> Path:
+        """Where a result of a finished run lies.
+
+        Args:
+            run_id: of the run.
+            name: one of ``ARTEFACTS``.
+
+        Raises:
+            UnknownRunError: if there is no such run, or no such result of it (yet).
+        """
+        run = self.run(run_id)
+        path = self.folder(run_id) / name
+        if name not in ARTEFACTS or run.status != "done" or not path.is_file():
+            raise UnknownRunError(f"This run is {run.status} and has no {name}: see how it ended.")
+        return path
+
+    def recipe_zip(self, run_id: str) -> bytes:
+        """The recipe of a finished run, packed.
+
+        Raises:
+            UnknownRunError: if there is no such run, or it has no recipe (yet).
+        """
+        recipe = self.folder(run_id) / "recipe"
+        run = self.run(run_id)
+        if run.status != "done" or not recipe.is_dir():
+            raise UnknownRunError(f"This run is {run.status} and has no recipe: see how it ended.")
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(recipe.rglob("*")):
+                if path.is_file():
+                    archive.write(path, path.relative_to(recipe.parent))
+        return packed.getvalue()
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run that has ended.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+            InputError: if it has not ended.
+        """
+        if self.record(run_id).active:
+            raise InputError("This run has not ended: cancel it before you remove it.")
+        shutil.rmtree(self.folder(run_id), ignore_errors=True)
+
+    def remove_older(self, seconds: float) -> None:
+        """Forget the runs that ended longer ago than ``seconds``."""
+        for record in self._records():
+            if record.finished is not None and time.time() - record.finished > seconds:
+                self.remove(record.id)
+
+    # --- for the queue -----------------------------------------------------------------------------------
+
+    def folder(self, run_id: str) -> Path:
+        """The run's folder, whether it exists or not.
+
+        Raises:
+            UnknownRunError: if ``run_id`` is no id.
+        """
+        return self._runs / check_run_id(run_id)
+
+    def inputs(self, run_id: str) -> Path:
+        """Where the run's uploads are."""
+        return self.folder(run_id) / _INPUTS
+
+    def log(self, run_id: str) -> Path:
+        """Where the run's process prints to."""
+        return self.folder(run_id) / _LOG
+
+    def job(self, run_id: str) -> Job:
+        """What the run's process is to do."""
+        return read_job(self.folder(run_id))
+
+    def ask_to_stop(self, run_id: str) -> None:
+        """Leave word that the run is to stop; the process that has it in its queue looks for it."""
+        (self.folder(run_id) / _CANCEL).touch()
+
+    def stop_is_wanted(self, run_id: str) -> bool:
+        """Whether somebody wants the run to stop."""
+        return (self.folder(run_id) / _CANCEL).exists()
+
+    def record(self, run_id: str) -> Record:
+        """What is on disk; a run whose process has died is put down as interrupted first.
+
+        Raises:
+            UnknownRunError: if there is none of that id.
+        """
+        try:
+            record = Record.model_validate_json((self.folder(run_id) / _STATE).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UnknownRunError("There is no such run: check the link, or start a new one.") from error
+        if record.active and not record.process.alive:
+            return self.finish(
+                record,
+                "interrupted",
+                error="The service stopped while this run was under way: start it again.",
+            )
+        return record
+
+    def change(self, record: Record, **changes: Any) -> Record:
+        """Write a changed record; returns it."""
+        changed = record.model_copy(update={**changes, "version": record.version + 1})
+        self._save(changed)
+        return changed
+
+    def finish(self, record: Record, status: str, **changes: Any) -> Record:
+        """Clean up after a run, then write how it ended."""
+        folder = self.folder(record.id)
+        for leftover in (folder / _INPUTS, *folder.glob(".advisor-*")):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for name in (_JOB, _CANCEL):
+            (folder / name).unlink(missing_ok=True)
+        return self.change(record, status=status, finished=time.time(), **changes)
+
+    def _save(self, record: Record) -> None:
+        _write(self._runs / record.id / _STATE, record.model_dump_json(indent=2))
+
+    def _records(self) -> Iterator[Record]:
+        for folder in self._runs.iterdir():
+            with suppress(UnknownRunError):  # being created or removed by somebody else
+                yield self.record(folder.name)
+
+    def _shown(self, record: Record) -> Run:
+        before = (
+            other
+            for other in (self._records() if record.status == "queued" else ())
+            if other.active and other.process == record.process and other.created < record.created
+        )
+        return Run.of(record, sum(1 for _ in before))
+
+
+def read_job(folder: Path) -> Job:
+    """What the process of the run in ``folder`` is to do."""
+    return _JOBS.validate_json((folder / _JOB).read_bytes())
+
+
+def owner_of(session: str) -> str:
+    """A name for a session that does not give the session away."""
+    return hashlib.sha256(session.encode()).hexdigest()[:24]
+
+
+def safe_name(name: str) -> str:
+    """A file name without folders, blanks, and the ``+`` and ``,`` that join the parts of a bitext."""
+    last = re.split(r"[/\\]", name)[-1]
+    stem = _UNSAFE.sub("_", last).strip("._")[-100:]
+    return stem or "upload"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one go, so that no reader ever meets half of it."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""A recipe as a user gets it: written next to the advice, run from anywhere with the offline encoder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from advisor.options import Objective, Option, Schedule
+from advisor.recipe import recipe_files
+from advisor.sample import sample_path
+from probes.request import ProbeRequest
+from tests.factories import make_advice
+
+
+def test_a_recipe_trains_the_offline_encoder_on_the_sample(tmp_path: Path) -> None:
+    option = Option(
+        objective=Objective.TOKEN_CONTRASTIVE,
+        schedule=Schedule.JOINT,
+        word_pairs="mutual-argmax",
+        weight=0.1,
+    )
+    request = ProbeRequest(
+        model="bundled",
+        source="en",
+        target="tr",
+        task="pos",
+        train=str(sample_path("en.conllu")),
+        bitext=str(sample_path("bitext.en-tr.tsv")),
+        target_labels=str(sample_path("tr.conllu")),
+    )
+    for name, content in recipe_files(make_advice(option=option), request).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    run = subprocess.run(
+        [sys.executable, "../recipe/train.py", "../recipe/recipe.yaml", "--max-steps", "2"],
+        cwd=elsewhere,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+    trained = tmp_path / "recipe/trained"
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["steps"] == {"fine-tune": 2}
+    # Frozen features of a real encoder transfer well, and two small steps from there do not spoil it.
+    assert metrics["before"]["target"]["value"] > 50
+    assert metrics["after"]["target"]["value"] > 50
+    assert (trained / "model.safetensors").stat().st_size > 0
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_recipe_that_cannot_be_run_says_why_in_one_sentence(tmp_path: Path) -> None:
+    files = recipe_files(
+        make_advice(),
+        ProbeRequest("bundled", "en", "tr", "pos", str(tmp_path / "gone.conllu"), str(tmp_path / "gone.tsv")),
+    )
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+
+    run = subprocess.run(
+        [sys.executable, str(tmp_path / "recipe/train.py"), str(tmp_path / "recipe/recipe.yaml")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 2
+    assert "gone.conllu" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "recipe/trained").exists()

@@ -1,0 +1,228 @@
+"""Gradients equal plain autograd, and what the accumulator keeps equals keeping everything."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from probes.batches import Tokenizer, collate_labelled, collate_pairs
+from probes.encoder import Encoder
+from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
+from probes.heads import Head
+from probes.objectives import OBJECTIVES, PairView, available
+from probes.tasks import Level
+from tests.conftest import Load
+from tests.models import HIDDEN, sample_items, sample_pairs
+
+ARCHITECTURES = ("bert", "xlm-r", "distilbert", "deberta-v2", "modernbert", "t5")
+TOLERANCE = 1e-5
+
+
+def plain(encoder: Encoder) -> Encoder:
+    """The user's model as it is, every weight of the encoder trainable, and an MLM output side that is not."""
+    owner = copy.deepcopy(encoder.masked_lm if encoder.masked_lm is not None else encoder.base)
+    output = owner.get_output_embeddings()
+    if output is not None:
+        output.weight = nn.Parameter(output.weight.detach().clone(), requires_grad=False)
+    masked_lm = owner if encoder.masked_lm is not None else None
+    base = owner.base_model if masked_lm is not None else owner
+    return Encoder(
+        encoder.id,
+        base,
+        encoder.tokenizer,
+        masked_lm,
+        encoder.no_mlm_reason,
+        "mean",
+        encoder.sha256,
+        encoder.blocks,
+    )
+
+
+def assert_equal_gradients(ours: BlockGradients, model: Encoder, loss: Tensor, used: Sequence[int]) -> None:
+    """``ours`` against ``torch.autograd.grad`` of ``loss``, relative to the norm of each block."""
+    table = model.base.get_input_embeddings().weight
+    for block, parameters in model.block_parameters().items():
+        expected = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        flat = [
+            (p.new_zeros(p.shape) if g is None else g)[used if p is table else slice(None)].flatten()
+            for p, g in zip(parameters, expected, strict=True)
+        ]
+        reference, found = torch.cat(flat), torch.cat(list(ours[block]))
+        assert found.shape == reference.shape
+        assert (found - reference).norm() <= TOLERANCE * reference.norm() + 1e-12, block
+
+
+@pytest.mark.parametrize("level", ["token", "sentence", "pair"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: Level) -> None:
+    encoder = load(name)
+    items, labels = sample_items(Tokenizer(encoder.tokenizer, 64), level, 10)
+    batch = collate_labelled(items, level == "token", encoder.tokenizer)
+    generator = torch.Generator().manual_seed(1)
+    head = Head(
+        torch.randn(len(labels), HIDDEN, generator=generator), torch.zeros(len(labels)), level == "token"
+    )
+    used = batch.text.inputs["input_ids"].unique().tolist()
+    duplicate, model = encoder.working_copy(used), plain(encoder)
+    ours = block_gradients(head.loss(duplicate, batch), duplicate.block_parameters())
+    assert_equal_gradients(ours, model, head.loss(model, batch), used)
+    assert all(float(torch.cat(list(pieces)).norm()) > 0 for pieces in ours.values())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_objective_gradients_equal_plain_autograd(load: Load, name: str, objective: str) -> None:
+    encoder = load(name)
+    usable, refused = available(encoder, has_links=True)
+    if objective in refused:
+        assert encoder.masked_lm is None
+        return
+    tokenizer = Tokenizer(encoder.tokenizer, 64)
+    batch = collate_pairs(sample_pairs(tokenizer, 10), tokenizer)
+    parts = (batch.source, batch.target, batch.joined, batch.mismatched)
+    ids = {i for part in parts for i in part.inputs["input_ids"].unique().tolist()}
+    used = sorted(ids | set(encoder.tokenizer.all_special_ids))
+    duplicate, model = encoder.working_copy(used), plain(encoder)
+    for shuffle in (False, True):
+        ours_view, view = PairView(duplicate, batch, seed=4), PairView(model, batch, seed=4)
+        if shuffle:
+            ours_view, view = ours_view.null(), view.null()
+        loss = usable[objective].loss(ours_view)
+        ours = block_gradients(loss, duplicate.block_parameters())
+        assert_equal_gradients(ours, model, usable[objective].loss(view), used)
+
+
+def test_gradients_touch_no_grad_and_count_unreached_parameters_as_zero() -> None:
+    first, second = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2, 2))
+    first.grad = torch.tensor([7.0, 7.0])
+    found = block_gradients((first**2).sum(), {"a": [first], "b": [second]})
+    assert found["a"][0].tolist() == [2, 4]
+    assert found["b"][0].tolist() == [0, 0, 0, 0]
+    assert first.grad.tolist() == [7, 7]
+    assert second.grad is None
+
+
+def test_a_graph_is_kept_on_request_only() -> None:
+    parameter = nn.Parameter(torch.ones(3))
+    loss = (parameter**3).sum()
+    block_gradients(loss, {"a": [parameter]}, keep_graph=True)
+    block_gradients(loss, {"a": [parameter]})
+    with pytest.raises(RuntimeError, match="second time"):
+        block_gradients(loss, {"a": [parameter]})
+
+
+LOSSES = ("task", "align", "null")
+SIZES = {"embeddings": 700, "layer.0": 40, "layer.1": 1}
+Rounds = list[dict[str, dict[str, Tensor]]]
+
+
+def random_rounds(rounds: int, sizes: Mapping[str, int], seed: int = 0) -> Rounds:
+    """Round -> loss -> block -> gradient, with a common part so that no inner product is near zero."""
+    generator = torch.Generator().manual_seed(seed)
+    common = {block: torch.randn(d, generator=generator) for block, d in sizes.items()}
+    return [
+        {
+            loss: {block: common[block] + torch.randn(d, generator=generator) for block, d in sizes.items()}
+            for loss in LOSSES
+        }
+        for _ in range(rounds)
+    ]
+
+
+def in_pieces(gradient: Mapping[str, Tensor]) -> BlockGradients:
+    return {block: vector.split(17) for block, vector in gradient.items()}
+
+
+def accumulate(rounds: Rounds, sizes: Mapping[str, int], width: int) -> GradientAccumulator:
+    accumulator = GradientAccumulator(sizes, LOSSES, width=width, seed=2)
+    for gradients in rounds:
+        accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
+    return accumulator
+
+
+@pytest.mark.parametrize("rounds", [3, 8])
+def test_sums_and_inner_products_are_exact(rounds: int) -> None:
+    kept = random_rounds(rounds, SIZES)
+    accumulator = accumulate(kept, SIZES, width=64)
+    moments = accumulator.moments()
+    assert accumulator.rounds == moments.rounds == rounds
+    assert moments.losses == LOSSES
+    assert moments.blocks == tuple(SIZES)
+    assert moments.sizes.tolist() == list(SIZES.values())
+    for b, block in enumerate(SIZES):
+        for i, first in enumerate(LOSSES):
+            total = sum((kept[k][first][block] for k in range(rounds)), torch.zeros(SIZES[block]))
+            torch.testing.assert_close(accumulator.mean(first)[block], total / rounds)
+            for j, second in enumerate(LOSSES):
+                other = sum((kept[k][second][block] for k in range(rounds)), torch.zeros(SIZES[block]))
+                assert moments.sums[b, i, j] == pytest.approx(float(total @ other), rel=1e-4)
+                for k in range(rounds):
+                    inner = float(kept[k][first][block].double() @ kept[k][second][block].double())
+                    assert moments.within[b, i, j, k] == pytest.approx(inner, rel=1e-4, abs=1e-3)
+
+
+def naive_between(kept: Rounds, block: str) -> np.ndarray:
+    flat = torch.stack([torch.stack([gradients[loss][block] for gradients in kept]) for loss in LOSSES])
+    return np.einsum("ikd,jld->ikjl", flat.double().numpy(), flat.double().numpy())
+
+
+def test_inner_products_between_rounds_are_exact_within_the_sketch_width() -> None:
+    kept = random_rounds(5, SIZES)
+    moments = accumulate(kept, SIZES, width=700).moments()
+    for b, block in enumerate(SIZES):
+        np.testing.assert_allclose(moments.between[b], naive_between(kept, block), rtol=1e-4, atol=1e-3)
+
+
+def test_the_sketch_error_is_what_it_is_said_to_be() -> None:
+    # Relative to the product of norms, the standard error of an inner product is 1/sqrt(width).
+    sizes, width = {"embeddings": 40_000}, 1024
+    kept = random_rounds(4, sizes)
+    exact = naive_between(kept, "embeddings")
+    errors = []
+    for seed in range(8):
+        accumulator = GradientAccumulator(sizes, LOSSES, width=width, seed=seed)
+        for gradients in kept:
+            accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
+        errors.append(accumulator.moments().between[0] - exact)
+    norms = np.sqrt(np.einsum("ikik->ik", exact))
+    relative = np.array(errors) / (norms[:, :, None, None] * norms)
+    off_diagonal = ~np.eye(len(LOSSES) * 4, dtype=bool).reshape(relative.shape[1:])
+    spread = np.sqrt((relative[:, off_diagonal] ** 2).mean())
+    assert 0.5 / np.sqrt(width) < spread < 2 / np.sqrt(width)
+    assert abs(relative[:, off_diagonal].mean()) < 3 / np.sqrt(width)
+
+
+def test_intervals_from_sketches_are_near_those_from_everything() -> None:
+    # Noise along a few hundred directions, as gradient noise is; the sketch knows nothing of them.
+    size, directions, rounds = 30_000, 200, 6
+    generator = torch.Generator().manual_seed(0)
+    common = torch.randn(size, generator=generator)
+    basis = torch.randn(directions, size, generator=generator)
+    kept = [
+        {
+            loss: {"layer.0": common + torch.randn(directions, generator=generator) @ basis / directions**0.5}
+            for loss in LOSSES
+        }
+        for _ in range(rounds)
+    ]
+    sketched = accumulate(kept, {"layer.0": size}, width=16_384).moments()
+    full = accumulate(kept, {"layer.0": size}, width=size).moments()
+    for measure in ("cosine", "magnitude_ratio"):
+        a = getattr(sketched, measure)("layer.0", "task", "align")
+        b = getattr(full, measure)("layer.0", "task", "align")
+        assert a.value == pytest.approx(b.value, rel=1e-6)  # the value itself uses no sketch
+        assert a.high - a.low == pytest.approx(b.high - b.low, rel=0.3)
+
+
+def test_a_missing_loss_is_an_error_that_leaves_the_sums() -> None:
+    kept = random_rounds(1, SIZES)[0]
+    accumulator = accumulate([kept], SIZES, width=64)
+    before = accumulator.mean("task")["layer.0"].clone()
+    with pytest.raises(KeyError):
+        accumulator.add_round({"task": partial(in_pieces, kept["align"])})
+    assert accumulator.rounds == 1
+    assert torch.equal(accumulator.mean("task")["layer.0"], before)

@@ -1,0 +1,152 @@
+"""What a run may spend, how data are dealt out, what it will cost and how it is told."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from probes.budget import BUDGETS, Budget, find_budget
+from probes.cost import CostEstimate, PassTimes, estimate_cost
+from probes.errors import InputError
+from probes.progress import PHASES, Progress, Silent, Stopwatch
+from probes.sampling import batch_size_for, deal, shuffled, split_source
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_budgets_are_found_by_name(name: str) -> None:
+    budget = find_budget(name)
+    assert budget.name == name
+    assert budget.rounds >= 4  # fewer groups make no jackknife interval
+
+
+def test_budgets_grow_in_every_respect() -> None:
+    quick, standard, thorough = BUDGETS.values()
+    for smaller, larger in ((quick, standard), (standard, thorough)):
+        for attribute in Budget.__slots__:
+            if attribute != "name":
+                assert getattr(smaller, attribute) < getattr(larger, attribute), attribute
+
+
+def test_an_unknown_budget_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"'fast': choose one of quick, standard, thorough\."):
+        find_budget("fast")
+
+
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
+@pytest.mark.parametrize("available", [48, 61, 120, 400, 4000, 100_000])
+def test_the_parts_of_the_source_data_are_disjoint_and_complete(budget: Budget, available: int) -> None:
+    if available < 8 * budget.rounds:
+        with pytest.raises(InputError, match="gradient rounds need at least"):
+            split_source(range(available), budget)
+        return
+    split = split_source(range(available), budget)
+    in_rounds = [item for batch in split.rounds for item in batch]
+    counts = Counter([*split.fit, *in_rounds, *split.held_out])
+    assert counts == Counter(range(available))
+    assert len(split.rounds) == budget.rounds
+    assert len({len(batch) for batch in split.rounds}) == 1
+    assert 2 <= len(split.rounds[0]) <= budget.batch_size
+    assert len(split.held_out) <= budget.held_out_sentences
+    assert len(split.fit) >= available // 2
+
+
+def test_batches_shrink_before_data_are_refused() -> None:
+    budget = BUDGETS["standard"]
+    assert batch_size_for(1000, budget, "pairs") == 16
+    assert batch_size_for(8 * 16 - 1, budget, "pairs") == 15
+    assert batch_size_for(16, budget, "pairs") == 2
+    with pytest.raises(InputError, match="There are 15 pairs, and 8 gradient rounds need at least 16"):
+        batch_size_for(15, budget, "pairs")
+
+
+def test_dealing_takes_from_the_front_in_order() -> None:
+    assert deal("abcdefgh", 3, 2) == [["a", "b"], ["c", "d"], ["e", "f"]]
+
+
+def test_shuffling_depends_on_the_seed_alone() -> None:
+    items = list(range(50))
+    assert shuffled(items, 3) == shuffled(items, 3) != shuffled(items, 4)
+    assert sorted(shuffled(items, 3)) == items == list(range(50))
+
+
+def estimate(**changes: int) -> CostEstimate:
+    sizes = {
+        "rounds": 8,
+        "task_losses": 3,
+        "pair_losses": 5,
+        "warm_up_steps": 60,
+        "lookahead_batches": 30,
+        "resident_bytes": 2**30,
+        "gradient_bytes": 2**28,
+    }
+    return estimate_cost(PassTimes(labelled=2.0, encode_pairs=0.5, align=1.0), **{**sizes, **changes})
+
+
+def test_seconds_add_up() -> None:
+    rounds = 2 * 8 * (3 * 2.0 + 0.5 + 5 * 1.0)
+    warm_up = 60 * 2.0 * 1.15
+    lookahead = 30 * 2.0 / 3
+    assert estimate().seconds == pytest.approx(rounds + warm_up + lookahead)
+    assert estimate(rounds=16).seconds == pytest.approx(2 * rounds + warm_up + lookahead)
+    assert estimate(warm_up_steps=0, lookahead_batches=0).seconds == pytest.approx(rounds)
+
+
+def test_memory_adds_up() -> None:
+    assert estimate().memory_gib == pytest.approx(1 + (2 * 8 + 5) / 4)
+    assert estimate(pair_losses=6).memory_gib == pytest.approx(1 + (2 * 9 + 5) / 4)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5.4, "about 5 s"), (59.6, "about 1 min 00 s"), (61.2, "about 1 min 01 s"), (3725, "about 62 min 05 s")],
+)
+def test_an_estimate_reads_well(seconds: float, words: str) -> None:
+    assert str(CostEstimate(seconds, 1.234)) == f"{words} and 1.2 GiB of memory"
+
+
+class Recorder(Silent):
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def phase(self, name: str, total: int) -> None:
+        self.told.append((name, total))
+
+    def advance(self) -> None:
+        self.told.append("step")
+
+    def estimate(self, cost: CostEstimate) -> None:
+        self.told.append(cost)
+
+
+def test_a_stopwatch_passes_everything_on_and_keeps_time() -> None:
+    recorder = Recorder()
+    watcher: Progress = recorder
+    watch = Stopwatch(watcher)
+    cost = CostEstimate(1, 2)
+    with watch.phase("head", 2):
+        assert list(watch.each("ab")) == ["a", "b"]
+    watch.estimate(cost)
+    assert recorder.told == [("head", 2), "step", "step", cost]
+    first = watch.seconds["head"]
+    with watch.phase("head"):
+        pass
+    assert 0 <= first <= watch.seconds["head"] <= watch.total
+
+
+def test_a_watcher_that_raises_stops_the_work() -> None:
+    class Stop(Silent):
+        def advance(self) -> None:
+            raise KeyboardInterrupt
+
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        for item in Stopwatch(Stop()).each([1, 2, 3]):
+            done.append(item)
+    assert done == [1]
+
+
+def test_a_small_budget_is_made_by_replacing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As tests of whole runs do: the table is what find_budget reads.
+    monkeypatch.setitem(BUDGETS, "quick", replace(BUDGETS["quick"], rounds=5))
+    assert find_budget("quick").rounds == 5
+    assert len(PHASES) == 8

@@ -1,0 +1,470 @@
+"""A whole probe on a tiny model and the repository's sample: what comes out, and what is left behind."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import probes.run
+from advisor.sample import sample_path
+from probes.budget import BUDGETS, Budget
+from probes.cost import CostEstimate
+from probes.encoder import Encoder, load_encoder
+from probes.errors import InputError, RunError
+from probes.objectives import OBJECTIVES, PairView, _registry, register
+from probes.objectives._protocol import Requirement
+from probes.progress import PHASES, Silent
+from probes.request import ProbeRequest
+from probes.run import run_probe
+from probes.signals import TOTAL, Estimate, Signals, TaskGradient
+from probes.tasks import TASKS
+from tests.conftest import Checkpoint
+from tests.models import LAYERS, sample_sentences
+
+SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
+POINTS = ("theta0", "theta_warm")
+TASK_GRADIENTS: tuple[TaskGradient, ...] = ("source", "target-labels", "target-projected")
+BLOCKS = ("embeddings", *(f"layer.{i}" for i in range(LAYERS)), TOTAL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_budget() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BUDGETS, "quick", SMALL)
+        yield
+
+
+def write_pairs(path: Path, language: str) -> str:
+    """Pairs of sentences with three made-up labels that depend on their order in the sample."""
+    sentences = sample_sentences(language)
+    rows = [
+        f"{first}\t{second}\t{('entailment', 'neutral', 'contradiction')[i % 3]}"
+        for i, (first, second) in enumerate(pairwise(sentences))
+    ]
+    path.write_text("premise\thypothesis\tlabel\n" + "\n".join(rows), encoding="utf-8")
+    return str(path)
+
+
+def request_for(task: str, model: Path, folder: Path) -> ProbeRequest:
+    if TASKS[task].level == "pair":
+        train, labels = (write_pairs(folder / f"{code}.tsv", code) for code in ("en", "tr"))
+    else:
+        pattern = "{}.conllu" if task == "pos" else "topics.{}.tsv"
+        train, labels = (str(sample_path(pattern.format(code))) for code in ("en", "tr"))
+    return ProbeRequest(
+        model=str(model),
+        source="en",
+        target="tr",
+        task=task,
+        train=train,
+        bitext=str(sample_path("bitext.en-tr.tsv")),
+        target_labels=labels,
+        budget="quick",
+        device="cpu",
+    )
+
+
+Probe = Callable[[str], Signals]
+
+
+@pytest.fixture(scope="module")
+def probe(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Probe:
+    """Signals of a task, measured once."""
+    found: dict[str, Signals] = {}
+
+    def signals(task: str) -> Signals:
+        if task not in found:
+            request = request_for(task, checkpoint("bert"), tmp_path_factory.mktemp(task))
+            found[task] = run_probe(request)
+        return found[task]
+
+    return signals
+
+
+every_level = pytest.mark.parametrize("task", ["pos", "topic", "nli"])
+
+
+def estimates(signals: Signals) -> Iterator[Estimate]:
+    for group in (signals.losses, signals.cosines, signals.lookahead, signals.distances, [signals.transfer]):
+        for row in group:
+            for name in type(row).model_fields:
+                value = getattr(row, name)
+                if isinstance(value, Estimate):
+                    yield value
+
+
+@every_level
+def test_every_row_there_should_be_is_there_once(probe: Probe, task: str) -> None:
+    signals = probe(task)
+    assert signals.objectives == tuple(OBJECTIVES)
+    assert not signals.unavailable
+    cosines = [(r.point, r.task_gradient, r.objective, r.block) for r in signals.cosines]
+    assert len(cosines) == len(set(cosines))
+    assert set(cosines) == {
+        (point, gradient, objective, block)
+        for point in POINTS
+        for gradient in TASK_GRADIENTS
+        for objective in OBJECTIVES
+        for block in BLOCKS
+    }
+    losses = [(r.point, r.loss, r.block) for r in signals.losses]
+    names = [*OBJECTIVES, *(f"task:{gradient}" for gradient in TASK_GRADIENTS)]
+    assert sorted(losses) == sorted((p, n, b) for p in POINTS for n in names for b in BLOCKS)
+    steps = [(r.point, r.objective, r.on, r.scaling) for r in signals.lookahead]
+    assert sorted(steps) == sorted(
+        (point, objective, on, scaling)
+        for point, scaling in (("theta0", "raw"), ("theta_warm", "raw"), ("theta_warm", "adam"))
+        for objective in OBJECTIVES
+        for on in TASK_GRADIENTS
+    )
+    assert {row.layer for row in signals.distances} == set(range(LAYERS + 1))
+    assert len(signals.conflicts) == len(POINTS) * len(TASK_GRADIENTS) * len(OBJECTIVES)
+
+
+@every_level
+def test_every_number_has_an_interval_or_a_reason(probe: Probe, task: str) -> None:
+    found = list(estimates(probe(task)))
+    assert len(found) > 500
+    for estimate in found:
+        if estimate.value is None:
+            assert estimate.note
+        elif estimate.low is not None and estimate.high is not None:
+            assert estimate.low <= estimate.value <= estimate.high
+    assert any(estimate.resolved for estimate in found)
+
+
+@every_level
+def test_signals_survive_being_written_and_read(probe: Probe, task: str, tmp_path: Path) -> None:
+    signals = probe(task)
+    path = tmp_path / "signals.json"
+    path.write_text(signals.model_dump_json(), encoding="utf-8")
+    assert Signals.load(path) == signals
+
+
+@every_level
+def test_rows_fit_together(probe: Probe, task: str) -> None:
+    signals = probe(task)
+    sizes = {row.block: row.parameters for row in signals.losses}
+    assert sizes[TOTAL] == sum(sizes[f"layer.{i}"] for i in range(LAYERS))
+    assert sizes[TOTAL] == signals.model.encoder_parameters
+    for row in signals.cosines:
+        assert row.null_sd == pytest.approx(sizes[row.block] ** -0.5)
+        assert (row.null_cosine is None) == ("pairs" not in OBJECTIVES[row.objective].requires)
+    for conflict in signals.conflicts:
+        members = [
+            row.cosine
+            for row in signals.cosines
+            if (row.point, row.task_gradient, row.objective)
+            == (conflict.point, conflict.task_gradient, conflict.objective)
+            and row.block.startswith("layer.")
+        ]
+        assert conflict.blocks == len(members) == LAYERS
+        assert conflict.resolved == sum(cosine.resolved for cosine in members)
+        assert conflict.share == sum(cosine.sign < 0 for cosine in members) / LAYERS
+
+
+@every_level
+def test_facts_say_what_was_used(probe: Probe, task: str) -> None:
+    signals = probe(task)
+    assert signals.task.name == task
+    assert signals.task.level == TASKS[task].level
+    assert signals.task.labels == tuple(sorted(signals.task.labels))
+    assert [fact.role for fact in signals.data] == ["train", "bitext", "target-labels"]
+    assert all(fact.read == fact.kept + sum(fact.dropped.values()) for fact in signals.data)
+    assert signals.run.rounds == SMALL.rounds
+    assert signals.run.used["gradients source"] == SMALL.rounds * SMALL.batch_size
+    assert signals.run.used["held-out source"] == SMALL.held_out_sentences
+    assert set(signals.run.phases) == set(PHASES)
+    assert sum(signals.run.phases.values()) <= signals.run.seconds
+    assert signals.transfer.target is not None
+    projection = signals.projection
+    assert projection is not None
+    assert projection.cosine_with_labels is not None
+    assert 0 < projection.coverage <= 1
+    assert projection.word_alignment == ("mutual-argmax" if task == "pos" else None)
+
+
+def test_a_model_that_cannot_learn_the_task_is_noted(probe: Probe) -> None:
+    # The labels of the pairs are arbitrary, so no head beats the most frequent one for sure.
+    assert "head-at-majority" in {note.code for note in probe("nli").notes}
+
+
+def test_the_same_seed_gives_the_same_signals(probe: Probe, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    first = probe("topic")
+    torch.manual_seed(99)
+    request = request_for("topic", checkpoint("bert"), tmp_path)
+    again = run_probe(request)
+    assert again.model_dump(exclude={"run"}) == first.model_dump(exclude={"run"})
+    spent = {"seconds", "phases", "peak_memory_gib"}
+    assert again.run.model_dump(exclude=spent) == first.run.model_dump(exclude=spent)
+    other = run_probe(replace(request, seed=1))
+    assert other.losses != first.losses
+
+
+@pytest.mark.parametrize(
+    "name", ["xlm-r", "roberta", "distilbert", "deberta-v2", "modernbert", "electra", "mt5"]
+)
+def test_every_architecture_goes_all_the_way(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
+    signals = run_probe(replace(request_for("pos", checkpoint(name), tmp_path), target_labels=None))
+    assert set(signals.objectives) | set(signals.unavailable) == set(OBJECTIVES)
+    assert (signals.unavailable != {}) == (name == "mt5")
+    assert {row.task_gradient for row in signals.cosines} == {"source", "target-projected"}
+    assert signals.transfer.target is None
+    assert signals.projection is not None
+    assert signals.projection.cosine_with_labels is None
+
+
+def test_links_from_a_file_count_words_at_white_space(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    pairs = sample_path("bitext.en-tr.tsv").read_text(encoding="utf-8").splitlines()
+    lines = []
+    for pair in pairs:
+        source, target = pair.split("\t")
+        lines.append(f"0-0 {len(source.split()) - 1}-{len(target.split()) - 1}")
+    (tmp_path / "links.txt").write_text("\n".join(lines) + "\n")
+    request = request_for("topic", checkpoint("roberta"), tmp_path)
+    signals = run_probe(replace(request, word_links=str(tmp_path / "links.txt")))
+    assert signals.word_pairs == "file"
+    # Were they counted in another way, the last word would mostly be a full stop, and dropped.
+    assert signals.run.used["word links"] > 1.9 * 2 * SMALL.rounds * SMALL.batch_size
+
+
+def test_links_from_a_dictionary(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    request = request_for("topic", checkpoint("bert"), tmp_path)
+    signals = run_probe(replace(request, dictionary=str(sample_path("dictionary.en-tr.tsv"))))
+    assert signals.word_pairs == "dictionary"
+    assert signals.run.used["word links"] > 0
+
+
+def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    rows = sample_path("topics.tr.tsv").read_text(encoding="utf-8").splitlines()[:9]
+    (tmp_path / "few.tsv").write_text("\n".join(rows), encoding="utf-8")
+    request = request_for("topic", checkpoint("bert"), tmp_path)
+    signals = run_probe(replace(request, target_labels=str(tmp_path / "few.tsv")))
+    assert "too-few-target-labels" in {note.code for note in signals.notes}
+    assert {row.task_gradient for row in signals.cosines} == {"source", "target-projected"}
+    assert signals.transfer.target is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": "en"}, "Source and target are both English"),
+        ({"task": "poss"}, "did you mean 'pos'"),
+        ({"budget": "huge"}, "No budget is called 'huge'"),
+        ({"device": "quantum"}, "no device 'quantum'"),
+        ({"device": "cuda:99"}, "no device 'cuda:99'"),
+        ({"train": "nothing.tsv"}, "nothing.tsv"),
+        ({"bitext": "nothing.tsv"}, "nothing.tsv"),
+        ({"dictionary": "a.tsv", "word_links": "b.txt"}, "not both"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(
+    checkpoint: Checkpoint, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    request = replace(request_for("topic", checkpoint("bert"), tmp_path), **changes)
+    with pytest.raises(InputError, match=words) as caught:
+        run_probe(request)
+    assert "\n" not in str(caught.value)
+
+
+def test_running_out_of_memory_is_one_sentence(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(probes.run, "warm_up", exhausted)
+    with pytest.raises(RunError, match="Out of memory with budget 'quick'"):
+        run_probe(request_for("topic", checkpoint("bert"), tmp_path))
+
+
+class Mean:
+    """A sixth objective: pulls the two languages' means together."""
+
+    name: ClassVar[str] = "mean-distance"
+    requires: ClassVar[frozenset[Requirement]] = frozenset()
+
+    def loss(self, view: PairView) -> Tensor:
+        source, target = view.sentences(LAYERS)
+        return (source.mean(0) - target.mean(0)).square().sum()
+
+
+@pytest.fixture
+def sixth() -> Iterator[str]:
+    register(Mean)
+    yield Mean.name
+    del _registry._registry[Mean.name]
+
+
+def test_a_registered_objective_is_probed(sixth: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    signals = run_probe(request_for("topic", checkpoint("bert"), tmp_path))
+    assert signals.objectives[-1] == sixth
+    assert signals.cosine(sixth) is not None
+    assert {row.null_cosine for row in signals.cosines if row.objective == sixth} == {None}
+    assert sixth in {row.objective for row in signals.lookahead}
+
+
+class World:
+    """The user's own model, with everything about it that a probe could disturb."""
+
+    def __init__(self, folder: Path) -> None:
+        self.encoder: Encoder = load_encoder(str(folder))
+        assert self.encoder.masked_lm is not None
+        self.model = self.encoder.masked_lm
+        for i, parameter in enumerate(self.model.parameters()):
+            parameter.requires_grad_(i % 3 > 0)
+            if parameter.requires_grad:
+                parameter.grad = torch.full_like(parameter, 0.5)
+        self.seen = 0
+        self.hook = self.encoder.base.register_forward_hook(self._count)
+        torch.manual_seed(123)
+        np.random.seed(123)  # noqa: NPY002
+        random.seed(123)
+        self.before = self._state()
+
+    def _count(self, *_: object) -> None:
+        self.seen += 1
+
+    def _state(self) -> list[object]:
+        modules = list(self.model.modules())
+        return [
+            {name: tensor.numpy().tobytes() for name, tensor in self.model.state_dict().items()},
+            [p.requires_grad for p in self.model.parameters()],
+            [None if p.grad is None else p.grad.numpy().tobytes() for p in self.model.parameters()],
+            [module.training for module in modules],
+            [sorted(vars(module)) for module in modules],
+            [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in modules],
+            torch.get_rng_state().tolist(),
+            repr(np.random.get_state()),  # noqa: NPY002
+            random.getstate(),
+            torch.is_grad_enabled(),
+        ]
+
+    def assert_untouched(self) -> None:
+        for before, after in zip(self.before, self._state(), strict=True):
+            assert before == after
+
+
+@pytest.fixture
+def world(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World(checkpoint("bert"))
+    monkeypatch.setattr(probes.run, "load_encoder", lambda *_: found.encoder)
+    return found
+
+
+def test_a_probe_leaves_the_model_and_the_random_numbers(world: World, tmp_path: Path) -> None:
+    signals = run_probe(request_for("pos", Path(world.encoder.id), tmp_path))
+    world.assert_untouched()
+    assert world.seen > 0
+    assert signals.model.sha256 == world.encoder.sha256
+
+
+class Interrupt(Silent):
+    """Presses Ctrl-C in the middle of one phase."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        self._wanted, self._step = phase, step
+        self._now = ""
+        self.pressed = False
+
+    def phase(self, name: str, total: int) -> None:
+        self._now = name
+        if self._step == 0:
+            self._press()
+
+    def advance(self) -> None:
+        self._step -= self._now == self._wanted
+        if self._step == 0:
+            self._press()
+
+    def _press(self) -> None:
+        if self._now == self._wanted:
+            self.pressed = True
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [
+        *((phase, 0) for phase in PHASES),
+        ("embed", 1),
+        ("warm-up", 2),
+        ("theta0", 3),
+        ("theta_warm", 2),
+        ("lookahead", 4),
+    ],
+)
+def test_an_interrupted_probe_leaves_the_model(world: World, tmp_path: Path, phase: str, step: int) -> None:
+    watcher = Interrupt(phase, step)
+    with pytest.raises(KeyboardInterrupt):
+        run_probe(request_for("topic", Path(world.encoder.id), tmp_path), watcher)
+    assert watcher.pressed
+    world.assert_untouched()
+
+
+def test_an_interrupt_at_the_estimate_leaves_the_model(world: World, tmp_path: Path) -> None:
+    class AtEstimate(Silent):
+        def estimate(self, cost: CostEstimate) -> None:
+            assert cost.seconds > 0
+            assert cost.memory_gib > 0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_probe(request_for("topic", Path(world.encoder.id), tmp_path), AtEstimate())
+    world.assert_untouched()
+
+
+@pytest.mark.parametrize("call", [1, 2, 20])
+def test_an_objective_that_fails_leaves_the_model(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    calls: list[int] = []
+
+    class Failing:
+        name: ClassVar[str] = "tlm"
+        requires: ClassVar[frozenset[Requirement]] = OBJECTIVES["tlm"].requires
+
+        def loss(self, view: PairView) -> Tensor:
+            calls.append(1)
+            view.encoder.mlm_logits(view.source[-1])
+            if len(calls) == call:
+                raise ZeroDivisionError
+            return view.source[-1].square().mean()
+
+    monkeypatch.setitem(_registry._registry, "tlm", Failing())
+    with pytest.raises(ZeroDivisionError):
+        run_probe(request_for("topic", Path(world.encoder.id), tmp_path))
+    world.assert_untouched()
+
+
+def test_a_watcher_sees_each_phase_once_with_all_its_steps(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    class Recorder(Silent):
+        def __init__(self) -> None:
+            self.totals: dict[str, int] = {}
+            self.steps: dict[str, int] = {}
+            self.estimates = 0
+
+        def phase(self, name: str, total: int) -> None:
+            assert name not in self.totals
+            self.now = name
+            self.totals[name], self.steps[name] = total, 0
+
+        def advance(self) -> None:
+            self.steps[self.now] += 1
+
+        def estimate(self, cost: CostEstimate) -> None:
+            self.estimates += 1
+
+    recorder = Recorder()
+    run_probe(request_for("pos", checkpoint("bert"), tmp_path), recorder)
+    assert list(recorder.totals) == list(PHASES)
+    assert recorder.estimates == 1
+    for phase in ("embed", "warm-up", "theta0", "theta_warm", "lookahead"):
+        assert recorder.steps[phase] == recorder.totals[phase], phase

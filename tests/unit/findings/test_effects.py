@@ -1,0 +1,173 @@
+"""The effect model on simulated evidence with known truth."""
+
+from collections import defaultdict
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from advisor.findings._features import Case
+from advisor.findings._rule import decide
+from advisor.findings.effects import EffectModel, Observation, Prediction, from_arrays, to_arrays
+from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
+
+OF_MODEL = {"alpha": 2.0, "beta": 0.5, "gamma": -1.0}
+OF_TASK = {"pos": 1.0, "ner": 0.0, "nli": -0.5}
+OF_FROZEN = {"none": 0.0, "lower-half": 0.3, "upper-half": -0.4}
+
+
+def _planted(seed: int) -> "defaultdict[tuple[str, str], float]":
+    random = np.random.default_rng(1000 + seed)
+    effects: defaultdict[tuple[str, str], float] = defaultdict(lambda: float(random.normal(0, 0.8)))
+    return effects
+
+
+def _effect(seed: int):  # type: ignore[no-untyped-def]
+    by_language = _planted(seed)
+
+    def effect(case: Case, random: np.random.Generator) -> float:
+        return (
+            OF_MODEL[case.model]
+            + OF_TASK[case.task]
+            + OF_FROZEN[case.frozen_layers]
+            + 0.7 * case.facts[0]
+            + by_language[case.target, case.task]
+        )
+
+    return effect
+
+
+def _held_out(case: Case) -> bool:
+    return int(case.target[1:]) % 6 == 0
+
+
+@pytest.fixture(scope="module")
+def fits() -> list[tuple[EffectModel, Prediction, np.ndarray, list[Case]]]:
+    """Fits to five worlds without a sixth of their languages, and predictions for those."""
+    found = []
+    for seed in range(5):
+        world = simulate(seed, _effect(seed))
+        held = np.array([_held_out(observation.case) for observation in world.observations])
+        rest = [o for o, out in zip(world.observations, held, strict=True) if not out]
+        cases = [o.case for o, out in zip(world.observations, held, strict=True) if out]
+        model = EffectModel.fit(rest)
+        found.append((model, model.predict(cases), world.truth[held], cases))
+    return found
+
+
+def test_intervals_for_new_languages_cover_the_truth(fits: list) -> None:  # type: ignore[type-arg]
+    inside = np.concatenate(
+        [(p.quantile(0.1) <= truth) & (truth <= p.quantile(0.9)) for _, p, truth, _ in fits]
+    )
+    assert 0.7 < inside.mean() < 0.92
+
+
+def test_planted_effects_are_recovered(fits: list) -> None:  # type: ignore[type-arg]
+    """Mean predictions by model, task and option agree with what was planted."""
+    for _, prediction, truth, cases in fits:
+        correlation = np.corrcoef(prediction.centre, np.arcsinh(truth / 2.5))[0, 1]
+        assert correlation > 0.75
+        by_model = {
+            m: np.mean([z for z, c in zip(prediction.centre, cases, strict=True) if c.model == m])
+            for m in MODELS
+        }
+        assert by_model["alpha"] - by_model["beta"] == pytest.approx(1.5, abs=0.4)
+        assert by_model["beta"] - by_model["gamma"] == pytest.approx(1.5, abs=0.4)
+        by_option = {
+            f: np.mean([z for z, c in zip(prediction.centre, cases, strict=True) if c.frozen_layers == f])
+            for f in FROZEN
+        }
+        assert by_option["lower-half"] > by_option["none"] > by_option["upper-half"]
+
+
+def test_where_alignment_does_nothing_it_is_not_advised() -> None:
+    """With no true effect at all, at most one answer in twenty may be ``align``."""
+    decisions = []
+    for seed in range(8):
+        world = simulate(seed, lambda case, random: 0.0, noise=0.6)
+        model = EffectModel.fit(world.observations)
+        for language in (*range(0, 24, 3), 100, 101):  # measured ones and new ones
+            for name in MODELS:
+                for task, level in TASKS:
+                    cases = [make_case(name, task, level, language, frozen, source="") for frozen in FROZEN]
+                    prediction = model.predict(cases)
+                    _, decision = decide(
+                        mean=prediction.mean.tolist(),
+                        low=prediction.quantile(0.1).tolist(),
+                        positive=prediction.probability_above(0).tolist(),
+                        worthwhile=prediction.probability_above(0.5).tolist(),
+                        min_gain=0.5,
+                    )
+                    decisions.append(decision)
+    assert np.mean([decision == "align" for decision in decisions]) <= 0.05
+
+
+def test_a_low_baseline_by_chance_is_no_gain() -> None:
+    """Gains that share one unlucky baseline are discounted, gains with baselines of their own are not."""
+
+    def fitted(shared: bool) -> float:
+        world = simulate(3, lambda case, random: 0.0, noise=0.6)
+        lifted: list[Observation] = []
+        for observation in world.observations:
+            odd = (observation.case.model, observation.case.task, observation.case.target) == (
+                "beta",
+                "pos",
+                "l5",
+            )
+            frozen = observation.case.frozen_layers
+            lifted.append(
+                Observation(
+                    observation.case,
+                    observation.gain + (1.5 if odd else 0.0),
+                    observation.standard_error,
+                    observation.baseline if shared else (*observation.baseline, frozen),
+                    observation.baseline_error,
+                )
+            )
+        cases = [make_case("beta", "pos", "token", 5, frozen) for frozen in FROZEN]
+        return float(EffectModel.fit(lifted).predict(cases).centre.mean())
+
+    assert 0 < fitted(shared=True) < fitted(shared=False)
+
+
+def test_uncertainty_grows_with_what_is_unseen(fits: list) -> None:  # type: ignore[type-arg]
+    model = fits[0][0]
+
+    def sd(name: str, task: str, level: str, language: int) -> float:
+        return float(model.predict([make_case(name, task, level, language, "none")]).sd[0])
+
+    seen = sd("alpha", "pos", "token", 1)
+    language = sd("alpha", "pos", "token", 99)
+    encoder = sd("delta", "pos", "token", 99)
+    task = sd("delta", "topic", "sentence", 99)
+    assert seen < language < encoder < task
+
+
+def test_fitting_twice_gives_the_same_numbers() -> None:
+    world = simulate(0, _effect(0), languages=8)
+    first, second = EffectModel.fit(world.observations), EffectModel.fit(world.observations)
+    assert first.columns == second.columns
+    assert np.array_equal(first.mean, second.mean)
+    assert first.variances == second.variances
+
+
+def test_a_model_survives_its_arrays(fits: list) -> None:  # type: ignore[type-arg]
+    model, prediction, _, cases = fits[0]
+    again = from_arrays(to_arrays(model)).predict(cases)
+    assert again.centre == pytest.approx(prediction.centre, abs=1e-9)
+    assert again.sd == pytest.approx(prediction.sd, abs=1e-3)
+
+
+def test_the_parts_add_up_to_the_centre(fits: list) -> None:  # type: ignore[type-arg]
+    _, prediction, _, _ = fits[0]
+    sums = [sum(parts.values()) for parts in prediction.parts]
+    assert prediction.centre == pytest.approx(sums)
+
+
+def test_probabilities_and_quantiles_agree() -> None:
+    prediction = Prediction(np.array([0.3, -1.0, 4.0]), np.array([1.0, 0.5, 2.0]), ({}, {}, {}))
+    tenth = prediction.quantile(0.1)
+    for i in range(3):
+        assert prediction.probability_above(float(tenth[i]))[i] == pytest.approx(0.9)
+    assert np.all((tenth < prediction.mean) & (prediction.mean < prediction.quantile(0.9)))
+    assert prediction.probability_above(0.0)[0] == pytest.approx(NormalDist().cdf(0.3))

@@ -1,0 +1,114 @@
+"""The second stage: signals move a prediction only if validation says that they help."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advisor.findings import SignalStage, _scale, load_tables
+from advisor.findings._features import CaseMaker
+from advisor.findings._observations import observations
+from advisor.findings.effects import EffectModel
+from advisor.findings.signal_stage import fit_slope
+from tests.unit.findings.simulation import copy_tables
+
+
+def _fit(slope: float, seed: int, records: int = 40, noise: float = 0.8) -> SignalStage:
+    random = np.random.default_rng(seed)
+    cosines = random.normal(0.05, 0.1, records)
+    return fit_slope(
+        cosines=cosines,
+        residuals=slope * (cosines - cosines.mean()) + random.normal(0, noise, records),
+        variances=np.full(records, noise**2),
+        languages=[f"l{i % 8}" for i in range(records)],
+    )
+
+
+def test_a_planted_slope_is_recovered() -> None:
+    stages = [_fit(12.0, seed) for seed in range(10)]
+    assert all(stage.validated for stage in stages)
+    assert np.mean([stage.slope for stage in stages]) == pytest.approx(12.0, rel=0.25)
+    within = [abs(stage.slope - 12.0) < 2 * stage.slope_sd for stage in stages]
+    assert np.mean(within) >= 0.7
+
+
+def test_without_a_slope_signals_hardly_ever_move_anything() -> None:
+    stages = [_fit(0.0, seed) for seed in range(40)]
+    assert np.mean([stage.slope == 0 for stage in stages]) >= 0.8
+    assert max(abs(stage.slope) for stage in stages) < 4
+
+
+def test_too_few_records_or_languages_give_exactly_nothing() -> None:
+    assert _fit(30.0, 0, records=8).slope == 0
+    stage = fit_slope(
+        cosines=np.linspace(-1, 1, 30),
+        residuals=10 * np.linspace(-1, 1, 30),
+        variances=np.full(30, 0.1),
+        languages=["tr", "de", "ar"] * 10,
+    )
+    assert stage.shift(0.5, 0.1) == (0.0, 0.0)
+    assert not stage.validated
+
+
+def test_a_shift_is_more_uncertain_far_from_the_records_and_with_noisy_cosines() -> None:
+    stage = _fit(12.0, 0)
+    assert stage.shift(stage.centre, 0.0) == (0.0, 0.0)
+    near, far = stage.shift(stage.centre + 0.05, 0.0), stage.shift(stage.centre + 0.5, 0.0)
+    assert 0 < near[0] < far[0]
+    assert near[1] < far[1] < stage.shift(stage.centre + 0.5, 0.2)[1]
+
+
+def test_a_stage_survives_its_arrays() -> None:
+    stage = _fit(12.0, 1)
+    assert SignalStage.from_arrays(stage.arrays()) == stage
+
+
+def test_there_are_no_records_to_learn_from_yet_or_the_stage_says_how_many() -> None:
+    tables = load_tables()
+    if not tables.records:
+        assert SignalStage.fit(tables, CaseMaker(tables)) == SignalStage()
+
+
+def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
+    """Trials whose gains follow their cosines beyond what the effect model expects move predictions."""
+    root = copy_tables(tmp_path)
+    tables = load_tables(root)
+    maker = CaseMaker(tables)
+    model = EffectModel.fit(observations(tables.pooled, maker))
+    random = np.random.default_rng(0)
+    rows = []
+    for i, target in enumerate(("tr", "de", "fi", "hi") * 5):
+        cosine = float(random.uniform(-0.2, 0.3))
+        case = maker.case(
+            model="xlm-roberta-base",
+            task="pos",
+            target=target,
+            objective="token-contrastive",
+            schedule="sequential",
+            frozen_layers=("none", "lower-half")[i % 2],
+            word_pairs="dictionary",
+        )
+        centre = float(model.predict([case]).centre[0])
+        gain = float(_scale.to_points(np.array(centre + 12 * (cosine - 0.05) + random.normal(0, 0.2))))
+        rows.append(
+            {
+                **{"id": f"r{i}", "model": case.model, "source": "en", "target": target, "task": "pos"},
+                **{"objective": case.objective, "schedule": case.schedule, "word_pairs": "dictionary"},
+                **{"frozen_layers": case.frozen_layers, "weight": "", "seeds": 5, "baseline": 80},
+                **{"gain": round(gain, 3), "gain_sd": 0.4},
+                **{"target_labels_cosine": round(cosine, 4), "target_labels_cosine_se": 0.02},
+            }
+        )
+    with (root / "records.csv").open(newline="") as file:
+        header = next(csv.reader(file))
+    with (root / "records.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=header, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    load_tables.cache_clear()
+    tables = load_tables(root)
+    stage = SignalStage.fit(tables, CaseMaker(tables))
+    assert (stage.records, stage.languages) == (20, 4)
+    assert stage.validated
+    assert 4 < stage.slope < 16

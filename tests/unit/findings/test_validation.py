@@ -1,0 +1,121 @@
+"""Validation: folds without leaks, figures that mean what they say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advisor.findings import load_tables, validate
+from advisor.findings._cells import SPLITS, Split, cells, folds, in_fold
+from advisor.findings.validation import Validation, _run_fold
+from probes.errors import InputError
+from tests.unit.findings.simulation import edit_rows, small_tables
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield small_tables(tmp_path_factory.mktemp("validation"))
+    load_tables.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def validation(root: Path) -> Validation:
+    return validate("model", jobs=1, draws=200, root=root)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_cell_is_held_out_exactly_once(split: Split) -> None:
+    tables = load_tables()
+    scored = [cell.effects[0] for cell in cells(tables, split)]
+    times = np.sum([list(in_fold(tables, fold, scored)) for fold in folds(tables, split)], axis=0)
+    assert np.all(times == 1)
+
+
+def test_the_compared_options_are_the_same_in_every_cell() -> None:
+    found = cells(load_tables(), "language")
+    assert len(found) == 273
+    assert {tuple(e.frozen_layers for e in cell.effects) for cell in found} == {
+        ("lower-half", "none", "upper-half")
+    }
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: Path) -> None:
+    """Gains of the held-out rows, in every source, are changed: no prediction may change."""
+    root = small_tables(tmp_path)
+    tables = load_tables(root)
+    fold = folds(tables, split)[-1]
+    before = _run_fold(fold, split != "source", root)
+    held = {
+        (e.source_id, e.model, e.task, e.target)
+        for e, out in zip(tables.effects, in_fold(tables, fold, tables.effects), strict=True)
+        if out
+    }
+
+    def change(rows: list[dict[str, str]], source: str) -> list[dict[str, str]]:
+        changed = []
+        for row in rows:
+            if (source, row["model"], row["task"], row["target"]) in held and row["objective"] != "none":
+                columns = [name for name in row if name == "gain" or name.startswith("seed_")]
+                row |= {name: f"{float(row[name]) + 3:.3f}" for name in columns}
+            changed.append(row)
+        return changed
+
+    edit_rows(root / "effects" / "nguyen2025.csv", lambda rows: change(rows, "nguyen2025"))
+    edit_rows(root / "scores" / "bakos2025.csv", lambda rows: change(rows, "bakos2025"))
+    load_tables.cache_clear()
+    after = _run_fold(fold, split != "source", root)
+    assert [c.gains for c in before.cells] != [c.gains for c in after.cells]
+    assert np.array_equal(before.centre, after.centre)
+    assert np.array_equal(before.sd, after.sd)
+    for name, forecast in before.rivals.items():
+        assert np.allclose(forecast.mean, after.rivals[name].mean), name
+
+
+def test_the_plain_rules_have_the_figures_they_must_have(validation: Validation, root: Path) -> None:
+    (report,) = validation.splits
+    never = report.method("never")
+    assert never.kept.value == 0
+    assert never.hurt.value == 0
+    assert never.regret.value == pytest.approx(report.hindsight)
+    found = cells(load_tables(root), "model")
+    assert report.cells == len(found)
+    always = report.method("always sequential, none frozen")
+    gains = np.array([cell.gains[1] for cell in found])
+    assert always.kept.value == pytest.approx(gains.mean())
+    assert always.hurt.value == pytest.approx((gains < -0.5).mean())
+    assert always.regret.value == pytest.approx(report.hindsight - gains.mean())
+
+
+def test_every_figure_of_the_advice_is_there_and_within_its_interval(validation: Validation) -> None:
+    (report,) = validation.splits
+    advice = report.method("advice")
+    assert report.floor is not None
+    assert 0 <= report.floor.value < report.hindsight
+    for figure in (advice.regret, advice.kept, advice.hurt, advice.rank_correlation):
+        assert figure is not None
+        assert figure.low <= figure.value <= figure.high
+    for share in (advice.coverage, advice.abstention, advice.hurt):
+        assert share is not None
+        assert 0 <= share.low <= share.value <= share.high <= 1
+    rivals = {"best on average", "meta-regression", "gaussian process", "boosting, conformal"}
+    assert rivals <= {method.name for method in report.methods}
+    assert report.method("best guess").regret.value <= advice.regret.value + report.hindsight
+
+
+def test_validating_twice_gives_the_same_figures(validation: Validation, root: Path) -> None:
+    assert validate("model", jobs=1, draws=200, root=root) == validation
+
+
+def test_figures_survive_json_and_read_as_markdown(validation: Validation) -> None:
+    assert Validation.model_validate_json(validation.model_dump_json()) == validation
+    text = validation.markdown()
+    assert "### One model left out" in text
+    for method in validation.splits[0].methods:
+        assert f"| {method.name} | {method.regret}" in text
+
+
+def test_an_unknown_split_is_a_bad_input() -> None:
+    with pytest.raises(InputError, match="'colour' is no split"):
+        validate("colour")  # type: ignore[arg-type]
