@@ -8,9 +8,10 @@ import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
+from rich.markdown import Markdown
 
 from advisor._console import ConsoleProgress, console, errors, run
 from advisor.recipe import recipe_files
@@ -45,6 +46,16 @@ class BudgetChoice(StrEnum):
     quick = "quick"
     standard = "standard"
     thorough = "thorough"
+
+
+class SplitChoice(StrEnum):
+    """What the validation leaves out in turn."""
+
+    language = "language"
+    model = "model"
+    task = "task"
+    source = "source"
+    family = "family"
 
 
 Source = Annotated[
@@ -201,6 +212,66 @@ def demo(
         seed=seed,
     )
     _probe(request, out, 0.5, as_json)
+
+
+@findings_app.command("show", epilog="Example: advisor findings show")
+def findings_show(as_json: Json = False, debug: Debug = False) -> None:
+    """Say what the evidence holds: gains by model, task, objective, schedule, language group."""
+    from advisor.findings import show
+
+    _findings_answer(show(), as_json)
+
+
+@findings_app.command("check", epilog="Example: advisor findings check")
+def findings_check(as_json: Json = False, debug: Debug = False) -> None:
+    """Lint the evidence tables: impossible rows, duplicates, unknown languages. Exit code 1 on errors."""
+    from advisor.findings import check
+
+    report = check()
+    _findings_answer(report, as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@findings_app.command("validate", epilog="Example: advisor findings validate --split language --json")
+def findings_validate(
+    split: Annotated[
+        SplitChoice | None, typer.Option("--split", help="What is left out in turn; all five by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes.", min=1)] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score the advice on languages, models, tasks and sources it has not seen (minutes)."""
+    from advisor.findings import validate
+
+    with errors.status("Refitting without each part of the evidence in turn"):
+        found = validate(split.value if split else None, jobs=jobs)
+    _findings_answer(found, as_json)
+
+
+@findings_app.command("card", epilog="Example: advisor findings card")
+def findings_card(debug: Debug = False) -> None:
+    """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
+    from advisor.findings import write_card
+
+    with errors.status("Validating and writing the card"):
+        write_card()
+
+
+class _Finding(Protocol):
+    """What every ``findings`` command prints."""
+
+    def markdown(self) -> str: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+def _findings_answer(found: _Finding, as_json: bool) -> None:
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        console.print(Markdown(found.markdown()))
 
 
 def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -45,12 +46,17 @@ from probes.tasks import Task, find_task
 
 __all__ = ["ask", "joint_weight", "recommend"]
 
+EVIDENCE_SOURCE = "en"
+"""The language that the pooled evidence transfers from."""
 PUBLISHED_WEIGHT = 0.1
 """Weight of the alignment loss in the published joint runs (Bakos et al. 2025)."""
 ALIGNMENT_SHARE = 0.5
 """What the weighted alignment gradient may be of the task gradient's norm."""
 LITTLE_BITEXT = 1000
 """Sentence pairs; published alignment used 10,000 and more."""
+OTHER_SOURCE_SD = 0.7
+"""Added uncertainty, on the effect model's scale, when the labelled data is not in English. The evidence
+cannot tell how much; this is about what one more task of a known model differs by."""
 _LEVEL = 0.8
 _NO_GAIN = Gain(
     mean=0.0, low=0.0, high=0.0, level=_LEVEL, probability_positive=0.0, probability_worthwhile=0.0
@@ -246,8 +252,10 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
         for option in aligned
     ]
     shifts = [_signal_shift(situation, option) for option in aligned]
+    from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else OTHER_SOURCE_SD
     prediction = findings.effects.predict(cases).moved(
-        np.array([shift for shift, _ in shifts]), np.array([sd for _, sd in shifts])
+        np.array([shift for shift, _ in shifts]),
+        np.array([math.hypot(sd, from_elsewhere) for _, sd in shifts]),
     )
     counts = Counter(
         (effect.objective, effect.schedule, effect.frozen_layers) for effect in findings.tables.pooled
@@ -307,7 +315,7 @@ def _leading_cosine(signals: Signals, objective: Objective) -> Estimate | None:
 def _standard_error(estimate: Estimate) -> float:
     if estimate.low is None or estimate.high is None:
         return 0.0
-    return (estimate.high - estimate.low) / (2 * 1.959963984540054)
+    return (estimate.high - estimate.low) / (2 * NormalDist().inv_cdf((1 + estimate.level) / 2))
 
 
 def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
@@ -451,7 +459,7 @@ def _warnings(situation: _Situation, support: Support, best: _Outlook) -> Iterat
             code="language-without-facts",
             text=f"Nothing is on file about {situation.target.name}, not even what pretraining saw of it.",
         )
-    if situation.source.code != "en":
+    if situation.source.code != EVIDENCE_SOURCE:
         yield Note(
             code="unseen-source-language",
             text="Nearly all evidence transfers from English: how far it holds from "
@@ -535,8 +543,13 @@ def _would_tell(situation: _Situation) -> str:
     )
 
 
-def _unique(notes: Iterator[Note]) -> list[Note]:
-    return list({note.code: note for note in reversed(list(notes))}.values())[::-1]
+def _unique(notes: Iterator[Note]) -> Iterator[Note]:
+    """The first note of each code: the probe and the advice may notice the same thing."""
+    seen: set[str] = set()
+    for note in notes:
+        if note.code not in seen:
+            seen.add(note.code)
+            yield note
 
 
 def _versions(signals: Signals | None) -> dict[str, str]:

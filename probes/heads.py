@@ -20,8 +20,11 @@ from torch.nn.functional import cross_entropy
 from probes.batches import IGNORED, LabelledBatch, LabelledText, collate_labelled
 from probes.encoder import Encoder
 from probes.errors import InputError
+from probes.metrics import score
+from probes.signals import Estimate
+from probes.tasks import Metric
 
-__all__ = ["FittedHead", "Head", "fit_head", "predict"]
+__all__ = ["FittedHead", "Head", "fit_head", "predict", "score_head"]
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation strengths C that are tried."""
@@ -186,6 +189,25 @@ def predict(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> list
         for i, guesses, words in zip(chosen, best, batch.text.words.tolist(), strict=True):
             found[i] = _by_word(guesses, words) if head.token_level else [guesses]
     return [found[i] for i in range(len(items))]
+
+
+def score_head(
+    encoder: Encoder, head: Head, items: Sequence[LabelledText], labels: Sequence[str], metric: Metric
+) -> Estimate:
+    """Points on labelled texts; a word without a prediction counts as wrong.
+
+    Args:
+        encoder, head: the model.
+        items: what to score on.
+        labels: names of the classes.
+        metric: how.
+    """
+    gold = [[labels[i] for i in item.labels] for item in items]
+    guesses = [
+        [labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
+        for row, truth in zip(predict(encoder, head, items), gold, strict=True)
+    ]
+    return score(gold, guesses, metric)
 
 
 def _by_word(guesses: Sequence[int], words: Sequence[int]) -> list[int]:

@@ -25,7 +25,7 @@ from probes.embedding import EmbeddedBitext, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.gradients import block_gradients
-from probes.heads import FittedHead, Head, fit_head, predict
+from probes.heads import FittedHead, Head, fit_head, score_head
 from probes.linking import Linker
 from probes.lookahead import look_ahead
 from probes.material import Inputs, Material, prepare, read_inputs
@@ -194,13 +194,7 @@ def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Ta
     """Score the head on held-out source and, with labels, target text."""
 
     def points(items: Sequence[LabelledText]) -> Estimate:
-        guesses = predict(encoder, fitted.head, items)
-        gold = [[material.labels[i] for i in item.labels] for item in items]
-        named = [
-            [material.labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
-            for row, truth in zip(guesses, gold, strict=True)
-        ]
-        return score(gold, named, task.metric)
+        return score_head(encoder, fitted.head, items, material.labels, task.metric)
 
     fit = np.concatenate([item.labels for item in material.source.fit])
     most_frequent = material.labels[int(np.bincount(fit).argmax())]

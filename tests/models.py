@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer as FastTokenizer
@@ -105,12 +106,12 @@ class Architecture:
 
 def _architecture(
     model: type[PreTrainedModel],
-    config: type[PretrainedConfig],
+    config: Callable[..., PretrainedConfig],
     pieces: str,
     *,
     segments: bool = False,
     mlm: bool = True,
-    **settings: object,
+    **settings: Any,
 ) -> Architecture:
     if not mlm:
         specials, single, pair = _T5, "$A </s>", "$A </s> $B </s>"
@@ -126,7 +127,7 @@ def _architecture(
     return Architecture(make, pieces, tuple(specials.items()), single, pair, segments, mlm)
 
 
-_USUAL: dict[str, object] = {
+_USUAL: dict[str, Any] = {
     "hidden_size": HIDDEN,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": _HEADS,
@@ -134,7 +135,7 @@ _USUAL: dict[str, object] = {
     "max_position_embeddings": _POSITIONS,
     "initializer_range": _INITIAL,
 }
-_T5_SHAPE: dict[str, object] = {
+_T5_SHAPE: dict[str, Any] = {
     "d_model": HIDDEN,
     "d_kv": HIDDEN // _HEADS,
     "d_ff": _INNER,

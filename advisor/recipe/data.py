@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
@@ -96,12 +96,8 @@ def read_pairs(
     )
     pairs = []
     for i in shuffled(range(len(bitext)), recipe.seed)[:wanted]:
-        source, target = bitext.pairs[i]
-        pair = tokenizer.translation(source, target)
-        if bitext.links is not None:  # these count words split at white space
-            words = (tokenizer.words(source.split()), tokenizer.words(target.split()))
-            pair = TokenizedPair((source, target), *words, bitext.links[i])
-        pairs.append(pair)
+        pair = tokenizer.translation(*bitext.pairs[i], split=bitext.links is not None)
+        pairs.append(pair if bitext.links is None else replace(pair, links=bitext.links[i]))
     if option.word_pairs is not None:
         use_dictionary = option.word_pairs is WordPairs.DICTIONARY
         entries = read_dictionary(str(recipe.dictionary)).entries if use_dictionary else None

@@ -17,8 +17,7 @@ from advisor.recipe._yaml import write_recipe
 from advisor.recipe.data import LabelledTexts
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
-from probes.heads import Head, predict
-from probes.metrics import score
+from probes.heads import Head, score_head
 from probes.signals import Estimate
 
 __all__ = ["Outcome", "StepLog", "evaluate", "staged"]
@@ -26,15 +25,10 @@ __all__ = ["Outcome", "StepLog", "evaluate", "staged"]
 
 def evaluate(encoder: Encoder, head: Head, texts: LabelledTexts) -> dict[str, Estimate]:
     """Points on every set of scored texts; words beyond the longest input count as wrong."""
-    points = {}
-    for name, items in texts.scored.items():
-        gold = [[texts.labels[i] for i in item.labels] for item in items]
-        guesses = [
-            [texts.labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
-            for row, truth in zip(predict(encoder, head, items), gold, strict=True)
-        ]
-        points[name] = score(gold, guesses, texts.task.metric)
-    return points
+    return {
+        name: score_head(encoder, head, items, texts.labels, texts.task.metric)
+        for name, items in texts.scored.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,6 @@ __all__ = ["Report", "advice_html", "check_output"]
 
 def advice_html(advice: Advice) -> str:
     """The short form of advice for a notebook: decision, gain, reasons, warnings, options."""
-    from advisor.report._page import advice_html as render  # noqa: PLC0415  # jinja2 is slow to import
+    from advisor.report._page import advice_html as render  # jinja2 is slow to import
 
     return render(advice)

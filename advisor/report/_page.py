@@ -82,7 +82,7 @@ def _decision(advice: Advice) -> dict[str, Any]:
 
 
 def _gain_figure(draw: Drawing, advice: Advice, width: int) -> Markup | None:
-    from advisor.report import charts  # noqa: PLC0415  # altair takes half a second to import
+    from advisor.report import charts  # altair takes half a second to import
 
     best = _words.best_alternative(advice)
     if best is None:
@@ -142,7 +142,7 @@ def _depths(signals: Signals) -> Iterator[tuple[str, DistanceRow, DistanceRow]]:
 
 def _figures(draw: Drawing, signals: Signals) -> dict[str, Any]:
     """Every chart of the measured sections, drawn, and their keys; panels without data are left out."""
-    from advisor.report import charts  # noqa: PLC0415  # altair takes half a second to import
+    from advisor.report import charts  # altair takes half a second to import
 
     gradients = _task_gradients(signals)
     cosines = [

@@ -48,7 +48,7 @@ class Report:
     def to_html(self) -> str:
         """The whole report as one HTML page that needs no other file, no script and no network."""
         # jinja2 and altair together take longer to import than a terminal answer takes.
-        from advisor.report._page import render_page  # noqa: PLC0415
+        from advisor.report._page import render_page
 
         return render_page(self.advice, self.signals)
 
@@ -91,6 +91,6 @@ class Report:
         return self.terminal()
 
     def _repr_html_(self) -> str:
-        from advisor.report._page import advice_html  # noqa: PLC0415
+        from advisor.report._page import advice_html
 
         return advice_html(self.advice)

@@ -29,10 +29,10 @@ class Drawing:
         if chart is None:
             return None
         # Both take a good part of a second to import; a terminal answer must not wait for them.
-        import altair as alt  # noqa: PLC0415
-        import vl_convert  # noqa: PLC0415
+        import altair as alt
+        import vl_convert
 
-        from advisor.report.charts import COLOURS, INKS  # noqa: PLC0415
+        from advisor.report.charts import COLOURS, INKS
 
         root = ElementTree.fromstring(
             vl_convert.vegalite_to_svg(

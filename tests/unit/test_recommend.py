@@ -132,6 +132,11 @@ def test_bad_input_is_named_in_one_sentence(change: dict[str, object], cause: st
 def test_a_source_other_than_english_is_doubted() -> None:
     advice = ask(model="xlm-roberta-base", source="de", target="tr", task="pos")
     assert "unseen-source-language" in _codes(advice)
+    english = _ask("xlm-roberta-base", "tr", "pos")
+    assert "unseen-source-language" not in _codes(english)
+    assert advice.gain is not None
+    assert english.gain is not None
+    assert advice.gain.high - advice.gain.low > english.gain.high - english.gain.low
 
 
 def test_signals_and_their_file_give_the_same_advice(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_every_split_word_owns_its_subwords(name: str) -> None:
             assert inner == sorted(inner)
             for i, word in enumerate(example.words):
                 own = [t for t, w in zip(text.ids, text.words, strict=True) if w == i]
-                pieces = tokenizer.backend.decode(own).strip().replace(" ", "")
+                pieces = str(tokenizer.backend.decode(own)).strip().replace(" ", "")
                 unknown = tokenizer.backend.unk_token
                 assert (
                     normalize("NFKC", pieces) == normalize("NFKC", word).replace(" ", "")

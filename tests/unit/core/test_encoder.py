@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -63,8 +63,8 @@ def texts(encoder: Encoder, count: int) -> TextBatch:
 def plain_model(folder: Path, name: str) -> PreTrainedModel:
     """The same checkpoint through transformers alone."""
     loader: Any = T5EncoderModel if name == "t5" else AutoModel
-    model: PreTrainedModel = loader.from_pretrained(folder)
-    return (model.get_encoder() if name == "mt5" else model).eval()
+    model = loader.from_pretrained(folder).eval()
+    return cast(PreTrainedModel, model.get_encoder() if name == "mt5" else model)
 
 
 def assert_one_sentence(message: str) -> None:
@@ -206,7 +206,7 @@ def test_a_tokenizer_without_a_mask_makes_masking_unavailable(tmp_path: Path) ->
 
 
 def test_weights_are_loaded_in_single_precision(tmp_path: Path) -> None:
-    save(BertForMaskedLM(BertConfig(**SHAPE)).to(torch.bfloat16), tmp_path)
+    save(BertForMaskedLM(BertConfig(**SHAPE)).bfloat16(), tmp_path)
     encoder = load_encoder(str(tmp_path))
     assert {p.dtype for p in encoder.base.parameters()} == {torch.float32}
 
@@ -245,7 +245,7 @@ def albert(folder: Path) -> None:
 
 
 def bart(folder: Path) -> None:
-    sides = {
+    sides: dict[str, Any] = {
         f"{side}_{what}": value
         for side in ("encoder", "decoder")
         for what, value in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 48))
@@ -336,7 +336,7 @@ def slow_tokenizer(folder: Path) -> None:
 
 def foreign_tokenizer(folder: Path) -> None:
     build("bert", folder)
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens([f"piece{i}" for i in range(9)])
     tokenizer.save_pretrained(folder)
 
@@ -425,7 +425,7 @@ def test_row_embedding_looks_up_and_refuses() -> None:
 
 def test_moved_positions_are_read_from_the_config(load: Load) -> None:
     encoder = load("bert")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(encoder.id)
+    tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(encoder.id))
     tokenizer.model_max_length = 10**30  # what a tokenizer without a limit says
     assert replace(encoder, tokenizer=tokenizer).max_length == 128
     tokenizer.model_max_length = 64

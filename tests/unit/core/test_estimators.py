@@ -25,8 +25,10 @@ def assert_jackknife(found: Estimate, statistic: Statistic, a: Array, b: Array, 
     rounds = len(a)
     scale: Callable[[float], float] = np.log if log else float
     value = statistic(a, b)
-    without = [scale(statistic(np.delete(a, k, axis=0), np.delete(b, k, axis=0))) for k in range(rounds)]
-    error = np.sqrt((rounds - 1) / rounds * np.sum((without - np.mean(without)) ** 2))
+    without = np.array(
+        [scale(statistic(np.delete(a, k, axis=0), np.delete(b, k, axis=0))) for k in range(rounds)]
+    )
+    error = np.sqrt((rounds - 1) / rounds * np.sum((without - without.mean()) ** 2))
     reach = student.ppf(0.975, rounds - 1) * error
     low, high = scale(value) - reach, scale(value) + reach
     if log:

@@ -3,11 +3,13 @@
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from probes.batches import Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import Encoder
@@ -23,13 +25,13 @@ TOLERANCE = 1e-5
 
 
 def plain(encoder: Encoder) -> Encoder:
-    """The user's model as it is, every weight of the encoder trainable, and an MLM output side that is not."""
+    """The user's model as it is, with an MLM output side of its own that is not trained."""
     owner = copy.deepcopy(encoder.masked_lm if encoder.masked_lm is not None else encoder.base)
     output = owner.get_output_embeddings()
     if output is not None:
         output.weight = nn.Parameter(output.weight.detach().clone(), requires_grad=False)
     masked_lm = owner if encoder.masked_lm is not None else None
-    base = owner.base_model if masked_lm is not None else owner
+    base = cast(PreTrainedModel, owner.base_model if masked_lm is not None else owner)
     return Encoder(
         encoder.id,
         base,
@@ -167,7 +169,7 @@ def test_sums_and_inner_products_are_exact(rounds: int) -> None:
 
 def naive_between(kept: Rounds, block: str) -> np.ndarray:
     flat = torch.stack([torch.stack([gradients[loss][block] for gradients in kept]) for loss in LOSSES])
-    return np.einsum("ikd,jld->ikjl", flat.double().numpy(), flat.double().numpy())
+    return np.asarray(np.einsum("ikd,jld->ikjl", flat.double().numpy(), flat.double().numpy()))
 
 
 def test_inner_products_between_rounds_are_exact_within_the_sketch_width() -> None:

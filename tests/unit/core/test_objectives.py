@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probes.batches import PairBatch, Tokenizer, collate_pairs
+from probes.batches import PairBatch, TextBatch, Tokenizer, collate_pairs
 from probes.encoder import Encoder
 from probes.gradients import block_gradients
 from probes.objectives import OBJECTIVES, PairView, available, register
@@ -124,12 +124,10 @@ def test_sentence_contrastive_takes_exactly_the_hidden_state_asked_for(load: Loa
     encoder = load("bert")
     duplicate = encoder.working_copy(range(len(encoder.tokenizer)))
     view = view_of(duplicate)
-    pooled = [
-        duplicate.pool(states[layer], text)
-        for states, text in ((view.source, view.batch.source), (view.target, view.batch.target))
-    ]
+    x = duplicate.pool(view.source[layer], view.batch.source)
+    y = duplicate.pool(view.target[layer], view.batch.target)
     loss = SentenceContrastive(layer=layer).loss(view)
-    assert float(loss) == pytest.approx(looped_contrastive(*pooled, 0.1, "weak"), rel=1e-4)
+    assert float(loss) == pytest.approx(looped_contrastive(x, y, 0.1, "weak"), rel=1e-4)
     gradients = block_gradients(loss, duplicate.block_parameters())
     for i in range(LAYERS):
         size = float(torch.cat(list(gradients[f"layer.{i}"])).norm())
@@ -247,9 +245,14 @@ def test_the_null_pairs_no_word_and_no_sentence_with_its_own(load: Load) -> None
 def test_a_view_encodes_each_side_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = replace(load("bert"))
     view = view_of(encoder)
-    calls: list[int] = []
+    calls: list[TextBatch] = []
     original = encoder.hidden_states
-    monkeypatch.setattr(encoder, "hidden_states", lambda batch: calls.append(1) or original(batch))
+
+    def counted(batch: TextBatch) -> tuple[Tensor, ...]:
+        calls.append(batch)
+        return original(batch)
+
+    monkeypatch.setattr(encoder, "hidden_states", counted)
     for objective in (TokenContrastive(), TokenL2(), SentenceContrastive()):
         objective.loss(view)
         objective.loss(view.null())

@@ -138,11 +138,10 @@ def test_a_watcher_that_raises_stops_the_work() -> None:
         def advance(self) -> None:
             raise KeyboardInterrupt
 
-    done = []
+    work = Stopwatch(Stop()).each([1, 2, 3])
+    assert next(work) == 1
     with pytest.raises(KeyboardInterrupt):
-        for item in Stopwatch(Stop()).each([1, 2, 3]):
-            done.append(item)
-    assert done == [1]
+        next(work)
 
 
 def test_a_small_budget_is_made_by_replacing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,7 +325,7 @@ class World:
         self.seen = 0
         self.hook = self.encoder.base.register_forward_hook(self._count)
         torch.manual_seed(123)
-        np.random.seed(123)  # noqa: NPY002
+        np.random.seed(123)
         random.seed(123)
         self.before = self._state()
 
@@ -342,7 +342,7 @@ class World:
             [sorted(vars(module)) for module in modules],
             [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in modules],
             torch.get_rng_state().tolist(),
-            repr(np.random.get_state()),  # noqa: NPY002
+            repr(np.random.get_state()),
             random.getstate(),
             torch.is_grad_enabled(),
         ]

@@ -1,10 +1,12 @@
 """The copy that is measured on: equal in what it computes, apart in what happens to it."""
 
 import copy
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from probes.batches import LabelledBatch, Tokenizer, collate_labelled
 from probes.encoder import Encoder
@@ -19,7 +21,7 @@ CLASSES = 5
 
 def token_batch(encoder: Encoder, count: int = 12) -> LabelledBatch:
     tokenizer = Tokenizer(encoder.tokenizer, 64)
-    items, labels = sample_items(tokenizer, "token", count)
+    items, _ = sample_items(tokenizer, "token", count)
     batch = collate_labelled(items, True, encoder.tokenizer)
     return LabelledBatch(batch.text, torch.where(batch.labels >= 0, batch.labels % CLASSES, batch.labels))
 
@@ -30,7 +32,7 @@ def random_head() -> Head:
 
 
 def used_in(batch: LabelledBatch) -> list[int]:
-    return batch.text.inputs["input_ids"].unique().tolist()
+    return [int(i) for i in batch.text.inputs["input_ids"].unique()]
 
 
 def snapshot(encoder: Encoder) -> dict[str, object]:
@@ -139,7 +141,7 @@ def test_frozen_parameters_of_the_original_stay_frozen(load: Load) -> None:
     assert owner is not None
     encoder = Encoder(
         original.id,
-        owner.base_model,
+        cast(PreTrainedModel, owner.base_model),
         original.tokenizer,
         owner,
         None,

@@ -454,7 +454,7 @@ def test_the_command_writes_a_model_that_loads_again(
 def test_texts_that_are_cut_are_counted(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe(folder, max_length=12, max_steps=1)
+    recipe = make_recipe(folder, max_length=32, max_steps=1)
     (tmp_path / "recipe.yaml").write_text(write_recipe(recipe), encoding="utf-8")
 
     assert main([str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "trained")]) == 0

@@ -1,0 +1,110 @@
+"""Several probes in the same terms, so that they can stand side by side."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from advisor.advice import Alternative
+from advisor.options import NO_ALIGNMENT
+from advisor.report import Report, _words
+from probes.signals import Estimate, Signals, TaskGradient
+
+__all__ = ["Probe", "compare", "comparison_rows"]
+
+_LEADING: tuple[TaskGradient, ...] = ("target-labels", "target-projected")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe in a comparison.
+
+    Attributes:
+        name: short, and different from the others'.
+        report: all of it.
+        signals: of the report.
+        cosines: by objective, with the leading task gradient on target text, all layers after warm-up.
+        best: by objective, the option with the highest expected gain.
+    """
+
+    name: str
+    report: Report
+    signals: Signals
+    cosines: Mapping[str, Estimate]
+    best: Mapping[str, Alternative]
+
+
+def compare(reports: Sequence[Report]) -> list[Probe]:
+    """The probes of ``reports``, each with a name of its own; those without signals are left out."""
+    with_signals = [(report, report.signals) for report in reports if report.signals is not None]
+    names = [_name(signals) for _, signals in with_signals]
+    repeated = Counter(names)
+    seen: Counter[str] = Counter()
+    probes = []
+    for name, (report, signals) in zip(names, with_signals, strict=True):
+        seen[name] += 1
+        label = f"{name} ({seen[name]})" if repeated[name] > 1 else name
+        probes.append(Probe(_words.clean(label), report, signals, _cosines(signals), _best(report)))
+    return probes
+
+
+def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
+    """A row for each measure, a column for each probe."""
+    for measure, of in (
+        ("decision", lambda p: _words.DECISION_WORDS[p.report.advice.decision]),
+        ("option", lambda p: str(p.report.advice.option or "none")),
+        ("expected gain", lambda p: _gain(p.report)),
+        ("budget", lambda p: p.signals.run.budget),
+        ("frozen features, source", lambda p: _words.estimated(p.signals.transfer.source, 1)),
+        ("frozen features, target", lambda p: _words.estimated(p.signals.transfer.target, 1)),
+        (
+            "subwords a word",
+            lambda p: (
+                f"{_words.number(p.signals.text.source_fertility)} → "
+                f"{_words.number(p.signals.text.target_fertility)}"
+            ),
+        ),
+        ("highest strict retrieval", lambda p: _highest(p.signals, "retrieval-strict")),
+        ("highest CKA", lambda p: _highest(p.signals, "cka")),
+    ):
+        yield {"measure": measure} | {probe.name: of(probe) for probe in probes}
+    for objective in dict.fromkeys(name for probe in probes for name in probe.cosines):
+        yield {"measure": f"cosine, {objective}"} | {
+            probe.name: _words.estimated(probe.cosines.get(objective)) for probe in probes
+        }
+
+
+def _name(signals: Signals) -> str:
+    return f"{signals.model.id}, {signals.source} → {signals.target}, {signals.task.name}"
+
+
+def _cosines(signals: Signals) -> dict[str, Estimate]:
+    measured = {row.task_gradient for row in signals.cosines}
+    gradient: TaskGradient = next((name for name in _LEADING if name in measured), "source")
+    found = {objective: signals.cosine(objective, gradient) for objective in signals.objectives}
+    return {objective: cosine for objective, cosine in found.items() if cosine is not None}
+
+
+def _best(report: Report) -> dict[str, Alternative]:
+    best: dict[str, Alternative] = {}
+    for row in _words.ranked(report.advice):
+        if row.option != NO_ALIGNMENT:
+            best.setdefault(row.option.objective.value, row)
+    return best
+
+
+def _gain(report: Report) -> str:
+    best = _words.best_alternative(report.advice)
+    gain = report.advice.gain or (best.gain if best else None)
+    return f"{_words.signed(gain.mean)} ({_words.interval(gain)})" if gain else "–"
+
+
+def _highest(signals: Signals, measure: str) -> str:
+    values = [
+        (row.value.value, row)
+        for row in signals.distances
+        if row.measure == measure and row.value.value is not None
+    ]
+    if not values:
+        return "–"
+    value, row = max(values, key=lambda entry: entry[0])
+    return f"{_words.number(value, 2)} at state {row.layer}"

@@ -1,0 +1,189 @@
+"""Explore: the evidence itself, the findings card, own trials."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from advisor import findings
+from advisor.app import _pictures, _show
+from advisor.findings import Tables, load_tables
+
+__all__ = ["render"]
+
+_CARD = Path(findings.__file__).with_name("CARD.md")
+_FILTERS = {
+    "model": "Model",
+    "task": "Task",
+    "target": "Target language",
+    "objective": "Objective",
+    "source_id": "Source",
+}
+_GROUPS = {
+    "target": "language",
+    "model": "model",
+    "task": "task",
+    "option": "option",
+    "source_id": "source",
+}
+
+
+def render() -> None:
+    """Draw the view."""
+    tables = load_tables()
+    parts: dict[str, Callable[[Tables], None]] = {"Effects": _effects, "Sources": _sources}
+    if _CARD.is_file():
+        parts["Findings card"] = _card
+    if tables.records:
+        parts["Own trials"] = _trials
+    shown = st.segmented_control(
+        "Part", list(parts), key="explore", default="Effects", required=True, label_visibility="collapsed"
+    )
+    parts[shown](tables)
+
+
+@st.cache_data(show_spinner=False)
+def _frame(_tables: Tables, sha256: str) -> pd.DataFrame:
+    """Every effect as a row."""
+    return pd.DataFrame(
+        [
+            {
+                "source_id": effect.source_id,
+                "model": effect.model,
+                "task": effect.task,
+                "benchmark": effect.benchmark,
+                "source": effect.source,
+                "target": effect.target,
+                "objective": effect.objective,
+                "option": ", ".join(
+                    part
+                    for part in (
+                        effect.objective,
+                        effect.schedule,
+                        f"{effect.frozen_layers} frozen" if effect.frozen_layers != "none" else "",
+                    )
+                    if part
+                ),
+                "word pairs": effect.word_pairs,
+                "baseline": effect.baseline,
+                "gain": effect.gain,
+                "sd over seeds": effect.gain_sd,
+                "seeds": effect.n_seeds,
+                "kept apart": effect.kept_apart or "",
+                "where": effect.locator,
+            }
+            for effect in _tables.effects
+        ]
+    )
+
+
+def _effects(tables: Tables) -> None:
+    frame = _frame(tables, tables.sha256)
+    columns = st.columns(len(_FILTERS))
+    for column, (name, label) in zip(columns, _FILTERS.items(), strict=True):
+        chosen = column.multiselect(
+            label,
+            sorted(frame[name].unique()),
+            key=f"filter-{name}",
+            placeholder="all",
+            persist_state="session",
+        )
+        if chosen:
+            frame = frame[frame[name].isin(chosen)]
+    left, right = st.columns([2, 1])
+    group = left.segmented_control(
+        "Gain by",
+        list(_GROUPS),
+        default="target",
+        required=True,
+        format_func=_GROUPS.__getitem__,
+        key="group",
+    )
+    everything = right.toggle(
+        "Also effects kept apart",
+        key="kept-apart",
+        help="Averages, other scales of training, other baselines: listed, but not pooled by the findings.",
+    )
+    if not everything:
+        frame = frame[frame["kept apart"] == ""]
+    st.caption(f"{len(frame):,} effects of {frame['source_id'].nunique()} sources.")
+    if frame.empty:
+        st.info("No effect matches: take a filter away.")
+        return
+    picture, words = st.columns([2, 1], gap="large")
+    with picture:
+        _show.chart(
+            _pictures.gain_strip(frame, group, _GROUPS[group]),
+            f"Gain of every effect, by {_GROUPS[group]}; a tick marks each median.",
+        )
+    with words:
+        _show.explain(
+            "Each dot is an aligned model against its unaligned baseline on one language, as a source "
+            "reports it. The tick is the median.",
+            "Look at the spread before the median: the same option gains on one language and "
+            "loses on another. "
+            "Filter to what is like your case.",
+            "What aligning would bring you. Dots of one source share its choices; the answer in "
+            "Ask weighs that, "
+            "a median does not.",
+        )
+    st.dataframe(
+        frame,
+        hide_index=True,
+        width="stretch",
+        height=420,
+        column_config={
+            "gain": st.column_config.NumberColumn(format="%+.2f", help="Points, aligned minus unaligned."),
+            "baseline": st.column_config.NumberColumn(format="%.1f"),
+            "sd over seeds": st.column_config.NumberColumn(format="%.2f"),
+        },
+    )
+    st.caption("Sort by a column's head; the table can be searched, enlarged and downloaded.")
+
+
+def _sources(tables: Tables) -> None:
+    st.markdown("Sources of one group share authors, code or runs: they are not independent opinions.")
+    st.dataframe(
+        [
+            {
+                "id": source.id,
+                "citation": source.citation,
+                "link": source.url if (source.url or "").startswith("https://") else None,
+                "group": source.group,
+                "effects": sum(effect.source_id == source.id for effect in tables.effects),
+            }
+            for source in tables.sources.values()
+        ],
+        hide_index=True,
+        width="stretch",
+        column_config={"link": st.column_config.LinkColumn()},
+    )
+
+
+def _card(_tables: Tables) -> None:
+    st.markdown(_CARD.read_text(encoding="utf-8"))
+    for picture in sorted(_CARD.parent.glob("figures/*.svg")):
+        st.image(str(picture), caption=picture.stem.replace("-", " "))
+
+
+def _trials(tables: Tables) -> None:
+    st.markdown("Real runs of one option each, with what the probe had measured before.")
+    st.dataframe(
+        [
+            {
+                "id": record.id,
+                "model": record.model,
+                "task": record.task,
+                "target": record.target,
+                "option": ", ".join(filter(None, (record.objective, record.schedule, record.frozen_layers))),
+                "seeds": record.seeds,
+                "baseline": record.baseline,
+                "gain": record.gain,
+                **{f"cosine, {name}": value for name, (value, _se) in record.cosines.items()},
+            }
+            for record in tables.records
+        ],
+        hide_index=True,
+        width="stretch",
+    )

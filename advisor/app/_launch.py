@@ -1,0 +1,66 @@
+"""``advisor app``: the page on a server of its own."""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from advisor.service import Limits
+
+__all__ = ["launch", "page_options"]
+
+_HERE = Path(__file__).parent
+
+
+def launch(
+    host: str = "127.0.0.1", port: int = 8501, *, open_browser: bool = True, limits: Limits | None = None
+) -> None:
+    """Serve the page until interrupted.
+
+    Args:
+        host: address to listen on. On a loopback address the page is taken to be yours alone: it reads files
+            below the current folder, loads any hub id and lists every run.
+        port: to listen on.
+        open_browser: whether to open it in the browser.
+        limits: what visitors may do; by default what the environment says.
+
+    Raises:
+        InputError: if an environment variable makes no sense.
+    """
+    if limits is None:
+        limits = Limits.from_environment(defaults=Limits.own_machine() if _is_loopback(host) else None)
+    os.environ |= limits.to_environment()  # the page reads its limits from there
+
+    from streamlit.web import bootstrap
+
+    options = dict(page_options()) | {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": not open_browser,
+    }
+    flags = {name.replace(".", "_"): value for name, value in options.items()}
+    bootstrap.load_config_options(flag_options=flags)
+    bootstrap.run(str(_HERE / "_main.py"), False, [], flags)
+
+
+def page_options() -> Iterator[tuple[str, Any]]:
+    """Streamlit's settings for the page, by dotted name."""
+    settings = tomllib.loads((_HERE / "streamlit.toml").read_text(encoding="utf-8"))
+
+    def flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, value in table.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{name}.")
+            else:
+                yield prefix + name, value
+
+    return flat(settings, "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,286 @@
+"""Probe: say what to measure, see what would be read, start it, follow it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from advisor.app import _question, _run, _show, _state
+from advisor.report import _words
+from advisor.sample import LANGUAGES
+from advisor.service import InputPreview, Preview, RunRequest, Upload, admit, look
+from probes.data import Columns
+from probes.errors import InputError
+
+__all__ = ["render"]
+
+_SAMPLE, _UPLOAD, _PATHS = "The sample", "Upload files", "Paths and data sets"
+_SAMPLE_TASKS = ("pos", "topic")
+_BUDGETS = ("quick", "standard", "thorough")
+_FILES = {
+    "train": ("Labelled source data", "CoNLL-U, CoNLL/BIO, TSV, CSV, JSONL or Parquet."),
+    "bitext": (
+        "Bitext",
+        "TSV (source, tab, target), TMX, PO, XLIFF, JSONL, Parquet, or two line-aligned files.",
+    ),
+    "target_labels": (
+        "Labelled target data (optional)",
+        "A hundred labelled sentences tell more than anything else.",
+    ),
+    "dictionary": (
+        "Bilingual dictionary (optional)",
+        "TSV of word pairs; by default the encoder aligns words.",
+    ),
+}
+
+
+def render() -> None:
+    """Draw the view."""
+    run = _state.linked_run()
+    if run is None and "run" in st.query_params:
+        st.warning("The run that this link names is not here (any more).")
+        _state.forget_run()
+    if run is not None:
+        _run.render(run)
+    else:
+        _form()
+    _run.others(run.id if run else None)
+
+
+def _form() -> None:
+    st.markdown(
+        "Measure your own encoder on your own data. The model is only read; a run takes minutes and goes on "
+        "when you close the page."
+    )
+    question = _question.question_inputs(model="bundled")
+    kind = st.segmented_control(
+        "Data",
+        [_SAMPLE, _UPLOAD, _PATHS],
+        key="data",
+        default=_SAMPLE,
+        required=True,
+        persist_state="session",
+    )
+    named = {_SAMPLE: _sample, _UPLOAD: _uploads, _PATHS: _paths}[kind](question)
+    columns, more = _more()
+    budget = st.segmented_control(
+        "Budget",
+        _BUDGETS,
+        key="budget",
+        default="quick",
+        required=True,
+        persist_state="session",
+        help="How many sentences and rounds the probe may take; more of them narrow the intervals.",
+    )
+    if named is None:
+        return
+    try:
+        request = RunRequest(
+            model=question.model,
+            source=question.source,
+            target=question.target,
+            task=question.task,
+            **named,
+            columns=columns,
+            budget=budget,
+            **more,
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        st.error(_show.markdown(f"{problem['loc'][0]}: {problem['msg']}."))
+        return
+    _check_and_start(request)
+
+
+def _check_and_start(request: RunRequest) -> None:
+    with st.spinner("Reading the data", show_time=False):
+        preview = _preview(request)
+    if isinstance(preview, str):
+        st.error(_show.markdown(preview))
+        return
+    _what_was_read(preview)
+    st.button("Start the probe", type="primary", on_click=_start, args=(request,))
+    if "refusal" in st.session_state:
+        st.error(_show.markdown(st.session_state.pop("refusal")))
+
+
+def _start(request: RunRequest) -> None:
+    try:
+        run = _state.queue().submit(request, _state.session())
+    except InputError as error:
+        st.session_state.refusal = str(error)
+        return
+    st.session_state.pop("stored", None)  # the uploads are the run's now
+    _state.open_run(run.id)
+
+
+def _preview(request: RunRequest) -> Preview | str:
+    """What would be read, or why it cannot be; kept until something else is asked for."""
+    key = request.model_dump_json(exclude={"seed", "min_gain"})
+    if st.session_state.get("previewed", (None,))[0] != key:
+        queue = _state.queue()
+        try:
+            probe = admit(request, queue.limits, lambda name: queue.store.upload(_state.session(), name).path)
+            st.session_state.previewed = key, look(probe, queue.store.as_called)
+        except InputError as error:
+            st.session_state.previewed = key, str(error)
+    found: Preview | str = st.session_state.previewed[1]
+    return found
+
+
+# --- where the data comes from ---------------------------------------------------------------------------
+
+
+def _sample(question: _question.Question) -> dict[str, Any] | None:
+    source, target, task = question.source, question.target, question.task
+    if source != "en" or target not in LANGUAGES[1:] or task not in _SAMPLE_TASKS:
+        st.info(
+            f"The sample goes from en to {', '.join(LANGUAGES[1:])} and is labelled for "
+            f"{' and '.join(_SAMPLE_TASKS)}: choose those above, or bring your own data."
+        )
+        return None
+    st.caption(
+        "120 everyday sentences in six languages: to see how a probe goes, not to measure anything by."
+    )
+    labels = "sample:{}.conllu" if task == "pos" else "sample:topics.{}.tsv"
+    return {
+        "train": labels.format("en"),
+        "bitext": f"sample:bitext.en-{target}.tsv",
+        "target_labels": labels.format(target),
+    }
+
+
+def _uploads(_question: _question.Question) -> dict[str, Any] | None:
+    most = _state.queue().limits.upload_mb
+    columns = [*st.columns(2), *st.columns(2)]
+    specs: dict[str, str] = {}
+    for column, (role, (label, explanation)) in zip(columns, _FILES.items(), strict=True):
+        with column:
+            files = st.file_uploader(
+                label,
+                key=f"upload-{role}",
+                accept_multiple_files=role == "bitext",
+                max_upload_size=max(1, int(most)),
+                help=explanation,
+            )
+        given = files if isinstance(files, list) else [files] if files else []
+        if given:
+            specs[role] = ",".join(_stored(file).spec for file in given[:2])
+    st.caption("Files are yours alone: nobody else can name them, and they are removed after the run.")
+    if not {"train", "bitext"} <= specs.keys():
+        st.info("Labelled source data and a bitext are needed.")
+        return None
+    return dict(specs)
+
+
+def _stored(file: UploadedFile) -> Upload:
+    """The file where a run can find it; sent to the store once."""
+    stored: dict[str, Upload] = st.session_state.setdefault("stored", {})
+    if file.file_id not in stored or not stored[file.file_id].path.exists():
+        queue = _state.queue()
+        chunks = iter(lambda: file.read(1 << 20), b"")
+        file.seek(0)
+        stored[file.file_id] = queue.store.save_upload(
+            _state.session(), file.name, chunks, queue.limits.upload_bytes
+        )
+    return stored[file.file_id]
+
+
+def _paths(_question: _question.Question) -> dict[str, Any] | None:
+    roots = _state.queue().limits.roots
+    where = " or ".join(f"`{root}`" for root in roots)
+    st.caption(
+        (f"Files below {where}, or " if roots else "No folders of this machine are open here; give ")
+        + "data sets of the hub as `hf:NAME:CONFIG:SPLIT`."
+    )
+    columns = [*st.columns(2), *st.columns(2)]
+    specs: dict[str, str] = {}
+    for column, (role, (label, explanation)) in zip(columns, _FILES.items(), strict=True):
+        with column:
+            typed = st.text_input(
+                label, key=f"path-{role}", help=explanation, persist_state="session"
+            ).strip()
+        if typed:
+            specs[role] = typed
+    if not {"train", "bitext"} <= specs.keys():
+        st.info("Labelled source data and a bitext are needed.")
+        return None
+    return dict(specs)
+
+
+def _more() -> tuple[Columns | None, dict[str, Any]]:
+    """Column names, smallest gain of interest, seed."""
+    with st.expander("More: columns, smallest gain of interest, seed"):
+        first = st.columns(4)
+        names: dict[str, str | None] = {}
+        for column, (name, label) in zip(
+            first,
+            (
+                ("text", "Text column"),
+                ("second", "Second text"),
+                ("label", "Label column"),
+                ("words", "Words column"),
+            ),
+            strict=True,
+        ):
+            names[name] = (
+                column.text_input(label, key=f"column-{name}", persist_state="session").strip() or None
+            )
+        second = st.columns(4)
+        min_gain = second[0].number_input("Smallest gain, points", 0.0, 100.0, 0.5, 0.1, key="probe-min-gain")
+        seed = second[1].number_input("Seed", 0, 2**32 - 1, 0, key="seed")
+    names["tags"] = names["label"]
+    columns = Columns(**names) if any(names.values()) else None
+    return columns, {"min_gain": min_gain, "seed": seed}
+
+
+# --- what was read ---------------------------------------------------------------------------------------
+
+
+def _what_was_read(preview: Preview) -> None:
+    st.subheader("What was read", anchor=False)
+    for seen in preview.inputs:
+        _input(seen)
+    if preview.unread:
+        st.caption(_show.markdown(f"Read when the run starts: {', '.join(preview.unread)}."))
+    if preview.forecast is None:
+        cost = "This model's size is only known once it is loaded; the run then says what it will take."
+    else:
+        cost = (
+            f"Roughly {_words.duration(preview.forecast.seconds)} and "
+            f"{preview.forecast.memory_gib:.1f} GiB of memory on this machine's processor, give or take a "
+            "factor of two. The run measures it after its first steps."
+        )
+    st.markdown(f"**Estimate.** {cost}")
+
+
+def _input(seen: InputPreview) -> None:
+    drops = ", ".join(f"{_words.count(n)} {reason}" for reason, n in seen.dropped.items())
+    counted = f"{_words.count(seen.kept)} of {_words.count(seen.read)} kept"
+    with st.expander(_show.markdown(f"{seen.role}: {counted} · {seen.name} ({seen.format})")):
+        st.caption(_show.markdown(f"Dropped: {drops or 'nothing'}."))
+        if seen.labels:
+            shown = list(seen.labels.items())[:20]
+            more = f" and {len(seen.labels) - 20} more" if len(seen.labels) > 20 else ""
+            labels = ", ".join(f"{label} {_words.count(n)}" for label, n in shown)
+            st.caption(_show.markdown(f"{len(seen.labels)} labels: {labels}{more}."))
+        if seen.samples:
+            st.dataframe(
+                [dict(zip(seen.header, _cleaned(row), strict=True)) for row in seen.samples],
+                hide_index=True,
+                width="stretch",
+            )
+    for check in seen.checks:
+        if not check.fits:
+            st.warning(
+                _show.markdown(
+                    f"The {check.language} side of the {seen.role} is in {check.found} script where "
+                    f"{check.expected} is expected: is it the right file?"
+                )
+            )
+
+
+def _cleaned(row: Sequence[str]) -> list[str]:
+    return [_words.clean(cell) for cell in row]

@@ -1,0 +1,92 @@
+"""The question: model, languages, task; the same inputs in every view that asks."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import streamlit as st
+
+from advisor.app import _state
+from advisor.findings import load_tables
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.tasks import TASKS
+
+__all__ = ["Question", "question_inputs"]
+
+_DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about."""
+
+    model: str
+    source: str
+    target: str
+    task: str
+
+
+def question_inputs(*, model: str | None = None) -> Question:
+    """Ask for model, source, target and task; starts from the link and keeps it up to date.
+
+    Args:
+        model: to start from where neither the link nor the visitor has said.
+    """
+    defaults = _DEFAULTS | ({"model": model} if model else {})
+    for name, value in defaults.items():
+        st.session_state.setdefault(name, value)
+    if st.session_state.task not in TASKS:  # from a link
+        st.error("The link names no task that there is; it was set to pos.")
+        st.session_state.task = "pos"
+    columns = st.columns([1.5, 1, 1, 1])
+    with columns[0]:
+        chosen = _choice(
+            "Model", "model", _models(), "A hub id, a folder, or an offline encoder. Type your own."
+        )
+    with columns[1]:
+        source = _choice(
+            "Source language", "source", _languages(), "Of your labelled data. Any code will do."
+        )
+    with columns[2]:
+        target = _choice("Target language", "target", _languages(), "In which the model is to be used.")
+    with columns[3]:
+        task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
+    question = Question(chosen, source, target, task)
+    _state.keep_link(model=chosen, source=source, target=target, task=task)
+    return question
+
+
+def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> str:
+    """A list to choose from or to type into; what a link brought is offered as well."""
+    current = str(st.session_state[name])
+    options = known if current in known else (current, *known)
+    chosen = st.selectbox(
+        label,
+        options,
+        key=name,
+        format_func=_called if known is _languages() else str,
+        accept_new_options=True,
+        help=explanation,
+        persist_state="session",
+    )
+    return (chosen or current).strip()[:200]
+
+
+@cache
+def _models() -> tuple[str, ...]:
+    known = load_tables().models.values()
+    names = dict.fromkeys(facts.name for facts in known if facts.corpus in ("cc100", "wikipedia"))
+    return ("bundled", "bundled-enpt", *names)
+
+
+@cache
+def _languages() -> tuple[str, ...]:
+    known = load_tables().languages
+    return tuple(sorted(known, key=lambda code: known[code].name))
+
+
+def _called(code: str) -> str:
+    try:
+        return f"{parse_language(code).name} ({code})"
+    except InputError:
+        return code

@@ -1,0 +1,136 @@
+"""Read: a finished run or saved files, part by part, with words beside every picture."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from advisor.app import _answer, _measured, _results, _run, _show, _state
+from advisor.report import Report
+from advisor.service import Run
+from probes.errors import InputError
+from probes.signals import Signals
+
+__all__ = ["of_run", "render"]
+
+_FILES = "Files of mine"
+
+
+def render() -> None:
+    """Draw the view."""
+    runs = {run.id: run for run in _state.known_runs() if run.status == "done"}
+    linked = st.query_params.get("run")
+    options = [*runs, _FILES]
+    current = st.session_state.get("reading", linked)
+    chosen = st.selectbox(
+        "Result",
+        options,
+        index=options.index(current) if current in options else 0,
+        format_func=lambda name: name if name == _FILES else _run.label(runs[name]),
+        key="reading",
+    )
+    if chosen == _FILES:
+        report, run = _of_files(), None
+    else:
+        run = runs[chosen]
+        _state.open_run(run.id)
+        report = of_run(run.id)
+    if report is not None:
+        _report(report, run)
+
+
+def _of_files() -> Report | None:
+    files = st.file_uploader(
+        "advice.json, signals.json or both",
+        type="json",
+        accept_multiple_files=True,
+        key="saved",
+        max_upload_size=max(1, int(_state.queue().limits.upload_mb)),
+        help="What a probe wrote. Signals alone are advised on now.",
+    )
+    if not files:
+        st.info("Choose what a probe wrote, or start a probe. Nothing you choose here is kept.")
+        return None
+    try:
+        return _results.read_report([(file.name, file.getvalue()) for file in files])
+    except InputError as error:
+        st.error(_show.markdown(error))
+        return None
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def of_run(run_id: str) -> Report:
+    """The report of a finished run."""
+    store = _state.queue().store
+    return _results.read_report(
+        (name, store.artefact(run_id, name).read_bytes()) for name in ("advice.json", "signals.json")
+    )
+
+
+def _report(report: Report, run: Run | None) -> None:
+    advice, signals = report.advice, report.signals
+    question = advice.question
+    st.caption(
+        _show.markdown(
+            f"{question.model} · {question.source} → {question.target} · {question.task} · "
+            + ("measured on this model" if signals else "from evidence alone, nothing measured")
+        )
+    )
+    _answer.decision(advice)
+    _downloads(report, run)
+    parts: dict[str, Callable[[], None]] = {"Answer": lambda: _whole_answer(report)}
+    if signals is not None:
+        parts |= _of_signals(signals)
+    parts["Provenance"] = lambda: _measured.provenance(report)
+    shown = st.segmented_control(
+        "Part", list(parts), key="part", default="Answer", required=True, label_visibility="collapsed"
+    )
+    parts[shown if shown in parts else "Answer"]()
+
+
+def _of_signals(signals: Signals) -> dict[str, Callable[[], None]]:
+    return {
+        "Direction": lambda: _measured.direction(signals),
+        "Magnitude": lambda: _measured.magnitude(signals),
+        "Lookahead": lambda: _measured.lookahead(signals),
+        "Distance": lambda: _measured.distance(signals),
+        "Starting point": lambda: _measured.starting_point(signals),
+    }
+
+
+def _whole_answer(report: Report) -> None:
+    _answer.gains(report.advice)
+    _answer.why(report.advice)
+    _answer.evidence(report.advice)
+
+
+def _downloads(report: Report, run: Run | None) -> None:
+    columns = st.columns(4)
+    columns[0].download_button(
+        "report.html", report.to_html, "report.html", "text/html", on_click="ignore", width="stretch"
+    )
+    columns[1].download_button(
+        "advice.json",
+        report.advice.model_dump_json(indent=2) + "\n",
+        "advice.json",
+        "application/json",
+        on_click="ignore",
+        width="stretch",
+    )
+    if report.signals is not None:
+        columns[2].download_button(
+            "signals.json",
+            report.signals.model_dump_json(indent=2) + "\n",
+            "signals.json",
+            "application/json",
+            on_click="ignore",
+            width="stretch",
+        )
+    if run is not None:
+        columns[3].download_button(
+            "recipe.zip",
+            _state.queue().store.recipe_zip(run.id),
+            "recipe.zip",
+            "application/zip",
+            on_click="ignore",
+            width="stretch",
+        )

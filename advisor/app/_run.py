@@ -1,0 +1,106 @@
+"""A run as it goes: queue, phases, time left, cancel; and the other runs one may see."""
+
+import streamlit as st
+
+from advisor.app import _show, _state
+from advisor.report import _words
+from advisor.service import Run, Status
+from probes.progress import PHASES
+
+__all__ = ["STATUS_WORDS", "label", "others", "render"]
+
+STATUS_WORDS: dict[Status, str] = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "interrupted": "interrupted",
+}
+_SECONDS = 1.0
+"""Between two looks at a run that is under way."""
+
+
+def label(run: Run) -> str:
+    """A run in a line."""
+    return f"{run.model}, {run.source} → {run.target}, {run.task}, {run.budget}: {STATUS_WORDS[run.status]}"
+
+
+def render(run: Run) -> None:
+    """Show a run; what is under way is looked at again every second, the rest of the page stays."""
+    st.subheader(_show.markdown(f"{run.model}, {run.source} → {run.target}, {run.task}"), anchor=False)
+    if run.active:
+        _live(run.id)
+    else:
+        _ended(run)
+
+
+@st.fragment(run_every=_SECONDS)
+def _live(run_id: str) -> None:
+    run = _state.queue().store.run(run_id)
+    if not run.active:
+        st.rerun()
+    if run.status == "queued":
+        others = "1 run comes" if run.ahead == 1 else f"{run.ahead} runs come"
+        st.info(f"Waiting: {others} first.")
+    else:
+        _progress(run)
+    st.caption("The run goes on when you close this page. Keep its address: it leads back here.")
+    st.button("Cancel the run", on_click=_cancel, args=(run.id,), key="cancel")
+
+
+def _cancel(run_id: str) -> None:
+    _state.queue().cancel(run_id)
+
+
+def _progress(run: Run) -> None:
+    names = list(PHASES)
+    place = names.index(run.phase) if run.phase in PHASES else 0
+    within = min(1.0, run.step / run.total) if run.total else 0.0
+    said = [PHASES[names[place]] if run.phase else "starting"]
+    if run.total > 1:
+        said.append(f"{min(run.step, run.total)} of {run.total}")
+    said.append(f"{_words.duration(run.seconds)} so far")
+    if run.seconds_left:
+        said.append(f"about {_words.duration(run.seconds_left)} left")
+    if run.memory_gib is not None:
+        said.append(f"{run.memory_gib:.1f} GiB of memory")
+    st.progress((place + within) / len(names), text=_show.markdown(" · ".join(said)))
+    marks = []
+    for i, name in enumerate(names):
+        done, now = i < place, i == place
+        sign, kind = ("✓", "") if done else ("●", ' class="now" aria-current="step"') if now else ("○", "")
+        marks.append(f'<li{kind}><span aria-hidden="true">{sign}</span> {_show.text(PHASES[name])}</li>')
+    _show.html(f'<ol class="aa-phases" aria-label="Phases">{"".join(marks)}</ol>')
+
+
+def _ended(run: Run) -> None:
+    after = f" after {_words.duration(run.seconds)}" if run.seconds else ""
+    if run.status == "done":
+        st.success(_show.markdown(f"Done{after}: {run.summary}"))
+    elif run.status == "cancelled":
+        st.info(f"Cancelled{after}. Nothing of it was kept.")
+    else:
+        st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
+    buttons = st.columns([1, 1, 2])
+    if run.status == "done":
+        buttons[0].button("Read the result", type="primary", on_click=_state.switch("read"), width="stretch")
+    buttons[1 if run.status == "done" else 0].button(
+        "New probe", on_click=_state.forget_run, key="new-probe", width="stretch"
+    )
+
+
+def others(shown: str | None) -> None:
+    """The other runs this visitor may see, to go to."""
+    runs = [run for run in _state.known_runs() if run.id != shown]
+    if not runs:
+        return
+    st.subheader("All runs" if _state.queue().limits.list_all else "Your runs", anchor=False)
+    for run in runs[:20]:
+        st.button(
+            _show.markdown(label(run)),
+            key=f"open-{run.id}",
+            on_click=_state.open_run,
+            args=(run.id,),
+            type="tertiary",
+        )

@@ -1,0 +1,121 @@
+"""How things look: escaped text, charts that follow the theme, tables, explanations."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import altair as alt
+import streamlit as st
+
+from advisor.report._words import clean
+from advisor.report.charts import COLOURS, INKS
+
+__all__ = ["chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
+
+_DARK = {
+    "blue": "#4aa8e0",
+    "vermillion": "#f08a4b",
+    "green": "#2ec49a",
+    "purple": "#e2a0c5",
+    "orange": "#f2b632",
+    "sky": "#8fd0f7",
+    "ink": "#d9e0e7",
+    "muted": "#9dabb9",
+    "line": "#66737f",
+    "grid": "#28313b",
+    "band": "#2b3540",
+    "band-strong": "#4a5866",
+}
+"""The charts' colours on a dark page, as in the report."""
+_ON_DARK = {colour: _DARK[name] for name, colour in (COLOURS | INKS).items()}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")
+
+
+def text(value: object) -> str:
+    """``value`` as text inside HTML: escaped, on one line, without characters that reorder it."""
+    return escape(clean(str(value)))
+
+
+def markdown(value: object) -> str:
+    """``value`` as plain text where Streamlit takes Markdown: no link, image, formula or directive in it."""
+    return _MARKDOWN.sub(r"\\\1", clean(str(value)))
+
+
+def html(markup: str) -> None:
+    """Show markup whose every foreign part went through :func:`text`."""
+    st.html(markup)
+
+
+def chart(
+    drawn: alt.LayerChart | alt.Chart | None, description: str, *, missing: str = "Nothing to draw here."
+) -> None:
+    """Show a chart as wide as its column, in the colours of the theme.
+
+    Args:
+        drawn: None where there is nothing to show.
+        description: for those who cannot see it.
+        missing: what to say instead of nothing.
+    """
+    if drawn is None:
+        st.caption(missing)
+        return
+    specification = drawn.to_dict(validate=False)
+    specification["width"] = "container"
+    if st.context.theme.type == "dark":
+        specification = _recoloured(specification)
+    st.vega_lite_chart(spec=specification, theme=None, width="stretch", alt=description)
+
+
+def _recoloured(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _recoloured(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_recoloured(value) for value in part]
+    return _ON_DARK.get(part, part) if isinstance(part, str) else part
+
+
+def table(
+    title: str,
+    rows: Iterable[Mapping[str, object]],
+    *,
+    opened: bool = False,
+    height: int | Literal["auto"] = "auto",
+) -> None:
+    """The numbers behind a picture, to be opened.
+
+    Args:
+        title: what they are.
+        rows: column by name, the same in all.
+        opened: whether to show them without being asked.
+        height: of the table in pixels; ``auto`` for what a few rows need.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([{k: clean(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows])
+    with st.expander(markdown(title), expanded=opened):
+        if frame.empty:
+            st.caption("Nothing was measured.")
+        else:
+            st.dataframe(frame, hide_index=True, width="stretch", height=height)
+
+
+def explain(means: str, read: str, cannot: str) -> None:
+    """What a picture means, how to read it and what it cannot tell."""
+    parts = (("What it means", means), ("How to read it", read), ("What it cannot tell", cannot))
+    entries = "".join(f"<div><dt>{name}</dt><dd>{text(said)}</dd></div>" for name, said in parts)
+    html(f'<dl class="aa-reading">{entries}</dl>')
+
+
+def notes(entries: Sequence[str], empty: str) -> None:
+    """A list of doubts or notes."""
+    if entries:
+        html(f'<ul class="aa-doubts">{"".join(f"<li>{text(entry)}</li>" for entry in entries)}</ul>')
+    else:
+        st.caption(empty)
+
+
+def style() -> None:
+    """The page's own styles; ``light-dark`` follows the theme that is chosen."""
+    st.html(Path(__file__).with_name("page.css"))

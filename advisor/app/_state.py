@@ -1,0 +1,96 @@
+"""What outlives a script run: the queue of the server, the session, the link."""
+
+import secrets
+from collections.abc import Callable
+
+import streamlit as st
+
+from advisor.service import Limits, Run, RunQueue, RunStore, UnknownRunError, store_path
+
+__all__ = [
+    "LINKED",
+    "forget_run",
+    "keep_link",
+    "known_runs",
+    "linked_run",
+    "open_run",
+    "queue",
+    "session",
+    "switch",
+    "take_link",
+    "view",
+]
+
+LINKED = ("view", "model", "source", "target", "task")
+"""What a link can carry, beside ``run``."""
+
+
+@st.cache_resource(show_spinner=False)
+def queue() -> RunQueue:
+    """The one queue of this server."""
+    return RunQueue(RunStore(store_path()), Limits.from_environment())
+
+
+def session() -> str:
+    """A name for this visitor that nobody else knows."""
+    if "session" not in st.session_state:
+        st.session_state.session = secrets.token_hex(16)
+    return str(st.session_state.session)
+
+
+def take_link() -> None:
+    """Start from what the link says, once; afterwards the link follows the page."""
+    if "linked" not in st.session_state:
+        st.session_state.linked = True
+        for name in LINKED:
+            if st.query_params.get(name, "").strip():
+                st.session_state[name] = st.query_params[name].strip()[:200]
+
+
+def keep_link(**values: str | None) -> None:
+    """Let the address say ``values``, so that it can be shared or reloaded."""
+    for name, value in values.items():
+        if value and st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def view() -> str:
+    """The view that is shown."""
+    return str(st.session_state.view)
+
+
+def switch(name: str, **values: str) -> Callable[[], None]:
+    """A callback that shows another view."""
+
+    def callback() -> None:
+        st.session_state.view = name
+        for key, value in values.items():
+            st.session_state[key] = value
+
+    return callback
+
+
+def linked_run() -> Run | None:
+    """The run that the address names, if there is one."""
+    run_id = st.query_params.get("run", "")
+    try:
+        return queue().store.run(run_id)
+    except UnknownRunError:
+        return None
+
+
+def open_run(run_id: str) -> None:
+    """Let the address name a run."""
+    st.query_params["run"] = run_id
+
+
+def forget_run() -> None:
+    """Let the address name no run."""
+    st.query_params.pop("run", None)
+
+
+def known_runs() -> list[Run]:
+    """The runs this visitor may see without a link to them: their own, or all on a machine of one user."""
+    runs = queue().store.runs(None if queue().limits.list_all else session())
+    linked = linked_run()
+    return runs if linked is None or linked.id in {run.id for run in runs} else [linked, *runs]
