@@ -7,6 +7,7 @@ the run failed, 130 interrupted. Nothing here imports torch until a probe starts
 import os
 from collections.abc import Sequence
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -28,7 +29,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="advisor",
-    help="Should your multilingual encoder be aligned before fine-tuning - and how?",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -71,6 +71,21 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all sampling.", min=0)]
 Budgets = Annotated[BudgetChoice, typer.Option("--budget", help="How much the probe may spend.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("alignment-advisor"))
+        raise typer.Exit
+
+
+@app.callback()
+def advisor(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Should your multilingual encoder be aligned before fine-tuning - and how?"""
 
 
 @app.command(

@@ -6,7 +6,6 @@ from advisor.advice import Advice
 from advisor.app import _show
 from advisor.options import NO_ALIGNMENT
 from advisor.report import _words
-from advisor.report.charts import gain_chart
 
 __all__ = ["decision", "evidence", "gains", "why"]
 
@@ -45,14 +44,14 @@ def decision(advice: Advice) -> None:
 
 
 def _gain(advice: Advice) -> str:
-    best = _words.best_alternative(advice)
-    aligns = advice.decision == "align" and advice.gain is not None
-    gain = advice.gain if aligns else best.gain if best else None
-    if gain is None:
-        return ""
-    label = "Expected gain over fine-tuning alone"
-    if not aligns and best is not None:
-        label = f"Best aligning option: {_show.text(best.option)}"
+    gain, label = advice.gain, "Expected gain over fine-tuning alone"
+    if advice.decision != "align" or gain is None:
+        # The option the summary speaks of, which need not be the one with the highest mean.
+        spoken_of = next((row for row in advice.alternatives if gain is not None and row.gain == gain), None)
+        best = spoken_of or _words.best_alternative(advice)
+        if best is None:
+            return ""
+        gain, label = best.gain, f"Best aligning option: {_show.text(best.option)}"
     chances = "".join(
         f"<dt>P(gain &gt; {threshold})</dt>"
         f'<dd><span class="aa-meter"><i style="width:{100 * chance:.1f}%"></i></span></dd>'
@@ -77,6 +76,8 @@ def gains(advice: Advice) -> None:
     if best is None:
         st.caption("No aligning option could be rated.")
         return
+    from advisor.report.charts import gain_chart  # altair takes half a second to import
+
     picture, words = st.columns([2, 1], gap="large")
     with picture:
         st.caption(
@@ -129,7 +130,8 @@ def why(advice: Advice) -> None:
         if advice.reasons:
             entries = "".join(
                 f"<li><b>{_words.signed(reason.effect)}</b><div><p>{_show.text(reason.text)}</p>"
-                f'<p class="aa-note">{_show.text(" · ".join((reason.feature, *reason.evidence)))}</p></div></li>'
+                f'<p class="aa-note">{_show.text(" · ".join((reason.feature, *reason.evidence)))}</p>'
+                "</div></li>"
                 for reason in advice.reasons
             )
             _show.html(f'<ul class="aa-reasons">{entries}</ul>')

@@ -20,6 +20,8 @@ _FILTERS = {
     "objective": "Objective",
     "source_id": "Source",
 }
+_FIRST = ("target", "model", "task", "option", "gain")
+"""Columns that the table starts with."""
 _GROUPS = {
     "target": "language",
     "model": "model",
@@ -133,6 +135,7 @@ def _effects(tables: Tables) -> None:
         hide_index=True,
         width="stretch",
         height=420,
+        column_order=[*_FIRST, *(str(name) for name in frame if name not in (*_FIRST, "objective"))],
         column_config={
             "gain": st.column_config.NumberColumn(format="%+.2f", help="Points, aligned minus unaligned."),
             "baseline": st.column_config.NumberColumn(format="%.1f"),

@@ -1,19 +1,16 @@
 """The page: masthead, the choice of a view, the view."""
 
+from importlib import import_module
+
 import streamlit as st
 
-from advisor.app import _ask, _compare, _explore, _probe, _read, _show, _state
+from advisor.app import _show, _state
 from probes.errors import InputError, RunError
 
 __all__ = ["render"]
 
-_VIEWS = {
-    "ask": ("Ask", _ask.render),
-    "probe": ("Probe", _probe.render),
-    "read": ("Read", _read.render),
-    "explore": ("Explore", _explore.render),
-    "compare": ("Compare", _compare.render),
-}
+_VIEWS = ("ask", "probe", "read", "explore", "compare")
+"""Each is drawn by ``render`` in the module of its name."""
 
 
 def render() -> None:
@@ -29,15 +26,16 @@ def render() -> None:
     )
     st.segmented_control(
         "View",
-        list(_VIEWS),
+        _VIEWS,
         key="view",
-        format_func=lambda name: _VIEWS[name][0],
+        format_func=str.capitalize,
         required=True,
         label_visibility="collapsed",
         persist_state="session",
     )
     _state.keep_link(view=_state.view())
     try:
-        _VIEWS[_state.view()][1]()
+        # Imported now, so that the masthead is there while the view's libraries load.
+        import_module(f"advisor.app._{_state.view()}").render()
     except (InputError, RunError) as error:
         st.error(_show.markdown(error))

@@ -1,5 +1,7 @@
 """A run as it goes: queue, phases, time left, cancel; and the other runs one may see."""
 
+import time
+
 import streamlit as st
 
 from advisor.app import _show, _state
@@ -23,7 +25,9 @@ _SECONDS = 1.0
 
 def label(run: Run) -> str:
     """A run in a line."""
-    return f"{run.model}, {run.source} → {run.target}, {run.task}, {run.budget}: {STATUS_WORDS[run.status]}"
+    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
+    question = f"{run.model}, {run.source} → {run.target}, {run.task}"
+    return f"{question}, {run.budget}: {STATUS_WORDS[run.status]}, {begun}"
 
 
 def render(run: Run) -> None:

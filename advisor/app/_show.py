@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import altair as alt
 import streamlit as st
 
 from advisor.report._words import clean
-from advisor.report.charts import COLOURS, INKS
+
+if TYPE_CHECKING:
+    import altair as alt
 
 __all__ = ["chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
 
@@ -29,7 +30,6 @@ _DARK = {
     "band-strong": "#4a5866",
 }
 """The charts' colours on a dark page, as in the report."""
-_ON_DARK = {colour: _DARK[name] for name, colour in (COLOURS | INKS).items()}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")
 
 
@@ -49,7 +49,7 @@ def html(markup: str) -> None:
 
 
 def chart(
-    drawn: alt.LayerChart | alt.Chart | None, description: str, *, missing: str = "Nothing to draw here."
+    drawn: "alt.LayerChart | None", description: str, *, missing: str = "Nothing to draw here."
 ) -> None:
     """Show a chart as wide as its column, in the colours of the theme.
 
@@ -64,16 +64,19 @@ def chart(
     specification = drawn.to_dict(validate=False)
     specification["width"] = "container"
     if st.context.theme.type == "dark":
-        specification = _recoloured(specification)
+        from advisor.report.charts import COLOURS, INKS  # altair takes half a second to import
+
+        on_dark = {colour: _DARK[name] for name, colour in (COLOURS | INKS).items()}
+        specification = _recoloured(specification, on_dark)
     st.vega_lite_chart(spec=specification, theme=None, width="stretch", alt=description)
 
 
-def _recoloured(part: Any) -> Any:
+def _recoloured(part: Any, colours: Mapping[str, str]) -> Any:
     if isinstance(part, dict):
-        return {key: _recoloured(value) for key, value in part.items()}
+        return {key: _recoloured(value, colours) for key, value in part.items()}
     if isinstance(part, list):
-        return [_recoloured(value) for value in part]
-    return _ON_DARK.get(part, part) if isinstance(part, str) else part
+        return [_recoloured(value, colours) for value in part]
+    return colours.get(part, part) if isinstance(part, str) else part
 
 
 def table(

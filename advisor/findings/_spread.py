@@ -78,11 +78,23 @@ class Spread:
         return cls(overall, models, tasks, cells, resources)
 
     def __call__(self, case: Case) -> float:
-        """The spread of languages where this case lies."""
+        """The spread of languages where this case lies.
+
+        Of a model that the evidence lacks it is taken to be the least of any model's: what languages do to
+        another encoder is carried over no larger than it was anywhere.
+        """
         log = self.cells.get((case.model, case.task))
         if log is None:
-            log = self.overall + self.models.get(case.model, 0.0) + self.tasks.get(case.task, 0.0)
+            of_model = self.models.get(case.model, min(self.models.values(), default=0.0))
+            log = self.overall + of_model + self.tasks.get(case.task, 0.0)
         return float(np.exp(log + self.resources.get(case.resource, 0.0)))
+
+    def relative_error(self, case: Case) -> float:
+        """How far the spread may be off, as a share of itself: for a new model, as far as models differ."""
+        if case.model in self.models or len(self.models) < 2:
+            return 0.0
+        effects = np.array(list(self.models.values()))
+        return float(np.sqrt(np.square(effects - effects.min()).sum() / (len(effects) - 1)))
 
 
 def _scatter(values: Array) -> float:

@@ -235,6 +235,7 @@ class EffectModel:
         """Predict the gains of cases that may hold anything unseen."""
         index = {column: i for i, column in enumerate(self.columns)}
         unseen = np.zeros(len(cases))
+        about_language = {term.name for term in terms if term.about_language}
         rows: list[list[tuple[int, float]]] = []
         parts: list[dict[Column, float]] = []
         for i, case in enumerate(cases):
@@ -248,6 +249,9 @@ class EffectModel:
                 else:
                     row.append((column, weight))
                     part[name, key] = weight * float(self.mean[column])
+            # What is known of the language is in units of a spread that may itself be off.
+            of_language = sum(value for (name, _), value in part.items() if name in about_language)
+            unseen[i] += (of_language * self.spread.relative_error(case)) ** 2
             rows.append(row)
             parts.append(part)
         design = _Design.of(rows)

@@ -16,7 +16,6 @@ from probes.tasks import Level
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_examples, sample_items, sample_sentences
 
-
 pytestmark = pytest.mark.usefixtures("fixed_seed")
 
 

@@ -1,7 +1,7 @@
 """A whole probe on a tiny model and the repository's sample: what comes out, and what is left behind."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,13 +14,16 @@ from torch import Tensor
 
 import probes.run
 from advisor.sample import sample_path
+from probes.batches import TokenizedPair
 from probes.budget import BUDGETS, Budget
 from probes.cost import CostEstimate
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
+from probes.heads import Head
 from probes.objectives import OBJECTIVES, PairView, _registry, register
 from probes.objectives._protocol import Requirement
 from probes.progress import PHASES, Silent
+from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
 from probes.run import run_probe
 from probes.signals import TOTAL, Estimate, Signals, TaskGradient
@@ -221,18 +224,29 @@ def test_every_architecture_goes_all_the_way(checkpoint: Checkpoint, tmp_path: P
     assert signals.projection.cosine_with_labels is None
 
 
-def test_links_from_a_file_count_words_at_white_space(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    pairs = sample_path("bitext.en-tr.tsv").read_text(encoding="utf-8").splitlines()
+def test_links_from_a_file_count_words_at_white_space(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = []
-    for pair in pairs:
-        source, target = pair.split("\t")
+    for row in sample_path("bitext.en-tr.tsv").read_text(encoding="utf-8").splitlines():
+        source, target = row.split("\t")
         lines.append(f"0-0 {len(source.split()) - 1}-{len(target.split()) - 1}")
     (tmp_path / "links.txt").write_text("\n".join(lines) + "\n")
+    linked: list[tuple[str, str]] = []
+
+    def watched(encoder: Encoder, head: Head, pairs: Sequence[TokenizedPair], *rest: Any) -> Projection:
+        for pair in pairs:
+            linked.extend((pair.source.surface[i], pair.target.surface[j]) for i, j in pair.links)
+            ends = {(side.split()[0], side.split()[-1]) for side in pair.strings}
+            assert ends == {(side.surface[0], side.surface[-1]) for side in (pair.source, pair.target)}
+        return project_labels(encoder, head, pairs, *rest)
+
+    monkeypatch.setattr(probes.run, "project_labels", watched)
     request = request_for("topic", checkpoint("roberta"), tmp_path)
     signals = run_probe(replace(request, word_links=str(tmp_path / "links.txt")))
     assert signals.word_pairs == "file"
-    # Were they counted in another way, the last word would mostly be a full stop, and dropped.
-    assert signals.run.used["word links"] > 1.9 * 2 * SMALL.rounds * SMALL.batch_size
+    assert any(source.endswith(".") for source, _ in linked)
+    assert len(linked) > 1.8 * SMALL.rounds * SMALL.batch_size
 
 
 def test_links_from_a_dictionary(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -309,6 +323,52 @@ def test_a_registered_objective_is_probed(sixth: str, checkpoint: Checkpoint, tm
     assert signals.cosine(sixth) is not None
     assert {row.null_cosine for row in signals.cosines if row.objective == sixth} == {None}
     assert sixth in {row.objective for row in signals.lookahead}
+
+
+def test_rounds_draw_what_no_other_part_has_seen(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views: list[PairView] = []
+    reserved: list[tuple[int, ...]] = []
+
+    class Recorder(Mean):
+        def loss(self, view: PairView) -> Tensor:
+            views.append(view)
+            return super().loss(view)
+
+    def watched(encoder: Encoder, head: Head, pairs: Sequence[TokenizedPair], *rest: Any) -> Projection:
+        views.clear()  # the pass that was timed
+        reserved.extend(pair.source.ids for pair in pairs)
+        return project_labels(encoder, head, pairs, *rest)
+
+    monkeypatch.setitem(_registry._registry, Recorder.name, Recorder())
+    monkeypatch.setattr(probes.run, "project_labels", watched)
+    run_probe(request_for("topic", checkpoint("bert"), tmp_path))
+    theta0, theta_warm = views[: SMALL.rounds], views[SMALL.rounds :]
+    assert len(theta0) == len(theta_warm) == SMALL.rounds
+
+    # The two points are compared on equal terms, and rounds are independent.
+    assert [view.seed for view in theta0] == [view.seed for view in theta_warm]
+    assert len({view.seed for view in theta0}) == SMALL.rounds
+    texts = [texts_of(view) for view in theta0]
+    assert texts == [texts_of(view) for view in theta_warm]
+    drawn = [text for batch in texts for text in batch]
+    assert len(drawn) == len(set(drawn)) == SMALL.rounds * SMALL.batch_size
+    assert len(reserved) == len(drawn)
+    assert not set(reserved) & set(drawn)
+
+    # After the warm-up, the anchor is the model as it was given.
+    assert {view.anchor for view in theta0} == {None}
+    (anchor,) = {id(view.anchor): view.anchor for view in theta_warm}.values()
+    assert anchor is theta0[0].encoder
+    assert anchor is not theta_warm[0].encoder
+
+
+def texts_of(view: PairView) -> list[tuple[int, ...]]:
+    source = view.batch.source.inputs
+    lengths = source["attention_mask"].sum(1).tolist()
+    rows = source["input_ids"].tolist()
+    return [tuple(row[:length]) for row, length in zip(rows, lengths, strict=True)]
 
 
 class World:

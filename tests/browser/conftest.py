@@ -1,0 +1,68 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from advisor.app import _state
+from advisor.report import Report
+from advisor.service import Limits, Run, RunQueue, RunRequest
+from tests.factories import make_advice, make_signals
+from tests.unit.service.stubs import SAMPLE, SESSION, make_queue
+
+APP = Path(__file__).parents[2] / "app.py"
+
+OpenPage = Callable[..., AppTest]
+FinishedRun = Callable[..., Run]
+
+
+@pytest.fixture
+def queue_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RunQueue]]:
+    """Gives the page a queue whose runs do what they are given."""
+    made: list[RunQueue] = []
+
+    def make(body: str, limits: Limits | None = None) -> RunQueue:
+        queue = make_queue(tmp_path / "store", body, limits)
+        made.append(queue)
+        monkeypatch.setattr(_state, "queue", lambda: queue)
+        return queue
+
+    yield make
+    for queue in made:
+        queue.close()
+
+
+@pytest.fixture
+def queue(queue_of: Callable[..., RunQueue]) -> RunQueue:
+    """The page's queue, in which nothing is run."""
+    return queue_of("", Limits(list_all=True))
+
+
+@pytest.fixture
+def open_page(queue: RunQueue) -> OpenPage:
+    """Opens the page by a link."""
+
+    def open_it(**link: str) -> AppTest:
+        page = AppTest.from_file(str(APP), default_timeout=60)
+        for name, value in link.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception, page.exception
+        return page
+
+    return open_it
+
+
+@pytest.fixture
+def finished_run(queue: RunQueue) -> FinishedRun:
+    """Puts a finished run into the store."""
+
+    def put(request: RunRequest = SAMPLE, session: str = SESSION, report: Report | None = None) -> Run:
+        store = queue.store
+        run = store.create(request, session)
+        report = report or Report(make_advice(), make_signals())
+        report.write(store.folder(run.id), {"recipe/train.py": "print(1)\n"})
+        store.finish(store.record(run.id), "done", decision=report.advice.decision, summary="Align.")
+        return store.run(run.id)
+
+    return put

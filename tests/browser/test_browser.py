@@ -1,0 +1,246 @@
+"""The page as its users meet it: in a browser, with a server behind it."""
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from advisor.advice import Advice
+from advisor.app._question import _DEFAULTS
+from advisor.recommend import ask
+from advisor.report import Report
+from advisor.sample import sample_path
+from advisor.service import Run
+from probes.signals import Signals
+from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, Server, serve
+from tests.factories import make_advice, make_signals
+from tests.unit.service.stubs import SAMPLE, SESSION, wait_for
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+SECONDS = 60_000
+"""Milliseconds the page gets for anything but a probe."""
+A_PROBE = 600_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A page open to many: no roots, small uploads."""
+    root = tmp_path_factory.mktemp("page")
+    with serve(root, {"ADVISOR_MAX_UPLOAD_MB": "1", "ADVISOR_ROOTS": "", "ADVISOR_LIST_ALL": ""}) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[playwright.Browser]":
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield opened
+        opened.close()
+
+
+Visit = Callable[..., "playwright.Page"]
+
+
+@pytest.fixture
+def visit(server: Server, browser: "playwright.Browser") -> "Iterator[Visit]":
+    """Opens the page as a visitor nobody has seen before; fails the test if the browser reports an error."""
+    contexts: list[playwright.BrowserContext] = []
+    errors: list[str] = []
+
+    def open_it(link: str = "", width: int = 1280, scheme: str = "light") -> "playwright.Page":
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
+        context.set_default_timeout(SECONDS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.url + link)
+        page.get_by_text("Alignment advisor", exact=True).wait_for()
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def finished(server: Server) -> Run:
+    """A finished run in the server's store."""
+    store = server.store
+    run = store.create(SAMPLE, SESSION)
+    Report(make_advice(), make_signals()).write(store.folder(run.id), {"recipe/train.py": "print(1)\n"})
+    store.finish(store.record(run.id), "done", decision="align", summary=make_advice().summary)
+    return store.run(run.id)
+
+
+def _choose(page: "playwright.Page", label: str, text: str) -> None:
+    """Type into a list and take what it offers, by keyboard alone."""
+    page.get_by_role("combobox", name=re.compile(label)).click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+    page.get_by_role("option").first.wait_for()
+    page.keyboard.press("Enter")
+
+
+def _pick(page: "playwright.Page", name: str) -> None:
+    """Press one of the choices that lie side by side."""
+    page.get_by_role("radio", name=name, exact=True).click()
+
+
+def _upload(page: "playwright.Page", label: str, name: str, content: bytes) -> None:
+    field = page.get_by_test_id("stFileUploader").filter(has_text=label).locator("input[type=file]")
+    field.set_input_files({"name": name, "mimeType": "text/plain", "buffer": content})
+
+
+def _run_id(page: "playwright.Page") -> str:
+    page.wait_for_url(re.compile(r"run=[0-9a-f]{24}"))
+    found = re.search(r"run=([0-9a-f]{24})", page.url)
+    assert found
+    return found[1]
+
+
+def test_ask_answers_and_follows_its_inputs(visit: Visit) -> None:
+    page = visit()
+    first = ask(**_DEFAULTS)
+    page.get_by_role("heading", name=first.summary).wait_for()
+    _choose(page, "Target language", "Yoruba")
+    second = ask(**{**_DEFAULTS, "target": "yo"})
+    page.get_by_role("heading", name=second.summary).wait_for()
+    page.wait_for_url(re.compile("target=yo"))
+    page.reload()
+    page.get_by_role("heading", name=second.summary).wait_for()
+
+
+def test_the_page_works_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit()
+    page.get_by_role("heading", name=ask(**_DEFAULTS).summary).wait_for()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('role')") == "radio":
+            break
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Start the probe").wait_for()
+    assert page.get_by_role("radio", name="Probe", exact=True).get_attribute("aria-checked") == "true"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, width: int) -> None:
+    page = visit(f"?view={view}&run={finished.id}", width, "dark" if width == 390 else "light")
+    page.locator("[data-testid=stAppViewContainer]").wait_for()
+    page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
+    wide = page.evaluate(
+        "(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))"
+    )
+    assert wide <= 0
+
+
+def test_every_input_has_a_name(visit: Visit) -> None:
+    page = visit("?view=probe")
+    page.get_by_role("button", name="Start the probe").wait_for()
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('[data-testid=stMain] :is(input, button, select, textarea)')]"
+        ".filter(e => e.offsetParent && !(e.getAttribute('aria-label') || e.textContent.trim() || e.title"
+        " || e.labels?.length || e.getAttribute('aria-labelledby'))).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+
+
+def test_results_are_downloaded(visit: Visit, finished: Run, tmp_path: Path) -> None:
+    page = visit(f"?view=read&run={finished.id}")
+    page.get_by_role("heading", name=make_advice().summary).wait_for()
+    for name in ("advice.json", "signals.json", "report.html", "recipe.zip"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=name).click()
+        waiting.value.save_as(tmp_path / name)
+    assert Advice.load(tmp_path / "advice.json") == make_advice()
+    assert Signals.load(tmp_path / "signals.json") == make_signals()
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    assert zipfile.ZipFile(tmp_path / "recipe.zip").namelist() == ["recipe/train.py"]
+
+
+def test_charts_are_drawn_and_described(visit: Visit, finished: Run) -> None:
+    page = visit(f"?view=read&run={finished.id}")
+    _pick(page, "Distance")
+    page.wait_for_function(
+        "document.querySelectorAll('[data-testid=stVegaLiteChart] :is(canvas, svg)').length >= 4"
+    )
+    described = page.get_by_label("Share of translations retrieved, by layer.")
+    described.first.wait_for()
+
+
+def test_a_hostile_path_is_refused(visit: Visit) -> None:
+    page = visit("?view=probe")
+    _pick(page, "Paths and data sets")
+    for label in ("Labelled source data", "Bitext"):
+        field = page.get_by_label(label, exact=True)
+        field.fill("/etc/passwd")
+        field.press("Enter")
+    page.get_by_role("alert").filter(has_text="cannot be used").wait_for()
+    assert page.get_by_role("button", name="Start the probe").count() == 0
+
+
+def test_an_oversized_upload_is_refused(visit: Visit, server: Server) -> None:
+    page = visit("?view=probe")
+    _pick(page, "Upload files")
+    _upload(page, "Labelled source data", "big.tsv", b"x" * (2 << 20))
+    page.get_by_text(re.compile("1.0MB or smaller|must be 1")).first.wait_for()
+    assert not list(server.root.rglob("big.tsv"))
+
+
+def test_a_link_cannot_smuggle_markup_in(visit: Visit) -> None:
+    page = visit("?model=%3Cimg%20src%3Dx%20onerror%3Ddocument.title%3D'owned'%3E&target=tr")
+    page.get_by_role("heading", level=2).first.wait_for()
+    assert page.locator("[data-testid=stMain] img[src=x]").count() == 0
+    assert page.title() == "Alignment advisor"
+
+
+def test_a_whole_probe_in_the_browser(visit: Visit, server: Server, tmp_path: Path) -> None:
+    """One visitor uploads, starts, reloads and reads; another neither sees the uploads nor waits unseen."""
+    mine = visit("?view=probe&model=bundled&target=tr&task=pos")
+    _pick(mine, "Upload files")
+    _upload(mine, "Labelled source data", "mine.conllu", sample_path("en.conllu").read_bytes())
+    _upload(mine, "Bitext", "mine.tsv", sample_path("bitext.en-tr.tsv").read_bytes())
+    mine.get_by_text("bitext: 120 of 120 kept").wait_for()
+    mine.get_by_text("Estimate.").wait_for()
+    (upload,) = server.root.glob("uploads/*/*/mine.conllu")
+    mine.get_by_role("button", name="Start the probe").click()
+    run_id = _run_id(mine)
+
+    theirs = visit("?view=probe")
+    assert theirs.get_by_text("mine.conllu").count() == 0
+    _pick(theirs, "Paths and data sets")
+    for label, spec in (("Labelled source data", f"upload:{upload.parent.name}"), ("Bitext", str(upload))):
+        theirs.get_by_label(label, exact=True).fill(spec)
+        theirs.get_by_label(label, exact=True).press("Enter")
+    theirs.get_by_role("alert").filter(has_text="no such upload").wait_for()
+    _pick(theirs, "The sample")
+    theirs.get_by_role("button", name="Start the probe").click()
+    theirs.get_by_text("1 run comes first").wait_for()
+    waiting = _run_id(theirs)
+
+    mine.reload()
+    mine.get_by_label("Phases").wait_for()
+    mine.get_by_text(re.compile("left")).first.wait_for(timeout=A_PROBE)
+    mine.get_by_role("button", name="Read the result").wait_for(timeout=A_PROBE)
+    assert not list(server.root.rglob("mine.conllu"))
+    mine.get_by_role("button", name="Read the result").click()
+    with mine.expect_download() as download:
+        mine.get_by_role("button", name="advice.json").click()
+    download.value.save_as(tmp_path / "advice.json")
+    advice = Advice.load(tmp_path / "advice.json")
+    mine.get_by_role("heading", name=advice.summary).wait_for()
+    measured = json.loads(server.store.artefact(run_id, "signals.json").read_bytes())
+    assert [row["spec"] for row in measured["data"]] == ["mine.conllu", "mine.tsv"]
+
+    theirs.get_by_label("Phases").wait_for()
+    theirs.get_by_role("button", name="Cancel the run").click()
+    theirs.get_by_text("Cancelled").wait_for()
+    assert wait_for(lambda: server.store.run(waiting).status == "cancelled")

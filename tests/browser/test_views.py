@@ -1,0 +1,412 @@
+"""Every view of the page, run without a browser: what it shows, and what its inputs do."""
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from advisor.app import _launch
+from advisor.app._run import label
+from advisor.recommend import ask
+from advisor.report import Report
+from advisor.service import Limits, RunQueue
+from tests.browser.conftest import APP, FinishedRun, OpenPage
+from tests.factories import make_advice, make_cannot_tell, make_signals
+from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
+
+HOSTILE = "<script>alert(1)</script>![x](https://evil.example/x.png)"
+
+
+def _said(page: AppTest) -> str:
+    """Everything on the page that is text."""
+    kinds = ("html", "markdown", "caption", "subheader", "info", "warning", "error", "success")
+    return "\n".join(
+        str(getattr(element, "body", None) or getattr(element, "value", ""))
+        for kind in kinds
+        for element in page.get(kind)
+    )
+
+
+def _link(page: AppTest, name: str) -> str:
+    """What the page's address says."""
+    value = page.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+def _buttons(page: AppTest) -> dict[str, object]:
+    return {button.label: button for button in page.button}
+
+
+def _charts(page: AppTest) -> int:
+    return len(page.get("vega_lite_chart")) or len(page.get("arrow_vega_lite_chart"))
+
+
+# --- Ask -------------------------------------------------------------------------------------------------
+
+
+def test_ask_gives_the_command_lines_answer(open_page: OpenPage) -> None:
+    page = open_page()
+    advice = ask(model="xlm-roberta-base", source="en", target="tr", task="pos", word_pairs="dictionary")
+    said = _said(page)
+    assert advice.summary in said
+    assert all(reason.text in said for reason in advice.reasons)
+    assert _charts(page) == 1
+    nearest = page.dataframe[-1].value
+    assert list(nearest["gain"]) == [round(row.gain, 2) for row in advice.support.nearest]
+
+
+def test_a_changed_input_changes_the_answer_and_the_link(open_page: OpenPage) -> None:
+    page = open_page()
+    page.selectbox(key="target").set_value("yo").run()
+    advice = ask(model="xlm-roberta-base", source="en", target="yo", task="pos", word_pairs="dictionary")
+    assert advice.summary in _said(page)
+    assert _link(page, "target") == "yo"
+    page.slider(key="min-gain").set_value(5.0).run()
+    assert "P(gain &gt; 5)" in _said(page)
+
+
+def test_a_link_carries_the_question(open_page: OpenPage) -> None:
+    page = open_page(model="my-org/my-encoder", source="en", target="tur_Latn", task="ner")
+    assert page.selectbox(key="model").value == "my-org/my-encoder"
+    assert page.selectbox(key="target").value == "tur_Latn"
+    assert "No published effect" in _said(page)
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        ({"target": "no such language"}, "No language is called"),
+        ({"task": "cooking"}, "names no task"),
+        ({"source": "tr"}, "Source and target are both Turkish"),
+    ],
+)
+def test_a_link_that_makes_no_sense_says_so(open_page: OpenPage, link: dict[str, str], message: str) -> None:
+    page = open_page(**link)
+    assert message in " ".join(error.value.replace("\\", "") for error in page.error)
+
+
+@pytest.mark.parametrize("view", ["ask", "probe"])
+def test_what_a_link_brings_is_text_and_nothing_else(open_page: OpenPage, view: str) -> None:
+    page = open_page(view=view, model=HOSTILE, target=HOSTILE)
+    said = _said(page)
+    assert "<script>" not in said.replace("\\<script\\>", "")
+    assert "![x](" not in said
+
+
+def test_an_unknown_view_is_ask(open_page: OpenPage) -> None:
+    assert open_page(view="../../etc").segmented_control(key="view").value == "ask"
+
+
+def test_ask_leads_to_a_probe_of_the_same_question(open_page: OpenPage) -> None:
+    page = open_page(target="de", task="topic", model="bundled")
+    next(b for b in page.button if b.label == "Measure my model").click().run()
+    assert page.segmented_control(key="view").value == "probe"
+    assert (page.selectbox(key="target").value, page.selectbox(key="task").value) == ("de", "topic")
+
+
+# --- Probe -----------------------------------------------------------------------------------------------
+
+
+def test_the_sample_is_read_and_its_cost_estimated(open_page: OpenPage) -> None:
+    page = open_page(view="probe")
+    labels = [expander.label.replace("\\", "") for expander in page.expander]
+    assert "labelled source data: 120 of 120 kept · en.conllu (conllu)" in labels
+    assert "bitext: 120 of 120 kept · bitext.en-tr.tsv (tsv)" in labels
+    assert "Estimate." in _said(page)
+    assert "Start the probe" in _buttons(page)
+
+
+def test_the_sample_says_what_it_does_not_have(open_page: OpenPage) -> None:
+    page = open_page(view="probe", target="yo")
+    assert "The sample goes from en to" in _said(page)
+    assert "Start the probe" not in _buttons(page)
+
+
+def test_a_run_is_started_followed_and_ends(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
+    queue = queue_of(WAITS)
+    page = open_page(view="probe")
+    next(b for b in page.button if b.label == "Start the probe").click().run()
+    run_id = _link(page, "run")
+    wait_for(lambda: queue.store.run(run_id).step == 1)
+    page.run()
+    assert "embedding the bitext · 1 of 9" in "".join(_progress(page))
+    let_go(queue, queue.store.run(run_id))
+    wait_for(lambda: not queue.store.run(run_id).active)
+    page.run()
+    assert "Done" in page.success[0].value
+    assert "Read the result" in _buttons(page)
+
+
+def _progress(page: AppTest) -> list[str]:
+    return [str(element.proto.text).replace("\\", "") for element in page.get("progress")]
+
+
+def test_a_new_page_finds_the_run_by_its_link(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
+    queue = queue_of(WAITS)
+    run = queue.submit(SAMPLE, SESSION)
+    wait_for(lambda: queue.store.run(run.id).step == 1)
+    page = open_page(view="probe", run=run.id)
+    assert _progress(page)
+    next(b for b in page.button if b.label == "Cancel the run").click().run()
+    wait_for(lambda: not queue.store.run(run.id).active)
+    page.run()
+    assert "Cancelled" in _said(page)
+    next(b for b in page.button if b.label == "New probe").click().run()
+    assert "Start the probe" in _buttons(page)
+    assert "run" not in page.query_params
+
+
+def test_the_queue_is_visible(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
+    queue = queue_of(WAITS)
+    queue.submit(SAMPLE, SESSION)
+    second = queue.submit(SAMPLE, SESSION)
+    wait_for(lambda: queue.store.runs()[-1].status == "running")
+    assert "1 run comes first" in _said(open_page(view="probe", run=second.id))
+
+
+def test_a_full_queue_is_refused_in_words(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
+    queue = queue_of(WAITS, Limits(queue_length=1))
+    first = queue.submit(SAMPLE, SESSION)
+    wait_for(lambda: queue.store.run(first.id).status == "running")
+    queue.submit(SAMPLE, SESSION)
+    page = open_page(view="probe")
+    next(b for b in page.button if b.label == "Start the probe").click().run()
+    assert "1 runs are waiting" in page.error[0].value
+    assert "run" not in page.query_params
+
+
+def test_a_failed_run_says_why(open_page: OpenPage, queue: RunQueue) -> None:
+    run = queue.store.create(SAMPLE, SESSION)
+    queue.store.finish(queue.store.record(run.id), "failed", error=f"No memory {HOSTILE}")
+    page = open_page(view="probe", run=run.id)
+    assert "No memory" in page.error[0].value
+    assert "![x](" not in page.error[0].value
+
+
+def test_a_link_to_no_run_says_so(open_page: OpenPage) -> None:
+    page = open_page(view="probe", run="../../etc/passwd")
+    assert "not here" in page.warning[0].value
+    assert "run" not in page.query_params
+
+
+def test_sessions_do_not_list_each_others_runs(
+    open_page: OpenPage, queue_of: Callable[..., RunQueue], finished_run: FinishedRun
+) -> None:
+    queue_of("", Limits(list_all=False))
+    run = finished_run()
+    assert not [button for button in open_page(view="probe").button if button.key == f"open-{run.id}"]
+    assert open_page(view="read").selectbox(key="reading").options == ["Files of mine"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../secret.tsv", "hf:/etc", "upload:" + "0" * 32])
+def test_paths_outside_the_roots_are_refused(open_page: OpenPage, path: str) -> None:
+    page = open_page(view="probe")
+    page.segmented_control(key="data").set_value("Paths and data sets").run()
+    page.text_input(key="path-train").set_value(path).run()
+    page.text_input(key="path-bitext").set_value(path).run()
+    assert not page.exception
+    assert page.error
+    assert "Start the probe" not in _buttons(page)
+
+
+def test_uploads_are_read_and_kept_for_the_session_only(
+    open_page: OpenPage, queue: RunQueue, tmp_path: Path
+) -> None:
+    from advisor.sample import sample_path
+
+    page = open_page(view="probe")
+    page.segmented_control(key="data").set_value("Upload files").run()
+    for role, name in (("train", "en.conllu"), ("bitext", "bitext.en-tr.tsv")):
+        page.file_uploader(key=f"upload-{role}").set_value(
+            (name, sample_path(name).read_bytes(), "text/plain")
+        )
+    page.run()
+    assert not page.exception
+    labels = [expander.label.replace("\\", "") for expander in page.expander]
+    assert "labelled source data: 120 of 120 kept · en.conllu (conllu)" in labels
+    (stored,) = (tmp_path / "store").rglob("en.conllu")
+    with pytest.raises(ValueError, match="no such upload"):
+        queue.store.upload("another session", stored.parent.name)
+
+
+# --- Read ------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_read_part_by_part(open_page: OpenPage, finished_run: FinishedRun) -> None:
+    run = finished_run()
+    page = open_page(view="read", run=run.id)
+    assert make_advice().summary in _said(page)
+    pictures = {
+        "Answer": 1,
+        "Direction": 3,
+        "Magnitude": 1,
+        "Lookahead": 1,
+        "Distance": 4,
+        "Starting point": 0,
+        "Provenance": 0,
+    }
+    assert page.segmented_control(key="part").options == list(pictures)
+    for part, count in pictures.items():
+        page.segmented_control(key="part").set_value(part).run()
+        assert not page.exception
+        assert _charts(page) == count, part
+        assert page.dataframe, part
+        if count:
+            assert "What it cannot tell" in _said(page)
+
+
+def test_the_task_gradient_can_be_chosen(open_page: OpenPage, finished_run: FinishedRun) -> None:
+    page = open_page(view="read", run=finished_run().id)
+    page.segmented_control(key="part").set_value("Direction").run()
+    assert page.segmented_control(key="direction").value == "target-labels"
+    page.segmented_control(key="direction").set_value("source").run()
+    assert _charts(page) == 3
+
+
+def test_everything_can_be_taken_away(open_page: OpenPage, finished_run: FinishedRun) -> None:
+    page = open_page(view="read", run=finished_run().id)
+    assert [button.label for button in page.download_button] == [
+        "report.html",
+        "advice.json",
+        "signals.json",
+        "recipe.zip",
+    ]
+
+
+def test_saved_files_can_be_read(open_page: OpenPage) -> None:
+    page = open_page(view="read")
+    page.file_uploader(key="saved").set_value(
+        [
+            ("advice.json", make_cannot_tell().model_dump_json().encode(), "application/json"),
+        ]
+    ).run()
+    assert make_cannot_tell().summary in _said(page)
+    assert str(make_cannot_tell().would_tell) in _said(page)
+    assert page.segmented_control(key="part").options == ["Answer", "Provenance"]
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[1]", b"\xff", b'{"decision": 3}', b"[" * 100_000])
+def test_other_files_are_refused_in_words(open_page: OpenPage, content: bytes) -> None:
+    page = open_page(view="read")
+    page.file_uploader(key="saved").set_value([("mine.json", content, "application/json")]).run()
+    assert not page.exception
+    assert "mine" in page.error[0].value
+
+
+def test_names_from_files_are_text_and_nothing_else(open_page: OpenPage, finished_run: FinishedRun) -> None:
+    question = make_advice().question.model_copy(update={"model": HOSTILE, "target": HOSTILE})
+    model = make_signals().model.model_copy(update={"id": HOSTILE})
+    report = Report(
+        make_advice(question=question, summary=HOSTILE),
+        make_signals(model=model, unavailable={"mlm": HOSTILE}),
+    )
+    run = finished_run(SAMPLE.model_copy(update={"model": HOSTILE}), report=report)
+    page = open_page(view="read", run=run.id)
+    for part in page.segmented_control(key="part").options:
+        page.segmented_control(key="part").set_value(part).run()
+        said = _said(page)
+        assert "<script>" not in said.replace("\\<script\\>", "")
+        assert "![x](" not in said.replace("&", "") or "<img" not in said
+
+
+# --- Explore ---------------------------------------------------------------------------------------------
+
+
+def test_the_evidence_can_be_filtered(open_page: OpenPage) -> None:
+    page = open_page(view="explore")
+    everything = page.dataframe[0].value
+    page.multiselect(key="filter-task").set_value(["ner"]).run()
+    some = page.dataframe[0].value
+    assert 0 < len(some) < len(everything)
+    assert set(some["task"]) == {"ner"}
+    page.multiselect(key="filter-target").set_value(["zu"] if "zu" in set(everything["target"]) else ["th"])
+    page.multiselect(key="filter-source_id").set_value(["cao2020"]).run()
+    assert not page.exception
+
+
+@pytest.mark.parametrize("group", ["target", "model", "task", "option", "source_id"])
+def test_gains_can_be_grouped(open_page: OpenPage, group: str) -> None:
+    page = open_page(view="explore")
+    page.segmented_control(key="group").set_value(group).run()
+    assert not page.exception
+    assert _charts(page) == 1
+
+
+def test_effects_kept_apart_are_shown_on_demand(open_page: OpenPage) -> None:
+    page = open_page(view="explore")
+    pooled = len(page.dataframe[0].value)
+    page.toggle(key="kept-apart").set_value(True).run()
+    assert len(page.dataframe[0].value) > pooled
+
+
+def test_every_part_of_explore_opens(open_page: OpenPage) -> None:
+    page = open_page(view="explore")
+    for part in page.segmented_control(key="explore").options:
+        page.segmented_control(key="explore").set_value(part).run()
+        assert not page.exception, part
+
+
+# --- Compare ---------------------------------------------------------------------------------------------
+
+
+def test_probes_stand_side_by_side(open_page: OpenPage, finished_run: FinishedRun) -> None:
+    first = finished_run()
+    second = finished_run(
+        SAMPLE.model_copy(update={"target": "de"}),
+        report=Report(make_cannot_tell(provenance=make_advice().provenance), make_signals(target="de")),
+    )
+    page = open_page(view="compare")
+    assert "two probes or more" in _said(page)
+    page.multiselect(key="compared").set_value([label(first), label(second)]).run()
+    assert not page.exception
+    shown = page.dataframe[0].value
+    assert list(shown.columns) == ["measure", "bundled, en → tr, pos", "bundled, en → de, pos"]
+    assert list(shown.iloc[0])[1:] == ["Align", "Cannot tell"]
+    assert _charts(page) == 2
+
+
+def test_two_of_one_kind_get_names_of_their_own(open_page: OpenPage) -> None:
+    page = open_page(view="compare")
+    file = ("signals.json", make_signals().model_dump_json().encode(), "application/json")
+    page.file_uploader(key="compared-files").set_value([file, file]).run()
+    assert not page.exception
+    names = list(page.dataframe[0].value.columns)[1:]
+    assert names == ["bundled, en → tr, pos (1)", "bundled, en → tr, pos (2)"]
+
+
+# --- the page as a whole -----------------------------------------------------------------------------------
+
+
+def test_no_view_needs_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom streamlit.testing.v1 import AppTest\n"
+        "for view in ('ask', 'probe', 'read', 'explore', 'compare'):\n"
+        f"    page = AppTest.from_file({str(APP)!r}, default_timeout=60)\n"
+        "    page.query_params['view'] = view\n"
+        "    page.run()\n"
+        "    assert not page.exception\n"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        env={"PATH": "", "ADVISOR_STORE": str(tmp_path), "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0
+
+
+def test_both_ways_to_start_the_page_have_the_same_settings() -> None:
+    ours = tomllib.loads((Path(_launch.__file__).parent / "streamlit.toml").read_text())
+    assert tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text()) == ours
+
+
+def test_the_settings_are_ones_that_streamlit_knows() -> None:
+    from streamlit import config
+
+    config.get_config_options()
+    for name, _ in _launch.page_options():
+        assert config.get_options_for_section(name.rpartition(".")[0]).keys() >= {name.rpartition(".")[2]}
