@@ -1,6 +1,6 @@
 """Should this multilingual encoder be aligned before it is fine-tuned - and how?
 
-Three questions, three functions::
+Four questions, four functions::
 
     import advisor
 
@@ -8,11 +8,15 @@ Three questions, three functions::
     report = advisor.probe("bundled", source="en", target="tr", task="pos",
                            train="en.conllu", bitext="en-tr.tsv")  # measured on your model
     advisor.recommend("signals.json")  # from an earlier measurement
+    advisor.trial("bundled", source="en", target="tr", task="pos", train="en.conllu", bitext="en-tr.tsv",
+                  target_labels="tr.conllu")  # really aligned, fine-tuned and scored
 
-Each returns a :class:`Report`: typed, shown by notebooks and by ``rich.print``, saved by ``report.write``.
-Its ``report.advice`` has the decision, the option, the gain and the reasons.
+The first three return a :class:`Report`: typed, shown by notebooks and by ``rich.print``, saved by
+``report.write``; its ``report.advice`` has the decision, the option, the gain and the reasons. A trial
+returns its table of scores and gains.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +30,10 @@ from probes.request import ProbeRequest
 from probes.signals import Signals
 
 if TYPE_CHECKING:
+    from advisor.study import TrialResult, Watcher
     from probes.progress import Progress
 
-__all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "recommend"]
+__all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "recommend", "trial"]
 
 
 def ask(
@@ -136,3 +141,73 @@ def probe(
         seed=seed,
     )
     return recommend(run_probe(request, progress), min_gain=min_gain)
+
+
+def trial(
+    model: str,
+    *,
+    source: str,
+    target: str,
+    task: str,
+    train: str | Path,
+    bitext: str | Path,
+    target_labels: str | Path,
+    options: Sequence[Option | str] = ("none", "token-contrastive:joint:0.1"),
+    seeds: int = 3,
+    steps: int | None = None,
+    dictionary: str | Path | None = None,
+    word_links: str | Path | None = None,
+    columns: Columns | None = None,
+    out: str | Path = "trial",
+    device: str = "auto",
+    progress: "Watcher | None" = None,
+) -> "TrialResult":
+    """Align, fine-tune and evaluate for real, every option with several seeds, beside fine-tuning alone.
+
+    It takes as many training runs as there are options times seeds. Each leaves a record under
+    ``out/records``; a call that is repeated after an interruption goes on from there, and one that asks
+    for more seeds or options runs only those.
+
+    Args:
+        model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id; only read.
+        source: language of the labelled data.
+        target: language the model is to be used in.
+        task: one of ``probes.tasks.TASKS``.
+        train: labelled source-language data; a tenth is held out and scored on.
+        bitext: translation pairs, source language first.
+        target_labels: labelled target-language data to score on; never trained on.
+        options: what to compare, as :class:`Option` or as in ``token-contrastive:joint:0.1``; ``none`` is
+            always added.
+        seeds: how many seeds; from two on the gains have intervals.
+        steps: at most so many optimiser steps in each phase; by default three epochs.
+        dictionary: bilingual dictionary to align words with; by default the encoder aligns them itself.
+        word_links: Pharaoh ``i-j`` file, one line a pair of the bitext.
+        columns: names of table columns, where they are not the usual ones.
+        out: folder for the records and ``trial.json``.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        progress: told of the runs and of the phases of each.
+
+    Returns:
+        For each option mean scores on target and source text and the gains over ``none``, in points,
+        paired by seed, with 95 % intervals; its ``verdict`` says in one sentence what follows.
+
+    Raises:
+        InputError: if something given cannot be used.
+        RunError: if no run could be finished, or the disk fails.
+    """
+    from advisor.study import run_trial
+
+    request = ProbeRequest(
+        model=model,
+        source=source,
+        target=target,
+        task=task,
+        train=str(train),
+        bitext=str(bitext),
+        target_labels=str(target_labels) if target_labels else None,
+        dictionary=str(dictionary) if dictionary else None,
+        word_links=str(word_links) if word_links else None,
+        columns=columns,
+        device=device,
+    )
+    return run_trial(request, options, seeds=seeds, steps=steps, out=out, watcher=progress)

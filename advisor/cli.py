@@ -198,6 +198,103 @@ def probe(
     _probe(request, out, min_gain, as_json)
 
 
+@app.command(
+    epilog="Example: advisor trial xlm-roberta-base --source en --target wo --task pos "
+    "--train en.train.conllu --bitext en-wo.tsv --target-labels wo.dev.conllu "
+    "--option token-contrastive:joint:0.1 --seeds 3 --out trial",
+)
+def trial(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, bundled or bundled-enpt.")],
+    source: Source,
+    target: Target,
+    task: TaskName,
+    train: Annotated[
+        str, typer.Option("--train", help="Labelled source-language data, or hf:NAME[:CONFIG][:SPLIT].")
+    ],
+    bitext: Annotated[
+        str,
+        typer.Option("--bitext", help="Translation pairs: TSV, TMX, PO, XLIFF, A,B or hf:...; join with +."),
+    ],
+    target_labels: Annotated[
+        str | None,
+        typer.Option("--target-labels", help="Labelled target-language data to score on; a must."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            help="OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT]; repeat it for more. none is always run too. "
+            "Without any: token-contrastive:joint:0.1.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each option.", min=1)] = 3,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Optimiser steps of each phase at most (else three epochs).", min=1),
+    ] = None,
+    dictionary: Annotated[
+        str | None, typer.Option("--dictionary", help="Bilingual dictionary (TSV) to align words with.")
+    ] = None,
+    word_links: Annotated[
+        str | None, typer.Option("--word-links", help="Pharaoh i-j word links, one line a pair.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Column of the (first) text.")
+    ] = None,
+    second_column: Annotated[
+        str | None, typer.Option("--second-column", help="Column of the second text.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", help="Column of the label or tags.")
+    ] = None,
+    words_column: Annotated[str | None, typer.Option("--words-column", help="Column of the words.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the records and trial.json.")] = Path(
+        "trial"
+    ),
+    device: Device = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Align and fine-tune for real, over several seeds, and compare with fine-tuning alone."""
+    columns = Columns(
+        text=text_column, second=second_column, label=label_column, words=words_column, tags=label_column
+    )
+    request = ProbeRequest(
+        model=model,
+        source=source,
+        target=target,
+        task=task,
+        train=train,
+        bitext=bitext,
+        target_labels=target_labels,
+        dictionary=dictionary,
+        word_links=word_links,
+        columns=columns,
+        device=device,
+    )
+    _quiet_libraries()
+    from advisor.recipe.train import PHASES as TRAINING_PHASES  # torch takes seconds to import
+    from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
+
+    try:
+        with ConsoleWatcher(TRAINING_PHASES).shown() as watcher:
+            result = run_trial(
+                request, options or DEFAULT_OPTIONS, seeds=seeds, steps=steps, out=out, watcher=watcher
+            )
+    except KeyboardInterrupt:
+        errors.print(
+            f"Interrupted: runs that had ended are kept in {out / 'records'}, and the same command goes on "
+            "from there.",
+            markup=False,
+        )
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        console.print(result)
+        errors.print(f"Written to {out / 'trial.json'}; one record a run in {out / 'records'}.", markup=False)
+
+
 @app.command(epilog="Example: advisor demo --out advice")
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")] = Path(

@@ -6,6 +6,7 @@ architecture works as soon as transformers can load it.
 
 import copy
 import hashlib
+import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
 )
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from probes.batches import TextBatch
 from probes.bundled import BUNDLED, load_bundled
@@ -253,12 +255,21 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
         )
     else:
         encoder = _load_checkpoint(name)
+    _drop_needless_segments(encoder)
     encoder.base.eval()
     if encoder.masked_lm is not None:
         encoder.masked_lm.eval()
     cast(nn.Module, encoder.masked_lm or encoder.base).to(device)
     encoder.blocks = find_blocks(encoder)
     return encoder
+
+
+def _drop_needless_segments(encoder: Encoder) -> None:
+    """A generic tokenizer announces segment ids whether or not the model knows what to do with them."""
+    known = "token_type_ids" in inspect.signature(encoder.base.forward).parameters
+    if not known or getattr(encoder.base.config, "type_vocab_size", 2) < 2:
+        names = encoder.tokenizer.model_input_names
+        encoder.tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
 
 
 def find_blocks(encoder: Encoder) -> Blocks:
@@ -480,11 +491,14 @@ def _hash_weights(model: nn.Module) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers' loading table: what it would say is said here, in one sentence."""
+    """Silence transformers' bar and table: what they would say is said here, in one sentence."""
     logger = logging.getLogger("transformers")
-    level = logger.level
+    level, bar = logger.level, is_progress_bar_enabled()
     logger.setLevel(logging.CRITICAL)
+    disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(level)
+        if bar:
+            enable_progress_bar()

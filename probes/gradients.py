@@ -3,7 +3,8 @@
 A round yields one gradient a loss. Of each the accumulator keeps a running sum, so that memory is two copies
 a loss whatever the number of rounds; inner products within a round and between the sums are exact. What
 intervals need beyond that - inner products between single rounds - comes from a small random sketch of every
-gradient, whose error is far below the sampling noise it serves to estimate.
+gradient. The sketch's own error goes into the intervals: it is small where the gradient noise lives in fewer
+directions than the sketch has numbers, and makes them too wide, never too narrow, where it does not.
 """
 
 from collections.abc import Callable, Mapping, Sequence

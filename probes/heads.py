@@ -115,7 +115,7 @@ def fit_head(
     order = np.random.default_rng(seed).permutation(len(items))
     held = np.isin(sentence, order[: max(1, len(items) // 5)])
     best = min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held, c)) if (~held).any() else _STRENGTHS[0]
-    model = _regression(best).fit(z, y)
+    model = _regression(z, y, best)
     coefficients, intercept = _both_rows(model)
     weight = np.zeros((classes, x.shape[1]))
     bias = np.full(classes, _ABSENT)
@@ -129,16 +129,16 @@ def fit_head(
     return FittedHead(head, best, 100 * float((model.predict(z) == y).mean()))
 
 
-def _regression(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+def _regression(z: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough for a start
+        return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(z, y)
 
 
 def _held_out_loss(z: np.ndarray, y: np.ndarray, held: np.ndarray, strength: float) -> float:
     if len(np.unique(y[~held])) < 2:
         return strength
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = _regression(strength).fit(z[~held], y[~held])
+    model = _regression(z[~held], y[~held], strength)
     known = np.isin(y, model.classes_) & held
     if not known.any():
         return strength

@@ -13,9 +13,6 @@ __all__ = ["SourceSplit", "batch_size_for", "deal", "shuffled", "split_source"]
 
 T = TypeVar("T")
 
-MINIMUM_ROUNDS = 4
-"""Below four rounds a jackknife interval means nothing."""
-
 
 @dataclass(frozen=True)
 class SourceSplit(Generic[T]):

@@ -51,6 +51,7 @@ def question_inputs(*, model: str | None = None) -> Question:
         target = _choice("Target language", "target", _languages(), "In which the model is to be used.")
     with columns[3]:
         task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
+    source, target = _short(source), _short(target)
     question = Question(chosen, source, target, task)
     _state.keep_link(model=chosen, source=source, target=target, task=task)
     return question
@@ -90,3 +91,12 @@ def _called(code: str) -> str:
         return f"{parse_language(code).name} ({code})"
     except InputError:
         return code
+
+
+def _short(text: str) -> str:
+    """The code of a language that was named in another way, if it says as much."""
+    try:
+        language = parse_language(text)
+        return language.code if parse_language(language.code) == language else text
+    except InputError:
+        return text  # the answer will say that there is no such language

@@ -47,7 +47,7 @@ _RESIDUAL = 0.4
 _CALIBRATION = (0.7, 1.5)
 """Bounds of the calibration factor: beyond them it would hide a model that does not fit."""
 _COVERAGE = 0.8
-_PROBABILITIES = np.linspace(0.01, 0.99, 99)
+_PROBABILITIES = np.linspace(0.1, 0.9, 81)
 _QUANTILES = np.array([NormalDist().inv_cdf(p) for p in _PROBABILITIES.tolist()])
 
 
@@ -90,7 +90,11 @@ class Prediction:
 
     @property
     def mean(self) -> Array:
-        """Expected gains in points, the outer percents on either side left out; shape (n,)."""
+        """Expected gains in points, shape (n,).
+
+        The mean of the central 80 %: on this scale the far tail of a vague prediction is an exponential, and
+        a plain mean of it can lie outside its own interval.
+        """
         z = self.centre[:, None] + self.sd[:, None] * _QUANTILES
         return np.asarray(_scale.to_points(z).mean(axis=1))
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -430,3 +431,18 @@ def test_moved_positions_are_read_from_the_config(load: Load) -> None:
     assert replace(encoder, tokenizer=tokenizer).max_length == 128
     tokenizer.model_max_length = 64
     assert replace(encoder, tokenizer=tokenizer).max_length == 64
+
+
+@pytest.mark.parametrize("name", ["distilbert", "xlm-r", "t5"])
+def test_a_generic_tokenizer_may_announce_segments_that_the_model_lacks(
+    name: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    shutil.copytree(checkpoint(name), folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.save_pretrained(folder)
+    encoder = load_encoder(str(folder))
+    pair = Tokenizer(encoder.tokenizer, 32).pair("one", "two")
+    states = encoder.hidden_states(collate_texts([pair], encoder.tokenizer))
+    assert torch.isfinite(states[-1]).all()

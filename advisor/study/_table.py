@@ -1,0 +1,102 @@
+"""A trial's result as a table: Markdown, terminal, notebook."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from advisor.report._words import MINUS, clean, duration, option_labels
+from advisor.study._verdict import gain_words
+
+if TYPE_CHECKING:
+    from advisor.study._result import TrialResult
+
+__all__ = ["html", "markdown", "terminal"]
+
+_HEADINGS = ("Option", "Seeds", "Target", "Gain [95 %]", "Source", "Gain [95 %]", "Time")
+
+
+def markdown(result: "TrialResult") -> str:
+    """The verdict, the table and what should be known about it."""
+    lines = [
+        f"**{_cell(result.verdict)}**",
+        "",
+        f"| {' | '.join(_HEADINGS)} |",
+        f"|---|{'---:|' * (len(_HEADINGS) - 1)}",
+        *(f"| {' | '.join(map(_cell, row))} |" for row in _rows(result)),
+        "",
+        *(f"- {_cell(note)}" for note in _notes(result)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def terminal(result: "TrialResult") -> RenderableType:
+    """The same for ``rich.print``."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for place, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0)
+    for row in _rows(result):
+        table.add_row(*map(_plain, row))
+    notes = [Text.assemble(("! ", "yellow"), _plain(note)) for note in _notes(result)]
+    return Group(_plain(result.verdict, "bold"), Text(), table, Text(), *notes)
+
+
+def html(result: "TrialResult") -> str:
+    """The same for a notebook."""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in _HEADINGS)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(clean(cell))}</td>' for cell in row)}</tr>" for row in _rows(result)
+    )
+    notes = "".join(f"<li>{escape(clean(note))}</li>" for note in _notes(result))
+    return (
+        f"<p><strong>{escape(clean(result.verdict))}</strong></p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
+    )
+
+
+def _rows(result: "TrialResult") -> Iterator[tuple[str, ...]]:
+    labels = option_labels([row.option for row in result.options])
+    for row, label in zip(result.options, labels, strict=True):
+        yield (
+            ", ".join(filter(None, label)),
+            f"{row.seeds} of {row.seeds + row.unfinished}" if row.unfinished else str(row.seeds),
+            _points(row.target),
+            gain_words(row.target_gain),
+            _points(row.source),
+            gain_words(row.source_gain),
+            duration(row.seconds),
+        )
+
+
+def _notes(result: "TrialResult") -> Iterator[str]:
+    yield (
+        f"Scores are {result.metric} in points on {result.task}: target is your {result.target} labels, "
+        f"source is {result.source} text held out of the training data. Intervals cover the noise of the "
+        "seeds, not the choice of test sentences. Time is that of one run."
+    )
+    if len(result.options) > 2:
+        yield "Each interval stands by itself: of forty options that change nothing, one would seem to gain."
+    for row in result.options:
+        gain = row.target_gain
+        if gain.note and (gain.low is None or gain.high is None):
+            yield f"{row.option}: {gain.note}."
+    for run in result.runs:
+        if run.error:
+            yield f"{run.option}, seed {run.seed} {run.status}: {run.error}"
+
+
+def _points(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.1f}"
+
+
+def _cell(text: str) -> str:
+    return clean(text).replace("|", r"\|")
+
+
+def _plain(text: str, style: str = "") -> Text:
+    # The ASCII hyphen, because a minus that an old terminal cannot encode would take a gain's sign with it.
+    return Text(clean(text).replace(MINUS, "-"), style=style)

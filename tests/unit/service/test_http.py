@@ -1,0 +1,207 @@
+"""The API keeps to its own description, to the limits, and to its token."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from advisor.advice import Advice
+from advisor.recommend import ask
+from advisor.service import Limits, Run, create_app, serve
+from probes.errors import InputError
+from tests.factories import make_advice, make_signals
+from tests.unit.service.conftest import MakeQueue
+from tests.unit.service.stubs import FINISHES, SAMPLE, SESSION, WAITS, ended, let_go, make_queue, wait_for
+
+LOOPBACK = "http://127.0.0.1"
+TOKEN = "a-token-long-enough-to-be-safe"
+CHECKS: list[CheckFunction] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
+    queue = make_queue(tmp_path, FINISHES, Limits(queue_length=1, upload_mb=0.01))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(queue, TOKEN))
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    assert len(operations) >= 14
+    for operation in operations:
+        _keeps_to_its_description(operation)
+    queue.close()
+
+
+def _keeps_to_its_description(operation: "APIOperation[Any, Any, Any, Any]") -> None:
+    @given(case=operation.as_strategy())
+    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def check(case: "schemathesis.Case[Any]") -> None:
+        if case.query and "wait" in case.query:
+            case.query["wait"] = 0  # what is waited for here is only time
+        case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
+
+    check()
+
+
+@pytest.fixture
+def client(queue_of: MakeQueue) -> TestClient:
+    """Somebody on this machine; runs finish at once."""
+    return TestClient(create_app(queue_of(FINISHES, Limits(upload_mb=0.01))), base_url=LOOPBACK)
+
+
+def _ended(client: TestClient, run_id: str) -> dict[str, object]:
+    def look() -> dict[str, object] | None:
+        run: dict[str, object] = client.get(f"/runs/{run_id}").json()
+        return None if run["status"] in ("queued", "running") else run
+
+    return wait_for(look)
+
+
+def test_ask_gives_the_command_lines_answer(client: TestClient) -> None:
+    question = {"model": "xlm-roberta-base", "target": "yo", "task": "pos"}
+    answer = Advice.model_validate(client.get("/ask", params=question).json())
+    expected = ask(model="xlm-roberta-base", source="en", target="yo", task="pos")
+    assert answer.summary == expected.summary
+
+
+def test_signals_are_advised_on(client: TestClient) -> None:
+    answer = client.post("/recommend?min_gain=1", json=make_signals().model_dump(mode="json"))
+    assert Advice.model_validate(answer.json()).min_gain == 1
+
+
+def test_evidence_is_paged_and_filtered(client: TestClient) -> None:
+    first = client.get("/evidence", params={"task": "ner", "limit": 2}).json()
+    second = client.get("/evidence", params={"task": "ner", "limit": 2, "offset": 2}).json()
+    assert first["total"] == second["total"] > 4
+    assert len(first["effects"]) == 2
+    assert first["effects"] != second["effects"]
+    assert {row["task"] for row in first["effects"]} == {"ner"}
+    assert {row["id"] for row in first["sources"]} == {row["source_id"] for row in first["effects"]}
+
+
+def test_a_run_from_upload_to_results(client: TestClient) -> None:
+    sent = client.post("/uploads?name=mine.conllu", content=b"text")
+    assert (sent.status_code, sent.json()["name"], sent.json()["size"]) == (201, "mine.conllu", 4)
+    request = SAMPLE.model_copy(update={"train": sent.json()["spec"]}).model_dump(mode="json")
+    started = client.post("/runs", json=request)
+    assert started.status_code == 202
+    run_id = started.json()["id"]
+    run = _ended(client, run_id)
+    assert (run["status"], run["decision"]) == ("done", "align")
+    assert [row["id"] for row in client.get("/runs").json()] == [run_id]
+    for name, kind in (("signals", "json"), ("advice", "json"), ("report", "html"), ("recipe", "zip")):
+        answer = client.get(f"/runs/{run_id}/{name}")
+        assert answer.status_code == 200
+        assert kind in answer.headers["content-type"]
+    assert client.delete(f"/runs/{run_id}").status_code == 204
+    assert client.get(f"/runs/{run_id}").status_code == 404
+
+
+def test_a_preview_says_what_would_be_read(client: TestClient) -> None:
+    preview = client.post("/previews", json=SAMPLE.model_dump(mode="json")).json()
+    assert [seen["kept"] for seen in preview["inputs"]] == [120, 120, 120]
+    assert preview["forecast"]["seconds"] > 0
+
+
+def test_following_waits_for_news(queue_of: MakeQueue) -> None:
+    queue = queue_of(WAITS)
+    client = TestClient(create_app(queue), base_url=LOOPBACK)
+    run = Run.model_validate(client.post("/runs", json=SAMPLE.model_dump(mode="json")).json())
+    wait_for(lambda: queue.store.run(run.id).step == 1)
+    known = queue.store.run(run.id).version
+    assert client.get(f"/runs/{run.id}?version={known}&wait=0").json()["version"] == known
+    let_go(queue, run)
+    assert client.get(f"/runs/{run.id}?version={known}&wait=30").json()["version"] > known
+    ended(queue, run)
+
+
+def test_a_run_is_cancelled_and_not_removed_before(queue_of: MakeQueue) -> None:
+    queue = queue_of(WAITS)
+    client = TestClient(create_app(queue), base_url=LOOPBACK)
+    run_id = client.post("/runs", json=SAMPLE.model_dump(mode="json")).json()["id"]
+    assert client.delete(f"/runs/{run_id}").status_code == 409
+    assert client.get(f"/runs/{run_id}/advice").status_code == 404
+    assert client.post(f"/runs/{run_id}/cancel").status_code == 200
+    assert _ended(client, run_id)["status"] == "cancelled"
+
+
+def test_a_full_queue_answers_429(queue_of: MakeQueue) -> None:
+    queue = queue_of(WAITS, Limits(queue_length=1))
+    client = TestClient(create_app(queue), base_url=LOOPBACK)
+    first = queue.submit(SAMPLE, SESSION)
+    wait_for(lambda: queue.store.run(first.id).status == "running")
+    answers = [client.post("/runs", json=SAMPLE.model_dump(mode="json")).status_code for _ in range(2)]
+    assert answers == [202, 429]
+
+
+def test_what_is_too_large_is_refused(client: TestClient, tmp_path: Path) -> None:
+    answer = client.post("/uploads?name=big.tsv", content=b"x" * 20_000)
+    assert answer.status_code == 413
+    assert not list(tmp_path.rglob("big.tsv"))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../secret", "hf:/etc", "upload:../x"])
+def test_paths_outside_the_roots_are_refused(client: TestClient, path: str) -> None:
+    request = SAMPLE.model_dump(mode="json") | {"train": path}
+    for operation in ("/runs", "/previews"):
+        answer = client.post(operation, json=request)
+        assert answer.status_code == 422
+        assert "\n" not in answer.json()["detail"]
+
+
+def test_without_the_token_nobody_gets_in(queue_of: MakeQueue) -> None:
+    client = TestClient(create_app(queue_of(FINISHES), TOKEN))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+        for operation in ("/health", "/runs", "/ask?model=a&target=tr&task=pos"):
+            assert client.get(operation, headers=headers).status_code == 401
+    assert client.get("/health", headers={"Authorization": f"Bearer {TOKEN}"}).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"host": "evil.example"}, {"origin": "https://evil.example"}, {"host": "[::1"}]
+)
+def test_without_a_token_other_sites_in_the_browser_get_nothing(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    assert client.get("/runs", headers=headers).status_code == 403
+    assert client.get("/runs", headers={"origin": LOOPBACK}).status_code == 200
+
+
+def test_serving_to_others_needs_a_good_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ADVISOR_TOKEN", raising=False)
+    with pytest.raises(InputError, match="give a token"):
+        serve("0.0.0.0", 0)
+    with pytest.raises(InputError, match="too short"):
+        serve("0.0.0.0", 0, token="short")
+
+
+def test_a_restart_in_mid_run_loses_no_record(tmp_path: Path) -> None:
+    first = make_queue(tmp_path, WAITS)
+    run = first.submit(SAMPLE, SESSION)
+    wait_for(lambda: first.store.run(run.id).step == 1)
+    first.close()
+    second = make_queue(tmp_path, WAITS)
+    client = TestClient(create_app(second), base_url=LOOPBACK)
+    assert [(row["id"], row["status"]) for row in client.get("/runs").json()] == [(run.id, "cancelled")]
+
+
+def test_advice_reads_the_same_over_http(queue_of: MakeQueue) -> None:
+    queue = queue_of(FINISHES)
+    run = ended(queue, queue.submit(SAMPLE, SESSION))
+    (queue.store.folder(run.id) / "advice.json").write_text(make_advice().model_dump_json())
+    client = TestClient(create_app(queue), base_url=LOOPBACK)
+    assert Advice.model_validate(client.get(f"/runs/{run.id}/advice").json()) == make_advice()
