@@ -90,10 +90,10 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
         errors.print(f"[bold red]Error:[/] {_one_line(error)}", markup=True)
         return 2 if isinstance(error, InputError) else 1
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("Interrupted: nothing was written.")
+        errors.print("Interrupted: no half-written file is left.")
         return 130
     except _TerminatedError:
-        errors.print("Terminated: nothing was written.")
+        errors.print("Terminated: no half-written file is left.")
         return 143
     except BrokenPipeError:
         return 1

@@ -1,4 +1,4 @@
-"""The command line: ``advisor ask | probe | recommend | demo | findings``.
+"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
 the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
@@ -324,6 +324,33 @@ def demo(
         seed=seed,
     )
     _probe(request, out, 0.5, as_json)
+
+
+@app.command("app", epilog="Example: advisor app --port 8501")
+def page(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Open the probe app in the browser: ask, probe, read, explore, compare."""
+    from advisor.app import launch
+
+    launch(host, port, open_browser=browser)
+
+
+@app.command(epilog="Example: advisor serve --port 8000")
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any but loopback needs ADVISOR_TOKEN.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    debug: Debug = False,
+) -> None:
+    """Serve the same over HTTP, documented at /docs."""
+    from advisor.service import serve as listen
+
+    listen(host, port)
 
 
 @findings_app.command("show", epilog="Example: advisor findings show")

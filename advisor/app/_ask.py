@@ -33,22 +33,22 @@ def render() -> None:
     with st.spinner("Weighing the evidence", show_time=False):
         advice = _ask(question.model, question.source, question.target, question.task, word_pairs, min_gain)
     _answer.decision(advice)
-    actions = st.columns([1, 1, 2])
-    actions[0].button(
-        "Measure my model",
-        type="primary",
-        on_click=_state.switch("probe"),
-        help="Probe this model, pair and task: minutes instead of published evidence alone.",
-        width="stretch",
-    )
-    actions[1].download_button(
-        "Download advice.json",
-        advice.model_dump_json(indent=2) + "\n",
-        "advice.json",
-        "application/json",
-        on_click="ignore",
-        width="stretch",
-    )
+    with st.container(horizontal=True):
+        st.button(
+            "Measure my model",
+            type="primary",
+            on_click=_state.switch("probe"),
+            help="Probe this model, pair and task: minutes instead of published evidence alone.",
+            width="content",
+        )
+        st.download_button(
+            "Download advice.json",
+            advice.model_dump_json(indent=2) + "\n",
+            "advice.json",
+            "application/json",
+            on_click="ignore",
+            width="content",
+        )
     _answer.gains(advice)
     _answer.why(advice)
     _answer.evidence(advice)

@@ -50,7 +50,7 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
         ),
         base.mark_tick(color=COLOURS["vermillion"], thickness=3, size=16).encode(x="median(gain):Q"),
     ]
-    few = f", the {_MOST} {name}s with most effects" if len(counts) > _MOST else ""
+    few = f" ({_MOST} of {len(counts)})" if len(counts) > _MOST else ""
     return finish(layers, width=640, height=22 * len(order), title=alt.Title(f"Gain by {name}{few}"))
 
 

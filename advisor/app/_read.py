@@ -104,33 +104,16 @@ def _whole_answer(report: Report) -> None:
 
 
 def _downloads(report: Report, run: Run | None) -> None:
-    columns = st.columns(4)
-    columns[0].download_button(
-        "report.html", report.to_html, "report.html", "text/html", on_click="ignore", width="stretch"
-    )
-    columns[1].download_button(
-        "advice.json",
-        report.advice.model_dump_json(indent=2) + "\n",
-        "advice.json",
-        "application/json",
-        on_click="ignore",
-        width="stretch",
-    )
-    if report.signals is not None:
-        columns[2].download_button(
-            "signals.json",
-            report.signals.model_dump_json(indent=2) + "\n",
-            "signals.json",
-            "application/json",
-            on_click="ignore",
-            width="stretch",
-        )
+    advice, signals = report.advice, report.signals
+    files: dict[str, tuple[str, str | bytes | Callable[[], str]]] = {
+        "report.html": ("text/html", report.to_html),
+        "advice.json": ("application/json", advice.model_dump_json(indent=2) + "\n"),
+    }
+    if signals is not None:
+        files["signals.json"] = "application/json", signals.model_dump_json(indent=2) + "\n"
     if run is not None:
-        columns[3].download_button(
-            "recipe.zip",
-            _state.queue().store.recipe_zip(run.id),
-            "recipe.zip",
-            "application/zip",
-            on_click="ignore",
-            width="stretch",
-        )
+        files["recipe.zip"] = "application/zip", _state.queue().store.recipe_zip(run.id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Download", width="content")
+        for name, (kind, content) in files.items():
+            st.download_button(name, content, name, kind, on_click="ignore", width="content")

@@ -86,12 +86,10 @@ def _ended(run: Run) -> None:
         st.info(f"Cancelled{after}. Nothing of it was kept.")
     else:
         st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
-    buttons = st.columns([1, 1, 2])
-    if run.status == "done":
-        buttons[0].button("Read the result", type="primary", on_click=_state.switch("read"), width="stretch")
-    buttons[1 if run.status == "done" else 0].button(
-        "New probe", on_click=_state.forget_run, key="new-probe", width="stretch"
-    )
+    with st.container(horizontal=True):
+        if run.status == "done":
+            st.button("Read the result", type="primary", on_click=_state.switch("read"))
+        st.button("New probe", on_click=_state.forget_run, key="new-probe")
 
 
 def others(shown: str | None) -> None:

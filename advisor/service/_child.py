@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from advisor.sample import sample_path
 from advisor.service._runs import Job
 from advisor.service._store import read_job
 from probes.cost import CostEstimate
@@ -60,8 +61,11 @@ def _run(folder: Path, job: Job, tell: Tell) -> None:
 
 
 def _as_called(signals: Signals, job: Job) -> Signals:
-    """The signals with uploaded files under the names their owner gave them."""
-    facts = tuple(fact.model_copy(update={"spec": _hide(fact.spec, job)}) for fact in signals.data)
+    """The signals with uploads and the sample under names that do not tell where this server keeps them."""
+    sample = str(sample_path("en.conllu").parent) + os.sep
+    facts = tuple(
+        fact.model_copy(update={"spec": _hide(fact.spec, job).replace(sample, "")}) for fact in signals.data
+    )
     return signals.model_copy(update={"data": facts})
 
 

@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -17,6 +18,9 @@ from probes.signals import Signals
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, Server, serve
 from tests.factories import make_advice, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -48,10 +52,10 @@ Visit = Callable[..., "Page"]
 @pytest.fixture
 def visit(server: Server, browser: "Browser") -> "Iterator[Visit]":
     """Opens the page as a visitor nobody has seen before; fails the test if the browser reports an error."""
-    contexts: list["BrowserContext]" = []
+    contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_it(link: str = "", width: int = 1280, scheme: str = "light") -> "Page":
+    def open_it(link: str = "", width: int = 1280, scheme: Literal["light", "dark"] = "light") -> "Page":
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
         )

@@ -77,9 +77,9 @@ def assert_refused(outcome: Outcome, words: Sequence[str]) -> None:
 def test_help_lists_every_command_with_an_example(advisor: Callable[..., Outcome]) -> None:
     overview = advisor("--help")
     assert overview.code == 0
-    for command in ("ask", "probe", "recommend", "demo", "findings"):
+    for command in ("ask", "probe", "recommend", "trial", "demo", "app", "serve", "findings"):
         assert command in overview.out
-    for command in ("ask", "probe", "recommend", "demo"):
+    for command in ("ask", "probe", "recommend", "trial", "demo", "app", "serve"):
         shown = advisor(command, "--help")
         assert shown.code == 0
         assert f"Example: advisor {command}" in shown.out
@@ -167,7 +167,10 @@ def test_wrong_input_gets_one_sentence(
     wrong: str, advisor: Callable[..., Outcome], files: Files, tmp_path: Path
 ) -> None:
     changes, words = WRONG_INPUTS[wrong]
-    changed = {option: ",".join(_write(part, tmp_path) for part in value.split(",")) for option, value in changes.items()}
+    changed = {
+        option: ",".join(_write(part, tmp_path) for part in value.split(","))
+        for option, value in changes.items()
+    }
     outcome = advisor(*probe_arguments(files, **changed))
     assert_refused(outcome, words)
     assert not (tmp_path / "answer").exists()
@@ -226,7 +229,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
 def test_demo_writes_everything(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     done, folder = demo
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"signals.json", "advice.json", "report.html", "recipe"}
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"signals.json", "advice.json", "report.html", "recipe"}
     assert "Options" in done.stdout
     assert "The rest will take about" in done.stderr
     advice = Advice.load(folder / "advice.json")
