@@ -41,8 +41,8 @@ def render(run: Run) -> None:
 
 @st.fragment(run_every=_SECONDS)
 def _live(run_id: str) -> None:
-    run = _state.queue().store.run(run_id)
-    if not run.active:
+    run = _state.linked_run()
+    if run is None or run.id != run_id or not run.active:  # ended, removed, or another was opened
         st.rerun()
     if run.status == "queued":
         others = "1 run comes" if run.ahead == 1 else f"{run.ahead} runs come"

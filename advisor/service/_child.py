@@ -85,6 +85,7 @@ def main(folder: Path) -> int:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # the page needs the processor, too
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -61,7 +61,7 @@ def serve(root: Path, variables: Mapping[str, str]) -> Iterator[Server]:
                 *("--server.address", "127.0.0.1", "--server.port", str(port)),
             ],
             cwd=APP.parent,
-            env={**os.environ, "ADVISOR_STORE": str(store), "OMP_NUM_THREADS": "2", **variables},
+            env={**os.environ, "ADVISOR_STORE": str(store), "OMP_NUM_THREADS": "1", **variables},
             stdout=log,
             stderr=log,
         )
