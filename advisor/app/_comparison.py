@@ -51,7 +51,7 @@ def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
     """A row for each measure, a column for each probe."""
     for measure, of in (
         ("decision", lambda p: _words.DECISION_WORDS[p.report.advice.decision]),
-        ("option", lambda p: str(p.report.advice.option or "none")),
+        ("option", lambda p: str(p.report.advice.option or "–")),
         ("expected gain", lambda p: _gain(p.report)),
         ("budget", lambda p: p.signals.run.budget),
         ("frozen features, source", lambda p: _words.estimated(p.signals.transfer.source, 1)),

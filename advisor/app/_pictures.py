@@ -62,7 +62,7 @@ def compared_cosines(probes: Sequence[Probe]) -> alt.LayerChart | None:
         for objective, cosine in probe.cosines.items()
         if cosine.resolved
     ]
-    return _compared(values, probes, "cosine with the task gradient on target text, all layers")
+    return _compared(values, probes, "cosine with the task on target text")
 
 
 def compared_gains(probes: Sequence[Probe]) -> alt.LayerChart | None:
@@ -79,7 +79,7 @@ def compared_gains(probes: Sequence[Probe]) -> alt.LayerChart | None:
         for probe in probes
         for row in probe.best.values()
     ]
-    return _compared(values, probes, "expected gain of the best option, points")
+    return _compared(values, probes, "gain of the best option, points")
 
 
 def _compared(
@@ -105,7 +105,9 @@ def _compared(
     )
     layers = [
         over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
+        base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+            x=alt.X("low:Q", title=title, axis=alt.Axis(tickCount=5)), x2="high:Q"
+        ),
         base.mark_point(filled=True, opacity=1, size=60).encode(x="value:Q", shape=shape),
     ]
     return finish(

@@ -186,5 +186,7 @@ def is_advised(advice: Advice, option: Option) -> bool:
 
 
 def best_alternative(advice: Advice) -> Alternative | None:
-    """The aligning option with the highest expected gain, if there is any."""
-    return next((row for row in ranked(advice) if row.option != NO_ALIGNMENT), None)
+    """The aligning option that the advice speaks of; else the one with the highest expected gain, if any."""
+    aligning = [row for row in ranked(advice) if row.option != NO_ALIGNMENT]
+    spoken_of = (row for row in aligning if row.gain == advice.gain)
+    return next(spoken_of, aligning[0] if aligning else None)

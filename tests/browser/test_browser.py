@@ -152,6 +152,48 @@ def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, wid
     assert wide <= 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal["light", "dark"]) -> None:
+    page = visit(f"?view={view}" + (f"&run={finished.id}" if view == "read" else ""), scheme=scheme)
+    page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()
+    page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
+    assert page.evaluate(_FAINT) == []
+
+
+_FAINT = """
+() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const paint = (colours) => {  // what shows when they lie on top of each other
+    canvas.fillStyle = 'white';
+    canvas.fillRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const luminance = (rgb) => {  // WCAG 2.2, relative luminance
+    const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = rgb.map(v => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll('[data-testid=stMain] *')) {
+    const said = [...element.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
+    if (!said || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    if (element.closest('canvas, svg, [disabled], [aria-disabled=true]')) continue;
+    const behind = [];
+    for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
+    const style = getComputedStyle(element);
+    const both = [luminance(paint(behind)), luminance(paint([...behind, style.color]))];
+    const [a, b] = both.sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24;
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (large ? 3 : 4.5)) faint.push(`${ratio.toFixed(2)}: ${said.slice(0, 60)}`);
+  }
+  return faint;
+}
+"""
+
+
 def test_every_input_has_a_name(visit: Visit) -> None:
     page = visit("?view=probe")
     page.get_by_role("button", name="Start the probe").wait_for()
