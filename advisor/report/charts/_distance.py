@@ -1,7 +1,7 @@
 """Distance: how close the two languages lie, by hidden state."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import altair as alt
@@ -16,7 +16,7 @@ from advisor.report.charts._style import (
     finish,
     over,
 )
-from probes.signals import Signals
+from probes.signals import DistanceRow, Signals
 
 __all__ = ["cka_chart", "retrieval_chart", "similarity_chart"]
 
@@ -121,7 +121,7 @@ def _lines(
         over([{"y": chance}])
         .mark_rule(color=INKS["muted"], strokeDash=[3, 3], strokeWidth=1.5)
         .encode(y=alt.Y("y:Q", scale=y))
-        for chance in sorted({row.chance for row in rows if row.chance is not None})
+        for chance in _constant_chances(rows)
     ]
     layers = [
         *chances,
@@ -132,3 +132,14 @@ def _lines(
         base.mark_point(filled=True, opacity=1, size=34).encode(y=alt.Y("value:Q", scale=y), shape=shape),
     ]
     return finish(layers, width=width, height=PANEL_HEIGHT, title=alt.Title(title))
+
+
+def _constant_chances(rows: Sequence[DistanceRow]) -> list[float]:
+    """Chance levels that are the same at every depth: a line for each depth's own would only clutter."""
+    levels = {
+        measure: {row.chance for row in rows if row.measure == measure}
+        for measure in {r.measure for r in rows}
+    }
+    return sorted(
+        {chance for found in levels.values() if len(found) == 1 for chance in found if chance is not None}
+    )
