@@ -108,10 +108,10 @@ def _from_name(name: str) -> Language | None:
     for spoken in ("en", None):  # its English name first: names of other languages collide
         try:
             found = langcodes.Language.find_name("language", name, spoken)
-        except (LookupError, UnicodeError):
+            # langcodes also takes a text that merely begins with a name; only the whole name will do here
+            names = (found.language_name(), found.display_name(), found.autonym())
+        except (LookupError, ValueError, SystemError):  # its search tree fails in all these ways on odd text
             continue
-        # langcodes also takes a text that merely begins with a name; only the whole name will do here
-        names = (found.language_name(), found.display_name(), found.autonym())
         if found.language and _name_key(name) in map(_name_key, names):
             return _language(_FOLDED.get(found.language, found.language), found.script)
     return None
