@@ -73,6 +73,27 @@ Seed = Annotated[int, typer.Option("--seed", help="Of all sampling.", min=0)]
 Budgets = Annotated[BudgetChoice, typer.Option("--budget", help="How much the probe may spend.")]
 
 
+Model = Annotated[str, typer.Argument(help="Hub id, folder, bundled or bundled-enpt.")]
+Train = Annotated[
+    str, typer.Option("--train", help="Labelled source-language data, or hf:NAME[:CONFIG][:SPLIT].")
+]
+Pairs = Annotated[
+    str,
+    typer.Option("--bitext", help="Translation pairs: TSV, TMX, PO, XLIFF, A,B or hf:...; join with +."),
+]
+Dictionary = Annotated[
+    str | None, typer.Option("--dictionary", help="Bilingual dictionary (TSV) to align words with.")
+]
+WordLinks = Annotated[
+    str | None, typer.Option("--word-links", help="Pharaoh i-j word links, one line a pair.")
+]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the (first) text.")]
+SecondColumn = Annotated[str | None, typer.Option("--second-column", help="Column of the second text.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label or tags.")]
+WordsColumn = Annotated[str | None, typer.Option("--words-column", help="Column of the words.")]
+AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(version("alignment-advisor"))
@@ -133,43 +154,26 @@ def recommend(
     "--train en.train.conllu --bitext en-tr.tsv --target-labels tr.dev.conllu --out advice",
 )
 def probe(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, bundled or bundled-enpt.")],
+    model: Model,
     source: Source,
     target: Target,
     task: TaskName,
-    train: Annotated[
-        str, typer.Option("--train", help="Labelled source-language data, or hf:NAME[:CONFIG][:SPLIT].")
-    ],
-    bitext: Annotated[
-        str,
-        typer.Option("--bitext", help="Translation pairs: TSV, TMX, PO, XLIFF, A,B or hf:...; join with +."),
-    ],
+    train: Train,
+    bitext: Pairs,
     target_labels: Annotated[
         str | None,
         typer.Option(
             "--target-labels", help="Labelled target-language data; a hundred sentences tell the most."
         ),
     ] = None,
-    dictionary: Annotated[
-        str | None, typer.Option("--dictionary", help="Bilingual dictionary (TSV) to align words with.")
-    ] = None,
-    word_links: Annotated[
-        str | None, typer.Option("--word-links", help="Pharaoh i-j word links, one line a pair.")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", help="Column of the (first) text.")
-    ] = None,
-    second_column: Annotated[
-        str | None, typer.Option("--second-column", help="Column of the second text.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help="Column of the label or tags.")
-    ] = None,
-    words_column: Annotated[str | None, typer.Option("--words-column", help="Column of the words.")] = None,
+    dictionary: Dictionary = None,
+    word_links: WordLinks = None,
+    text_column: TextColumn = None,
+    second_column: SecondColumn = None,
+    label_column: LabelColumn = None,
+    words_column: WordsColumn = None,
     budget: Budgets = BudgetChoice.standard,
-    out: Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")] = Path(
-        "advice"
-    ),
+    out: AnswerFolder = Path("advice"),
     device: Device = "auto",
     seed: Seed = 0,
     min_gain: MinGain = 0.5,
@@ -204,17 +208,12 @@ def probe(
     "--option token-contrastive:joint:0.1 --seeds 3 --out trial",
 )
 def trial(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, bundled or bundled-enpt.")],
+    model: Model,
     source: Source,
     target: Target,
     task: TaskName,
-    train: Annotated[
-        str, typer.Option("--train", help="Labelled source-language data, or hf:NAME[:CONFIG][:SPLIT].")
-    ],
-    bitext: Annotated[
-        str,
-        typer.Option("--bitext", help="Translation pairs: TSV, TMX, PO, XLIFF, A,B or hf:...; join with +."),
-    ],
+    train: Train,
+    bitext: Pairs,
     target_labels: Annotated[
         str | None,
         typer.Option("--target-labels", help="Labelled target-language data to score on; a must."),
@@ -232,22 +231,12 @@ def trial(
         int | None,
         typer.Option("--steps", help="Optimiser steps of each phase at most (else three epochs).", min=1),
     ] = None,
-    dictionary: Annotated[
-        str | None, typer.Option("--dictionary", help="Bilingual dictionary (TSV) to align words with.")
-    ] = None,
-    word_links: Annotated[
-        str | None, typer.Option("--word-links", help="Pharaoh i-j word links, one line a pair.")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", help="Column of the (first) text.")
-    ] = None,
-    second_column: Annotated[
-        str | None, typer.Option("--second-column", help="Column of the second text.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help="Column of the label or tags.")
-    ] = None,
-    words_column: Annotated[str | None, typer.Option("--words-column", help="Column of the words.")] = None,
+    dictionary: Dictionary = None,
+    word_links: WordLinks = None,
+    text_column: TextColumn = None,
+    second_column: SecondColumn = None,
+    label_column: LabelColumn = None,
+    words_column: WordsColumn = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the records and trial.json.")] = Path(
         "trial"
     ),
@@ -297,9 +286,7 @@ def trial(
 
 @app.command(epilog="Example: advisor demo --out advice")
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")] = Path(
-        "advice"
-    ),
+    out: AnswerFolder = Path("advice"),
     target: Annotated[str, typer.Option("--target", help="tr, de, ru, ar or zh.")] = "tr",
     task: Annotated[str, typer.Option("--task", help="pos or topic.")] = "pos",
     device: Device = "auto",
