@@ -1,5 +1,7 @@
 """The precision of the passes through the encoder."""
 
+from collections.abc import Mapping
+
 import torch
 
 __all__ = ["has_bf16"]
@@ -11,9 +13,9 @@ def has_bf16(device: torch.device) -> bool:
     On a CPU that takes AVX512-BF16 (every CPU with AMX-BF16 has it too) or Arm's bf16 extension.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     # An older torch does not say: single precision is slower there but right.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("bf16"))

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from advisor.options import WordPairs
 from advisor.recipe._config import Recipe
+from advisor.recipe._draw import drawn
 from advisor.recipe._shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.data import (
     Columns,
-    Example,
     LabelledData,
     keep_known_labels,
     read_bitext,
@@ -31,7 +31,7 @@ from probes.progress import Stopwatch
 from probes.sampling import shuffled
 from probes.tasks import Task, find_task
 
-__all__ = ["LabelledTexts", "batch_size", "drawn", "endless_batches", "read_pairs", "read_texts"]
+__all__ = ["LabelledTexts", "batch_size", "endless_batches", "read_pairs", "read_texts"]
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -104,22 +104,6 @@ def read_texts(
         source = scored(recipe.source_labels, "source-labels")
     sets = {name: scored(spec, "target-labels") for name, spec in targets.items()}
     return LabelledTexts(task, data.labels, train, {"source": source, **sets})
-
-
-def drawn(examples: Sequence[Example], most: int | None) -> tuple[list[Example], list[Example]]:
-    """Draw the examples that are scored on, the same ones whatever the seed of a run.
-
-    Args:
-        examples: of one language.
-        most: how many to draw; None: all, in their own order.
-
-    Returns:
-        Those drawn, and the rest in random order.
-    """
-    if most is None:
-        return list(examples), []
-    mixed = shuffled(examples, seed=0)
-    return mixed[:most], mixed[most:]
 
 
 def _index(data: LabelledData) -> dict[str, int]:

@@ -298,11 +298,16 @@ def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared:
         )
 
     # Of the training texts no more than the seed decides which these are.
-    start = (given.sha256, precision, accelerator.device, tokenizer.max_length, recipe.train, recipe.seed)
-    start = (*start, recipe.task, recipe.source_labels, recipe.held_out_share, tuple(recipe.columns.items()))
+    start = (
+        *(given.sha256, precision, accelerator.device, tokenizer.max_length, recipe.seed, recipe.task),
+        *(recipe.train, recipe.source_labels, recipe.held_out_share, *recipe.columns.items()),
+    )
     head = shared.get("head", start, lambda: fit_on_frozen(given, texts, recipe.seed), most=32)
     before = shared.get(
-        "before", (*start, recipe.most_scored, *targets.items()), lambda: evaluate(given, head, texts), most=32
+        "before",
+        (*start, recipe.most_scored, *targets.items()),
+        lambda: evaluate(given, head, texts),
+        most=32,
     )
     torch.manual_seed(recipe.seed + accelerator.process_index)
     encoder = trainable_copy(given, texts, pairs, recipe)

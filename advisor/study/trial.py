@@ -180,9 +180,7 @@ def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
 # --- runs ------------------------------------------------------------------------------------------------
 
 
-def _run_all(
-    runs: Sequence[Run], records: Records, device: "torch.device", watcher: Watcher
-) -> list[Record]:
+def _run_all(runs: Sequence[Run], records: Records, device: "torch.device", watcher: Watcher) -> list[Record]:
     """The records of ``runs``, in their order; those that are not there yet are made."""
     from advisor.recipe._shared import Shared
 
