@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import cast
@@ -29,7 +30,7 @@ from advisor.recipe import Recipe, read_recipe
 from advisor.recipe._precision import has_bf16
 from advisor.recipe._shared import Shared
 from advisor.recipe.data import LabelledTexts, batch_size, endless_batches, read_pairs, read_texts
-from advisor.recipe.outcome import Outcome, StepLog, evaluate, staged
+from advisor.recipe.outcome import Outcome, StepLog, evaluate, evaluate_on, staged
 from probes.batches import (
     LabelledBatch,
     PairBatch,
@@ -303,12 +304,15 @@ def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared:
         *(recipe.train, recipe.source_labels, recipe.held_out_share, *recipe.columns.items()),
     )
     head = shared.get("head", start, lambda: fit_on_frozen(given, texts, recipe.seed), most=32)
-    before = shared.get(
-        "before",
-        (*start, recipe.most_scored, *targets.items()),
-        lambda: evaluate(given, head, texts),
-        most=32,
-    )
+    before = {
+        name: shared.get(
+            "before",
+            (*start, recipe.most_scored, name, targets.get(name)),
+            partial(evaluate_on, given, head, items, texts),
+            most=256,
+        )
+        for name, items in texts.scored.items()
+    }
     torch.manual_seed(recipe.seed + accelerator.process_index)
     encoder = trainable_copy(given, texts, pairs, recipe)
     losses = Losses(encoder, len(texts.labels), token_level, recipe, given)

@@ -1,5 +1,6 @@
 """What a worker process does: one step of a study, from inputs on disk to its result on disk."""
 
+import math
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -63,10 +64,13 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
         threads: CPU threads of torch.
     """
     import torch
+    from joblib.externals.loky import process_executor
     from transformers.utils.logging import disable_progress_bar
 
     from advisor.study._device import training_on
 
+    # Encoders that are kept for the next run are no leak: loky would end the process, and them with it.
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     disable_progress_bar()
     torch.set_num_threads(threads)
     begin = perf_counter()
