@@ -1,7 +1,7 @@
 """The commands ``advisor study plan | run | status``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from rich.markdown import Markdown
@@ -50,10 +50,7 @@ def plan(
     assert plan_file is not None
     with errors.status("Reading the data"):
         found = overview(read_plan(plan_file, data), only or ())
-    if as_json:
-        typer.echo(found.model_dump_json(indent=2))
-    else:
-        console.print(Markdown(found.markdown()))
+    _answer(found, as_json)
 
 
 @study_app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
@@ -82,10 +79,7 @@ def run(
         retry=retry,
         device=device,
     )
-    if as_json:
-        typer.echo(status.model_dump_json(indent=2))
-    else:
-        console.print(Markdown(status.markdown()))
+    _answer(status, as_json)
     if status.runs.left or status.runs.failed:
         errors.print(
             f"{status.runs.failed} runs failed, {status.runs.left} are left: see advisor study status {out}",
@@ -105,6 +99,32 @@ def status(
     from advisor.study._status import study_status
 
     found = study_status(folder, only or ())
+    _answer(found, as_json)
+
+
+@study_app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
+def compile_(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Turn records and signals into the table that the findings are fitted on: gains paired by seed."""
+    from advisor.study._compile import compile_study
+
+    _answer(compile_study(folders, out), as_json)
+    errors.print(f"Written to {out}", markup=False)
+
+
+class _Answer(Protocol):
+    """What every command here prints."""
+
+    def markdown(self) -> str: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+def _answer(found: _Answer, as_json: bool) -> None:
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
