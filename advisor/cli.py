@@ -378,6 +378,16 @@ def findings_validate(
     _findings_answer(found, as_json)
 
 
+@findings_app.command("signals", epilog="Example: advisor findings signals")
+def findings_signals(as_json: Json = False, debug: Debug = False) -> None:
+    """Say which probe signals predict gains in own trials, and what following them is worth."""
+    from advisor.findings import signals
+
+    with errors.status("Comparing signals with gains"):
+        found = signals()
+    _findings_answer(found, as_json)
+
+
 @findings_app.command("card", epilog="Example: advisor findings card")
 def findings_card(debug: Debug = False) -> None:
     """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
