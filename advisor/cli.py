@@ -1,4 +1,4 @@
-"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings``.
+"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings | study``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
 the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
@@ -20,6 +20,7 @@ from advisor.recommend import ask as ask_evidence
 from advisor.recommend import recommend as recommend_from
 from advisor.report import Report, check_output
 from advisor.sample import sample_path
+from advisor.study._commands import study_app
 from probes.data import Columns
 from probes.progress import PHASES
 from probes.request import ProbeRequest
@@ -38,6 +39,7 @@ findings_app = typer.Typer(
     help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
 )
 app.add_typer(findings_app, name="findings")
+app.add_typer(study_app, name="study")
 
 
 class BudgetChoice(StrEnum):
@@ -373,6 +375,16 @@ def findings_validate(
 
     with errors.status("Refitting without each part of the evidence in turn"):
         found = validate(split.value if split else None, jobs=jobs)
+    _findings_answer(found, as_json)
+
+
+@findings_app.command("signals", epilog="Example: advisor findings signals")
+def findings_signals(as_json: Json = False, debug: Debug = False) -> None:
+    """Say which probe signals predict gains in own trials, and what following them is worth."""
+    from advisor.findings import signals
+
+    with errors.status("Comparing signals with gains"):
+        found = signals()
     _findings_answer(found, as_json)
 
 

@@ -81,6 +81,14 @@ class RowEmbedding(nn.Module):
         """Look up ``ids`` of any shape; returns that shape with the hidden size appended."""
         return nn.functional.embedding(cast(Tensor, self.position)[ids], self.rows)
 
+    @torch.no_grad()
+    def full_table(self) -> Tensor:
+        """A copy of the full table with the trained rows in their places, shape (vocabulary, hidden)."""
+        table = cast(Tensor, self.weight).clone()
+        # the used ids in ascending order, as the rows are
+        table[cast(Tensor, self.position) < len(self.rows)] = self.rows
+        return table
+
 
 @dataclass
 class Encoder:
@@ -95,6 +103,7 @@ class Encoder:
         pooling: how token states become a sentence vector.
         sha256: hash of the weights.
         blocks: the block partition of ``base``'s parameters.
+        precision: of the passes through ``base``; weights and hidden states are in single precision.
     """
 
     id: str
@@ -105,6 +114,7 @@ class Encoder:
     pooling: Literal["mean", "cls"]
     sha256: str
     blocks: Blocks = field(default_factory=dict)
+    precision: torch.dtype = torch.float32
 
     @property
     def layers(self) -> int:
@@ -143,6 +153,10 @@ class Encoder:
         On a CPU, texts of like length go through the encoder together, since padding costs as much as text
         there; positions of padding then hold zeros.
         """
+        with self._autocast():  # around all groups, so that weights are cast to a lower precision once
+            return self._hidden_states(batch)
+
+    def _hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
         if self.device.type != "cpu" or len(batch) <= _GROUP:
             return self._forward(batch.inputs)
         lengths = batch.inputs["attention_mask"].sum(1)
@@ -157,7 +171,12 @@ class Encoder:
         return tuple(torch.cat(parts)[back] for parts in zip(*groups, strict=True))
 
     def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states)
+        states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
+        return tuple(state.float() for state in states)
+
+    def _autocast(self) -> torch.autocast:
+        lower = self.precision is not torch.float32
+        return torch.autocast(self.device.type, self.precision if lower else None, enabled=lower)
 
     def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
         """Sentence vectors of shape (batch, hidden) from one hidden state."""
@@ -178,10 +197,11 @@ class Encoder:
         base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
-            logits = self.masked_lm(input_ids=dummy).logits
+            with self._autocast():
+                logits = self.masked_lm(input_ids=dummy).logits
         finally:
             del base.forward  # uncovers the class's own
-        return cast(Tensor, logits).reshape(*hidden.shape[:-1], -1)
+        return cast(Tensor, logits).float().reshape(*hidden.shape[:-1], -1)
 
     def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
         """A trainable copy to measure on, in eval mode; this encoder stays as it is whatever happens.
@@ -212,6 +232,7 @@ class Encoder:
             self.pooling,
             self.sha256,
             blocks,
+            self.precision,
         )
         duplicate.eval()
         duplicate.requires_grad_(False)

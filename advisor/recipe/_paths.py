@@ -23,6 +23,7 @@ def anchor_recipe(recipe: Recipe, folder: Path) -> Recipe:
         "train": _data,
         "bitext": _bitext,
         "target_labels": _data,
+        "source_labels": _data,
         "dictionary": _path,
         "word_links": _bitext,
         "output": _path,

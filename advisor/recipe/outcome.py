@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,20 +15,25 @@ from safetensors.torch import save_file
 from advisor.recipe._config import Recipe
 from advisor.recipe._yaml import write_recipe
 from advisor.recipe.data import LabelledTexts
+from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, score_head
 from probes.signals import Estimate
 
-__all__ = ["Outcome", "StepLog", "evaluate", "staged"]
+__all__ = ["Outcome", "StepLog", "evaluate", "evaluate_on", "staged"]
 
 
 def evaluate(encoder: Encoder, head: Head, texts: LabelledTexts) -> dict[str, Estimate]:
     """Points on every set of scored texts; words beyond the longest input count as wrong."""
-    return {
-        name: score_head(encoder, head, items, texts.labels, texts.task.metric)
-        for name, items in texts.scored.items()
-    }
+    return {name: evaluate_on(encoder, head, items, texts) for name, items in texts.scored.items()}
+
+
+def evaluate_on(
+    encoder: Encoder, head: Head, items: Sequence[LabelledText], texts: LabelledTexts
+) -> Estimate:
+    """Points on one set of texts of the task that ``texts`` belong to."""
+    return score_head(encoder, head, items, texts.labels, texts.task.metric)
 
 
 @dataclass(frozen=True)
