@@ -261,12 +261,13 @@ class Plan(_Strict):
         return [option for option in options if option.option != NO_ALIGNMENT]
 
 
-def read_plan(path: str | Path, data: str | Path | None = None) -> Plan:
+def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: bool = True) -> Plan:
     """Read and check a plan; all file names in it are made absolute.
 
     Args:
         path: the YAML file.
         data: folder that file names count from, instead of the one that the plan names.
+        needs_data: whether that folder must be there.
 
     Raises:
         InputError: if it is not a plan that can be run; one sentence that names the key.
@@ -280,7 +281,7 @@ def read_plan(path: str | Path, data: str | Path | None = None) -> Plan:
     except ValidationError as error:
         raise InputError(f"{path} is no plan that can be run ({first_problem(error)}).") from error
     root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
-    if not root.is_dir():
+    if needs_data and not root.is_dir():
         raise InputError(f"The data folder {root} is not there: name another with data: or --data.")
     return _anchored(plan, root.resolve())
 

@@ -103,7 +103,12 @@ class State:
     def model_step(self, name: str) -> ModelStep:
         """How a model comes to be."""
         spec = self.grid.plan.models[name]
-        made_of = key_of(spec if isinstance(spec, str) else spec.model_dump(mode="json"))
+        parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json")
+        if isinstance(spec, Derived) and spec.continued_mlm is not None:
+            parts["continued_mlm"]["bitext"] = [
+                self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
+            ]
+        made_of = key_of(parts)
         return ModelStep(name, spec, made_of, self.folder / "models")
 
     def model(self, name: str) -> ModelInfo | None:

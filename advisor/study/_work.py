@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -31,6 +32,9 @@ class RunStep:
     run: Run
     records: Path
 
+
+_one_at_a_time = Lock()
+"""A Dask worker may have several threads, and the random state is the process's."""
 
 Step: TypeAlias = ModelStep | ProbeStep | RunStep
 
@@ -67,12 +71,17 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
     from joblib.externals.loky import process_executor
     from transformers.utils.logging import disable_progress_bar
 
-    from advisor.study._device import training_on
-
+    disable_progress_bar()
     # Encoders that are kept for the next run are no leak: loky would end the process, and them with it.
     process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
-    disable_progress_bar()
-    torch.set_num_threads(threads)
+    with _one_at_a_time:
+        torch.set_num_threads(threads)
+        return _execute(key, step, device)
+
+
+def _execute(key: str, step: Step, device: str) -> Ended:
+    from advisor.study._device import training_on
+
     begin = perf_counter()
     status: Literal["done", "failed", "diverged"] = "done"
     error, record = None, None
