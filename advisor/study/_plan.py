@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.recipe._config import ColumnName, Count, HeadStart, Precision, Rate
@@ -128,6 +137,15 @@ class Derived(_Strict):
         return self
 
 
+def _kind_of_model(spec: object) -> str:
+    return "name" if isinstance(spec, str) else "derived"
+
+
+Model = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Derived, Tag("derived")], Discriminator(_kind_of_model)
+]
+
+
 class PairPlan(_Strict):
     """A language pair and its bitext."""
 
@@ -207,7 +225,7 @@ class Plan(_Strict):
     data: str = Field(
         default=".", description="Folder that the files' names count from; relative to this file."
     )
-    models: Annotated[dict[Name, str | Derived], Field(min_length=1)] = Field(
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
         description="Encoders by name: a hub id, a folder, an offline encoder (bundled, bundled-enpt), or "
         "one that is made of another."
     )

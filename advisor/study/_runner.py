@@ -71,7 +71,10 @@ def run_study(
         state = State(selected, out, inputs, device)
         queue = Queue(state, retry)
         with dask_workers(dask, device, threads) if dask else processes(jobs, device, threads) as (do, many):
-            _say(f"{len(selected.cells)} cells, {len(list(selected))} runs; {many} at a time, into {out}.")
+            _say(
+                f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}; {many} at a time, "
+                f"into {out}."
+            )
             _work_off(queue, do, many)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
@@ -97,7 +100,7 @@ def _work_off(queue: Queue, do: Doing, jobs: int) -> None:
                 raise RunError(
                     f"Worker processes died {breakdowns} times in a row (out of memory?): use fewer --jobs."
                 ) from error
-            _say(f"A worker process died; {lost} steps that were under way begin anew.")
+            _say(f"A worker process died; {_many(lost, 'step')} that had not ended will begin anew.")
             continue
         if not ended:
             return
@@ -113,12 +116,16 @@ def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs
     left = queue.runs_left
     if end.record is not None:
         spent[_kind(end.record.configuration.target)].append(end.seconds)
-    rest = f" {len(left)} runs left" if left else ""
+    rest = f" {_many(len(left), 'run')} left" if left else ""
     if left and spent:
         usual = mean(second for seconds in spent.values() for second in seconds)
         seconds = sum(mean(spent[_kind(run.target)] or [usual]) for run in left)
         rest += f", about {duration(seconds / jobs)}"
     _say(f"{end.key}: {how}; {duration(end.seconds)}.{rest + '.' if rest else ''}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _kind(target: str | None) -> str:

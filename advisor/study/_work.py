@@ -1,13 +1,14 @@
 """What a worker process does: one step of a study, from inputs on disk to its result on disk."""
 
 import math
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Lock
-from time import perf_counter
+from threading import Lock, Thread
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from advisor.report._files import write_files
@@ -33,6 +34,8 @@ class RunStep:
     records: Path
 
 
+_WATCH_EVERY = 0.5
+"""Seconds."""
 _one_at_a_time = Lock()
 """A Dask worker may have several threads, and the random state is the process's."""
 
@@ -58,7 +61,7 @@ class Ended:
     record: Record | None = None
 
 
-def execute(key: str, step: Step, device: str, threads: int) -> Ended:
+def execute(key: str, step: Step, device: str, threads: int, master: int | None = None) -> Ended:
     """Do one step. What goes wrong with it is its result; it never raises an error of its own.
 
     Args:
@@ -66,6 +69,7 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
         step: what to do.
         device: as on the command line.
         threads: CPU threads of torch.
+        master: process without which the work is pointless, if it started this one.
     """
     import torch
     from joblib.externals.loky import process_executor
@@ -74,9 +78,15 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
     disable_progress_bar()
     # Encoders that are kept for the next run are no leak: loky would end the process, and them with it.
     process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
+    if master is not None and master == os.getppid():
+        _die_with_parent()
     with _one_at_a_time:
+        before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        return _execute(key, step, device)
+        try:
+            return _execute(key, step, device)
+        finally:
+            torch.set_num_threads(before)
 
 
 def _execute(key: str, step: Step, device: str) -> Ended:
@@ -101,6 +111,19 @@ def _execute(key: str, step: Step, device: str) -> Ended:
             path = failure_path(step)
             write_files(path.parent, {path.name: error})
     return Ended(key, status, error, perf_counter() - begin, record)
+
+
+@cache
+def _die_with_parent() -> None:
+    """End this process as soon as its parent has: what a killed study left running would write into it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(_WATCH_EVERY)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @cache

@@ -1,5 +1,6 @@
 """Where the steps of a study are done: processes of this machine, or the workers of a Dask cluster."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -76,6 +77,6 @@ def _doing(device: str, threads: int, **backend: Any) -> Doing:
     def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended]:
         with parallel_config(**backend):
             parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            yield from parallel(work(key, step, device, threads) for key, step in steps)
+            yield from parallel(work(key, step, device, threads, os.getpid()) for key, step in steps)
 
     return do
