@@ -38,7 +38,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from probes.batches import TextBatch
-from probes.bundled import BUNDLED, load_bundled
+from probes.bundled import BUNDLED, is_encoder_file, load_bundled, load_encoder_file
 from probes.errors import InputError
 from probes.signals import ModelFacts
 
@@ -262,15 +262,16 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
     """Load an encoder by bundled name, local folder or hub id; weights from safetensors only.
 
     Args:
-        name: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id.
+        name: ``bundled``, ``bundled-enpt``, a folder, a Hugging Face id, or a trimmed copy of an offline
+            encoder (see :func:`probes.bundled.trim_bundled`).
         device: where to put it.
 
     Raises:
         InputError: if it cannot be found, has no safetensors weights, lacks encoder weights, is a
             decoder, has no fast tokenizer, or has no single stack of layers.
     """
-    if name in BUNDLED:
-        model, tokenizer, sha256 = load_bundled(name)
+    if name in BUNDLED or is_encoder_file(name):
+        model, tokenizer, sha256 = load_bundled(name) if name in BUNDLED else load_encoder_file(name)
         encoder = Encoder(
             name, model, tokenizer, None, "the offline encoder's file carries no MLM head", "mean", sha256
         )

@@ -63,6 +63,12 @@ def run(
     retry: Annotated[bool, typer.Option("--retry", help="Do again what has failed.")] = False,
     data: Data = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", help="Address of a Dask scheduler whose workers do the work: tcp://HOST:PORT."
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -78,6 +84,7 @@ def run(
         only=only or (),
         retry=retry,
         device=device,
+        dask=dask,
     )
     _answer(status, as_json)
     if status.runs.left or status.runs.failed:
@@ -114,6 +121,28 @@ def compile_(
 
     _answer(compile_study(folders, out), as_json)
     errors.print(f"Written to {out}", markup=False)
+
+
+@study_app.command("pack", epilog="Example: advisor study pack plan.yaml --out packed")
+def pack(
+    plan_file: PlanFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder to create.")] = Path("packed"),
+    only: Only = None,
+    limit_mib: Annotated[
+        float, typer.Option("--limit-mib", help="Refuse to write a larger folder.", min=1)
+    ] = 60,
+    data: Data = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a self-contained folder that runs a study on a machine without a network."""
+    from advisor.study._pack import pack_study
+    from advisor.study._plan import read_plan
+
+    with errors.status("Packing encoders, data and source"):
+        report = pack_study(read_plan(plan_file, data), out, only=only or (), limit_mib=limit_mib)
+    _answer(report, as_json)
+    errors.print(f"Written to {out}: run it with sh {out / 'run.sh'}", markup=False)
 
 
 class _Answer(Protocol):

@@ -12,22 +12,20 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, get_linear_schedule_with_warmup
 
 from advisor.recipe._precision import has_bf16
+from advisor.study._inputs import read_sentences
 from advisor.study._plan import ContinuedMlm, Derived
 from probes.batches import TokenizedText, Tokenizer, collate_texts
-from probes.data import read_bitext
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.errors import InputError
-from probes.languages import Language
 from probes.objectives._masking import masked_lm_loss
 from probes.sampling import shuffled
 
-__all__ = ["derive"]
+__all__ = ["derive", "save_encoder"]
 
 _MAX_LENGTH = 128
 _WARMUP_SHARE = 0.1
 _SHARE = 0.15
 """Of subwords that are predicted (Devlin et al. 2019, arXiv:1810.04805)."""
-_UNDETERMINED = Language("und", "any language", "Zyyy", spaced=True)
 
 
 def derive(recipe: Derived, folder: Path, device: torch.device) -> None:
@@ -49,6 +47,12 @@ def derive(recipe: Derived, folder: Path, device: torch.device) -> None:
             encoder = keep_layers(encoder, recipe.layers)
         if recipe.continued_mlm is not None:
             encoder = continue_mlm(encoder, recipe.continued_mlm)
+    save_encoder(encoder, folder)
+    (folder / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    """Write an encoder with its tokenizer, and its head if it has one, for ``load_encoder``."""
     model = encoder.masked_lm if encoder.masked_lm is not None else encoder.base
     model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
@@ -56,7 +60,6 @@ def derive(recipe: Derived, folder: Path, device: torch.device) -> None:
         (folder / "1_Pooling").mkdir()
         stated = json.dumps({"pooling_mode_cls_token": True})
         (folder / "1_Pooling" / "config.json").write_text(stated, encoding="utf-8")
-    (folder / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def keep_layers(encoder: Encoder, layers: int) -> Encoder:
@@ -91,7 +94,7 @@ def continue_mlm(encoder: Encoder, plan: ContinuedMlm) -> Encoder:
     assert encoder.masked_lm is not None
     model = encoder.masked_lm.train()
     tokenizer = Tokenizer(encoder.tokenizer, min(_MAX_LENGTH, encoder.max_length))
-    texts = [text for text in map(tokenizer.text, _sentences(plan.bitext)) if len(text.ids) > 2]
+    texts = [text for text in map(tokenizer.text, read_sentences(plan.bitext)) if len(text.ids) > 2]
     adam = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, fused=True)
     schedule = get_linear_schedule_with_warmup(adam, round(_WARMUP_SHARE * plan.steps), plan.steps)
     for step, batch in zip(range(plan.steps), _batches(texts, plan.batch_size, plan.seed), strict=False):
@@ -120,19 +123,11 @@ def _with_head(encoder: Encoder) -> Encoder:
             f"The architecture of '{encoder.id}' has no MLM head in transformers: choose another base."
         ) from error
     base = cast(PreTrainedModel, model.base_model)
-    base.load_state_dict(encoder.base.state_dict(), strict=False)
+    missing, _ = base.load_state_dict(encoder.base.state_dict(), strict=False)  # it may have had a pooler
+    assert not missing
     model.tie_weights()
     cast(nn.Module, model).to(encoder.device)
     return replace(encoder, base=base, masked_lm=model, no_mlm_reason=None)
-
-
-def _sentences(bitexts: Sequence[str]) -> list[str]:
-    """Every sentence of the bitexts once, both sides."""
-    found: dict[str, None] = {}
-    for spec in bitexts:
-        for pair in read_bitext(spec, _UNDETERMINED, _UNDETERMINED).pairs:
-            found.update(dict.fromkeys(pair))
-    return list(found)
 
 
 def _batches(texts: Sequence[TokenizedText], size: int, seed: int) -> Iterator[list[TokenizedText]]:

@@ -1,7 +1,7 @@
 """What a plan names, read and checked before anything is run; with the hashes that its records quote."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from advisor.recipe._draw import drawn
 from advisor.report._files import write_files
 from advisor.study._grid import Grid
+from advisor.study._plan import Derived
 from probes.data import (
     Columns,
     Example,
@@ -22,12 +23,13 @@ from probes.data import (
     read_labelled,
 )
 from probes.errors import InputError
-from probes.languages import parse_language
+from probes.languages import Language, parse_language
 from probes.tasks import find_task
 
-__all__ = ["Inputs", "load_inputs", "read_inputs"]
+__all__ = ["Inputs", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
 
 _FILE = "inputs.json"
+_ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
 
 
 class Inputs(BaseModel):
@@ -66,6 +68,10 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
         if pair.bitext not in sha256:
             bitext = read_bitext(pair.bitext, parse_language(pair.source), parse_language(pair.target))
             sha256[pair.bitext] = "+".join(fact.sha256 for fact in bitext.facts)
+    for spec in mlm_bitexts(grid):
+        if spec not in sha256:
+            facts = read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).facts
+            sha256[spec] = "+".join(fact.sha256 for fact in facts)
     inputs = Inputs(sha256=sha256, probe_labels=labels)
     if folder is not None:
         known = _stored(folder)
@@ -73,6 +79,23 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
             inputs = Inputs(sha256=known.sha256 | sha256, probe_labels=known.probe_labels | labels)
         write_files(folder, files | {_FILE: inputs.model_dump_json(indent=1) + "\n"})
     return inputs
+
+
+def mlm_bitexts(grid: Grid) -> Iterator[str]:
+    """The bitexts whose sentences the grid's models are trained on further."""
+    for name in dict.fromkeys(cell.model for cell in grid.cells):
+        spec = grid.plan.models[name]
+        if isinstance(spec, Derived) and spec.continued_mlm is not None:
+            yield from spec.continued_mlm.bitext
+
+
+def read_sentences(bitexts: Iterable[str]) -> list[str]:
+    """Every sentence of some bitexts once, of both sides, whatever their languages."""
+    found: dict[str, None] = {}
+    for spec in bitexts:
+        for pair in read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).pairs:
+            found.update(dict.fromkeys(pair))
+    return list(found)
 
 
 def load_inputs(folder: Path) -> Inputs:

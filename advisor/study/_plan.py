@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.recipe._config import ColumnName, Count, HeadStart, Precision, Rate
@@ -128,6 +137,15 @@ class Derived(_Strict):
         return self
 
 
+def _kind_of_model(spec: object) -> str:
+    return "name" if isinstance(spec, str) else "derived"
+
+
+Model = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Derived, Tag("derived")], Discriminator(_kind_of_model)
+]
+
+
 class PairPlan(_Strict):
     """A language pair and its bitext."""
 
@@ -207,7 +225,7 @@ class Plan(_Strict):
     data: str = Field(
         default=".", description="Folder that the files' names count from; relative to this file."
     )
-    models: Annotated[dict[Name, str | Derived], Field(min_length=1)] = Field(
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
         description="Encoders by name: a hub id, a folder, an offline encoder (bundled, bundled-enpt), or "
         "one that is made of another."
     )
@@ -261,12 +279,13 @@ class Plan(_Strict):
         return [option for option in options if option.option != NO_ALIGNMENT]
 
 
-def read_plan(path: str | Path, data: str | Path | None = None) -> Plan:
+def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: bool = True) -> Plan:
     """Read and check a plan; all file names in it are made absolute.
 
     Args:
         path: the YAML file.
         data: folder that file names count from, instead of the one that the plan names.
+        needs_data: whether that folder must be there.
 
     Raises:
         InputError: if it is not a plan that can be run; one sentence that names the key.
@@ -280,7 +299,7 @@ def read_plan(path: str | Path, data: str | Path | None = None) -> Plan:
     except ValidationError as error:
         raise InputError(f"{path} is no plan that can be run ({first_problem(error)}).") from error
     root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
-    if not root.is_dir():
+    if needs_data and not root.is_dir():
         raise InputError(f"The data folder {root} is not there: name another with data: or --data.")
     return _anchored(plan, root.resolve())
 

@@ -1,15 +1,14 @@
 """One run of the training engine, and its record."""
 
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from advisor.options import Objective, Schedule, WordPairs
 from advisor.recipe import Recipe
+from advisor.recipe._versions import versions
 from advisor.study._record import Configuration, CurvePoint, Record, Scores
 from probes.errors import InputError, RunError
 from probes.progress import Progress
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from advisor.recipe._shared import Shared
     from advisor.recipe.outcome import Outcome
 
-__all__ = ["Run", "configure", "roles_of", "run_once"]
+__all__ = ["Run", "configure", "failed", "roles_of", "run_once"]
 
 _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
 _LABELS = frozenset({"target_labels", "source_labels"})
 _ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output"}
 """Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
-_PACKAGES = ("alignment-advisor", "torch", "transformers", "accelerate", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
@@ -134,12 +132,12 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         scores=_scores(outcome.after) if outcome else None,
         before=_scores(outcome.before) if outcome else None,
         curve=tuple(_curve(outcome)) if outcome else (),
-        texts=outcome.metrics()["texts"] if outcome else {},
+        texts=outcome.sizes if outcome else {},
         device=_device_name(device),
         threads=torch.get_num_threads(),
         seconds=round(perf_counter() - begin, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -156,7 +154,7 @@ def failed(run: Run, problem: Exception) -> Record:
         threads=1,
         seconds=0.0,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -182,13 +180,3 @@ def _device_name(device: "torch.device") -> str:
 
 def _one_line(problem: BaseException) -> str:
     return " ".join(str(problem).split())
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a source tree that was never installed
-            versions[package] = "unknown"
-    return versions

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 
-from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from advisor._console import errors
@@ -19,7 +18,8 @@ from advisor.study._plan import Plan, write_plan
 from advisor.study._queue import Queue
 from advisor.study._state import State
 from advisor.study._status import StudyStatus, study_status
-from advisor.study._work import Ended, execute
+from advisor.study._work import Ended
+from advisor.study._workers import Doing, dask_workers, processes
 from probes.errors import InputError, RunError
 
 __all__ = ["run_study"]
@@ -37,6 +37,7 @@ def run_study(
     retry: bool = False,
     device: str = "auto",
     threads: int = 1,
+    dask: str | None = None,
 ) -> StudyStatus:
     """Run what is left of a study. Killing it costs at most the runs in flight: the same call goes on.
 
@@ -51,6 +52,7 @@ def run_study(
         retry: do again what has failed.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads of each process.
+        dask: address of a Dask scheduler whose workers do the work instead of processes of this machine.
 
     Returns:
         How far the study is now.
@@ -68,21 +70,25 @@ def run_study(
         write_files(out, {"plan.yaml": write_plan(plan)})
         state = State(selected, out, inputs, device)
         queue = Queue(state, retry)
-        _say(f"{len(selected.cells)} cells, {len(list(selected))} runs; {jobs} at a time, into {out}.")
-        _work_off(queue, jobs, device, threads)
+        with dask_workers(dask, device, threads) if dask else processes(jobs, device, threads) as (do, many):
+            _say(
+                f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}; {many} at a time, "
+                f"into {out}."
+            )
+            _work_off(queue, do, many)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
         return study_status(out, only=only)
 
 
-def _work_off(queue: Queue, jobs: int, device: str, threads: int) -> None:
+def _work_off(queue: Queue, do: Doing, jobs: int) -> None:
     """Run steps until the queue hands out none although none is under way."""
     spent: defaultdict[str, list[float]] = defaultdict(list)
     breakdowns = 0
     while True:
         ended = 0
         try:
-            for end in _parallel(queue, jobs, device, threads):
+            for end in do(queue):
                 queue.ended(end.key)
                 ended += 1
                 breakdowns = 0
@@ -94,18 +100,10 @@ def _work_off(queue: Queue, jobs: int, device: str, threads: int) -> None:
                 raise RunError(
                     f"Worker processes died {breakdowns} times in a row (out of memory?): use fewer --jobs."
                 ) from error
-            _say(f"A worker process died; {lost} steps that were under way begin anew.")
+            _say(f"A worker process died; {_many(lost, 'step')} that had not ended will begin anew.")
             continue
         if not ended:
             return
-
-
-def _parallel(queue: Queue, jobs: int, device: str, threads: int) -> Iterator[Ended]:
-    """Steps in worker processes, each yielded as soon as it has ended."""
-    work = delayed(execute)
-    with parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=threads):
-        parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-        yield from parallel(work(key, step, device, threads) for key, step in queue)
 
 
 def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs: int) -> None:
@@ -118,12 +116,16 @@ def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs
     left = queue.runs_left
     if end.record is not None:
         spent[_kind(end.record.configuration.target)].append(end.seconds)
-    rest = f" {len(left)} runs left" if left else ""
+    rest = f" {_many(len(left), 'run')} left" if left else ""
     if left and spent:
         usual = mean(second for seconds in spent.values() for second in seconds)
         seconds = sum(mean(spent[_kind(run.target)] or [usual]) for run in left)
         rest += f", about {duration(seconds / jobs)}"
     _say(f"{end.key}: {how}; {duration(end.seconds)}.{rest + '.' if rest else ''}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _kind(target: str | None) -> str:

@@ -103,7 +103,12 @@ class State:
     def model_step(self, name: str) -> ModelStep:
         """How a model comes to be."""
         spec = self.grid.plan.models[name]
-        made_of = key_of(spec if isinstance(spec, str) else spec.model_dump(mode="json"))
+        parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json")
+        if isinstance(spec, Derived) and spec.continued_mlm is not None:
+            parts["continued_mlm"]["bitext"] = [
+                self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
+            ]
+        made_of = key_of(parts)
         return ModelStep(name, spec, made_of, self.folder / "models")
 
     def model(self, name: str) -> ModelInfo | None:
@@ -179,7 +184,7 @@ class State:
         return None
 
     def run(self, planned: PlannedRun) -> Run | None:
-        """The run, ready to begin; None while its model or the probe it waits for is missing."""
+        """The run, ready to begin; None while its data, its model or the probe it waits for is missing."""
         info = self.model(planned.model)
         if info is None:
             return None
@@ -191,7 +196,7 @@ class State:
             weight = _weight_from(signals, planned.option.option.objective)
         return self._run(planned, info, weight)
 
-    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run:
+    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run | None:
         plan, training = self.grid.plan, self.grid.plan.training
         targets = self.grid.targets(planned.task, planned.source)
         if planned.target is not None:
@@ -227,6 +232,8 @@ class State:
         specs = {"train": recipe.train, "source-labels": recipe.source_labels, "bitext": recipe.bitext}
         files = {role: str(specs[role]) for role in roles_of(recipe)}
         hashes = self._inputs.sha256
+        if not hashes.keys() >= {*files.values(), *tests.values()}:  # of a cell that was never selected
+            return None
         configuration = configure(
             recipe,
             model_sha256=info.sha256,

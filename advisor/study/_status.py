@@ -111,7 +111,7 @@ def study_status(folder: str | Path, only: Collection[str] = ()) -> StudyStatus:
     """
     folder = Path(folder)
     inputs = load_inputs(folder)
-    state = State(Grid(read_plan(folder / "plan.yaml"), Selection(only)), folder, inputs)
+    state = State(Grid(read_plan(folder / "plan.yaml", needs_data=False), Selection(only)), folder, inputs)
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     errors: Counter[str] = Counter()
     states: dict[PlannedRun, RunState] = {}
