@@ -13,9 +13,9 @@ from advisor.report._words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
+__all__ = ["DARK", "chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
 
-_DARK = {
+DARK = {
     "blue": "#4aa8e0",
     "vermillion": "#f08a4b",
     "green": "#2ec49a",
@@ -30,6 +30,8 @@ _DARK = {
     "band-strong": "#4a5866",
 }
 """The charts' colours on a dark page, as in the report."""
+_FONT = '"Source Sans", sans-serif'
+"""Streamlit's own, so that charts and page are of one piece."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")
 
 
@@ -63,10 +65,11 @@ def chart(
         return
     specification = drawn.to_dict(validate=False)
     specification["width"] = "container"
+    specification.setdefault("config", {})["font"] = _FONT
     if st.context.theme.type == "dark":
         from advisor.report.charts import COLOURS, INKS  # altair takes half a second to import
 
-        on_dark = {colour: _DARK[name] for name, colour in (COLOURS | INKS).items()}
+        on_dark = {colour: DARK[name] for name, colour in (COLOURS | INKS).items()}
         specification = _recoloured(specification, on_dark)
     st.vega_lite_chart(spec=specification, theme=None, width="stretch", alt=description)
 

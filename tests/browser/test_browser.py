@@ -164,16 +164,26 @@ def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal
 _FAINT = """
 () => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  const paint = (colours) => {  // what shows when they lie on top of each other
+  const paint = (colours, last = 1) => {  // what shows when they lie on top of each other
     canvas.fillStyle = 'white';
     canvas.fillRect(0, 0, 1, 1);
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    colours.forEach((colour, i) => {
+      canvas.globalAlpha = i === colours.length - 1 ? last : 1;
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+    });
+    canvas.globalAlpha = 1;
     return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
   };
   const luminance = (rgb) => {  // WCAG 2.2, relative luminance
     const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
     const [r, g, b] = rgb.map(v => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const opacity = (element) => {  // of all that it is in
+    let product = 1;
+    for (let e = element; e; e = e.parentElement) product *= parseFloat(getComputedStyle(e).opacity);
+    return product;
   };
   const faint = [];
   for (const element of document.querySelectorAll('[data-testid=stMain] *')) {
@@ -183,7 +193,8 @@ _FAINT = """
     const behind = [];
     for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
     const style = getComputedStyle(element);
-    const both = [luminance(paint(behind)), luminance(paint([...behind, style.color]))];
+    const text = luminance(paint([...behind, style.color], opacity(element)));
+    const both = [luminance(paint(behind)), text];
     const [a, b] = both.sort((x, y) => y - x);
     const large = parseFloat(style.fontSize) >= 24;
     const ratio = (a + 0.05) / (b + 0.05);
