@@ -320,7 +320,7 @@ def page(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Open the probe app in the browser: ask, probe, read, explore, compare."""
+    """Open the probe app in the browser: ask, probe, read, explore, compare, trial."""
     from advisor.app import launch
 
     launch(host, port, open_browser=browser)

@@ -9,7 +9,7 @@ from probes.errors import InputError, RunError
 
 __all__ = ["render"]
 
-_VIEWS = ("ask", "probe", "read", "explore", "compare")
+_VIEWS = ("ask", "probe", "read", "explore", "compare", "trial")
 """Each is drawn by ``render`` in the module of its name."""
 
 

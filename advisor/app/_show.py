@@ -13,7 +13,7 @@ from advisor.report._words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["DARK", "chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
+__all__ = ["DARK", "chart", "explain", "facts", "html", "markdown", "notes", "style", "table", "text"]
 
 DARK = {
     "blue": "#4aa8e0",
@@ -112,6 +112,17 @@ def explain(means: str, read: str, cannot: str) -> None:
     parts = (("What it means", means), ("How to read it", read), ("What it cannot tell", cannot))
     entries = "".join(f"<div><dt>{name}</dt><dd>{text(said)}</dd></div>" for name, said in parts)
     html(f'<dl class="aa-reading">{entries}</dl>')
+
+
+def facts(entries: Mapping[str, tuple[str, str]]) -> None:
+    """Named values side by side, each with a note below it (or an empty one)."""
+    items = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}"
+        + (f"<small>{text(note)}</small>" if note else "")
+        + "</dd></div>"
+        for name, (value, note) in entries.items()
+    )
+    html(f'<dl class="aa-facts">{items}</dl>')
 
 
 def notes(entries: Sequence[str], empty: str) -> None:

@@ -17,6 +17,7 @@ from advisor.report import Report
 from advisor.service import RunStore
 from probes.signals import Signals
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, serve
+from tests.browser.trials import write_trial
 from tests.factories import make_advice, make_cannot_tell, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(Path(folder), {"ADVISOR_LIST_ALL": "true", "ADVISOR_ROOTS": folder}) as server,
         sync_playwright() as driver,
     ):
+        write_trial(Path(folder) / "trial")
         views = _views(server.store, report)
         unknown = set(options.view or ()) - views.keys()
         if unknown:
@@ -87,7 +89,8 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
         for _ in range(2):
             page.get_by_role("combobox", name="Finished runs").click()
             page.get_by_role("option").first.click()
-        page.keyboard.press("Escape")
+            page.keyboard.press("Escape")
+            _settle(page)
         page.get_by_test_id("stVegaLiteChart").first.wait_for()
 
     parts = ("Direction", "Magnitude", "Lookahead", "Distance", "Starting point", "Provenance")
@@ -107,6 +110,7 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
         "explore-sources": ("?view=explore", press("Sources")),
         "explore-card": ("?view=explore", press("Findings card")),
         "compare": (f"?view=compare&run={other}", compare),
+        "trial": ("?view=trial", nothing),
     }
 
 

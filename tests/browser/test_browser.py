@@ -141,7 +141,7 @@ def test_the_page_works_with_the_keyboard_alone(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
 def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, width: int) -> None:
     page = visit(f"?view={view}&run={finished.id}", width, "dark" if width == 390 else "light")
     page.locator("[data-testid=stAppViewContainer]").wait_for()
@@ -153,7 +153,7 @@ def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, wid
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
 def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal["light", "dark"]) -> None:
     page = visit(f"?view={view}" + (f"&run={finished.id}" if view == "read" else ""), scheme=scheme)
     page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()

@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 from advisor.app import _launch
 from advisor.app._run import label
 from advisor.recommend import ask
-from advisor.report import Report
+from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
+from tests.browser.trials import make_trial, write_trial
 from tests.factories import make_advice, make_cannot_tell, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
 
@@ -378,13 +379,81 @@ def test_two_of_one_kind_get_names_of_their_own(open_page: OpenPage) -> None:
     assert names == ["bundled, en → tr, pos (1)", "bundled, en → tr, pos (2)"]
 
 
+# --- Trial -----------------------------------------------------------------------------------------------
+
+
+def test_a_trial_is_shown_beside_what_was_expected(
+    open_page: OpenPage, queue_of: Callable[..., RunQueue], tmp_path: Path
+) -> None:
+    result = write_trial(tmp_path / "mine")
+    queue_of("", Limits(roots=(tmp_path.resolve(),)))
+    page = open_page(view="trial")
+    assert page.selectbox(key="trial").value == str(tmp_path / "mine")
+    said = _said(page)
+    assert result.verdict.replace(">", "&gt;") in said
+    assert _charts(page) == 3
+    assert "What it cannot tell" in said
+    assert "9 runs" in said
+    table = page.dataframe[0].value
+    joint = table[table["option"].str.startswith("token-contrastive")].iloc[0]
+    assert joint["gain"].startswith("1.9")
+    (expected,) = [
+        row.gain.mean
+        for row in ask(model=result.model, source="en", target="wo", task="pos").alternatives
+        if str(row.option.objective) == "token-contrastive"
+        and row.option.schedule == "joint"
+        and row.option.frozen_layers == "none"
+    ]
+    assert joint["expected"].startswith(_words.signed(expected))
+    page.selectbox(key="trial-beside").set_value("nothing").run()
+    assert not page.exception
+    assert set(page.dataframe[0].value["expected"]) == {""}
+
+
+def test_a_trial_can_be_brought_along(open_page: OpenPage) -> None:
+    result, records = make_trial()
+    page = open_page(view="trial")
+    page.selectbox(key="trial").set_value("Files of mine").run()
+    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    assert not page.exception
+    assert result.verdict in _said(page)
+    assert "No curves without the records" in _said(page)
+    assert _charts(page) == 1
+    files += [(f"{i}.json", r.model_dump_json().encode(), "application/json") for i, r in enumerate(records)]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    assert _charts(page) == 3
+
+
+def test_a_trial_is_shown_beside_the_probe_of_its_case(
+    open_page: OpenPage, finished_run: FinishedRun
+) -> None:
+    result, _ = make_trial()
+    same = finished_run(SAMPLE.model_copy(update={"model": result.model, "target": "Wolof"}))
+    finished_run()
+    page = open_page(view="trial")
+    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    beside = page.selectbox(key="trial-beside")
+    assert beside.value == same.id
+    assert len(beside.options) == 3
+    assert "about something else" in page.warning[0].value  # the advice in that run is made up
+
+
+def test_what_is_no_trial_is_refused(open_page: OpenPage) -> None:
+    page = open_page(view="trial")
+    page.file_uploader(key="trial-files").set_value([("x.json", b"{}", "application/json")]).run()
+    assert not page.exception
+    assert "make no trial" in page.error[0].value
+
+
 # --- the page as a whole -----------------------------------------------------------------------------------
 
 
 def test_no_view_needs_torch(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
-        "for view in ('ask', 'probe', 'read', 'explore', 'compare'):\n"
+        "for view in ('ask', 'probe', 'read', 'explore', 'compare', 'trial'):\n"
         f"    page = AppTest.from_file({str(APP)!r}, default_timeout=60)\n"
         "    page.query_params['view'] = view\n"
         "    page.run()\n"
