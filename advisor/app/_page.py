@@ -39,3 +39,4 @@ def render() -> None:
         import_module(f"advisor.app._{_state.view()}").render()
     except (InputError, RunError) as error:
         st.error(_show.markdown(error))
+    _state.keep_session()  # last, since its element takes up room

@@ -185,7 +185,7 @@ def _option_row(
         f"{result.source} gain": "" if none else _words.estimated(row.source_gain, 1),
         "seeds": row.seeds,
         "failed": row.unfinished,
-        "seeds to ±1 point": row.seeds_needed,
+        "seeds to ±1 point": "" if row.seeds_needed is None else str(row.seeds_needed),
         "a run takes": _words.duration(row.seconds),
     }
 

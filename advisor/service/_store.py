@@ -11,8 +11,9 @@ Layout below the root::
               signals.json, advice.json, report.html, recipe/
     uploads/<owner>/<id>/<file>
 
-Ids are random and long enough that knowing one is the right to see the run. Only the process that has a run
-in its queue writes its record; others may ask for a stop, and find out when that process has died.
+Ids are random and long enough that knowing one is the right to see the run and its results, so that a link
+shares them; a run is its owner's to cancel or remove. Only the process that has a run in its queue writes its
+record; others may ask for a stop, and find out when that process has died.
 """
 
 import hashlib
@@ -225,6 +226,14 @@ class RunStore:
             if session is None or record.owner == owner_of(session)
         ]
         return sorted(found, key=lambda run: run.created, reverse=True)
+
+    def owns(self, session: str, run_id: str) -> bool:
+        """Whether the run was started by ``session``.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+        """
+        return self.record(run_id).owner == owner_of(session)
 
     def request(self, run_id: str) -> RunRequest:
         """What was asked for.

@@ -86,11 +86,9 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
         return lambda page: page.get_by_role("radio", name=label, exact=True).click()
 
     def compare(page: Page) -> None:
-        for _ in range(2):
-            page.get_by_role("combobox", name="Finished runs").click()
-            page.get_by_role("option").first.click()
-            page.keyboard.press("Escape")
-            _settle(page)
+        page.get_by_role("combobox", name="Finished runs").click()
+        page.get_by_role("option", name="Select all").click()
+        page.keyboard.press("Escape")
         page.get_by_test_id("stVegaLiteChart").first.wait_for()
 
     parts = ("Direction", "Magnitude", "Lookahead", "Distance", "Starting point", "Provenance")

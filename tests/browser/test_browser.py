@@ -289,8 +289,14 @@ def test_a_whole_probe_in_the_browser(visit: Visit, server: Server, tmp_path: Pa
     theirs.get_by_text("1 run comes first").wait_for()
     waiting = _run_id(theirs)
 
+    theirs.goto(f"{server.url}?view=probe&run={run_id}")
+    theirs.get_by_text("started in another browser").wait_for()
+    assert theirs.get_by_role("button", name="Cancel the run").count() == 0
+    theirs.goto(f"{server.url}?view=probe&run={waiting}")
+
     mine.reload()
     mine.get_by_label("Phases").wait_for()
+    mine.get_by_role("button", name="Cancel the run").wait_for()
     mine.get_by_text(re.compile("left")).first.wait_for(timeout=A_PROBE)
     mine.get_by_role("button", name="Read the result").wait_for(timeout=A_PROBE)
     assert not list(server.root.rglob("mine.conllu"))
@@ -304,6 +310,6 @@ def test_a_whole_probe_in_the_browser(visit: Visit, server: Server, tmp_path: Pa
     assert [row["spec"] for row in measured["data"]] == ["mine.conllu", "mine.tsv"]
 
     theirs.get_by_label("Phases").wait_for()
-    theirs.get_by_role("button", name="Cancel the run").click()
+    theirs.get_by_role("button", name="Cancel the run").click()  # reloaded since: the browser is known again
     theirs.get_by_text("Cancelled").wait_for()
     assert wait_for(lambda: server.store.run(waiting).status == "cancelled")
