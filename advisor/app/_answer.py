@@ -51,7 +51,7 @@ def _gain(advice: Advice) -> str:
         best = spoken_of or _words.best_alternative(advice)
         if best is None:
             return ""
-        gain, label = best.gain, f"Best aligning option: {_show.text(best.option)}"
+        gain, label = best.gain, f"Best option to count on: {_show.text(best.option)}"
     chances = "".join(
         f"<dt>P(gain &gt; {threshold})</dt>"
         f'<dd><span class="aa-meter"><i style="width:{100 * chance:.1f}%"></i></span></dd>'
@@ -99,6 +99,12 @@ def gains(advice: Advice) -> None:
             "The gain of your own run: seeds alone move it by some tenths of a point. An option that no "
             "effect speaks of leans on its neighbours.",
         )
+    if passed_over := _passed_over(advice):
+        st.caption(
+            f"The {passed_over} passed over: the answer speaks of what can be counted on, "
+            "the option whose interval starts highest among those whose objective was really measured on this "
+            "encoder (on more than one, for an encoder without evidence)."
+        )
     rows = _words.ranked(advice)
     labels = _words.option_labels([row.option for row in rows])
     _show.table(
@@ -120,6 +126,16 @@ def gains(advice: Advice) -> None:
             for row, label in zip(rows, labels, strict=True)
         ),
     )
+
+
+def _passed_over(advice: Advice) -> str:
+    """How many options have a higher mean than the one the answer speaks of, in words."""
+    if advice.gain is None:
+        return ""
+    higher = sum(
+        row.option != NO_ALIGNMENT and row.gain.mean > advice.gain.mean for row in advice.alternatives
+    )
+    return {0: "", 1: "option above it is"}.get(higher, f"{higher} options above it are")
 
 
 def why(advice: Advice) -> None:
