@@ -51,7 +51,7 @@ def _gain(advice: Advice) -> str:
         best = spoken_of or _words.best_alternative(advice)
         if best is None:
             return ""
-        gain, label = best.gain, f"Best option to count on: {_show.text(best.option)}"
+        gain, label = best.gain, f"Best aligning option: {_show.text(best.option)}"
     chances = "".join(
         f"<dt>P(gain &gt; {threshold})</dt>"
         f'<dd><span class="aa-meter"><i style="width:{100 * chance:.1f}%"></i></span></dd>'
@@ -101,9 +101,9 @@ def gains(advice: Advice) -> None:
         )
     if passed_over := _passed_over(advice):
         st.caption(
-            f"The {passed_over} passed over: the answer speaks of what can be counted on, "
-            "the option whose interval starts highest among those whose objective was really measured on this "
-            "encoder (on more than one, for an encoder without evidence)."
+            f"The {passed_over} passed over. The answer speaks of the option that can be counted on most: its "
+            "interval starts highest, and its objective was measured on this encoder (on more than one, if this "
+            "one is new)."
         )
     rows = _words.ranked(advice)
     labels = _words.option_labels([row.option for row in rows])

@@ -11,7 +11,7 @@ from probes.errors import InputError
 from probes.languages import parse_language
 from probes.tasks import TASKS
 
-__all__ = ["Question", "question_inputs", "short"]
+__all__ = ["Question", "called", "question_inputs", "short"]
 
 _DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
 
@@ -65,7 +65,7 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
         label,
         options,
         key=name,
-        format_func=_called if known is _languages() else str,
+        format_func=called if known is _languages() else str,
         accept_new_options=True,
         help=explanation,
         persist_state="session",
@@ -86,7 +86,8 @@ def _languages() -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda code: known[code].name))
 
 
-def _called(code: str) -> str:
+def called(code: str) -> str:
+    """The language's name with its code, or what was said if there is none of that code."""
     try:
         return f"{parse_language(code).name} ({code})"
     except InputError:

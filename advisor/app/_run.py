@@ -115,11 +115,12 @@ def others(shown: str | None) -> None:
     if not runs:
         return
     st.subheader("All runs" if _state.queue().limits.list_all else "Your runs", anchor=False)
-    for run in runs[:20]:
-        st.button(
-            _show.markdown(label(run)),
-            key=f"open-{run.id}",
-            on_click=_state.open_run,
-            args=(run.id,),
-            type="tertiary",
-        )
+    with st.container(gap=None):
+        for run in runs[:20]:
+            st.button(
+                _show.markdown(label(run)),
+                key=f"open-{run.id}",
+                on_click=_state.open_run,
+                args=(run.id,),
+                type="tertiary",
+            )

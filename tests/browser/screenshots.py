@@ -106,6 +106,7 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
         },
         "explore": ("?view=explore", nothing),
         "explore-sources": ("?view=explore", press("Sources")),
+        "explore-validation": ("?view=explore", press("Validation")),
         "explore-card": ("?view=explore", press("Findings card")),
         "compare": (f"?view=compare&run={other}", compare),
         "trial": ("?view=trial", nothing),

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.app import _launch
 from advisor.app._run import label
+from advisor.findings.card import load_figures
 from advisor.recommend import ask
 from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue
@@ -375,6 +376,19 @@ def test_every_part_of_explore_opens(open_page: OpenPage) -> None:
     for part in page.segmented_control(key="explore").options:
         page.segmented_control(key="explore").set_value(part).run()
         assert not page.exception, part
+
+
+@pytest.mark.parametrize("split", ["language", "model"])
+def test_validation_figures_are_drawn(open_page: OpenPage, split: str) -> None:
+    page = open_page(view="explore")
+    page.segmented_control(key="explore").set_value("Validation").run()
+    page.segmented_control(key="split").set_value(split).run()
+    assert not page.exception
+    assert _charts(page) == 2
+    (report,) = [r for r in load_figures().validation.splits if r.split == split]
+    shown = page.dataframe[0].value
+    assert list(shown["way of choosing"]) == [row.name for row in report.methods]
+    assert list(shown["regret"]) == [str(row.regret) for row in report.methods]
 
 
 # --- Compare ---------------------------------------------------------------------------------------------
