@@ -101,9 +101,9 @@ def gains(advice: Advice) -> None:
         )
     if passed_over := _passed_over(advice):
         st.caption(
-            f"The {passed_over} passed over. The answer speaks of the option that can be counted on most: its "
-            "interval starts highest, and its objective was measured on this encoder (on more than one, if this "
-            "one is new)."
+            f"The {passed_over} passed over. The answer speaks of the option that can be counted on most: "
+            "its interval starts highest, and its objective was measured on this encoder (on more than one, "
+            "if this one is new)."
         )
     rows = _words.ranked(advice)
     labels = _words.option_labels([row.option for row in rows])

@@ -69,7 +69,8 @@ def _read(folder: Path) -> Report:
 def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[[Page], None]]]:
     """By name, the link that leads to a view and what to press there."""
     done = _finished(store, report)
-    other = _finished(store, Report(make_cannot_tell(), make_signals(target="de")))
+    german = make_cannot_tell(provenance=make_advice().provenance)
+    other = _finished(store, Report(german, make_signals(target="de")))
     failed = store.create(SAMPLE, SESSION)
     store.finish(
         store.record(failed.id), "failed", error="The bitext has 3 pairs: give at least 8, better 1,000."
