@@ -30,7 +30,7 @@ _GROUPS = {
     "model": "model",
     "task": "task",
     "option": "option",
-    "source_id": "publication",
+    "source_id": "paper",
 }
 
 

@@ -39,7 +39,7 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
             "group:N",
             sort=[str(label) for label in order],
             title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170),
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
         )
     )
     layers = [
@@ -74,7 +74,7 @@ def validation_chart(
             "method:N",
             sort=None,
             title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=220),
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=220, labelPadding=10),
         ),
         color=alt.condition(
             "datum.advice", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
@@ -137,7 +137,7 @@ def _compared(
             "objective:N",
             sort=None,
             title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170),
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
         ),
         yOffset=alt.YOffset("probe:N", sort=names),
         color=colour,
