@@ -37,10 +37,13 @@ from advisor.service._runs import Job, Process, Record, Run, RunRequest, Unknown
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["ARTEFACTS", "RunStore", "Upload"]
+__all__ = ["ARTEFACTS", "STOPPED", "RunStore", "Upload"]
 
 ARTEFACTS = ("signals.json", "advice.json", "report.html")
 """What a finished run offers, beside its recipe."""
+
+STOPPED = "The service stopped before this run had ended: start it again."
+"""What is said of a run that a restart caught."""
 
 UPLOAD_PREFIX = "upload:"
 _UPLOAD_HOURS = 24
@@ -335,11 +338,7 @@ class RunStore:
         except (OSError, ValidationError) as error:
             raise UnknownRunError("There is no such run: check the link, or start a new one.") from error
         if record.active and not record.process.alive:
-            return self.finish(
-                record,
-                "interrupted",
-                error="The service stopped while this run was under way: start it again.",
-            )
+            return self.finish(record, "interrupted", error=STOPPED)
         return record
 
     def change(self, record: Record, **changes: Any) -> Record:

@@ -31,7 +31,7 @@ async def ask_at_once(url: str, targets: Sequence[str]) -> list[float]:
         session = await Session.open(url, view="ask", target=target)
         seconds = time.perf_counter() - begin
         assert "aa-summary" in session.html(), f"no answer on {target}"
-        session.close()
+        await session.close()
         return seconds
 
     return await asyncio.gather(*map(wait, targets))
@@ -42,7 +42,7 @@ async def start_at_once(url: str, count: int) -> None:
     sessions = await asyncio.gather(*(Session.open(url, view="probe") for _ in range(count)))
     await asyncio.gather(*(session.press("Start the probe") for session in sessions))
     for session in sessions:
-        session.close()
+        await session.close()
 
 
 def lost_runs(server: Server, count: int) -> int:

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 
 class Session:
@@ -17,7 +17,7 @@ class Session:
         messages: of the last drawing, in their order.
     """
 
-    def __init__(self, socket: WebSocketClientConnection, link: str) -> None:
+    def __init__(self, socket: ClientConnection, link: str) -> None:
         self._socket = socket
         self._link = link
         self.messages: list[ForwardMsg] = []
@@ -25,11 +25,14 @@ class Session:
     @classmethod
     async def open(cls, url: str, **link: str) -> Self:
         """Visit the page at ``url`` by a link and wait until it is drawn."""
-        request = HTTPRequest(
+        socket = await connect(
             url.replace("http", "ws", 1) + "_stcore/stream",
-            headers={"Sec-WebSocket-Protocol": "streamlit", "Origin": url.rstrip("/")},
+            origin=Origin(url.rstrip("/")),
+            subprotocols=[Subprotocol("streamlit")],
+            max_size=None,
+            proxy=None,
         )
-        session = cls(await websocket_connect(request), urlencode(link))
+        session = cls(socket, urlencode(link))
         await session.draw()
         return session
 
@@ -43,13 +46,11 @@ class Session:
         asked.rerun_script.query_string = self._link
         if press is not None:
             asked.rerun_script.widget_states.widgets.add(id=press, trigger_value=True)
-        await self._socket.write_message(asked.SerializeToString(), binary=True)
+        await self._socket.send(asked.SerializeToString())
         self.messages = []
         while not self.messages or self.messages[-1].WhichOneof("type") != "script_finished":
-            content = await self._socket.read_message()
-            assert isinstance(content, bytes), "the server hung up"
             message = ForwardMsg()
-            message.ParseFromString(content)
+            message.ParseFromString(await self._socket.recv(decode=False))
             self.messages.append(message)
 
     async def press(self, label: str) -> None:
@@ -69,6 +70,6 @@ class Session:
         for message in self.messages:
             yield message.delta.new_element.html.body
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Leave the page."""
-        self._socket.close()
+        await self._socket.close()

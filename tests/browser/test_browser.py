@@ -138,18 +138,48 @@ def test_the_page_works_with_the_keyboard_alone(visit: Visit) -> None:
     page.keyboard.press("Space")
     page.get_by_role("button", name="Start the probe").wait_for()
     assert page.get_by_role("radio", name="Probe", exact=True).get_attribute("aria-checked") == "true"
+    for label, then in (("Start the probe", "Cancel the run"), ("Cancel the run", "New probe")):
+        _tab_to(page, label)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=then).wait_for()
+    page.get_by_text("Cancelled").wait_for()
+
+
+def _tab_to(page: "Page", label: str) -> None:
+    """Go to a button by Tab alone; where one is must show."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == label:
+            break
+    ring = page.evaluate(
+        "(e => [e.textContent.trim(), (s => s.boxShadow !== 'none' || s.outlineStyle !== 'none')"
+        "(getComputedStyle(e))])(document.activeElement)"
+    )
+    assert ring == [label, True]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
 def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, width: int) -> None:
-    page = visit(f"?view={view}&run={finished.id}", width, "dark" if width == 390 else "light")
-    page.locator("[data-testid=stAppViewContainer]").wait_for()
+    link = f"?view={view}" + (f"&run={finished.id}" if view in ("read", "compare") else "")
+    page = visit(link, width, "dark" if width == 390 else "light")
+    if view in ("ask", "read", "explore"):
+        page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
+    else:
+        page.locator("[data-testid=stMain] :is(p, label)").nth(3).wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
     wide = page.evaluate(
         "(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))"
     )
     assert wide <= 0
+    assert page.evaluate(_CUT_OFF) == []
+
+
+_CUT_OFF = """
+() => [...document.querySelectorAll('[data-testid=stMain] [data-testid=stVegaLiteChart]')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => `${e.scrollWidth} in ${e.clientWidth}`)
+"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

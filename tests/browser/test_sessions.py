@@ -30,11 +30,11 @@ async def _all_ask(server: Server) -> None:
     for session, target in zip(await asyncio.gather(*visits), TARGETS, strict=True):
         advice = ask(model="xlm-roberta-base", source="en", target=target, task="pos")
         assert escape(advice.summary) in session.html()
-        session.close()
+        await session.close()
 
 
 async def _all_start(server: Server) -> None:
     sessions = await asyncio.gather(*(Session.open(server.url, view="probe") for _ in TARGETS))
     await asyncio.gather(*(session.press("Start the probe") for session in sessions))
     for session in sessions:
-        session.close()
+        await session.close()
