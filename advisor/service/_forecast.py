@@ -5,9 +5,9 @@ Rough on purpose: once a run has timed its first batch, ``probes.cost`` knows be
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -28,6 +28,7 @@ _CHARACTERS_PER_SUBWORD = 3.5
 _EFFICIENCY = 0.35
 """Share of a matrix product's speed that training on short sentences reaches: 0.44 with the offline encoder
 and one thread alone on its processor, less with two threads."""
+_TIMED_SECONDS = 0.3
 _START = 15.0
 """Seconds to start Python, import torch and load an encoder."""
 _OBJECTIVES = 3
@@ -164,13 +165,18 @@ def _config(model: str) -> _Size | None:
         return None  # another architecture's names
 
 
-@cache
 def _operations_per_second() -> float:
-    """Of a matrix product in single precision, the best of three."""
-    matrix = np.ones((768, 768), np.float32)
-    times = []
-    for _ in range(4):
-        begin = perf_counter()
+    """Of matrix products in single precision, on the processor as busy as it is; measured once a minute."""
+    return _speed(int(monotonic() / 60))
+
+
+@lru_cache(maxsize=1)
+def _speed(_minute: int) -> float:
+    matrix = np.ones((512, 512), np.float32)
+    matrix @ matrix  # the first one starts the threads
+    begin, products = perf_counter(), 0
+    # Long enough to be interrupted as often as a run will be: the best of a few would miss the others' share.
+    while (seconds := perf_counter() - begin) < _TIMED_SECONDS:
         matrix @ matrix
-        times.append(perf_counter() - begin)
-    return 2 * 768.0**3 / min(times[1:])
+        products += 1
+    return 2 * 512.0**3 * products / seconds
