@@ -315,20 +315,54 @@ def demo(
     _probe(request, out, 0.5, as_json)
 
 
-@app.command("app", epilog="Example: advisor app --port 8501")
+_ENVIRONMENT = (
+    "\n\nThe environment says what visitors may do. On a loopback address they are taken to be you alone: "
+    "files below the current folder, any hub id, every run listed. On any other address nothing is open but "
+    "what these variables say:\n"
+    """
+ADVISOR_ROOTS: folders below which files may be named, separated as in PATH (none).
+
+ADVISOR_HUB_IDS: patterns of hub ids that may be loaded, by commas (well-known encoders).
+
+ADVISOR_MAX_UPLOAD_MB: largest uploaded file in MiB (50).
+
+ADVISOR_MAX_RUN_MINUTES: longest run (60; 240 on loopback).
+
+ADVISOR_MAX_QUEUE: how many runs may wait (8).
+
+ADVISOR_KEEP_DAYS: days after which a finished run is removed (never).
+
+ADVISOR_LIST_ALL: true if every visitor sees every run (false; true on loopback).
+
+ADVISOR_STORE: folder of runs and uploads (the user's data folder).
+"""
+)
+
+
+@app.command(
+    "app",
+    help="Open the probe app in the browser: ask, probe, read, explore, compare, trial." + _ENVIRONMENT,
+    epilog="Example: advisor app --port 8501",
+)
 def page(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Open the probe app in the browser: ask, probe, read, explore, compare."""
     from advisor.app import launch
 
     launch(host, port, open_browser=browser)
 
 
-@app.command(epilog="Example: advisor serve --port 8000")
+@app.command(
+    help="Serve the same over HTTP, documented at /docs."
+    + _ENVIRONMENT
+    + """
+ADVISOR_TOKEN: what callers send as Authorization: Bearer TOKEN; a must on any address but loopback.
+""",
+    epilog="Example: advisor serve --port 8000",
+)
 def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but loopback needs ADVISOR_TOKEN.")
@@ -336,7 +370,6 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
     debug: Debug = False,
 ) -> None:
-    """Serve the same over HTTP, documented at /docs."""
     from advisor.service import serve as listen
 
     listen(host, port)
