@@ -10,8 +10,8 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,6 +20,7 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -40,6 +41,7 @@ from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 from probes.batches import TextBatch
 from probes.bundled import BUNDLED, load_bundled
 from probes.errors import InputError
+from probes.precision import PassPrecision
 from probes.signals import ModelFacts
 
 __all__ = ["EMBEDDINGS", "Blocks", "Encoder", "RowEmbedding", "find_blocks", "load_encoder"]
@@ -95,6 +97,7 @@ class Encoder:
         pooling: how token states become a sentence vector.
         sha256: hash of the weights.
         blocks: the block partition of ``base``'s parameters.
+        precision: of the passes; set for a stretch of code by :meth:`passes_in`.
     """
 
     id: str
@@ -105,6 +108,7 @@ class Encoder:
     pooling: Literal["mean", "cls"]
     sha256: str
     blocks: Blocks = field(default_factory=dict)
+    precision: PassPrecision = "fp32"
 
     @property
     def layers(self) -> int:
@@ -157,7 +161,37 @@ class Encoder:
         return tuple(torch.cat(parts)[back] for parts in zip(*groups, strict=True))
 
     def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states)
+        with self._cast():
+            states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
+        return tuple(state.float() for state in states)
+
+    @contextmanager
+    def passes_in(self, precision: PassPrecision) -> Iterator[None]:
+        """Run all passes in ``precision`` for as long as the context lasts.
+
+        States and logits come out in fp32 either way, and so do gradients. Weights that have been cast once
+        are reused within the context, so they must not change there.
+        """
+        before, self.precision = self.precision, precision
+        try:
+            with torch.autocast(self.device.type, enabled=False):  # the outermost context holds the casts
+                yield
+        finally:
+            self.precision = before
+
+    @contextmanager
+    def _cast(self) -> Iterator[None]:
+        if self.precision == "fp32":
+            yield
+            return
+        gradients = torch.is_grad_enabled()
+        with ExitStack() as stack:
+            if gradients and self.device.type == "cpu":
+                # The fused kernel's bf16 backward takes six times as long on a CPU at a sentence's length.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # A cast that was made without a graph must not serve a pass with one.
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, cache_enabled=gradients))
+            yield
 
     def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
         """Sentence vectors of shape (batch, hidden) from one hidden state."""
@@ -178,10 +212,11 @@ class Encoder:
         base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
-            logits = self.masked_lm(input_ids=dummy).logits
+            with self._cast():
+                logits = self.masked_lm(input_ids=dummy).logits
         finally:
             del base.forward  # uncovers the class's own
-        return cast(Tensor, logits).reshape(*hidden.shape[:-1], -1)
+        return cast(Tensor, logits).float().reshape(*hidden.shape[:-1], -1)
 
     def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
         """A trainable copy to measure on, in eval mode; this encoder stays as it is whatever happens.
@@ -218,6 +253,17 @@ class Encoder:
         for parameter in result.parameters():
             parameter.requires_grad_(True)
         return result
+
+    def duplicate(self) -> "Encoder":
+        """A further working copy of a working copy; the full embedding table is shared."""
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        shared = {id(t): t for t in (*owner.parameters(), *owner.buffers()) if not t.requires_grad}
+        duplicate = copy.deepcopy(owner, shared)
+        return replace(
+            self,
+            base=cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate),
+            masked_lm=duplicate if self.masked_lm is not None else None,
+        )
 
     def facts(self) -> ModelFacts:
         """What a reader of the signals needs to know about this encoder."""
@@ -341,11 +387,19 @@ def _outermost_lists(module: nn.Module) -> Iterator[nn.ModuleList]:
 
 
 def _reached(base: PreTrainedModel, names: Sequence[str], state: Tensor) -> set[str]:
-    parameters = [base.get_parameter(name) for name in names]
-    if not parameters:
-        return set()
-    found = torch.autograd.grad(state.sum(), parameters, retain_graph=True, allow_unused=True)
-    return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    """Which parameters ``state`` depends on, read off its graph: no gradient is formed."""
+    seen: set[object] = set()
+    reached: set[int] = set()
+    queue = [state.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # where a graph ends in a parameter
+            reached.add(id(node.variable))
+        queue.extend(parent for parent, _ in node.next_functions)
+    return {name for name in names if id(base.get_parameter(name)) in reached}
 
 
 def _load_checkpoint(name: str) -> Encoder:
