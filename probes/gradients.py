@@ -32,6 +32,8 @@ SKETCH_WIDTH = 16_384
 """Numbers a sketch keeps a block. The relative error of an inner product is 1/sqrt(width x blocks)."""
 _STRETCH = 131_072
 """Numbers walked over at a time on a CPU: half a MiB, so that they are read from memory once."""
+_SHORT_STRETCH = 16_384
+"""The same where a stretch of every sum is needed at once."""
 _LONG_STRETCH = 2**20
 """The same elsewhere, where few launches matter more than the cache."""
 _SHIFTS = 2**16
@@ -98,6 +100,7 @@ class GradientAccumulator:
             for loss in losses
             if loss not in sketched
         }
+        self._device = device
         self._stretch = _STRETCH if torch.device(device).type == "cpu" else _LONG_STRETCH
         self._sketcher = _Sketcher(width, self._stretch, seed, device)
         self._products: list[dict[tuple[str, str], Tensor]] = []
@@ -196,22 +199,30 @@ class GradientAccumulator:
     def moments(self) -> Moments:
         """Everything the estimators need, as small numpy arrays; exact wherever it can be."""
         found = self.sketched()
-        pairs = {pair for products in self._products for pair in products}
-        for first, second in pairs:
+        exact = {pair for products in self._products for pair in products}
+        sums = self._sum_products()
+        for first, second in exact:
             i, j = self.losses.index(first), self.losses.index(second)
+            found.sums[:, i, j] = sums[first, second]
             for k, products in enumerate(self._products):
                 found.within[:, i, j, k] = products[first, second].cpu().numpy()
-            if i <= j:
-                exact = [self._product(self._sums[first][b], self._sums[second][b]) for b in self.sizes]
-                found.sums[:, i, j] = found.sums[:, j, i] = torch.stack(exact).cpu().numpy()
         return found
 
-    def _product(self, first: Tensor, second: Tensor) -> Tensor:
-        parts = [
-            torch.dot(a.float(), b.float())
-            for a, b in zip(first.split(self._stretch), second.split(self._stretch), strict=True)
-        ]
-        return torch.stack(parts).double().sum()
+    @torch.no_grad()
+    def _sum_products(self) -> dict[tuple[str, str], np.ndarray]:
+        """Inner products of all sums, (blocks,) for each pair, in one walk through them."""
+        names = list(self._sums)
+        grams = []
+        for block in self.sizes:
+            gram = torch.zeros(len(names), len(names), dtype=torch.float64, device=self._device)
+            for pieces in zip(
+                *(self._sums[name][block].split(_SHORT_STRETCH) for name in names), strict=True
+            ):
+                rows = torch.stack(pieces).float()
+                gram += rows @ rows.T
+            grams.append(gram)
+        found = torch.stack(grams, dim=2).cpu().numpy()
+        return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
 
 
 class _Sketcher:

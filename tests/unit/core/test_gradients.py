@@ -204,9 +204,8 @@ def test_a_gradient_in_long_pieces_is_walked_over_whole() -> None:
     kept = random_rounds(3, sizes)
     accumulator = GradientAccumulator(sizes, LOSSES, references=["task", "align"])
     for gradients in kept:
-        accumulator.add_round(
-            {loss: lambda g=gradients[loss]: {"layer.0": [g["layer.0"]]} for loss in LOSSES}
-        )
+        whole = {loss: {"layer.0": [gradients[loss]["layer.0"]]} for loss in LOSSES}
+        accumulator.add_round({loss: partial(whole.__getitem__, loss) for loss in LOSSES})
     moments = accumulator.moments()
     for i, j in product(range(len(LOSSES)), repeat=2):
         first, second = (total(kept, LOSSES[x], "layer.0").double() for x in (i, j))
