@@ -7,12 +7,12 @@ Five ways to take the same rounds, every task gradient, objective and null of th
 - ``floor``: the forward and backward passes alone, each gradient dropped at once.
 - ``ours``: ``probes.rounds.measure_gradients``, with all estimates and intervals.
 - ``naive``: ``autograd.grad``, flatten, concatenate, keep everything, pairwise cosines.
-- ``autogram``: TorchJD's ``autogram.Engine``, a Gramian a round. It holds nothing across rounds, so there are no
-  noise-corrected cosines and no blocks.
+- ``autogram``: TorchJD's ``autogram.Engine``, a Gramian a round. It holds nothing across rounds, so there are
+  no noise-corrected cosines and no blocks.
 - ``autojac``: TorchJD's ``autojac.backward``, all gradients of a round as one Jacobian; the same holds.
 
-Every run is a process of its own, so that its peak memory is its own; the ways take turns. On a CPU time is
-processor time, which other work on the machine does not lengthen. ``pip install ".[benchmark]"`` for TorchJD.
+The ways take turns in one process; memory comes from a process for each. On a CPU time is processor time, so
+that waiting for other programs does not count. ``pip install ".[benchmark]"`` for TorchJD.
 """
 
 import argparse
@@ -41,10 +41,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of one way: seconds a round, peak bytes, and bytes of one gradient."""
+    """One way: seconds a round in every turn, peak bytes (None: it did not finish), a gradient's bytes."""
 
-    seconds: float
-    peak_bytes: int
+    seconds: list[float]
+    peak_bytes: int | None
     gradient_bytes: int
     losses: int
 
@@ -131,72 +131,79 @@ CONTENDERS: dict[str, Callable[[Case, PassPrecision], None]] = {
 }
 
 
-def _run(arguments: argparse.Namespace) -> Outcome:
-    """One way in this process."""
+def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
     device = torch.device(arguments.device)
     case = make_case(arguments.model, arguments.device, arguments.rounds, arguments.batch, arguments.length)
     precision = choose_precision(arguments.precision, device)
     once = Case(case.encoder, case.head, case.objectives, case.batches.first(1), case.tokenizer)
     floor(once, precision)  # sets libraries up
+    return case, precision
+
+
+def _memory_of(name: str, arguments: argparse.Namespace) -> dict[str, int]:
+    """Peak bytes of this process once a way has run in it."""
+    case, precision = _prepared(arguments)
+    CONTENDERS[name](case, precision)
+    return {"peak_bytes": peak_bytes(case.encoder.device)}
+
+
+def _in_turns(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
+    """All ways by turns; of one that fails, what it said."""
+    case, precision = _prepared(arguments)
+    device = case.encoder.device
     clock = process_time if device.type == "cpu" else perf_counter
-    begin = clock()
-    CONTENDERS[arguments.contender](case, precision)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    seconds = (clock() - begin) / arguments.rounds
-    size = 4 * sum(p.numel() for p in case.encoder.parameters())
-    losses = sum(1 for losses in _rounds(once) for _ in losses)
-    return Outcome(seconds, peak_bytes(device), size, losses)
-
-
-def _in_turns(arguments: argparse.Namespace) -> dict[str, list[Outcome] | str]:
-    """All ways by turns, each in a process of its own; of one that fails, the last line it said."""
-    found: dict[str, list[Outcome] | str] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in arguments.contenders.split(",")}
+    failed: dict[str, str] = {}
     for _ in range(arguments.repeats):
-        for name in arguments.contenders.split(","):
-            outcomes = found.setdefault(name, [])
-            if isinstance(outcomes, str):
+        for name, times in seconds.items():
+            if name in failed:
                 continue
-            command = [
-                sys.executable,
-                "-m",
-                "tests.benchmarks.probe_cost",
-                *sys.argv[1:],
-                "--contender",
-                name,
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                found[name] = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            else:
-                outcomes.append(Outcome(**json.loads(done.stdout.splitlines()[-1])))
-    return found
+            begin = clock()
+            try:
+                CONTENDERS[name](case, precision)
+            except (RuntimeError, ImportError, ValueError) as error:
+                failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                continue
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append((clock() - begin) / arguments.rounds)
+    size = 4 * sum(p.numel() for p in case.encoder.parameters())
+    losses = sum(1 for _ in next(_rounds(case)))
+    del case
+    found: dict[str, Outcome | str] = dict(failed)
+    for name in seconds.keys() - failed.keys():
+        command = [sys.executable, "-m", "tests.benchmarks.probe_cost", *sys.argv[1:], "--memory-of", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        peak = json.loads(done.stdout.splitlines()[-1])["peak_bytes"] if done.returncode == 0 else None
+        found[name] = Outcome(seconds[name], peak, size, losses)
+    return {name: found[name] for name in seconds}
 
 
-def _table(found: dict[str, list[Outcome] | str], arguments: argparse.Namespace) -> str:
+def _table(found: dict[str, Outcome | str], arguments: argparse.Namespace) -> str:
     """A Markdown table of medians, with ratios to the floor taken turn by turn."""
     precision = choose_precision(arguments.precision, torch.device(arguments.device))
     base = found["floor"]
     assert not isinstance(base, str), base
-    gradient = base[0].gradient_bytes
+    gradient = base.gradient_bytes
     lines = [
         f"{arguments.model}, {arguments.device}, {precision}, {torch.get_num_threads()} thread(s), "
-        f"{base[0].losses} losses, batches of {arguments.batch}, {arguments.rounds} rounds, "
+        f"{base.losses} losses, batches of {arguments.batch}, {arguments.rounds} rounds, "
         f"median of {arguments.repeats}; one gradient is {gradient / 2**20:.0f} MiB",
         "",
-        "| way | seconds a round | to the floor | peak GiB | copies of the gradient beyond model and passes |",
+        "| way | seconds a round | to the floor | peak GiB | gradient copies beyond model and graph |",
         "|---|---|---|---|---|",
     ]
-    for name, outcomes in found.items():
-        if isinstance(outcomes, str):
-            lines.append(f"| {name} | does not run: {outcomes[:90]} | | | |")
+    for name, outcome in found.items():
+        if isinstance(outcome, str):
+            lines.append(f"| {name} | does not run: {outcome[:90]} | | | |")
             continue
-        seconds = median(outcome.seconds for outcome in outcomes)
-        ratio = median(a.seconds / b.seconds for a, b in zip(outcomes, base, strict=True))
-        peak = median(outcome.peak_bytes for outcome in outcomes)
-        # The floor itself holds one gradient.
-        copies = 1 + (peak - median(outcome.peak_bytes for outcome in base)) / gradient
-        lines.append(f"| {name} | {seconds:.2f} | {ratio:.2f} | {peak / 2**30:.2f} | {copies:.1f} |")
+        ratio = median(a / b for a, b in zip(outcome.seconds, base.seconds, strict=True))
+        memory = "out of memory | "
+        if outcome.peak_bytes is not None and base.peak_bytes is not None:
+            # The floor itself holds one gradient.
+            copies = 1 + (outcome.peak_bytes - base.peak_bytes) / gradient
+            memory = f"{outcome.peak_bytes / 2**30:.2f} | {copies:.1f}"
+        lines.append(f"| {name} | {median(outcome.seconds):.2f} | {ratio:.2f} | {memory} |")
     return "\n".join(lines)
 
 
@@ -206,24 +213,23 @@ def main() -> None:
     parser.add_argument("--model", choices=(*SHAPES, "bundled"), default="e5-small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    parser.add_argument("--rounds", type=int, default=3, help="of one run, at least 3")
+    parser.add_argument("--rounds", type=int, default=3, help="of one turn, at least 3")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--length", type=int, default=64, help="longest input in subwords")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="of " + ", ".join(CONTENDERS))
-    parser.add_argument("--json", action="store_true", help="print every run instead of a table")
-    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print every turn instead of a table")
+    parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.contender:
-        print(json.dumps(asdict(_run(arguments))))
+    if arguments.memory_of:
+        print(json.dumps(_memory_of(arguments.memory_of, arguments)))
         return
     found = _in_turns(arguments)
     if arguments.json:
-        runs = {
-            name: outcomes if isinstance(outcomes, str) else [asdict(outcome) for outcome in outcomes]
-            for name, outcomes in found.items()
+        ways = {
+            name: outcome if isinstance(outcome, str) else asdict(outcome) for name, outcome in found.items()
         }
-        print(json.dumps({"settings": vars(arguments), "runs": runs}, indent=2))
+        print(json.dumps({"settings": vars(arguments), "ways": ways}, indent=2))
     else:
         print(_table(found, arguments))
 
