@@ -51,6 +51,7 @@ class Workload:
         resident_bytes, peak_bytes: held now, and at most so far.
         gradient_bytes: one gradient of one loss in fp32.
         sum_bytes: one running sum.
+        sketch_bytes: all sketches of one point.
     """
 
     rounds: int
@@ -65,6 +66,7 @@ class Workload:
     peak_bytes: int
     gradient_bytes: int
     sum_bytes: int
+    sketch_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,6 @@ def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
     # scale, running sums, the references of the round and the fresh gradient.
     warm_up = 4 * work.gradient_bytes + times.labelled_bytes
     sums = (work.tasks + len(times.objectives)) * work.sum_bytes
-    rounds = (3 + work.tasks) * work.gradient_bytes + sums + times.pair_bytes
+    rounds = (3 + work.tasks) * work.gradient_bytes + sums + work.sketch_bytes + times.pair_bytes
     peak = max(work.peak_bytes, work.resident_bytes + max(warm_up, rounds))
     return CostEstimate(seconds, peak / _GIB)

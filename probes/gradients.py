@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from probes.errors import NotFiniteError
 from probes.estimators import Moments
 
-__all__ = ["BlockGradients", "GradientAccumulator", "block_gradients"]
+__all__ = ["SKETCH_WIDTH", "BlockGradients", "GradientAccumulator", "block_gradients"]
 
 BlockGradients = Mapping[str, Sequence[Tensor]]
 """Block name -> flat pieces of one gradient, in the order of the block's parameters."""

@@ -21,6 +21,7 @@ from probes.distances import sentence_rows, word_rows
 from probes.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
+from probes.gradients import SKETCH_WIDTH
 from probes.heads import FittedHead, Head, fit_head, score_head
 from probes.linking import Linker
 from probes.lookahead import look_ahead
@@ -418,10 +419,12 @@ def _estimate(
         material.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
     )
     size = 4 * sum(p.numel() for p in encoder.parameters())
+    nulls = nulls_of(objectives)
+    losses = tasks + len(objectives) + len(nulls)
     work = Workload(
         rounds=budget.rounds,
         tasks=tasks,
-        nulls=nulls_of(objectives),
+        nulls=nulls,
         task_subwords=batch * in_text
         + min(budget.batch_size, len(material.target) // budget.rounds) * in_target
         + min(budget.batch_size, reserved // budget.rounds) * projected,
@@ -438,6 +441,7 @@ def _estimate(
         peak_bytes=peak_bytes(encoder.device),
         gradient_bytes=size,
         sum_bytes=size * sum_dtype_for(encoder).itemsize // 4,
+        sketch_bytes=4 * SKETCH_WIDTH * len(encoder.blocks) * budget.rounds * losses,
     )
     return estimate_cost(times, work)
 

@@ -42,7 +42,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target-labels", default=str(sample_path("tr.conllu")))
 
 
-def request_from(arguments: argparse.Namespace) -> ProbeRequest:
+def request_from(
+    arguments: argparse.Namespace, budget: str = "standard", precision: str = "auto"
+) -> ProbeRequest:
     """What the data options ask for."""
     return ProbeRequest(
         model=arguments.model,
@@ -52,7 +54,9 @@ def request_from(arguments: argparse.Namespace) -> ProbeRequest:
         train=arguments.train,
         bitext=arguments.bitext,
         target_labels=arguments.target_labels,
+        budget=budget,
         device="cpu",
+        precision=precision,
     )
 
 
