@@ -50,6 +50,14 @@ class BudgetChoice(StrEnum):
     thorough = "thorough"
 
 
+class PrecisionChoice(StrEnum):
+    """Number format of a probe's passes."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 class SplitChoice(StrEnum):
     """What the validation leaves out in turn."""
 
@@ -71,6 +79,10 @@ MinGain = Annotated[float, typer.Option("--min-gain", help="Smallest gain of int
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
+Precisions = Annotated[
+    PrecisionChoice,
+    typer.Option("--precision", help="Of the passes: auto is bf16 where the hardware is made for it."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of all sampling.", min=0)]
 Budgets = Annotated[BudgetChoice, typer.Option("--budget", help="How much the probe may spend.")]
 
@@ -177,6 +189,7 @@ def probe(
     budget: Budgets = BudgetChoice.standard,
     out: AnswerFolder = Path("advice"),
     device: Device = "auto",
+    precision: Precisions = PrecisionChoice.auto,
     seed: Seed = 0,
     min_gain: MinGain = 0.5,
     as_json: Json = False,
@@ -199,6 +212,7 @@ def probe(
         columns=columns,
         budget=budget,
         device=device,
+        precision=precision,
         seed=seed,
     )
     _probe(request, out, min_gain, as_json)

@@ -10,8 +10,8 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,6 +20,7 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -40,6 +41,7 @@ from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 from probes.batches import TextBatch
 from probes.bundled import BUNDLED, is_encoder_file, load_bundled, load_encoder_file
 from probes.errors import InputError
+from probes.precision import PassPrecision
 from probes.signals import ModelFacts
 
 __all__ = ["EMBEDDINGS", "Blocks", "Encoder", "RowEmbedding", "find_blocks", "load_encoder"]
@@ -103,7 +105,7 @@ class Encoder:
         pooling: how token states become a sentence vector.
         sha256: hash of the weights.
         blocks: the block partition of ``base``'s parameters.
-        precision: of the passes through ``base``; weights and hidden states are in single precision.
+        precision: of the passes; set for a stretch of code by :meth:`passes_in`.
     """
 
     id: str
@@ -114,7 +116,7 @@ class Encoder:
     pooling: Literal["mean", "cls"]
     sha256: str
     blocks: Blocks = field(default_factory=dict)
-    precision: torch.dtype = torch.float32
+    precision: PassPrecision = "fp32"
 
     @property
     def layers(self) -> int:
@@ -153,7 +155,7 @@ class Encoder:
         On a CPU, texts of like length go through the encoder together, since padding costs as much as text
         there; positions of padding then hold zeros.
         """
-        with self._autocast():  # around all groups, so that weights are cast to a lower precision once
+        with self._cast():  # around all groups, so that weights are cast once
             return self._hidden_states(batch)
 
     def _hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
@@ -174,9 +176,33 @@ class Encoder:
         states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
         return tuple(state.float() for state in states)
 
-    def _autocast(self) -> torch.autocast:
-        lower = self.precision is not torch.float32
-        return torch.autocast(self.device.type, self.precision if lower else None, enabled=lower)
+    @contextmanager
+    def passes_in(self, precision: PassPrecision) -> Iterator[None]:
+        """Run all passes in ``precision`` for as long as the context lasts.
+
+        States and logits come out in fp32 either way, and so do gradients. Weights that have been cast once
+        are reused within the context, so they must not change there.
+        """
+        before, self.precision = self.precision, precision
+        try:
+            with torch.autocast(self.device.type, enabled=False):  # the outermost context holds the casts
+                yield
+        finally:
+            self.precision = before
+
+    @contextmanager
+    def _cast(self) -> Iterator[None]:
+        if self.precision == "fp32":
+            yield
+            return
+        gradients = torch.is_grad_enabled()
+        with ExitStack() as stack:
+            if gradients and self.device.type == "cpu":
+                # The fused kernel's bf16 backward takes six times as long on a CPU at a sentence's length.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # A cast that was made without a graph must not serve a pass with one.
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, cache_enabled=gradients))
+            yield
 
     def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
         """Sentence vectors of shape (batch, hidden) from one hidden state."""
@@ -197,7 +223,7 @@ class Encoder:
         base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
-            with self._autocast():
+            with self._cast():
                 logits = self.masked_lm(input_ids=dummy).logits
         finally:
             del base.forward  # uncovers the class's own
@@ -239,6 +265,17 @@ class Encoder:
         for parameter in result.parameters():
             parameter.requires_grad_(True)
         return result
+
+    def duplicate(self) -> "Encoder":
+        """A further working copy of a working copy; the full embedding table is shared."""
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        shared = {id(t): t for t in (*owner.parameters(), *owner.buffers()) if not t.requires_grad}
+        duplicate = copy.deepcopy(owner, shared)
+        return replace(
+            self,
+            base=cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate),
+            masked_lm=duplicate if self.masked_lm is not None else None,
+        )
 
     def facts(self) -> ModelFacts:
         """What a reader of the signals needs to know about this encoder."""
@@ -363,11 +400,19 @@ def _outermost_lists(module: nn.Module) -> Iterator[nn.ModuleList]:
 
 
 def _reached(base: PreTrainedModel, names: Sequence[str], state: Tensor) -> set[str]:
-    parameters = [base.get_parameter(name) for name in names]
-    if not parameters:
-        return set()
-    found = torch.autograd.grad(state.sum(), parameters, retain_graph=True, allow_unused=True)
-    return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    """Which parameters ``state`` depends on, read off its graph: no gradient is formed."""
+    seen: set[object] = set()
+    reached: set[int] = set()
+    queue = [state.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # where a graph ends in a parameter
+            reached.add(id(node.variable))
+        queue.extend(parent for parent, _ in node.next_functions)
+    return {name for name in names if id(base.get_parameter(name)) in reached}
 
 
 def _load_checkpoint(name: str) -> Encoder:

@@ -1,6 +1,6 @@
 """The two ways a run can end badly, so that every front end reports them alike."""
 
-__all__ = ["InputError", "RunError"]
+__all__ = ["InputError", "NotFiniteError", "RunError"]
 
 
 class InputError(ValueError):
@@ -15,3 +15,7 @@ class RunError(RuntimeError):
 
     The message is one sentence that names the cause and the cure. Command lines exit with code 1.
     """
+
+
+class NotFiniteError(RunError):
+    """A loss or a gradient is infinite or no number; in a wider number format it may not be."""

@@ -264,11 +264,14 @@ class ProjectionFacts(_Frozen):
 class RunFacts(_Frozen):
     """How and with what the probe ran.
 
-    ``used`` says how many sentences or pairs went into each part of the run.
+    ``rounds`` are those taken, ``stopped`` says why there are no more: the leading signals were resolved, or
+    the budget was spent. ``dtype`` is the type that gradients were computed in. ``used`` says how many
+    sentences or pairs went into each part of the run.
     """
 
     budget: str
     rounds: int
+    stopped: Literal["resolved", "budget"] | None = None
     batch_size: int
     warm_up_steps: int
     seed: int

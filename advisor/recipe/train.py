@@ -27,7 +27,6 @@ from transformers.utils.logging import disable_progress_bar
 from advisor._console import ConsoleProgress, run
 from advisor.options import FrozenLayers, Objective, Schedule
 from advisor.recipe import Recipe, read_recipe
-from advisor.recipe._precision import has_bf16
 from advisor.recipe._shared import Shared
 from advisor.recipe.data import LabelledTexts, batch_size, endless_batches, read_pairs, read_texts
 from advisor.recipe.outcome import Outcome, StepLog, evaluate, evaluate_on, staged
@@ -43,6 +42,7 @@ from probes.encoder import Encoder, RowEmbedding, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, fit_head
 from probes.objectives import OBJECTIVES, PairView
+from probes.precision import PassPrecision, has_fast_bf16
 from probes.progress import Progress, Silent, Stopwatch
 
 __all__ = ["PHASES", "Losses", "main", "optimise", "train"]
@@ -146,19 +146,19 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     )
 
 
-def precision_of(recipe: Recipe, device: torch.device) -> torch.dtype:
+def precision_of(recipe: Recipe, device: torch.device) -> PassPrecision:
     """The precision that the recipe's ``mixed_precision`` means on ``device``.
 
     Raises:
         InputError: if the recipe asks for bf16 and the device does not have it.
     """
     if recipe.mixed_precision == "no":
-        return torch.float32
-    if has_bf16(device):
-        return torch.bfloat16
+        return "fp32"
+    if has_fast_bf16(device):
+        return "bf16"
     if recipe.mixed_precision == "bf16":
         raise InputError(f"This machine's {device.type} has no bf16: set mixed_precision to auto or no.")
-    return torch.float32
+    return "fp32"
 
 
 def optimise(

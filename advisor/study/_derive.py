@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, get_linear_schedule_with_warmup
 
-from advisor.recipe._precision import has_bf16
 from advisor.study._inputs import read_sentences
 from advisor.study._plan import ContinuedMlm, Derived
 from probes.batches import TokenizedText, Tokenizer, collate_texts
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.errors import InputError
 from probes.objectives._masking import masked_lm_loss
+from probes.precision import choose_precision
 from probes.sampling import shuffled
 
 __all__ = ["derive", "save_encoder"]
@@ -90,7 +90,7 @@ def continue_mlm(encoder: Encoder, plan: ContinuedMlm) -> Encoder:
     """
     torch.manual_seed(plan.seed)
     encoder = _with_head(encoder)
-    encoder.precision = torch.bfloat16 if has_bf16(encoder.device) else torch.float32
+    encoder.precision = choose_precision("auto", encoder.device)
     assert encoder.masked_lm is not None
     model = encoder.masked_lm.train()
     tokenizer = Tokenizer(encoder.tokenizer, min(_MAX_LENGTH, encoder.max_length))
@@ -106,7 +106,7 @@ def continue_mlm(encoder: Encoder, plan: ContinuedMlm) -> Encoder:
         adam.zero_grad()
         schedule.step()
     model.eval()
-    return replace(encoder, precision=torch.float32)
+    return replace(encoder, precision="fp32")
 
 
 def _with_head(encoder: Encoder) -> Encoder:

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from accelerate.state import AcceleratorState
 
-from advisor.recipe._precision import has_bf16
 from probes.errors import InputError
+from probes.precision import has_fast_bf16
 
 __all__ = ["precision_on", "training_on"]
 
@@ -50,4 +50,4 @@ def training_on(name: str) -> Iterator[torch.device]:
 
 def precision_on(device: torch.device) -> Literal["bf16", "no"]:
     """The precision that ``auto`` stands for on ``device``: it decides the numbers, so it is recorded."""
-    return "bf16" if has_bf16(device) else "no"
+    return "bf16" if has_fast_bf16(device) else "no"

@@ -1,8 +1,10 @@
 """Gradients equal plain autograd, and what the accumulator keeps equals keeping everything."""
 
 import copy
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -13,6 +15,7 @@ from transformers import PreTrainedModel
 
 from probes.batches import Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import Encoder
+from probes.errors import NotFiniteError
 from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
 from probes.heads import Head
 from probes.objectives import OBJECTIVES, PairView, available
@@ -136,18 +139,26 @@ def random_rounds(rounds: int, sizes: Mapping[str, int], seed: int = 0) -> Round
 
 
 def in_pieces(gradient: Mapping[str, Tensor]) -> BlockGradients:
-    return {block: vector.split(17) for block, vector in gradient.items()}
+    return {block: vector.split(17 if len(vector) < 1000 else 3001) for block, vector in gradient.items()}
 
 
-def accumulate(rounds: Rounds, sizes: Mapping[str, int], width: int) -> GradientAccumulator:
-    accumulator = GradientAccumulator(sizes, LOSSES, width=width, seed=2)
+def accumulate(
+    rounds: Rounds, sizes: Mapping[str, int], width: int, sum_dtype: torch.dtype = torch.float32
+) -> GradientAccumulator:
+    accumulator = GradientAccumulator(
+        sizes, LOSSES, references=["task"], sketched=["null"], width=width, seed=2, sum_dtype=sum_dtype
+    )
     for gradients in rounds:
         accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
     return accumulator
 
 
+def total(kept: Rounds, loss: str, block: str) -> Tensor:
+    return torch.stack([gradients[loss][block] for gradients in kept]).sum(0)
+
+
 @pytest.mark.parametrize("rounds", [3, 8])
-def test_sums_and_inner_products_are_exact(rounds: int) -> None:
+def test_sums_and_products_with_a_reference_are_exact(rounds: int) -> None:
     kept = random_rounds(rounds, SIZES)
     accumulator = accumulate(kept, SIZES, width=64)
     moments = accumulator.moments()
@@ -155,16 +166,62 @@ def test_sums_and_inner_products_are_exact(rounds: int) -> None:
     assert moments.losses == LOSSES
     assert moments.blocks == tuple(SIZES)
     assert moments.sizes.tolist() == list(SIZES.values())
+    exact = [("task", "task"), ("task", "align"), ("align", "task"), ("align", "align")]
     for b, block in enumerate(SIZES):
-        for i, first in enumerate(LOSSES):
-            total = sum((kept[k][first][block] for k in range(rounds)), torch.zeros(SIZES[block]))
-            torch.testing.assert_close(accumulator.mean(first)[block], total / rounds)
-            for j, second in enumerate(LOSSES):
-                other = sum((kept[k][second][block] for k in range(rounds)), torch.zeros(SIZES[block]))
-                assert moments.sums[b, i, j] == pytest.approx(float(total @ other), rel=1e-4)
-                for k in range(rounds):
-                    inner = float(kept[k][first][block].double() @ kept[k][second][block].double())
-                    assert moments.within[b, i, j, k] == pytest.approx(inner, rel=1e-4, abs=1e-3)
+        for loss in ("task", "align"):
+            torch.testing.assert_close(accumulator.mean(loss)[block], total(kept, loss, block) / rounds)
+        for first, second in exact:
+            i, j = LOSSES.index(first), LOSSES.index(second)
+            inner = float(total(kept, first, block) @ total(kept, second, block))
+            assert moments.sums[b, i, j] == pytest.approx(inner, rel=1e-5)
+            for k in range(rounds):
+                inner = float(kept[k][first][block].double() @ kept[k][second][block].double())
+                assert moments.within[b, i, j, k] == pytest.approx(inner, rel=1e-5, abs=1e-4)
+
+
+def test_what_is_only_sketched_has_no_sum_and_products_without_bias() -> None:
+    sizes, width, rounds = {"layer.0": 30_000}, 1024, 4
+    kept = random_rounds(rounds, sizes)
+    accumulator = accumulate(kept, sizes, width=width)
+    with pytest.raises(KeyError):
+        accumulator.mean("null")
+    moments = accumulator.moments()
+    task, null = LOSSES.index("task"), LOSSES.index("null")
+    exact = total(kept, "task", "layer.0"), total(kept, "null", "layer.0")
+    norms = float(exact[0].norm() * exact[1].norm())
+    assert moments.sums[0, task, null] == pytest.approx(
+        float(exact[0] @ exact[1]), abs=4 / width**0.5 * norms
+    )
+    # Sums and products within rounds come from the same sketch, so that its error in the latter cancels.
+    between = moments.between[0, task, :, null]
+    assert moments.sums[0, task, null] == pytest.approx(between.sum())
+    assert moments.within[0, task, null] == pytest.approx(between.diagonal())
+
+
+def test_a_gradient_in_long_pieces_is_walked_over_whole() -> None:
+    # Longer than two stretches, with an odd end.
+    sizes = {"layer.0": 300_001}
+    kept = random_rounds(3, sizes)
+    accumulator = GradientAccumulator(sizes, LOSSES, references=["task", "align"])
+    for gradients in kept:
+        whole = {loss: {"layer.0": [gradients[loss]["layer.0"]]} for loss in LOSSES}
+        accumulator.add_round({loss: partial(whole.__getitem__, loss) for loss in LOSSES})
+    moments = accumulator.moments()
+    for i, j in product(range(len(LOSSES)), repeat=2):
+        first, second = (total(kept, LOSSES[x], "layer.0").double() for x in (i, j))
+        assert moments.sums[0, i, j] == pytest.approx(float(first @ second), rel=1e-5)
+    assert torch.equal(accumulator.mean("null")["layer.0"], total(kept, "null", "layer.0") / 3)
+
+
+def test_sums_in_half_the_memory_are_as_near_as_they_are_said_to_be() -> None:
+    sizes = {"layer.0": 20_000}
+    kept = random_rounds(8, sizes)
+    full, half = (accumulate(kept, sizes, 1024, dtype).moments() for dtype in (torch.float32, torch.bfloat16))
+    for first, second in (("task", "task"), ("task", "align"), ("align", "align")):
+        i, j = LOSSES.index(first), LOSSES.index(second)
+        norms = np.sqrt(full.sums[0, i, i] * full.sums[0, j, j])
+        assert abs(half.sums[0, i, j] - full.sums[0, i, j]) / norms < 0.06 / 20_000**0.5
+        assert half.within[0, i, j] == pytest.approx(full.within[0, i, j])
 
 
 def naive_between(kept: Rounds, block: str) -> np.ndarray:
@@ -172,21 +229,38 @@ def naive_between(kept: Rounds, block: str) -> np.ndarray:
     return np.asarray(np.einsum("ikd,jld->ikjl", flat.double().numpy(), flat.double().numpy()))
 
 
-def test_inner_products_between_rounds_are_exact_within_the_sketch_width() -> None:
+def test_products_between_rounds_are_exact_within_the_sketch_width() -> None:
     kept = random_rounds(5, SIZES)
     moments = accumulate(kept, SIZES, width=700).moments()
     for b, block in enumerate(SIZES):
         np.testing.assert_allclose(moments.between[b], naive_between(kept, block), rtol=1e-4, atol=1e-3)
 
 
-def test_the_sketch_error_is_what_it_is_said_to_be() -> None:
+def outer_rounds(rounds: int, rows: int, columns: int, rank: int) -> Rounds:
+    """Gradients of a weight matrix: few outer products, so that its rows are far from independent."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (
+        torch.randn(rows, rank, generator=generator),
+        torch.randn(rank, columns, generator=generator),
+    )
+    return [
+        {
+            loss: {"layer.0": ((left * torch.randn(rank, generator=generator)) @ right).flatten()}
+            for loss in LOSSES
+        }
+        for _ in range(rounds)
+    ]
+
+
+@pytest.mark.parametrize("kept", [random_rounds(4, {"layer.0": 40_000}), outer_rounds(4, 500, 768, 5)])
+def test_the_sketch_error_is_what_it_is_said_to_be(kept: Rounds) -> None:
     # Relative to the product of norms, the standard error of an inner product is 1/sqrt(width).
-    sizes, width = {"embeddings": 40_000}, 1024
-    kept = random_rounds(4, sizes)
-    exact = naive_between(kept, "embeddings")
+    width = 1024
+    sizes = {"layer.0": len(kept[0]["task"]["layer.0"])}
+    exact = naive_between(kept, "layer.0")
     errors = []
     for seed in range(8):
-        accumulator = GradientAccumulator(sizes, LOSSES, width=width, seed=seed)
+        accumulator = GradientAccumulator(sizes, LOSSES, sketched=LOSSES, width=width, seed=seed)
         for gradients in kept:
             accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
         errors.append(accumulator.moments().between[0] - exact)
@@ -218,6 +292,29 @@ def test_intervals_from_sketches_are_near_those_from_everything() -> None:
         b = getattr(full, measure)("layer.0", "task", "align")
         assert a.value == pytest.approx(b.value, rel=1e-6)  # the value itself uses no sketch
         assert a.high - a.low == pytest.approx(b.high - b.low, rel=0.3)
+
+
+def test_a_gradient_that_is_not_finite_is_refused() -> None:
+    kept = random_rounds(1, SIZES)[0]
+    kept["align"]["layer.0"][3] = torch.inf
+    with pytest.raises(NotFiniteError, match="gradient of align"):
+        accumulate([kept], SIZES, width=64)
+
+
+def test_no_more_than_one_fresh_gradient_is_alive() -> None:
+    # Each gradient is dropped before the next is taken, but for the reference's.
+    kept = random_rounds(1, SIZES)[0]
+    alive: list[weakref.ref[Tensor]] = []
+
+    def take(loss: str) -> BlockGradients:
+        assert sum(ref() is not None for ref in alive) <= len(SIZES)
+        fresh = {block: [vector.clone()] for block, vector in kept[loss].items()}
+        alive.extend(weakref.ref(piece) for pieces in fresh.values() for piece in pieces)
+        return fresh
+
+    accumulator = GradientAccumulator(SIZES, LOSSES, references=["task"], width=64)
+    accumulator.add_round({loss: partial(take, loss) for loss in reversed(LOSSES)})
+    assert not any(ref() is not None for ref in alive)
 
 
 def test_a_missing_loss_is_an_error_that_leaves_the_sums() -> None:

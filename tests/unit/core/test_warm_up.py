@@ -150,7 +150,7 @@ def rounds_along(material: Material, sign: float) -> GradientRounds:
     accumulator = GradientAccumulator({block: len(v) for block, v in direction.items()}, ["made-up"])
     for _ in range(3):
         accumulator.add_round({"made-up": lambda: {block: [v] for block, v in direction.items()}})
-    return GradientRounds((), (), (), accumulator.moments(), {"made-up": accumulator.mean("made-up")})
+    return GradientRounds((), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32")
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -210,7 +210,7 @@ def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
         watch=Stopwatch(Silent()),
     )
     before = material.loss()
-    with _stepped(material.encoder, rounds.mean_gradients["made-up"], row.step):
+    with _stepped(material.encoder, rounds.mean_gradient("made-up"), row.step):
         after = material.loss()
     assert row.change.value == pytest.approx(100 * (1 - after / before), rel=0.01, abs=1e-4)
 
@@ -218,7 +218,7 @@ def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
 def test_the_weights_come_back_also_after_an_error(load: Load) -> None:
     material = Material(load)
     before = weights(material.encoder)
-    direction = rounds_along(material, 1.0).mean_gradients["made-up"]
+    direction = rounds_along(material, 1.0).mean_gradient("made-up")
     distances = []
 
     def interrupted() -> None:

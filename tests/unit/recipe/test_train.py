@@ -413,7 +413,7 @@ def test_links_from_a_file_count_words_at_white_space(folder: Path, tmp_path: Pa
 def test_what_cannot_be_trained_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], problem: str
 ) -> None:
-    monkeypatch.setattr(engine, "has_bf16", lambda device: False)
+    monkeypatch.setattr(engine, "has_fast_bf16", lambda device: False)
     if fields.get("model"):
         fields = fields | {"model": str(folder / fields["model"])}
 
