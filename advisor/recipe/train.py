@@ -374,8 +374,9 @@ def with_full_table(trained: Encoder, given: Encoder) -> Encoder:
     rows = trained.base.get_input_embeddings()
     if not isinstance(rows, RowEmbedding):
         return trained
-    whole = copy.deepcopy(given.base.get_input_embeddings())
-    cast(nn.Parameter, whole.weight).data = rows.full_table()
+    embedding = given.base.get_input_embeddings()
+    # put in the place of the weight, which is not copied for nothing
+    whole = copy.deepcopy(embedding, {id(embedding.weight): nn.Parameter(rows.full_table())})
     trained.base.set_input_embeddings(whole)
     reason = "training left its MLM head behind"
     return replace(trained, masked_lm=None, no_mlm_reason=reason, blocks=given.blocks)
