@@ -142,7 +142,9 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=recipe.gradient_accumulation, sync_with_dataloader=False
         ),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        # The embedding table is a buffer that never changes: copying it to every process at every step would
+        # take longer than the step.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)],
     )
 
 

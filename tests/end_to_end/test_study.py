@@ -56,7 +56,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def test_a_killed_study_goes_on_without_loss(tmp_path: Path, checkpoint: Checkpoint) -> None:
-    plan = plan_file(tmp_path, checkpoint("bert"), training={"steps": 40})
+    plan = plan_file(tmp_path, checkpoint("bert"), training={"steps": 20})
     out = tmp_path / "out"
     words = ["study", "run", str(plan), "--out", str(out), "--jobs", "2", "--device", "cpu"]
     run = [sys.executable, "-m", "advisor", *words]
