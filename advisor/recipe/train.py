@@ -142,7 +142,9 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=recipe.gradient_accumulation, sync_with_dataloader=False
         ),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        # The embedding table is a buffer that never changes: copying it to every process at every step would
+        # take longer than the step.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)],
     )
 
 
@@ -374,8 +376,9 @@ def with_full_table(trained: Encoder, given: Encoder) -> Encoder:
     rows = trained.base.get_input_embeddings()
     if not isinstance(rows, RowEmbedding):
         return trained
-    whole = copy.deepcopy(given.base.get_input_embeddings())
-    cast(nn.Parameter, whole.weight).data = rows.full_table()
+    embedding = given.base.get_input_embeddings()
+    # put in the place of the weight, which is not copied for nothing
+    whole = copy.deepcopy(embedding, {id(embedding.weight): nn.Parameter(rows.full_table())})
     trained.base.set_input_embeddings(whole)
     reason = "training left its MLM head behind"
     return replace(trained, masked_lm=None, no_mlm_reason=reason, blocks=given.blocks)

@@ -54,7 +54,8 @@ class CompileReport(BaseModel):
 
     def markdown(self) -> str:
         """The counts in words."""
-        lines = [f"{self.rows} rows from {self.records} records, {self.probed} of them with signals."]
+        rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
+        lines = [f"{rows} from {self.records} records, {self.probed} of them with signals."]
         if self.unpaired:
             lines += ["", f"{self.unpaired} runs were left out: no fine-tuning alone with the same seed."]
         if self.unknown_models:

@@ -71,10 +71,8 @@ def run_study(
         state = State(selected, out, inputs, device)
         queue = Queue(state, retry)
         with dask_workers(dask, device, threads) if dask else processes(jobs, device, threads) as (do, many):
-            _say(
-                f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}; {many} at a time, "
-                f"into {out}."
-            )
+            size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
+            _say(f"{size}; {many} at a time, into {out}.")
             _work_off(queue, do, many)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")

@@ -1,14 +1,13 @@
 """What a worker process does: one step of a study, from inputs on disk to its result on disk."""
 
-import math
-import os
+import gc
 import secrets
 import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Lock, Thread
-from time import perf_counter, sleep
+from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from advisor.report._files import write_files
@@ -34,8 +33,6 @@ class RunStep:
     records: Path
 
 
-_WATCH_EVERY = 0.5
-"""Seconds."""
 _one_at_a_time = Lock()
 """A Dask worker may have several threads, and the random state is the process's."""
 
@@ -61,7 +58,7 @@ class Ended:
     record: Record | None = None
 
 
-def execute(key: str, step: Step, device: str, threads: int, master: int | None = None) -> Ended:
+def execute(key: str, step: Step, device: str, threads: int) -> Ended:
     """Do one step. What goes wrong with it is its result; it never raises an error of its own.
 
     Args:
@@ -69,17 +66,11 @@ def execute(key: str, step: Step, device: str, threads: int, master: int | None 
         step: what to do.
         device: as on the command line.
         threads: CPU threads of torch.
-        master: process without which the work is pointless, if it started this one.
     """
     import torch
-    from joblib.externals.loky import process_executor
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    # Encoders that are kept for the next run are no leak: loky would end the process, and them with it.
-    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
-    if master is not None and master == os.getppid():
-        _die_with_parent()
     with _one_at_a_time:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
@@ -87,6 +78,7 @@ def execute(key: str, step: Step, device: str, threads: int, master: int | None 
             return _execute(key, step, device)
         finally:
             torch.set_num_threads(before)
+            gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
 
 
 def _execute(key: str, step: Step, device: str) -> Ended:
@@ -111,19 +103,6 @@ def _execute(key: str, step: Step, device: str) -> Ended:
             path = failure_path(step)
             write_files(path.parent, {path.name: error})
     return Ended(key, status, error, perf_counter() - begin, record)
-
-
-@cache
-def _die_with_parent() -> None:
-    """End this process as soon as its parent has: what a killed study left running would write into it."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            sleep(_WATCH_EVERY)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 @cache

@@ -1,11 +1,15 @@
 """Where the steps of a study are done: processes of this machine, or the workers of a Dask cluster."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Thread
+from time import sleep
 from typing import Any, TypeAlias
 
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import process_executor
 
 from advisor.study._work import Ended, Step, execute
 from probes.errors import InputError
@@ -18,6 +22,8 @@ Doing: TypeAlias = Callable[[Iterable[tuple[str, Step]]], Iterator[Ended]]
 It asks for the next step only when a worker is free."""
 
 _ANSWER_WITHIN = "20s"
+_LOOK_EVERY = 0.5
+"""Seconds."""
 
 
 @contextmanager
@@ -32,7 +38,32 @@ def processes(jobs: int, device: str, threads: int) -> Iterator[tuple[Doing, int
     Yields:
         What does the steps, and how many it does at a time.
     """
-    yield _doing(device, threads, backend="loky", n_jobs=jobs, inner_max_num_threads=threads), jobs
+    yield (
+        _doing(
+            device,
+            threads,
+            backend="loky",
+            n_jobs=jobs,
+            inner_max_num_threads=threads,
+            initializer=_begin,
+            initargs=(os.getpid(),),
+        ),
+        jobs,
+    )
+
+
+def _begin(parent: int) -> None:
+    """Prepare a worker process of this machine."""
+    # Encoders that are kept for the next run are no leak: loky would end the process, and them with it.
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            sleep(_LOOK_EVERY)
+        os._exit(1)
+
+    # Else a run that a killed study has left under way would write into what by then another one does.
+    Thread(target=end_with_parent, daemon=True).start()
 
 
 @contextmanager
@@ -63,7 +94,7 @@ def dask_workers(address: str, device: str, threads: int) -> Iterator[tuple[Doin
             f"No Dask scheduler answers at {address}: start one with 'dask scheduler' and name its address."
         ) from error
     with client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        workers = len(client.ncores())
         if not workers:
             raise InputError(
                 f"The Dask scheduler at {address} has no workers: start some with 'dask worker'."
@@ -77,6 +108,6 @@ def _doing(device: str, threads: int, **backend: Any) -> Doing:
     def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended]:
         with parallel_config(**backend):
             parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            yield from parallel(work(key, step, device, threads, os.getpid()) for key, step in steps)
+            yield from parallel(work(key, step, device, threads) for key, step in steps)
 
     return do
