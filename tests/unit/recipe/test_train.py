@@ -15,7 +15,6 @@ from torch import Tensor
 import advisor.recipe.train as engine
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, WordPairs
 from advisor.recipe import Recipe, read_recipe, write_recipe
-from advisor.recipe._precision import has_bf16
 from advisor.recipe._shared import Shared
 from advisor.recipe.data import read_pairs
 from advisor.recipe.train import PHASES, Losses, main, optimise, train
@@ -24,6 +23,7 @@ from probes.batches import PairBatch, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
+from probes.precision import has_fast_bf16
 from probes.progress import Silent, Stopwatch
 from tests.models import build, sample_items, sample_pairs
 
@@ -563,7 +563,7 @@ def test_every_seed_draws_pairs_of_its_own(folder: Path) -> None:
     assert set(seen[0]) != set(seen[2])
 
 
-needs_bf16 = pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this CPU has no bf16")
+needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="this CPU has no bf16")
 
 
 @needs_bf16
@@ -603,5 +603,5 @@ def test_bf16_on_a_cpu_takes_its_instructions(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], able: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert has_bf16(torch.device("cpu")) is able
-    assert not has_bf16(torch.device("meta"))
+    assert has_fast_bf16(torch.device("cpu")) is able
+    assert not has_fast_bf16(torch.device("meta"))
