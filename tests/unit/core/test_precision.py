@@ -10,7 +10,7 @@ from probes.errors import InputError, NotFiniteError
 from probes.gradients import block_gradients
 from probes.heads import Head
 from probes.objectives import PairView, available
-from probes.precision import PassPrecision, choose_precision, or_in_fp32
+from probes.precision import PassPrecision, choose_precision, has_fast_bf16, or_in_fp32
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
 
@@ -100,9 +100,13 @@ def test_auto_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_precision("half", CPU)
 
 
-def test_a_processor_that_only_emulates_bf16_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
-        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
-    assert choose_precision("auto", CPU) == "fp32"
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    assert choose_precision("auto", CPU) == "bf16"
+@pytest.mark.parametrize(
+    ("capabilities", "able"), [({"avx512_bf16": True}, True), ({"bf16": True}, True), ({"avx2": True}, False)]
+)
+def test_a_processor_that_only_emulates_bf16_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], able: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert has_fast_bf16(CPU) is able
+    assert choose_precision("auto", CPU) == ("bf16" if able else "fp32")
+    assert not has_fast_bf16(torch.device("meta"))
