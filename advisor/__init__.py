@@ -125,8 +125,10 @@ def probe(
         InputError: if something given cannot be used.
         RunError: if the run cannot finish.
     """
+    from advisor.recommend import check_min_gain
     from probes.run import run_probe
 
+    check_min_gain(min_gain)
     request = ProbeRequest(
         model=model,
         source=source,

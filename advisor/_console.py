@@ -11,13 +11,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.text import Text
+from typer.core import TyperGroup
 
+from advisor.report._words import clean
 from probes.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
 
-__all__ = ["ConsoleProgress", "console", "errors", "run"]
+__all__ = ["Commands", "ConsoleProgress", "console", "errors", "run"]
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 """For everything that is not the answer, so that ``--json`` and pipes stay clean."""
@@ -27,6 +30,25 @@ _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
 console = Console(highlight=False)
 """For the answer."""
+
+
+class InterruptedCommandError(BaseException):
+    """Ctrl-C, as it leaves a command."""
+
+
+class Commands(TyperGroup):
+    """The commands, which let Ctrl-C through: typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for.
+
+        Raises:
+            InterruptedCommandError: if it was interrupted and did not see to that itself.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedCommandError from interrupt
 
 
 class ConsoleProgress:
@@ -80,6 +102,7 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     signal.signal(signal.SIGTERM, _terminated)
     debug = "--debug" in sys.argv
     try:
+        _check_encoding(sys.argv)
         result = command()
         return result if isinstance(result, int) else 0
     except typer.Exit as stop:
@@ -87,9 +110,9 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     except (InputError, RunError) as error:
         if debug:
             raise
-        errors.print(f"[bold red]Error:[/] {_one_line(error)}", markup=True)
+        _say(str(error))
         return 2 if isinstance(error, InputError) else 1
-    except (KeyboardInterrupt, typer.Abort):
+    except (InterruptedCommandError, KeyboardInterrupt, typer.Abort):
         errors.print("Interrupted: no half-written file is left.")
         return 130
     except _TerminatedError:
@@ -103,20 +126,42 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
             return int(error.exit_code)
         if debug:
             raise
-        errors.print(
-            f"[bold red]Error:[/] {type(error).__name__}: {_one_line(error)} - this is a fault of the "
-            "program; run again with --debug to see where."
+        if isinstance(error, OSError):
+            _say(f"{error.strerror or error}: check disk space, memory and permissions, and run again.")
+            return 1
+        _say(
+            f"{type(error).__name__}: {error} - this is a fault of the program; run again with --debug to "
+            "see where."
         )
         return 1
 
 
-def _one_line(error: Exception) -> str:
-    """The message without line breaks, with rich's markup disarmed."""
-    return " ".join(str(error).split()).replace("[", r"\[")
+def _say(text: str) -> None:
+    """The one sentence, without line breaks and with nothing in it that the terminal would obey."""
+    errors.print(Text.assemble(("Error:", "bold red"), " ", clean(" ".join(text.split()))))
 
 
-class _TerminatedError(Exception):
-    """SIGTERM, as an exception, so that every context manager cleans up."""
+def _check_encoding(arguments: list[str]) -> None:
+    """Refuse arguments that could be written into no result.
+
+    Raises:
+        InputError: if one is not text in the encoding of this terminal.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"The argument '{argument}' is not valid UTF-8: rename the file, or set a UTF-8 locale."
+            ) from error
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as an exception, so that every context manager cleans up.
+
+    Not an Exception: whoever catches those to explain a failed download or a damaged file must not take it
+    for one.
+    """
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -14,14 +14,17 @@ from typing import Annotated, Protocol
 import typer
 from rich.markdown import Markdown
 
-from advisor._console import ConsoleProgress, console, errors, run
+from advisor._console import Commands, ConsoleProgress, console, errors, run
 from advisor.recipe import recipe_files
 from advisor.recommend import ask as ask_evidence
+from advisor.recommend import check_min_gain
 from advisor.recommend import recommend as recommend_from
 from advisor.report import Report, check_output
+from advisor.report._words import clean
 from advisor.sample import sample_path
 from advisor.study._commands import study_app
 from probes.data import Columns
+from probes.errors import InputError, RunError
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 from probes.signals import Signals
@@ -30,6 +33,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="advisor",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -462,19 +466,26 @@ def _findings_answer(found: _Finding, as_json: bool) -> None:
 def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> None:
     """Probe, write everything into ``out`` and answer."""
     check_output(out)
+    check_min_gain(min_gain)
     _settle_libraries()
     from probes.run import run_probe  # torch takes seconds to import
 
     errors.print(
-        f"Probing {request.model} for {request.source} to {request.target}, {request.task} "
-        f"({request.budget} budget).",
+        clean(
+            f"Probing {request.model} for {request.source} to {request.target}, {request.task} "
+            f"({request.budget} budget)."
+        ),
         markup=False,
     )
     with ConsoleProgress(PHASES).shown() as progress:
         signals = run_probe(request, progress)
     with errors.status("Weighing the evidence and writing the report"):
         report = Report(recommend_from(signals, min_gain=min_gain), signals)
-        files = report.write(out, recipe_files(report.advice, request))
+        try:
+            files = report.write(out, recipe_files(report.advice, request))
+        except (InputError, RunError):
+            _answer(report, as_json)  # minutes of measuring are not lost to a full disk
+            raise
     _answer(report, as_json, files)
 
 

@@ -44,7 +44,7 @@ from probes.languages import Language, parse_language
 from probes.signals import TOTAL, Estimate, Note, Signals
 from probes.tasks import Task, find_task
 
-__all__ = ["ask", "joint_weight", "recommend"]
+__all__ = ["ask", "check_min_gain", "joint_weight", "recommend"]
 
 EVIDENCE_SOURCE = "en"
 """The language that the pooled evidence transfers from."""
@@ -100,7 +100,7 @@ def ask(
         target=parse_language(target),
         task=find_task(task),
         word_pairs=WordPairs(word_pairs),
-        min_gain=_checked(min_gain),
+        min_gain=check_min_gain(min_gain),
         signals=None,
         findings=load_findings(),
     )
@@ -129,7 +129,7 @@ def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Advice
         target=parse_language(signals.target),
         task=find_task(signals.task.name),
         word_pairs=WordPairs(signals.word_pairs),
-        min_gain=_checked(min_gain),
+        min_gain=check_min_gain(min_gain),
         signals=signals,
         findings=load_findings(),
     )
@@ -195,7 +195,12 @@ class _Outlook:
     """How far the probe's cosine moved the centre (all three on the effect model's scale)."""
 
 
-def _checked(min_gain: float) -> float:
+def check_min_gain(min_gain: float) -> float:
+    """The smallest gain of interest, if it is one; before a long run, so that none is lost to it.
+
+    Raises:
+        InputError: if it is negative or not finite.
+    """
     if not (math.isfinite(min_gain) and min_gain >= 0):
         raise InputError(f"The smallest gain of interest cannot be {min_gain}: give points, 0 or more.")
     return min_gain

@@ -144,6 +144,7 @@ class Tokenizer:
 
     def pair(self, first: str, second: str) -> TokenizedText:
         """Tokenise two texts as one input, with whatever the model puts between them."""
+        first, second = self._shortened(first), self._shortened(second)
         encoding = self.backend(first, second, truncation=True, max_length=self.max_length)
         sides = encoding.sequence_ids(0)
         return self._finish(encoding, tuple(-1 if side is None else side for side in sides), ())
@@ -182,6 +183,17 @@ class Tokenizer:
             return TokenizedPair((source, target), self.text(source), self.text(target))
         first, second = source.split(), target.split()
         return TokenizedPair((" ".join(first), " ".join(second)), self.words(first), self.words(second))
+
+    def _shortened(self, text: str) -> str:
+        """The text up to where it can matter: what is cut off a pair is kept in every combination of its
+        pieces, so that two texts of ten thousand characters would take gigabytes."""
+        most = 2 * self.max_length
+        if len(text) <= most:
+            return text
+        encoding = self.backend(
+            text, truncation=True, max_length=most, add_special_tokens=False, return_offsets_mapping=True
+        )
+        return text[: max((int(end) for _, end in encoding["offset_mapping"]), default=0)]
 
     def _locate(self, text: str) -> tuple[BatchEncoding, list[tuple[int, int]]]:
         """Subwords of a text with the characters each covers.

@@ -17,7 +17,6 @@ from typing import Literal, cast
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -453,7 +452,7 @@ def _load_checkpoint(name: str) -> Encoder:
 def _load_config(name: str) -> PretrainedConfig:
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, HFValidationError, HfHubHTTPError) as error:
+    except Exception as error:  # a value of the wrong type surfaces as an error of the hub's own
         raise InputError(_why_not_found(name, error)) from error
     kind = config.model_type
     if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and config.is_encoder_decoder:

@@ -10,6 +10,7 @@ from probes.data import (
     Bitext,
     Dictionary,
     LabelledData,
+    check_direction,
     keep_known_labels,
     read_bitext,
     read_dictionary,
@@ -101,7 +102,7 @@ def read_inputs(request: ProbeRequest) -> Inputs:
             "the one you want to reach as target."
         )
     if request.dictionary and request.word_links:
-        raise InputError("Give a dictionary or a file of word links, not both.")
+        raise InputError("There is a dictionary and a file of word links: give one of the two.")
     train = read_labelled(request.train, task, role="train", columns=request.columns)
     labelled_target = None
     if request.target_labels:
@@ -110,6 +111,7 @@ def read_inputs(request: ProbeRequest) -> Inputs:
         )
         labelled_target = keep_known_labels(train, labelled_target)
     bitext = read_bitext(request.bitext, source, target, links=request.word_links)
+    check_direction(train, bitext, source, target)
     dictionary = read_dictionary(request.dictionary) if request.dictionary else None
     return Inputs(task, source, target, train, labelled_target, bitext, dictionary)
 

@@ -13,6 +13,10 @@ from probes.words import word_spans
 __all__ = ["text_facts"]
 
 
+_LONGEST = 2000
+"""Characters of a text that are counted: far more than a sentence has, and little enough for any memory."""
+
+
 class _Counts(NamedTuple):
     subwords: int
     unknown: int
@@ -63,10 +67,9 @@ def text_facts(
 
 
 def _count(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> _Counts:
+    texts = [text[:_LONGEST] for text in texts]
     # Not verbose: a text longer than the model reads is nothing to warn of here.
-    encoding = tokenizer(
-        list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False
-    )
+    encoding = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)
     ids = [i for text in encoding["input_ids"] for i in text]
     return _Counts(
         subwords=len(ids),

@@ -5,9 +5,11 @@ import tomllib
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from socket import gaierror
 from typing import Any
 
 from advisor.service import Limits
+from probes.errors import RunError
 
 __all__ = ["launch", "page_options"]
 
@@ -28,6 +30,7 @@ def launch(
 
     Raises:
         InputError: if an environment variable makes no sense.
+        RunError: if the page could not be served at that address.
     """
     if limits is None:
         limits = Limits.from_environment(defaults=Limits.own_machine() if _is_loopback(host) else None)
@@ -42,7 +45,14 @@ def launch(
     }
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flag_options=flags)
-    bootstrap.run(str(_HERE / "_main.py"), False, [], flags)
+    try:
+        bootstrap.run(str(_HERE / "_main.py"), False, [], flags)
+    except (SystemExit, gaierror) as error:  # how Streamlit says that it cannot listen there
+        if isinstance(error, SystemExit) and not error.code:
+            raise
+        raise RunError(
+            f"Cannot listen on {host} port {port}: choose another port, or an address of this machine."
+        ) from error
 
 
 def page_options() -> Iterator[tuple[str, Any]]:

@@ -90,7 +90,18 @@ def _inside(name: str) -> PurePosixPath:
 
 def _nearest_existing(path: Path) -> Path:
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if os.path.lexists(place))
+    return next(place for place in (path, *path.parents) if _exists(place))
+
+
+def _exists(place: Path) -> bool:
+    """Whether anything has that name; unlike :func:`os.path.lexists`, a name that cannot be is an error."""
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except ValueError as error:  # a NUL in it
+        raise OSError(errno.EINVAL, str(error)) from error
+    return True
 
 
 def _fill(staging: Path, files: Mapping[str, str | bytes | None], paths: Mapping[str, PurePosixPath]) -> None:

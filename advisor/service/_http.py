@@ -306,7 +306,9 @@ def serve(host: str, port: int, token: str | None, limits: Limits | None) -> Non
     try:
         server.run()
     except SystemExit as error:  # how uvicorn says that the port is taken
-        raise RunError(f"Cannot listen on {host} port {port}: is it taken? Choose another port.") from error
+        raise RunError(
+            f"Cannot listen on {host} port {port}: choose another port, or an address of this machine."
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from probes.data import (
     PairExample,
     SentenceExample,
     TokenExample,
+    check_direction,
     keep_known_labels,
     read_bitext,
     read_dictionary,
@@ -149,6 +150,8 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
         seen.append(_labelled(_TARGET_DATA, labels, target, as_called))
     if request.bitext not in unread:
         bitext = read_bitext(request.bitext, source, target, links=request.word_links)
+        if train is not None:
+            check_direction(train, bitext, source, target)
         pairs = len(bitext)
         sides = [[pair[i] for pair in bitext.pairs[:_CHECKED]] for i in (0, 1)]
         texts += [*sides[0], *sides[1]]

@@ -28,6 +28,8 @@ __all__ = ["DEFAULT_OPTIONS", "run_trial"]
 
 DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
 """What is compared unless something else is named."""
+FEWEST_PAIRS = 8
+"""Translation pairs a trial needs: with fewer, a contrastive loss has next to no negatives."""
 
 
 def run_trial(
@@ -128,6 +130,11 @@ def _plan(
     from probes.material import read_inputs
 
     inputs = read_inputs(request)
+    if len(inputs.bitext) < FEWEST_PAIRS:
+        raise InputError(
+            f"{request.bitext} holds {len(inputs.bitext)} usable translation pairs: bring {FEWEST_PAIRS} or "
+            "more to try alignment on."
+        )
     encoder = load_encoder(request.model)
     hashes: defaultdict[str, list[str]] = defaultdict(list)
     files: defaultdict[str, list[str]] = defaultdict(list)

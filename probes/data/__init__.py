@@ -7,6 +7,7 @@ are in :mod:`probes.data.formats`.
 
 from probes.data.bitext import Bitext, read_bitext
 from probes.data.dictionary import Dictionary, read_dictionary
+from probes.data.direction import check_direction
 from probes.data.examples import (
     UNKNOWN_LABEL,
     Example,
@@ -30,6 +31,7 @@ __all__ = [
     "PairExample",
     "SentenceExample",
     "TokenExample",
+    "check_direction",
     "check_labels",
     "keep_known_labels",
     "read_bitext",

@@ -1,10 +1,10 @@
-"""The command line on real files: answers, exit codes, and one sentence for whatever is wrong."""
+"""The command line on real files: what it answers and writes. What it refuses is in test_bad_input."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +12,7 @@ import pytest
 
 from advisor.advice import Advice
 from advisor.cli import main
-from advisor.sample import sample_path
 from tests.factories import make_signals
-
-Files = dict[str, str]
 
 
 class Outcome(NamedTuple):
@@ -42,36 +39,6 @@ def advisor(
         return Outcome(code, captured.out, captured.err)
 
     return invoke
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    """Good inputs, by the option they are for."""
-    return {
-        "train": str(sample_path("en.conllu")),
-        "bitext": str(sample_path("bitext.en-tr.tsv")),
-        "target-labels": str(sample_path("tr.conllu")),
-        "out": str(tmp_path / "answer"),
-    }
-
-
-def probe_arguments(files: Files, **changed: str) -> list[str]:
-    options = {"source": "en", "target": "tr", "task": "pos", "budget": "quick"} | files
-    options |= {name.replace("_", "-"): value for name, value in changed.items()}
-    model = options.pop("model", "bundled")
-    return ["probe", model, *(part for name, value in options.items() for part in (f"--{name}", value))]
-
-
-def assert_refused(outcome: Outcome, words: Sequence[str]) -> None:
-    """Exit code 2, nothing on standard output, and one sentence that names what is wrong."""
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert "Traceback" not in outcome.err
-    message = outcome.err.split("Error:", 1)[1].strip()
-    assert message.endswith((".", "advisor --help' for help."))
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 def test_help_lists_every_command_with_an_example(advisor: Callable[..., Outcome]) -> None:
@@ -140,89 +107,6 @@ def test_recommend_gives_what_python_gives(advisor: Callable[..., Outcome], tmp_
     printed = Advice.model_validate_json(outcome.out)
     returned = package.recommend(signals, min_gain=1).advice
     assert printed.model_copy(update={"provenance": returned.provenance}) == returned
-
-
-WRONG_INPUTS: dict[str, tuple[dict[str, str], list[str]]] = {
-    # what is wrong: ({file to write: content} or {option: value}, words the sentence must hold)
-    "missing training file": ({"train": "nowhere.conllu"}, ["nowhere.conllu"]),
-    "a folder as a file": ({"train": "."}, ["folder"]),
-    "missing bitext": ({"bitext": "nowhere.tsv"}, ["nowhere.tsv"]),
-    "language typo": ({"target": "turkich"}, ["turkich", "Turkish"]),
-    "source equal to target": ({"target": "eng_Latn"}, ["English"]),
-    "unknown task": ({"task": "poss"}, ["poss", "pos"]),
-    "model that does not exist": ({"model": "./no-such-model"}, ["no-such-model"]),
-    "both dictionary and links": ({"dictionary": "a.tsv", "word_links": "b.txt"}, ["dictionary", "links"]),
-    "unknown device": ({"device": "quantum"}, ["quantum"]),
-    "empty bitext": ({"bitext": "FILE:empty.tsv:"}, ["empty.tsv"]),
-    "one column of bitext": ({"bitext": "FILE:one.tsv:only English\nno other side\n"}, ["one.tsv"]),
-    "bitext sides of different length": (
-        {"bitext": "FILE:a.en:one\ntwo\n,FILE:b.tr:bir\n"},
-        ["a.en", "b.tr"],
-    ),
-    "three translation pairs": (
-        {"bitext": "FILE:few.tsv:I read.\tOkurum.\nShe runs.\tKoşar.\nWe eat.\tYeriz.\n"},
-        ["pairs"],
-    ),
-    "not UTF-8": ({"train": "BYTES:latin.conllu:\xe9t\xe9"}, ["UTF-8"]),
-    "NUL bytes": ({"train": "FILE:nul.conllu:a\0b"}, ["NUL"]),
-    "no UPOS tags": (
-        {"train": "FILE:bare.conllu:1\tHello\t_\t_\t_\t_\t_\t_\t_\t_\n\n"},
-        ["bare.conllu"],
-    ),
-    "another label set": (
-        {"target_labels": "FILE:other.conllu:1\tEv\t_\tHAUS\t_\t_\t_\t_\t_\t_\n\n"},
-        ["HAUS"],
-    ),
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG_INPUTS)
-def test_wrong_input_gets_one_sentence(
-    wrong: str, advisor: Callable[..., Outcome], files: Files, tmp_path: Path
-) -> None:
-    changes, words = WRONG_INPUTS[wrong]
-    changed = {
-        option: ",".join(_write(part, tmp_path) for part in value.split(","))
-        for option, value in changes.items()
-    }
-    outcome = advisor(*probe_arguments(files, **changed))
-    assert_refused(outcome, words)
-    assert not (tmp_path / "answer").exists()
-
-
-def _write(value: str, folder: Path) -> str:
-    """Write ``FILE:name:content`` (or ``BYTES:`` for Latin-1) and return the path; else the value."""
-    kind, _, rest = value.partition(":")
-    if kind not in ("FILE", "BYTES"):
-        return value
-    name, _, content = rest.partition(":")
-    (folder / name).write_bytes(content.encode("latin-1" if kind == "BYTES" else "utf-8"))
-    return str(folder / name)
-
-
-def test_output_that_is_a_file_is_refused_before_the_probe(
-    advisor: Callable[..., Outcome], files: Files, tmp_path: Path
-) -> None:
-    (tmp_path / "answer").write_text("mine", encoding="utf-8")
-    assert_refused(advisor(*probe_arguments(files)), ["answer"])
-    assert (tmp_path / "answer").read_text(encoding="utf-8") == "mine"
-
-
-@pytest.mark.parametrize(
-    ("content", "word"),
-    [("", "signals"), ("{}", "signals"), ("no json", "signals"), ('{"schema_version": 99}', "schema")],
-)
-def test_signals_that_are_none_are_refused(
-    content: str, word: str, advisor: Callable[..., Outcome], tmp_path: Path
-) -> None:
-    (tmp_path / "signals.json").write_text(content, encoding="utf-8")
-    assert_refused(advisor("recommend", tmp_path / "signals.json"), [word])
-
-
-def test_usage_errors_exit_with_two(advisor: Callable[..., Outcome]) -> None:
-    assert advisor("ask", "--target", "tr").code == 2
-    assert advisor("no-such-command").code == 2
-    assert advisor("ask", "--model", "m", "--target", "tr", "--task", "pos", "--min-gain", "-1").code == 2
 
 
 @pytest.fixture(scope="module")

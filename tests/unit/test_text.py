@@ -70,3 +70,11 @@ def test_a_vocabulary_without_an_unknown_token_knows_everything() -> None:
 def test_empty_texts_are_refused(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     with pytest.raises(InputError, match="German texts are empty"):
         text_facts(["the dog"], texts, tokenizer, ENGLISH, GERMAN)
+
+
+def test_a_text_of_any_length_is_counted_from_its_start(tokenizer: PreTrainedTokenizerFast) -> None:
+    facts = text_facts(
+        ["the dogs. " * 10_000], ["the " * 500 + "dachs " * 50_000], tokenizer, ENGLISH, GERMAN
+    )
+    assert facts.source_fertility == pytest.approx(4 / 3)
+    assert facts.target_fertility == 1

@@ -190,3 +190,12 @@ def test_given_links_count_words_at_white_space() -> None:
     assert tokenizer.translation("Yes, of course.", "Evet, tabii.").source.surface[1] == ","
     joined = set(tokenizer.pair(*pair.strings).ids)
     assert joined <= set(pair.source.ids) | set(pair.target.ids)
+
+
+def test_what_is_cut_off_a_long_pair_takes_no_memory() -> None:
+    tokenizer = tokenizer_of("bert", 32)
+    sentence = "Our train to Ankara leaves at seven in the morning. "
+    once = tokenizer.pair(sentence * 8, sentence * 5)
+    assert once.cut
+    # The combinations of what is cut off 1,000 sentences and 1,000 others would not fit any memory.
+    assert tokenizer.pair(sentence * 1000, sentence * 1000).ids == once.ids

@@ -1,0 +1,54 @@
+"""Whether a bitext runs from the source to the target language, seen from the labelled source text."""
+
+from collections.abc import Container, Iterator
+
+from probes.data.bitext import Bitext
+from probes.data.examples import LabelledData
+from probes.errors import InputError
+from probes.languages import Language
+
+__all__ = ["check_direction"]
+
+_PAIRS = 200
+"""Pairs looked at."""
+_TEXTS = 200
+"""Labelled texts that show what the source language looks like; with thousands every trigram is seen once."""
+_FEWEST = 20
+"""Pairs that must tell the sides apart before anything is concluded."""
+_SWAPPED = 0.75
+"""Share of them from which on the sides are taken to be swapped. Between 19 languages and English it was at
+most 0.2 for bitext in the right order, 0.4 for Chinese and Japanese with 20 labelled texts."""
+
+
+def check_direction(train: LabelledData, bitext: Bitext, source: Language, target: Language) -> None:
+    """Make sure that it is the source side of a bitext that reads like the labelled source text.
+
+    Of the two sides of a pair, the one of which more character trigrams occur in labelled text is taken to
+    be in its language (after Cavnar and Trenkle 1994, N-gram-based text categorization). Where both sides
+    are as alike, or there are too few pairs, nothing is concluded.
+
+    Raises:
+        InputError: if most pairs are the other way round.
+    """
+    known = {trigram for text in train.texts[:_TEXTS] for trigram in _trigrams(text)}
+    margins = [_share(second, known) - _share(first, known) for first, second in bitext.pairs[:_PAIRS]]
+    telling = [margin for margin in margins if margin]
+    swapped = sum(margin > 0 for margin in telling)
+    if len(telling) >= _FEWEST and swapped >= _SWAPPED * len(telling):
+        raise InputError(
+            f"The {target.name} side of {bitext.facts[0].spec} reads like {train.facts.spec}, and the "
+            f"{source.name} side does not: swap the two sides, or the two languages, or name labelled data "
+            f"in {source.name}."
+        )
+
+
+def _share(text: str, known: Container[str]) -> float:
+    """The share of the text's trigrams that are known, 0-1."""
+    trigrams = list(_trigrams(text))
+    return sum(trigram in known for trigram in trigrams) / max(1, len(trigrams))
+
+
+def _trigrams(text: str) -> Iterator[str]:
+    """Three characters each, with a blank for either end of the text."""
+    line = f" {' '.join(text.casefold().split())} "
+    return (line[i : i + 3] for i in range(len(line) - 2))
