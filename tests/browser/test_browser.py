@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
-SECONDS = 60_000
+SECONDS = 120_000
 """Milliseconds the page gets for anything but a probe."""
 A_PROBE = 900_000
 """Milliseconds a probe gets; alone on two processors it takes a minute or two."""
