@@ -32,6 +32,9 @@ def plan(
     out: Annotated[Path | None, typer.Option("--out", help="Write an example with comments here.")] = None,
     data: Data = None,
     only: Only = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="Folder of a study whose runs tell how long these take.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -49,7 +52,7 @@ def plan(
         return
     assert plan_file is not None
     with errors.status("Reading the data"):
-        found = overview(read_plan(plan_file, data), only or ())
+        found = overview(read_plan(plan_file, data), only or (), like)
     _answer(found, as_json)
 
 

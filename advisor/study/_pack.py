@@ -64,7 +64,7 @@ def pack_study(
     """Write a folder with all that a plan needs: encoders, data, the plan, the source and a script.
 
     Offline encoders lose the part of their vocabulary that no text of the plan uses; their weights are
-    exactly the same.
+    exactly the same. Continued MLM then predicts among fewer pieces than it would elsewhere.
 
     Args:
         plan: as :func:`read_plan` reads it.

@@ -70,7 +70,9 @@ def _begin(parent: int) -> None:
 def dask_workers(address: str, device: str, threads: int) -> Iterator[tuple[Doing, int]]:
     """The workers of a Dask cluster: they must see the study's folder and data under the same names.
 
-    A worker that dies costs the step it was at, which another one begins anew.
+    A worker that dies costs the step it was at, which another one begins anew. Dask gives a step up that has
+    killed four workers, and joblib then waits for it for ever: interrupt the study, and give workers more
+    memory.
 
     Args:
         address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
