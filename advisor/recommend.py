@@ -307,7 +307,8 @@ def _signal_shift(situation: _Situation, option: Option) -> tuple[float, float]:
     cosine = _leading_cosine(situation.signals, option.objective)
     if cosine is None or cosine.value is None:
         return 0.0, 0.0
-    return situation.findings.signals.shift(cosine.value, _standard_error(cosine))
+    # Bounded here as they are where they are measured: the file may have been written by anybody.
+    return situation.findings.signals.shift(max(-1.0, min(1.0, cosine.value)), _standard_error(cosine))
 
 
 def _leading_cosine(signals: Signals, objective: Objective) -> Estimate | None:
@@ -318,9 +319,11 @@ def _leading_cosine(signals: Signals, objective: Objective) -> Estimate | None:
 
 
 def _standard_error(estimate: Estimate) -> float:
+    """Of a cosine, from its interval."""
     if estimate.low is None or estimate.high is None:
         return 0.0
-    return (estimate.high - estimate.low) / (2 * NormalDist().inv_cdf((1 + estimate.level) / 2))
+    width = max(0.0, min(2.0, estimate.high - estimate.low))
+    return width / (2 * NormalDist().inv_cdf((1 + estimate.level) / 2))
 
 
 def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:

@@ -62,7 +62,7 @@ class Estimate(_Frozen):
     value: Finite | None
     low: Finite | None = None
     high: Finite | None = None
-    level: Finite = 0.95
+    level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     note: str | None = None
 
     @property

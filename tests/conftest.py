@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from probes.encoder import Encoder, load_encoder
 from tests.models import build
+
+settings.register_profile("any machine", deadline=None)  # a busy one must not fail a test
+settings.load_profile("any machine")
 
 Checkpoint = Callable[[str], Path]
 Load = Callable[[str], Encoder]

@@ -1,11 +1,16 @@
 """Properties of the readers: what is written is read back, nothing is lost uncounted, nothing escapes."""
 
+import csv
+import io
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from xml.sax.saxutils import escape
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -64,6 +69,65 @@ def test_jsonl_round_trip(rows: list[str], ascii_only: bool) -> None:
     with file_with("\n".join(lines), ".jsonl") as path:
         data = read_labelled(path, TASKS["topic"], role="train")
     assert data.examples == tuple(SentenceExample(*row) for row in examples)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\r")).map(str.strip).filter(bool),
+        min_size=2,
+    )
+)
+def test_csv_round_trip(rows: list[str]) -> None:
+    examples = with_two_labels(rows)
+    written = io.StringIO()
+    csv.writer(written).writerows([("text", "label"), *examples])
+    with file_with(written.getvalue(), ".csv") as path:
+        data = read_labelled(path, TASKS["topic"], role="train")
+    assert data.examples == tuple(SentenceExample(*row) for row in examples)
+
+
+@given(st.lists(full_texts, min_size=2))
+def test_parquet_round_trip(rows: list[str]) -> None:
+    examples = with_two_labels(rows)
+    table = pa.table({"text": [text for text, _ in examples], "label": [label for _, label in examples]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    with file_with(sink.getvalue().to_pybytes(), ".parquet") as path:
+        data = read_labelled(path, TASKS["topic"], role="train")
+    assert data.examples == tuple(SentenceExample(*row) for row in examples)
+
+
+XML_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters="\ufffe\uffff"))
+
+
+@given(st.lists(st.tuples(XML_TEXT, XML_TEXT), min_size=1))
+def test_every_format_of_bitext_gives_the_same_pairs(rows: list[tuple[str, str]]) -> None:
+    rows = [("a b", "c d"), *((" ".join(first.split()), " ".join(second.split())) for first, second in rows)]
+    units = "".join(
+        f'<tu><tuv xml:lang="en"><seg>{escape(first)}</seg></tuv>'
+        f'<tuv xml:lang="tr"><seg>{escape(second)}</seg></tuv></tu>'
+        for first, second in rows
+    )
+    contents = {
+        ".tsv": "".join(f"{first}\t{second}\n" for first, second in rows),
+        ".jsonl": "\n".join(json.dumps({"en": first, "tr": second}) for first, second in rows),
+        ".tmx": f'<tmx version="1.4"><header srclang="en"/><body>{units}</body></tmx>',
+    }
+    found = {}
+    for suffix, content in contents.items():
+        with file_with(content, suffix) as path:
+            bitext = read_bitext(path, EN, TR)
+        found[suffix] = bitext.pairs, [fact.dropped for fact in bitext.facts], bitext.facts[0].read
+    assert found[".jsonl"] == found[".tsv"] == found[".tmx"]
+
+
+@given(st.lists(st.tuples(full_texts, full_texts), min_size=1))
+def test_dictionary_round_trip(rows: list[tuple[str, str]]) -> None:
+    with file_with("".join(f"{first}\t{second}\n" for first, second in rows), ".tsv") as path:
+        dictionary = read_dictionary(path)
+    folded = {tuple(" ".join(text.split()).casefold() for text in row) for row in rows}
+    assert {(word, target) for word, targets in dictionary.entries.items() for target in targets} == folded
+    assert adds_up(dictionary.facts)
 
 
 @given(sentences, st.data())

@@ -1,21 +1,27 @@
 """What must hold of any advice."""
 
 import math
+import sys
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.advice import Advice
-from advisor.findings import load_tables
+from advisor.findings import load_findings, load_tables
 from advisor.options import NO_ALIGNMENT
-from advisor.recommend import ask
+from advisor.recommend import ask, recommend
+from probes.signals import TOTAL, CosineRow, Estimate, Signals
 from probes.tasks import TASKS
+from tests.factories import make_signals
 
 TABLES = load_tables()
 models = st.sampled_from([*sorted(TABLES.models), "someone/unheard-of"])
 targets = st.sampled_from([code for code in sorted(TABLES.languages) if code not in ("en", "sh", "bh")])
 tasks = st.sampled_from(sorted(TASKS))
 least = st.floats(0, 5)
+SIGNALS = make_signals(layers=2)
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,3 +59,60 @@ def test_asking_for_more_never_turns_no_into_yes(
         assert greedy.decision == "do-not-align"
     if greedy.decision == "align":
         assert modest.decision == "align"
+
+
+bounds = st.floats(-1, 1).flatmap(lambda low: st.tuples(st.just(low), st.floats(low, 1)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(bounds, min_size=6, max_size=6), least, least)
+def test_the_same_holds_for_measured_signals(
+    intervals: list[tuple[float, float]], first: float, second: float
+) -> None:
+    signals = with_leading_cosines(intervals)
+    modest, greedy = (recommend(signals, min_gain=points) for points in sorted((first, second)))
+    if modest.decision == "do-not-align":
+        assert greedy.decision == "do-not-align"
+    if greedy.decision == "align":
+        assert modest.decision == "align"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(bounds, min_size=6, max_size=6), st.floats(0.01, 0.5))
+def test_a_signal_that_points_up_more_never_lowers_the_gain(
+    intervals: list[tuple[float, float]], more: float
+) -> None:
+    raised = [(low + more * (1 - low), high + more * (1 - high)) for low, high in intervals]
+    findings = load_findings()
+    validated = replace(findings, signals=replace(findings.signals, slope=2.0, slope_sd=0.0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: validated)
+        before, after = (
+            {row.option.model_copy(update={"weight": None}): row.gain.mean for row in advice.alternatives}
+            for advice in (
+                recommend(with_leading_cosines(intervals)),
+                recommend(with_leading_cosines(raised)),
+            )
+        )
+    assert all(after[option] >= gain - 1e-9 for option, gain in before.items())
+
+
+def with_leading_cosines(intervals: list[tuple[float, float]]) -> Signals:
+    """Signals whose cosines with the target-task gradient have these intervals."""
+    waiting = iter(intervals)
+    return SIGNALS.model_copy(
+        update={
+            "cosines": tuple(
+                row.model_copy(update={"cosine": _estimate(*next(waiting))}) if _leads(row) else row
+                for row in SIGNALS.cosines
+            )
+        }
+    )
+
+
+def _leads(row: CosineRow) -> bool:
+    return (row.point, row.block) == ("theta_warm", TOTAL) and row.task_gradient != "source"
+
+
+def _estimate(low: float, high: float) -> Estimate:
+    return Estimate(value=(low + high) / 2, low=low, high=high)

@@ -281,7 +281,7 @@ def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint
         ({"device": "cuda:99"}, "no device 'cuda:99'"),
         ({"train": "nothing.tsv"}, "nothing.tsv"),
         ({"bitext": "nothing.tsv"}, "nothing.tsv"),
-        ({"dictionary": "a.tsv", "word_links": "b.txt"}, "not both"),
+        ({"dictionary": "a.tsv", "word_links": "b.txt"}, "one of the two"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(
