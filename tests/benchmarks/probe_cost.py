@@ -34,19 +34,25 @@ from probes.progress import Silent, Stopwatch
 from probes.rounds import measure_gradients, round_losses, task_name
 from tests.benchmarks._shapes import SHAPES, Case, make_case
 
-__all__ = ["CONTENDERS", "Outcome"]
+__all__ = ["CONTENDERS", "Outcome", "Timed"]
 
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One way: seconds a round in every turn, peak bytes (None: it did not finish), a gradient's bytes."""
+class Timed:
+    """One way: seconds a round in every turn, the bytes of one gradient, and how many a round has."""
 
     seconds: list[float]
-    peak_bytes: int | None
     gradient_bytes: int
     losses: int
+
+
+@dataclass(frozen=True)
+class Outcome(Timed):
+    """The same with the peak of a process of its own; None if it did not finish."""
+
+    peak_bytes: int | None
 
 
 def _rounds(case: Case) -> Iterator[dict[str, Callable[[], Tensor]]]:
@@ -140,22 +146,23 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
     return case, precision
 
 
-def _memory_of(name: str, arguments: argparse.Namespace) -> dict[str, int]:
+def _memory_of(name: str, arguments: argparse.Namespace) -> int:
     """Peak bytes of this process once a way has run in it."""
     case, precision = _prepared(arguments)
     CONTENDERS[name](case, precision)
-    return {"peak_bytes": peak_bytes(case.encoder.device)}
+    return peak_bytes(case.encoder.device)
 
 
-def _in_turns(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
-    """All ways by turns; of one that fails, what it said."""
+def _in_turns(arguments: argparse.Namespace) -> dict[str, Timed | str]:
+    """All ways by turns, in this process; of one that fails, what it said."""
     case, precision = _prepared(arguments)
     device = case.encoder.device
     clock = process_time if device.type == "cpu" else perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in arguments.contenders.split(",")}
+    names = arguments.contenders.split(",")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
     for _ in range(arguments.repeats):
-        for name, times in seconds.items():
+        for name in names:
             if name in failed:
                 continue
             begin = clock()
@@ -166,17 +173,33 @@ def _in_turns(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
                 continue
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            times.append((clock() - begin) / arguments.rounds)
+            seconds[name].append((clock() - begin) / arguments.rounds)
     size = 4 * sum(p.numel() for p in case.encoder.parameters())
     losses = sum(1 for _ in next(_rounds(case)))
-    del case
-    found: dict[str, Outcome | str] = dict(failed)
-    for name in seconds.keys() - failed.keys():
-        command = [sys.executable, "-m", "tests.benchmarks.probe_cost", *sys.argv[1:], "--memory-of", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        peak = json.loads(done.stdout.splitlines()[-1])["peak_bytes"] if done.returncode == 0 else None
-        found[name] = Outcome(seconds[name], peak, size, losses)
-    return {name: found[name] for name in seconds}
+    return {name: failed.get(name) or Timed(seconds[name], size, losses) for name in names}
+
+
+def _ask(*extra: str) -> str | None:
+    """What this command says with further arguments, in a process of its own; None if it dies."""
+    command = [sys.executable, "-m", "tests.benchmarks.probe_cost", *sys.argv[1:], *extra]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.splitlines()[-1] if done.returncode == 0 else None
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
+    """Time first, then memory; this process itself holds nothing meanwhile."""
+    answer = _ask("--only", "time")
+    if answer is None:
+        raise SystemExit("The timing did not finish.")
+    found: dict[str, Outcome | str] = {}
+    for name, timed in json.loads(answer).items():
+        if isinstance(timed, str):
+            found[name] = timed
+            continue
+        peak = _ask("--only", name)
+        found[name] = Outcome(**timed, peak_bytes=int(peak) if peak else None)
+        print(f"{name}: {found[name]}", file=sys.stderr)
+    return found
 
 
 def _table(found: dict[str, Outcome | str], arguments: argparse.Namespace) -> str:
@@ -219,12 +242,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="of " + ", ".join(CONTENDERS))
     parser.add_argument("--json", action="store_true", help="print every turn instead of a table")
-    parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("time", *CONTENDERS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.memory_of:
-        print(json.dumps(_memory_of(arguments.memory_of, arguments)))
+    if arguments.only == "time":
+        timed = _in_turns(arguments)
+        print(json.dumps({name: t if isinstance(t, str) else asdict(t) for name, t in timed.items()}))
         return
-    found = _in_turns(arguments)
+    if arguments.only:
+        print(_memory_of(arguments.only, arguments))
+        return
+    found = _measure(arguments)
     if arguments.json:
         ways = {
             name: outcome if isinstance(outcome, str) else asdict(outcome) for name, outcome in found.items()
