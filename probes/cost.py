@@ -108,9 +108,9 @@ def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
         + work.forward_subwords * times.forward
     )
     # Beside the start: the warm copy with its gradient and Adam's two moments; or the warm copy with Adam's
-    # scale, running sums, the references of the round and the fresh gradient.
+    # scale, running sums and the references of the round.
     warm_up = 4 * work.gradient_bytes + times.labelled_bytes
     sums = (work.tasks + len(times.objectives)) * work.sum_bytes
-    rounds = (3 + work.tasks) * work.gradient_bytes + sums + work.sketch_bytes + times.pair_bytes
+    rounds = (2 + work.tasks) * work.gradient_bytes + sums + work.sketch_bytes + times.pair_bytes
     peak = max(work.peak_bytes, work.resident_bytes + max(warm_up, rounds))
     return CostEstimate(seconds, peak / _GIB)

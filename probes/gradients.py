@@ -2,19 +2,21 @@
 
 A round yields one gradient a loss. What is asked of them later are products with the gradients of a few
 losses, the *references* (task gradients), across rounds. So the references' gradients are kept for the length
-of a round, as autograd returned them, while every other one is walked over once while it is fresh and then
-dropped. The walk takes stretches that stay in a processor's cache and does everything on each: products with
-the references, squared norm, addition to the loss's running sum, and a small random sketch.
+of a round, while every other one is never there as a whole: each parameter's gradient is walked over as soon
+as the backward pass has made it, and dropped. The walk takes stretches that stay in a processor's cache and
+does everything on each: products with the references, squared norm, addition to the loss's running sum, and
+a small random sketch.
 
-Memory is one copy for each running sum, one for each reference and one for the fresh gradient, whatever the
-number of rounds. Products of a reference with any summed loss, within a round and between sums, are exact.
-Everything else comes from the sketches: the products between single rounds that intervals need, and all there
-is of losses that are only sketched (nulls). The sketch's own error goes into the intervals: it is small where
-the gradient noise lives in fewer directions than the sketch has numbers, and makes them too wide, never too
-narrow, where it does not.
+Memory is one copy for each running sum and one for each reference, whatever the number of rounds. Products of
+a reference with any summed loss, within a round and between sums, are exact. Everything else comes from the
+sketches: the products between single rounds that intervals need, and all there is of losses that are only
+sketched (nulls). The sketch's own error goes into the intervals: it is small where the gradient noise lives
+in fewer directions than the sketch has numbers, and makes them too wide, never too narrow, where it does not.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -23,10 +25,20 @@ from torch import Tensor, nn
 from probes.errors import NotFiniteError
 from probes.estimators import Moments
 
-__all__ = ["SKETCH_WIDTH", "BlockGradients", "GradientAccumulator", "block_gradients"]
+__all__ = [
+    "SKETCH_WIDTH",
+    "BlockGradients",
+    "GradientAccumulator",
+    "Receive",
+    "block_gradients",
+    "stream_gradients",
+]
 
 BlockGradients = Mapping[str, Sequence[Tensor]]
 """Block name -> flat pieces of one gradient, in the order of the block's parameters."""
+
+Receive = Callable[[str, int, Tensor], None]
+"""Takes a parameter's gradient: name of its block, place in the block, gradient of the parameter's shape."""
 
 SKETCH_WIDTH = 16_384
 """Numbers a sketch keeps a block. The relative error of an inner product is 1/sqrt(width x blocks)."""
@@ -63,11 +75,51 @@ def block_gradients(
     }
 
 
+def stream_gradients(
+    loss: Tensor,
+    parameters: Mapping[str, Sequence[nn.Parameter]],
+    receive: Receive,
+    keep_graph: bool = False,
+) -> None:
+    """Hand over the gradient of a scalar loss a parameter at a time, while the backward pass runs.
+
+    Only the gradients that ``receive`` holds on to stay in memory. A parameter the loss does not reach is
+    left out. ``.grad`` and hooks of the parameters are as before afterwards, also after an error.
+
+    Args:
+        loss: scalar with a graph.
+        parameters: block name -> its parameters.
+        receive: called once for each parameter that is reached, in the order of the backward pass.
+        keep_graph: whether another loss will be differentiated through the same forward pass.
+    """
+
+    def hand_over(block: str, place: int, parameter: Tensor) -> None:
+        gradient, parameter.grad = parameter.grad, None
+        assert gradient is not None
+        receive(block, place, gradient)
+
+    flat = [parameter for group in parameters.values() for parameter in group]
+    before = [parameter.grad for parameter in flat]
+    hooks = []
+    try:
+        for block, group in parameters.items():
+            for place, parameter in enumerate(group):
+                parameter.grad = None
+                hook = partial(hand_over, block, place)
+                hooks.append(parameter.register_post_accumulate_grad_hook(hook))
+        torch.autograd.backward(loss, inputs=flat, retain_graph=keep_graph)
+    finally:
+        for handle in hooks:
+            handle.remove()
+        for parameter, gradient in zip(flat, before, strict=True):
+            parameter.grad = gradient
+
+
 class GradientAccumulator:
     """Accumulates rounds of gradients into the moments the estimators work on.
 
     Args:
-        sizes: block name -> number of parameters.
+        sizes: block name -> number of numbers in each of its parameters.
         losses: names of the losses; every round must bring all of them.
         references: those of them whose products with the others are exact; their gradients are kept for the
             length of a round.
@@ -82,7 +134,7 @@ class GradientAccumulator:
 
     def __init__(
         self,
-        sizes: Mapping[str, int],
+        sizes: Mapping[str, Sequence[int]],
         losses: Sequence[str],
         *,
         references: Sequence[str] = (),
@@ -93,12 +145,18 @@ class GradientAccumulator:
         sum_dtype: torch.dtype = torch.float32,
     ) -> None:
         self.losses = tuple(losses)
-        self.sizes = dict(sizes)
+        self.sizes = {block: sum(parts) for block, parts in sizes.items()}
+        self._begins = {block: (0, *accumulate(parts)) for block, parts in sizes.items()}
         self._references = tuple(references)
         self._sums = {
-            loss: {block: torch.zeros(d, device=device, dtype=sum_dtype) for block, d in sizes.items()}
+            loss: {block: torch.zeros(d, device=device, dtype=sum_dtype) for block, d in self.sizes.items()}
             for loss in losses
             if loss not in sketched
+        }
+        # Memory that is asked for anew each round would cost more in page faults than copying does.
+        self._kept = {
+            loss: {block: torch.zeros(d, device=device) for block, d in self.sizes.items()}
+            for loss in references
         }
         self._device = device
         self._stretch = _STRETCH if torch.device(device).type == "cpu" else _LONG_STRETCH
@@ -111,14 +169,11 @@ class GradientAccumulator:
         """Rounds accumulated so far."""
         return len(self._sketches)
 
-    @torch.no_grad()
-    def add_round(self, gradients: Mapping[str, Callable[[], BlockGradients]]) -> None:
+    def add_round(self, gradients: Mapping[str, Callable[[Receive], None]]) -> None:
         """Take one round: the references first, then the others, one at a time.
 
-        Beside those of the references no more than one fresh gradient is alive.
-
         Args:
-            gradients: loss name -> function that returns its gradient a block.
+            gradients: loss name -> function that hands the loss's gradient over, a parameter at a time.
 
         Raises:
             KeyError: if a loss is missing; nothing is added then.
@@ -126,53 +181,23 @@ class GradientAccumulator:
         """
         for loss in self.losses:
             gradients[loss]
-        kept: dict[str, BlockGradients] = {}
+        kept: dict[str, _Pieces] = {}
         products: dict[tuple[str, str], Tensor] = {}
         sketches: dict[str, list[Tensor]] = {}
         for loss in sorted(self.losses, key=lambda name: name not in self._references):
-            with torch.enable_grad():
-                fresh = gradients[loss]()
-            others = {} if loss not in self._sums else kept | {loss: fresh}
-            found, sketches[loss] = self._walk(fresh, list(others.values()), self._sums.get(loss))
-            if not bool(torch.stack([sketch.isfinite().all() for sketch in sketches[loss]]).all()):
-                raise NotFiniteError(f"The gradient of {loss} is not finite: check the model's weights.")
-            for other, product in zip(others, found.unbind(1), strict=True):
-                products[loss, other] = products[other, loss] = product
+            walk = _Walk(self, kept if loss in self._sums else {}, self._sums.get(loss))
             if loss in self._references:
-                kept[loss] = fresh
-            del fresh, others
+                walk.keep, kept[loss] = self._kept[loss], walk.kept
+            gradients[loss](walk.receive)
+            sketches[loss] = walk.sketches
+            if not bool(torch.stack([sketch.isfinite().all() for sketch in walk.sketches]).all()):
+                raise NotFiniteError(f"The gradient of {loss} is not finite: check the model's weights.")
+            if loss in self._sums:
+                products[loss, loss] = walk.squared_norms
+            for other, product in walk.products.items():
+                products[loss, other] = products[other, loss] = product
         self._products.append(products)
         self._sketches.append(sketches)
-
-    def _walk(
-        self, fresh: BlockGradients, others: Sequence[BlockGradients], total: Mapping[str, Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Go through one gradient once: multiply, add to its sum, sketch.
-
-        Returns:
-            Inner products with ``others``, (blocks, others), and a sketch a block.
-        """
-        products, sketches = [], []
-        for number, (block, size) in enumerate(self.sizes.items()):
-            sketch = self._sketcher.empty(size)
-            here: list[Tensor] = []
-            position = 0
-            for i, piece in enumerate(fresh[block]):
-                stretches = piece.split(self._stretch)
-                rows = [other[block][i].split(self._stretch) for other in others]
-                sums = None
-                if total is not None:
-                    sums = total[block][position : position + piece.numel()].split(self._stretch)
-                for j, stretch in enumerate(stretches):
-                    here += [torch.dot(row[j], stretch) for row in rows]
-                    if sums is not None:
-                        sums[j].add_(stretch)
-                    self._sketcher.add(sketch, stretch, number, position + j * self._stretch, size)
-                position += piece.numel()
-            flat = torch.stack(here).double() if here else sketch.new_zeros(0, dtype=torch.float64)
-            products.append(flat.view(-1, len(others)).sum(0) if others else flat)
-            sketches.append(sketch)
-        return torch.stack(products), sketches
 
     def mean(self, loss: str) -> dict[str, Tensor]:
         """Mean gradient of one summed loss over the rounds, a block at a time."""
@@ -223,6 +248,79 @@ class GradientAccumulator:
             grams.append(gram)
         found = torch.stack(grams, dim=2).cpu().numpy()
         return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
+
+
+_Pieces = dict[tuple[str, int], Tensor]
+"""Gradients of parameters by block and place."""
+
+
+class _Walk:
+    """One pass over one gradient, in whatever order its parameters come.
+
+    Args:
+        accumulator: whose layout and sketches to use.
+        others: gradients to multiply with, by loss.
+        total: running sums to add to, by block; None for a loss that is only sketched.
+
+    Attributes:
+        squared_norms, products: inner products with itself and with ``others``, a number a block.
+        sketches: a sketch a block.
+        keep: where to copy the gradient, by block; None if it is not to be kept.
+        kept: what has been copied.
+    """
+
+    def __init__(
+        self,
+        accumulator: GradientAccumulator,
+        others: Mapping[str, _Pieces],
+        total: Mapping[str, Tensor] | None,
+    ) -> None:
+        self._numbers = {block: number for number, block in enumerate(accumulator.sizes)}
+        self._accumulator = accumulator
+        self._others = dict(others)
+        self._total = total
+        zero = torch.zeros(len(self._numbers), dtype=torch.float64, device=accumulator._device)
+        self.squared_norms = zero.clone()
+        self.products = {loss: zero.clone() for loss in self._others}
+        self.sketches = [accumulator._sketcher.empty(size) for size in accumulator.sizes.values()]
+        self.keep: Mapping[str, Tensor] | None = None
+        self.kept: _Pieces = {}
+
+    @torch.no_grad()
+    def receive(self, block: str, place: int, gradient: Tensor) -> None:
+        """Walk over one parameter's gradient."""
+        accumulator, number = self._accumulator, self._numbers[block]
+        piece = gradient.flatten()
+        stretches = piece.split(accumulator._stretch)
+        begin = accumulator._begins[block][place]
+        rows = {
+            loss: pieces[block, place].split(accumulator._stretch)
+            for loss, pieces in self._others.items()
+            if (block, place) in pieces
+        }
+        sums = None
+        if self._total is not None:
+            sums = self._total[block][begin : begin + piece.numel()].split(accumulator._stretch)
+        found: list[Tensor] = []
+        for j, stretch in enumerate(stretches):
+            if sums is not None:
+                found += [torch.dot(stretch, stretch), *(torch.dot(row[j], stretch) for row in rows.values())]
+                sums[j].add_(stretch)
+            accumulator._sketcher.add(
+                self.sketches[number],
+                stretch,
+                number,
+                begin + j * accumulator._stretch,
+                accumulator.sizes[block],
+            )
+        if found:
+            own, *with_others = torch.stack(found).view(-1, 1 + len(rows)).double().sum(0)
+            self.squared_norms[number] += own
+            for loss, product in zip(rows, with_others, strict=True):
+                self.products[loss][number] += product
+        if self.keep is not None:
+            copy = self.keep[block][begin : begin + piece.numel()]
+            self.kept[block, place] = copy.copy_(piece)
 
 
 class _Sketcher:

@@ -11,7 +11,7 @@ from torch import Tensor
 from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.estimators import Moments
-from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
+from probes.gradients import GradientAccumulator, Receive, stream_gradients
 from probes.heads import Head
 from probes.objectives import Objective, PairView
 from probes.precision import PassPrecision, or_in_fp32
@@ -205,7 +205,7 @@ def _take_rounds(
 ) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
     """All rounds, or as many as it takes; with the values of every loss."""
     parameters = encoder.block_parameters()
-    sizes = {block: sum(p.numel() for p in group) for block, group in parameters.items()}
+    sizes = {block: [p.numel() for p in group] for block, group in parameters.items()}
     tasks = [task_name(task) for task in batches.tasks]
     nulls = [null_name(name) for name in nulls_of(objectives)]
     accumulator = GradientAccumulator(
@@ -219,10 +219,10 @@ def _take_rounds(
     )
     values: dict[str, list[float]] = {name: [] for name in accumulator.losses}
 
-    def gradient(name: str, loss: Callable[[], Tensor]) -> BlockGradients:
+    def gradient(name: str, loss: Callable[[], Tensor], receive: Receive) -> None:
         value = loss()
         values[name].append(float(value.detach()))
-        return block_gradients(value, parameters, keep_graph=name not in tasks)
+        stream_gradients(value, parameters, receive, keep_graph=name not in tasks)
 
     layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
     leading = task_name(leading_task(batches.tasks))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
 from probes.cost import PassTimes
 from probes.encoder import Encoder
-from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
+from probes.gradients import BlockGradients, GradientAccumulator, Receive, block_gradients
 from probes.heads import Head
 from probes.objectives import Objective, PairView
 from probes.precision import PassPrecision
@@ -139,12 +139,11 @@ def _time_walks(
 ) -> tuple[float, float]:
     """Seconds to accumulate one gradient, and to sketch one, from the last layer's."""
     block = list(encoder.blocks)[-1]
-    part = {block: fresh[block]}
-    size = sum(piece.numel() for piece in part[block])
-    scale = sum(p.numel() for p in encoder.parameters()) / size
+    sizes = [piece.numel() for piece in fresh[block]]
+    scale = sum(p.numel() for p in encoder.parameters()) / sum(sizes)
     names = [*(f"reference {i}" for i in range(references)), "summed"]
     accumulator = GradientAccumulator(
-        {block: size},
+        {block: sizes},
         [*names, "sketched"],
         references=names[:-1],
         sketched=["sketched"],
@@ -153,9 +152,10 @@ def _time_walks(
     )
     marks: list[float] = []
 
-    def take() -> BlockGradients:
+    def take(receive: Receive) -> None:
         marks.append(perf_counter())
-        return part
+        for place, piece in enumerate(fresh[block]):
+            receive(block, place, piece)
 
     for _ in range(2):  # the first round touches the sums' memory for the first time
         marks.clear()

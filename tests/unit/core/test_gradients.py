@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,9 +16,16 @@ from transformers import PreTrainedModel
 from probes.batches import Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
-from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
+from probes.gradients import (
+    BlockGradients,
+    GradientAccumulator,
+    Receive,
+    block_gradients,
+    stream_gradients,
+)
 from probes.heads import Head
 from probes.objectives import OBJECTIVES, PairView, available
+from probes.precision import PassPrecision
 from probes.tasks import Level
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
@@ -138,15 +145,32 @@ def random_rounds(rounds: int, sizes: Mapping[str, int], seed: int = 0) -> Round
     ]
 
 
-def in_pieces(gradient: Mapping[str, Tensor]) -> BlockGradients:
-    return {block: vector.split(17 if len(vector) < 1000 else 3001) for block, vector in gradient.items()}
+def part(size: int) -> int:
+    return 17 if size < 1000 else 3001
+
+
+def parts_of(sizes: Mapping[str, int]) -> dict[str, list[int]]:
+    return {block: [len(x) for x in torch.empty(d).split(part(d))] for block, d in sizes.items()}
+
+
+def in_pieces(gradient: Mapping[str, Tensor], receive: Receive) -> None:
+    """Hand a gradient over as a backward pass would: the last parameter first."""
+    for block, vector in reversed(list(gradient.items())):
+        for place, piece in reversed(list(enumerate(vector.split(part(len(vector)))))):
+            receive(block, place, piece)
 
 
 def accumulate(
     rounds: Rounds, sizes: Mapping[str, int], width: int, sum_dtype: torch.dtype = torch.float32
 ) -> GradientAccumulator:
     accumulator = GradientAccumulator(
-        sizes, LOSSES, references=["task"], sketched=["null"], width=width, seed=2, sum_dtype=sum_dtype
+        parts_of(sizes),
+        LOSSES,
+        references=["task"],
+        sketched=["null"],
+        width=width,
+        seed=2,
+        sum_dtype=sum_dtype,
     )
     for gradients in rounds:
         accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
@@ -202,10 +226,13 @@ def test_a_gradient_in_long_pieces_is_walked_over_whole() -> None:
     # Longer than two stretches, with an odd end.
     sizes = {"layer.0": 300_001}
     kept = random_rounds(3, sizes)
-    accumulator = GradientAccumulator(sizes, LOSSES, references=["task", "align"])
+    accumulator = GradientAccumulator({"layer.0": [300_001]}, LOSSES, references=["task", "align"])
+
+    def whole(gradient: Tensor, receive: Receive) -> None:
+        receive("layer.0", 0, gradient)
+
     for gradients in kept:
-        whole = {loss: {"layer.0": [gradients[loss]["layer.0"]]} for loss in LOSSES}
-        accumulator.add_round({loss: partial(whole.__getitem__, loss) for loss in LOSSES})
+        accumulator.add_round({loss: partial(whole, gradients[loss]["layer.0"]) for loss in LOSSES})
     moments = accumulator.moments()
     for i, j in product(range(len(LOSSES)), repeat=2):
         first, second = (total(kept, LOSSES[x], "layer.0").double() for x in (i, j))
@@ -260,7 +287,7 @@ def test_the_sketch_error_is_what_it_is_said_to_be(kept: Rounds) -> None:
     exact = naive_between(kept, "layer.0")
     errors = []
     for seed in range(8):
-        accumulator = GradientAccumulator(sizes, LOSSES, sketched=LOSSES, width=width, seed=seed)
+        accumulator = GradientAccumulator(parts_of(sizes), LOSSES, sketched=LOSSES, width=width, seed=seed)
         for gradients in kept:
             accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
         errors.append(accumulator.moments().between[0] - exact)
@@ -301,20 +328,86 @@ def test_a_gradient_that_is_not_finite_is_refused() -> None:
         accumulate([kept], SIZES, width=64)
 
 
-def test_no_more_than_one_fresh_gradient_is_alive() -> None:
-    # Each gradient is dropped before the next is taken, but for the reference's.
+def test_no_gradient_is_held_on_to() -> None:
     kept = random_rounds(1, SIZES)[0]
-    alive: list[weakref.ref[Tensor]] = []
+    alive: dict[str, list[weakref.ref[Any]]] = {loss: [] for loss in LOSSES}
 
-    def take(loss: str) -> BlockGradients:
-        assert sum(ref() is not None for ref in alive) <= len(SIZES)
-        fresh = {block: [vector.clone()] for block, vector in kept[loss].items()}
-        alive.extend(weakref.ref(piece) for pieces in fresh.values() for piece in pieces)
-        return fresh
+    def take(loss: str, receive: Receive) -> None:
+        for block, vector in kept[loss].items():
+            gradient = vector.clone()
+            alive[loss].append(weakref.ref(gradient.untyped_storage()))
+            receive(block, 0, gradient)
+            del gradient
+            held = {name for name, refs in alive.items() if any(ref() is not None for ref in refs)}
+            assert not held
 
-    accumulator = GradientAccumulator(SIZES, LOSSES, references=["task"], width=64)
+    parts = {block: [d] for block, d in SIZES.items()}
+    accumulator = GradientAccumulator(parts, LOSSES, references=["task"], width=64)
     accumulator.add_round({loss: partial(take, loss) for loss in reversed(LOSSES)})
-    assert not any(ref() is not None for ref in alive)
+    assert not any(ref() is not None for refs in alive.values() for ref in refs)
+
+
+def test_parameters_that_a_loss_does_not_reach_count_as_zero() -> None:
+    sizes = {"layer.0": [4, 3]}
+    first, second = torch.tensor([1.0, 2, 3, 4]), torch.tensor([5.0, 6, 7])
+    accumulator = GradientAccumulator(sizes, ["task", "align"], references=["task"])
+
+    def take(gradient: Mapping[int, Tensor], receive: Receive) -> None:
+        for place, piece in gradient.items():
+            receive("layer.0", place, piece)
+
+    for _ in range(3):
+        accumulator.add_round(
+            {"task": partial(take, {1: second}), "align": partial(take, {1: 2 * second, 0: first})}
+        )
+    assert accumulator.mean("task")["layer.0"].tolist() == [0, 0, 0, 0, 5, 6, 7]
+    assert accumulator.mean("align")["layer.0"].tolist() == [1, 2, 3, 4, 10, 12, 14]
+    assert accumulator.moments().within[0, 0, 1].tolist() == [220, 220, 220]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["bert", "xlm-r", "t5"])
+def test_streamed_gradients_are_those_of_autograd(load: Load, name: str, precision: PassPrecision) -> None:
+    encoder = load(name).working_copy(range(len(load(name).tokenizer)))
+    tokenizer = Tokenizer(encoder.tokenizer, 64)
+    objectives, _ = available(encoder, has_links=True)
+    parameters = encoder.block_parameters()
+    with encoder.passes_in(precision):
+        view = PairView(encoder, collate_pairs(sample_pairs(tokenizer, 10), tokenizer), seed=4)
+        for objective in objectives.values():
+            loss = objective.loss(view)
+            expected = block_gradients(loss, parameters, keep_graph=True)
+            found: dict[tuple[str, int], Tensor] = {}
+
+            def receive(block: str, place: int, gradient: Tensor, found: Any = found) -> None:
+                assert (block, place) not in found
+                found[block, place] = gradient
+
+            stream_gradients(loss, parameters, receive, keep_graph=True)
+            for block, pieces in expected.items():
+                for place, piece in enumerate(pieces):
+                    streamed = found.get((block, place), torch.zeros_like(piece)).flatten()
+                    assert (streamed - piece).norm() <= TOLERANCE * piece.norm(), (block, place)
+
+
+def test_streaming_leaves_grad_and_hooks_as_they_were_also_after_an_error() -> None:
+    first, second = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2, 2))
+    first.grad = torch.tensor([7.0, 7.0])
+    handed: list[tuple[str, int, list[float]]] = []
+
+    def receive(block: str, place: int, gradient: Tensor) -> None:
+        handed.append((block, place, gradient.tolist()))
+        if len(handed) == 2:
+            raise KeyboardInterrupt
+
+    parameters = {"a": [first], "b": [second]}
+    stream_gradients((first**2).sum(), parameters, receive)
+    assert handed == [("a", 0, [2.0, 4.0])]
+    with pytest.raises(KeyboardInterrupt):
+        stream_gradients((first**2).sum(), parameters, receive)
+    for parameter, gradient in ((first, [7, 7]), (second, None)):
+        assert (None if parameter.grad is None else parameter.grad.tolist()) == gradient
+        assert not parameter._post_accumulate_grad_hooks
 
 
 def test_a_missing_loss_is_an_error_that_leaves_the_sums() -> None:

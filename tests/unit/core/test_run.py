@@ -20,7 +20,7 @@ from probes.budget import BUDGETS, Budget
 from probes.cost import CostEstimate
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
-from probes.gradients import block_gradients
+from probes.gradients import Receive, stream_gradients
 from probes.heads import Head
 from probes.objectives import OBJECTIVES, PairView, _registry, register
 from probes.objectives._protocol import Requirement
@@ -352,11 +352,12 @@ def test_both_points_take_the_rounds_that_the_leading_one_needs(
 def test_an_overflow_in_bf16_is_measured_again_in_fp32(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overflowing(loss: Tensor, *rest: Any, **options: Any) -> Any:
-        found = block_gradients(loss, *rest, **options)
-        if precisions[-1] == "bf16":
-            found["layer.0"][0].fill_(torch.inf)
-        return found
+    def overflowing(loss: Tensor, parameters: Any, receive: Receive, keep_graph: bool) -> None:
+        def inflate(block: str, place: int, gradient: Tensor) -> None:
+            overflows = precisions[-1] == "bf16" and block == "layer.0"
+            receive(block, place, gradient.fill_(torch.inf) if overflows else gradient)
+
+        stream_gradients(loss, parameters, inflate, keep_graph)
 
     precisions: list[str] = []
     passes_in = Encoder.passes_in
@@ -366,7 +367,7 @@ def test_an_overflow_in_bf16_is_measured_again_in_fp32(
         return passes_in(self, precision)
 
     monkeypatch.setattr(Encoder, "passes_in", watched)
-    monkeypatch.setattr(probes.rounds, "block_gradients", overflowing)
+    monkeypatch.setattr(probes.rounds, "stream_gradients", overflowing)
     request = replace(request_for("topic", checkpoint("bert"), tmp_path), precision="bf16")
     signals = run_probe(request)
     assert signals.run.dtype == "float32"

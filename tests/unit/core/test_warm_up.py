@@ -10,7 +10,7 @@ from torch import Tensor
 from probes.batches import LabelledText, Tokenizer, collate_labelled
 from probes.encoder import Encoder
 from probes.errors import RunError
-from probes.gradients import GradientAccumulator, block_gradients
+from probes.gradients import GradientAccumulator, Receive, block_gradients
 from probes.heads import Head
 from probes.lookahead import _change, _stepped, look_ahead
 from probes.progress import Silent, Stopwatch
@@ -147,9 +147,14 @@ def rounds_along(material: Material, sign: float) -> GradientRounds:
     batch = collate_labelled(material.items, True, material.encoder.tokenizer)
     found = block_gradients(material.head.loss(material.encoder, batch), parameters)
     direction = {block: sign * torch.cat(list(pieces)) for block, pieces in found.items()}
-    accumulator = GradientAccumulator({block: len(v) for block, v in direction.items()}, ["made-up"])
+    accumulator = GradientAccumulator({block: [len(v)] for block, v in direction.items()}, ["made-up"])
+
+    def hand_over(receive: Receive) -> None:
+        for block, vector in direction.items():
+            receive(block, 0, vector)
+
     for _ in range(3):
-        accumulator.add_round({"made-up": lambda: {block: [v] for block, v in direction.items()}})
+        accumulator.add_round({"made-up": hand_over})
     return GradientRounds((), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32")
 
 
