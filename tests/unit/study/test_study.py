@@ -250,7 +250,7 @@ def test_probes_are_taken_once_a_cell_and_give_the_weight(
 
     monkeypatch.setattr(probes.run, "run_probe", counted)
     changes: dict[str, Any] = {
-        "texts": 60,
+        "texts": 80,
         "seeds": [0],
         "options": ["sentence-contrastive:joint:norms"],
         "probe": {"budget": "quick"},
