@@ -259,7 +259,14 @@ def _measure_points(
         )
     with watch.phase("lookahead", 2 * len(objectives)):
         ahead = look_ahead(
-            points.warm, points.warm_head, warm, texts, points.adam, point="theta_warm", watch=watch
+            points.warm,
+            points.warm_head,
+            warm,
+            texts,
+            points.adam,
+            point="theta_warm",
+            watch=watch,
+            precision=warm.precision,
         )
     warm = warm.without_gradients()
     batches = batches.first(warm.rounds)
@@ -276,11 +283,17 @@ def _measure_points(
             watch=watch,
             precision=precision,
         )
-        ahead = (
-            *look_ahead(points.start, points.head, zero, texts, None, point="theta0", watch=watch),
-            *ahead,
+        first = look_ahead(
+            points.start,
+            points.head,
+            zero,
+            texts,
+            None,
+            point="theta0",
+            watch=watch,
+            precision=zero.precision,
         )
-    return _Measured(zero.without_gradients(), warm, ahead, unavailable)
+    return _Measured(zero.without_gradients(), warm, (*first, *ahead), unavailable)
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
@@ -435,8 +448,8 @@ def _estimate(
         + min(len(material.source.fit), budget.fit_sentences) * in_text
         + subwords(material.source.held_out)
         + subwords(material.target)
-        + reserved * projected
-        + (2 + 3 * len(objectives)) * sum(sets),
+        + reserved * projected,
+        lookahead_subwords=(2 + 3 * len(objectives)) * sum(sets),
         resident_bytes=resident_bytes(encoder.device),
         peak_bytes=peak_bytes(encoder.device),
         gradient_bytes=size,
