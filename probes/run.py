@@ -404,12 +404,14 @@ def _estimate(
 ) -> CostEstimate:
     """What a run will take, from the sizes of its parts and one timed batch of each kind."""
     objectives, _ = available(encoder, has_links=True)
-    pairs = material.pairs[: material.pair_batch]
+    # The longest batches, since memory is that of the largest graph.
+    texts = max(material.source.rounds, key=subwords)
+    pairs = max(deal(material.pairs, budget.rounds, material.pair_batch), key=subwords)
     tasks = 2 + bool(material.target)
     times = time_passes(
         encoder,
         objectives,
-        material.source.rounds[0],
+        texts,
         pairs,
         material.tokenizer,
         classes=len(material.labels),
@@ -421,7 +423,7 @@ def _estimate(
     in_text = subwords(material.source.fit) / len(material.source.fit)
     in_target = subwords(material.target) / max(1, len(material.target)) or in_pairs / 2
     projected = in_pairs / 2
-    batch = len(material.source.rounds[0])
+    batch = len(texts)
     most = budget.held_out_sentences // 3
     sets = [
         min(most, len(material.source.held_out)) * in_text,
