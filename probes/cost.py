@@ -13,7 +13,7 @@ class PassTimes:
     """Measured seconds, and bytes that a graph holds.
 
     Attributes:
-        forward: forward pass without a graph, a subword.
+        forward, lookahead: forward pass without a graph, in fp32 and in the run's precision, a subword.
         labelled: forward and backward of the task loss, a subword.
         encode_pairs: forward of both sides of translation pairs, a subword.
         objectives: what each objective takes on encoded pairs (its loss, and its backward pass), a subword of
@@ -26,6 +26,7 @@ class PassTimes:
     """
 
     forward: float
+    lookahead: float
     labelled: float
     encode_pairs: float
     objectives: Mapping[str, float]
@@ -47,7 +48,8 @@ class Workload:
         task_subwords, pair_subwords: of one round: all its task batches, both sides of its pairs.
         warm_up_steps: optimiser steps.
         warm_up_subwords: of all steps together.
-        forward_subwords: of all passes without a gradient: embedding, head, projection, lookahead.
+        forward_subwords: of passes without a gradient: embedding, head, projection.
+        lookahead_subwords: the same of the lookahead.
         resident_bytes, peak_bytes: held now, and at most so far.
         gradient_bytes: one gradient of one loss in fp32.
         sum_bytes: one running sum.
@@ -62,6 +64,7 @@ class Workload:
     warm_up_steps: int
     warm_up_subwords: float
     forward_subwords: float
+    lookahead_subwords: float
     resident_bytes: int
     peak_bytes: int
     gradient_bytes: int
@@ -106,6 +109,7 @@ def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
         + work.warm_up_subwords * times.labelled
         + work.warm_up_steps * times.optimiser
         + work.forward_subwords * times.forward
+        + work.lookahead_subwords * times.lookahead
     )
     # Beside the start: the warm copy with its gradient and Adam's two moments; or the warm copy with Adam's
     # scale, running sums and the references of the round.

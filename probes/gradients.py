@@ -199,6 +199,10 @@ class GradientAccumulator:
         self._products.append(products)
         self._sketches.append(sketches)
 
+    def release(self) -> None:
+        """Give the references' memory back: there will be no further round."""
+        self._kept.clear()
+
     def mean(self, loss: str) -> dict[str, Tensor]:
         """Mean gradient of one summed loss over the rounds, a block at a time."""
         return {block: total.float() / max(1, self.rounds) for block, total in self._sums[loss].items()}

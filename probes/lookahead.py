@@ -11,6 +11,7 @@ from torch import Tensor
 from probes.batches import LabelledText, collate_labelled
 from probes.encoder import Encoder
 from probes.heads import Head
+from probes.precision import PassPrecision
 from probes.progress import Stopwatch
 from probes.rounds import GradientRounds
 from probes.signals import Estimate, LookaheadRow, Point, TaskGradient
@@ -31,6 +32,7 @@ def look_ahead(
     *,
     point: Point,
     watch: Stopwatch,
+    precision: PassPrecision = "fp32",
 ) -> tuple[LookaheadRow, ...]:
     """Relative change of the task loss after one step on each objective (TAG, arXiv:2109.04617).
 
@@ -46,8 +48,9 @@ def look_ahead(
         adam: divisors of the warm-up's optimiser; None leaves the preconditioned steps out.
         point: name of the point.
         watch: advanced once an objective and scaling.
+        precision: of the passes.
     """
-    before = {on: _losses(encoder, head, items) for on, items in texts.items()}
+    before = {on: _losses(encoder, head, items, precision) for on, items in texts.items()}
     unit = LEARNING_RATE * sum(p.numel() for p in encoder.parameters()) ** 0.5
     scales = [None] if adam is None else [None, adam]
     rows = []
@@ -65,7 +68,7 @@ def look_ahead(
                         on=on,
                         scaling="raw" if scale is None else "adam",
                         step=length,
-                        change=_change(before[on], _losses(encoder, head, items)),
+                        change=_change(before[on], _losses(encoder, head, items, precision)),
                     )
                 )
     return tuple(rows)
@@ -90,14 +93,17 @@ def _stepped(encoder: Encoder, direction: Mapping[str, Tensor], length: float) -
                 parameter.copy_(value)
 
 
-def _losses(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> np.ndarray:
+def _losses(
+    encoder: Encoder, head: Head, items: Sequence[LabelledText], precision: PassPrecision
+) -> np.ndarray:
     """Summed loss and labelled positions of each text, (texts, 2)."""
     rows = []
     for start in range(0, len(items), _BATCH):
         batch = collate_labelled(
             items[start : start + _BATCH], head.token_level, encoder.tokenizer, encoder.device
         )
-        rows.append(torch.stack(head.text_losses(encoder, batch), dim=1).double().cpu())
+        with encoder.passes_in(precision):
+            rows.append(torch.stack(head.text_losses(encoder, batch), dim=1).double().cpu())
     return np.asarray(torch.cat(rows).numpy())
 
 

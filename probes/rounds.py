@@ -165,6 +165,7 @@ def measure_gradients(
 
     (accumulator, values), precision = or_in_fp32(precision, take)
     moments = accumulator.moments()
+    accumulator.release()
     layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
     blocks = {block: (block,) for block in encoder.blocks} | {TOTAL: layers}
     sets = {name: moments.total(members, name) for name, members in blocks.items()}

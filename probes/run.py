@@ -259,7 +259,14 @@ def _measure_points(
         )
     with watch.phase("lookahead", 2 * len(objectives)):
         ahead = look_ahead(
-            points.warm, points.warm_head, warm, texts, points.adam, point="theta_warm", watch=watch
+            points.warm,
+            points.warm_head,
+            warm,
+            texts,
+            points.adam,
+            point="theta_warm",
+            watch=watch,
+            precision=warm.precision,
         )
     warm = warm.without_gradients()
     batches = batches.first(warm.rounds)
@@ -276,11 +283,17 @@ def _measure_points(
             watch=watch,
             precision=precision,
         )
-        ahead = (
-            *look_ahead(points.start, points.head, zero, texts, None, point="theta0", watch=watch),
-            *ahead,
+        first = look_ahead(
+            points.start,
+            points.head,
+            zero,
+            texts,
+            None,
+            point="theta0",
+            watch=watch,
+            precision=zero.precision,
         )
-    return _Measured(zero.without_gradients(), warm, ahead, unavailable)
+    return _Measured(zero.without_gradients(), warm, (*first, *ahead), unavailable)
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
@@ -391,12 +404,14 @@ def _estimate(
 ) -> CostEstimate:
     """What a run will take, from the sizes of its parts and one timed batch of each kind."""
     objectives, _ = available(encoder, has_links=True)
-    pairs = material.pairs[: material.pair_batch]
+    # The longest batches, since memory is that of the largest graph.
+    texts = max(material.source.rounds, key=subwords)
+    pairs = max(deal(material.pairs, budget.rounds, material.pair_batch), key=subwords)
     tasks = 2 + bool(material.target)
     times = time_passes(
         encoder,
         objectives,
-        material.source.rounds[0],
+        texts,
         pairs,
         material.tokenizer,
         classes=len(material.labels),
@@ -408,7 +423,7 @@ def _estimate(
     in_text = subwords(material.source.fit) / len(material.source.fit)
     in_target = subwords(material.target) / max(1, len(material.target)) or in_pairs / 2
     projected = in_pairs / 2
-    batch = len(material.source.rounds[0])
+    batch = len(texts)
     most = budget.held_out_sentences // 3
     sets = [
         min(most, len(material.source.held_out)) * in_text,
@@ -435,8 +450,8 @@ def _estimate(
         + min(len(material.source.fit), budget.fit_sentences) * in_text
         + subwords(material.source.held_out)
         + subwords(material.target)
-        + reserved * projected
-        + (2 + 3 * len(objectives)) * sum(sets),
+        + reserved * projected,
+        lookahead_subwords=(2 + 3 * len(objectives)) * sum(sets),
         resident_bytes=resident_bytes(encoder.device),
         peak_bytes=peak_bytes(encoder.device),
         gradient_bytes=size,

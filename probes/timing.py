@@ -52,7 +52,7 @@ def time_passes(
         tokenizer: of the encoder.
         classes, token_level: of the task.
         references: task gradients that every other gradient will be multiplied with.
-        precision: of the passes with a gradient; those without run in fp32.
+        precision: of gradients and lookahead; other passes run in fp32.
     """
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(classes, encoder.hidden_size, generator=generator) / encoder.hidden_size
@@ -77,6 +77,8 @@ def time_passes(
                 each[name] = clock(partial(_differentiate, objective, view, parameters))
             own_bytes = max(own_bytes, saved())
         fresh = block_gradients(head.loss(encoder, batch), parameters)
+        with torch.no_grad():
+            lookahead = clock(lambda: head.loss(encoder, batch))
     with torch.no_grad():
         forward = clock(lambda: head.loss(encoder, batch))
     walk, sketch = _time_walks(encoder, fresh, references, clock)
@@ -84,6 +86,7 @@ def time_passes(
     both = subwords(pairs)
     return PassTimes(
         forward=forward / count,
+        lookahead=lookahead / count,
         labelled=labelled / count,
         encode_pairs=encode / both,
         objectives={name: seconds / both for name, seconds in each.items()},

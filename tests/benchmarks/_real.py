@@ -18,6 +18,7 @@ from probes.request import ProbeRequest
 from probes.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.run import _task_batches, _warm
 from probes.sampling import deal
+from probes.warm_up import AdamScale
 from tests.benchmarks._shapes import Case
 
 __all__ = ["WarmCase", "add_data_options", "measure", "request_from", "warm_case"]
@@ -25,10 +26,11 @@ __all__ = ["WarmCase", "add_data_options", "measure", "request_from", "warm_case
 
 @dataclass(frozen=True)
 class WarmCase:
-    """A case at ``theta_warm``, with the model as it was given."""
+    """A case at ``theta_warm``, with the model as it was given and the warm-up's scale."""
 
     case: Case
     start: Encoder
+    adam: AdamScale
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -76,14 +78,14 @@ def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
         start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, request.seed
     )
     size = min(budget.batch_size, len(material.source.fit))
-    warm, head, _ = _warm(start, fitted.head, material, budget, size, request.seed, watch, precision)
+    warm, head, adam = _warm(start, fitted.head, material, budget, size, request.seed, watch, precision)
     drawn = budget.rounds * material.pair_batch
     reserved = bitext.pairs[drawn : 2 * drawn]
     projection = project_labels(warm, head, reserved, inputs.task.level, material.tokenizer)
     tasks, _ = _task_batches(material, projection, budget)
     batches = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
     objectives, _ = available(warm, has_links=True)
-    return WarmCase(Case(warm, head, objectives, batches, material.tokenizer), start)
+    return WarmCase(Case(warm, head, objectives, batches, material.tokenizer), start, adam)
 
 
 def measure(warm: WarmCase, precision: str) -> GradientRounds:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from statistics import median
 from time import perf_counter, process_time
 
@@ -89,7 +90,7 @@ def ours(case: Case, precision: PassPrecision) -> None:
 
 
 def naive(case: Case, precision: PassPrecision) -> None:
-    """Keep every gradient of every round and take cosines of all pairs."""
+    """Keep every gradient and take the cosines of all pairs of losses, round by round."""
     parameters = list(case.encoder.parameters())
     tasks = {task_name(task) for task in case.batches.tasks}
     kept: dict[str, list[Tensor]] = {}
@@ -100,11 +101,9 @@ def naive(case: Case, precision: PassPrecision) -> None:
                     loss(), parameters, retain_graph=name not in tasks, materialize_grads=True
                 )
                 kept.setdefault(name, []).append(torch.cat([piece.flatten() for piece in pieces]))
-    for first in kept.values():
-        for second in kept.values():
-            for a in first:
-                for b in second:
-                    torch.nn.functional.cosine_similarity(a, b, dim=0)
+    for first, second in combinations(kept.values(), 2):
+        for a, b in zip(first, second, strict=True):
+            torch.nn.functional.cosine_similarity(a, b, dim=0)
 
 
 def autogram(case: Case, precision: PassPrecision) -> None:

@@ -71,6 +71,7 @@ def test_shuffling_depends_on_the_seed_alone() -> None:
 
 TIMES = PassTimes(
     forward=0.001,
+    lookahead=0.0005,
     labelled=0.004,
     encode_pairs=0.001,
     objectives={"one": 0.002, "two": 0.003},
@@ -89,6 +90,7 @@ WORK = Workload(
     warm_up_steps=60,
     warm_up_subwords=20_000,
     forward_subwords=30_000,
+    lookahead_subwords=10_000,
     resident_bytes=2**30,
     peak_bytes=2**30,
     gradient_bytes=2**28,
@@ -99,10 +101,11 @@ WORK = Workload(
 
 def test_seconds_add_up() -> None:
     a_round = 1000 * 0.004 + 500 * (0.001 + 0.002 + 0.003 + 0.003) + 5 * 0.1 + 0.04
-    rest = 20_000 * 0.004 + 60 * 0.2 + 30_000 * 0.001
+    rest = 20_000 * 0.004 + 60 * 0.2 + 30_000 * 0.001 + 10_000 * 0.0005
     assert estimate_cost(TIMES, WORK).seconds == pytest.approx(2 * 8 * a_round + rest)
     assert estimate_cost(TIMES, replace(WORK, rounds=0)).seconds == pytest.approx(rest)
     without = replace(WORK, warm_up_subwords=0, warm_up_steps=0, forward_subwords=0, nulls=())
+    without = replace(without, lookahead_subwords=0)
     assert estimate_cost(TIMES, without).seconds == pytest.approx(2 * 8 * (a_round - 500 * 0.003 - 0.04))
 
 

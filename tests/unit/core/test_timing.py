@@ -43,6 +43,7 @@ def test_every_kind_of_loss_is_timed_and_nothing_is_left_behind(load: Load) -> N
     assert set(times.objectives) == set(available(encoder, has_links=True)[0])
     for seconds in (
         times.forward,
+        times.lookahead,
         times.labelled,
         times.encode_pairs,
         times.accumulate,

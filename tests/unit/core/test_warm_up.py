@@ -13,6 +13,7 @@ from probes.errors import RunError
 from probes.gradients import GradientAccumulator, Receive, block_gradients
 from probes.heads import Head
 from probes.lookahead import _change, _stepped, look_ahead
+from probes.precision import PassPrecision
 from probes.progress import Silent, Stopwatch
 from probes.rounds import GradientRounds
 from probes.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
@@ -186,6 +187,29 @@ def test_a_step_along_the_task_gradient_helps_and_against_it_hurts(
         0.05 * LEARNING_RATE * sum(p.numel() for p in material.encoder.parameters()) ** 0.5
     )
     assert all(torch.equal(a, b) for a, b in zip(before, weights(material.encoder), strict=True))
+
+
+def test_looking_ahead_in_bf16_sees_the_step(load: Load) -> None:
+    # Weights that were cast before the step must not serve after it.
+    material = Material(load)
+    adam = AdamScale({block: torch.ones(sum(map(torch.numel, g))) for block, g in blocks(material).items()})
+    both: tuple[PassPrecision, ...] = ("fp32", "bf16")
+    full, half = (
+        look_ahead(
+            material.encoder,
+            material.head,
+            rounds_along(material, 1.0),
+            {"source": material.items},
+            adam,
+            point="theta_warm",
+            watch=Stopwatch(Silent()),
+            precision=precision,
+        )[1].change.value
+        for precision in both
+    )
+    assert full is not None
+    assert full > 1
+    assert half == pytest.approx(full, rel=0.1)
 
 
 def test_without_adam_there_are_raw_steps_only(load: Load) -> None:
