@@ -6,6 +6,7 @@ and nothing written. At the end stand the inputs that look odd and must not be r
 
 import errno
 import json
+import math
 import os
 import pickle
 import re
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import advisor as package
 from advisor.advice import Advice
@@ -292,6 +294,17 @@ def _weights(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
+def _with_weight(value: float) -> Callable[[Path], None]:
+    """Every weight of one matrix is ``value``."""
+
+    def spoil(folder: Path) -> None:
+        tensors = load_file(_weights(folder))
+        name = "bert.encoder.layer.0.attention.self.value.weight"
+        save_file({**tensors, name: tensors[name].fill_(value)}, _weights(folder), {"format": "pt"})
+
+    return spoil
+
+
 def _folder_for_weights(folder: Path) -> None:
     _weights(folder).unlink()
     _weights(folder).mkdir()
@@ -340,6 +353,9 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
         _folder_for_weights,
         "safetensors",
     ),
+    "a weight that is not a number": (_with_weight(math.nan), "not numbers"),
+    "an infinite weight": (_with_weight(math.inf), "not numbers"),
+    "weights so large that numbers overflow": (_with_weight(1e38), "not numbers"),
     "no tokenizer": (_no_tokenizer, "tokenizer"),
     "tokenizer that is no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer"),
 }
