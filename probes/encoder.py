@@ -473,7 +473,9 @@ def _from_pretrained(
             f"'{name}' has no readable weights in safetensors format, the only one that is loaded: convert "
             "it with model.save_pretrained(folder)."
         ) from error
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # sizes that make no sense fail in any way
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise  # not the checkpoint's fault
         raise InputError(
             f"The weights of '{name}' do not fit its config: point at a checkpoint saved in one piece."
         ) from error

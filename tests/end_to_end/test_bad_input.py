@@ -390,7 +390,7 @@ SIGNALS: dict[str, tuple[str | bytes, str]] = {
     "a later schema": (_signals(schema_version=2), "schema"),
     "an earlier schema": (_signals(schema_version=0), "schema"),
     "a number that is none": (_signals().replace('"null_sd": 0', '"null_sd": NaN, "x": 0', 1), "finite"),
-    "an infinite number": (_signals().replace('"level": 0.95', '"level": Infinity', 1), "finite"),
+    "an infinite number": (_signals().replace('"seconds": 274.0', '"seconds": Infinity', 1), "finite"),
     "a field too many": (_signals(hint="align"), "hint"),
     "a language that is none": (_signals(target="zz"), "zz"),
     "a task that is none": (_signals(task={**json.loads(_signals())["task"], "name": "x"}), "'x'"),
@@ -400,7 +400,6 @@ SIGNALS: dict[str, tuple[str | bytes, str]] = {
 # --- other options -----------------------------------------------------------------------------------------
 
 USAGE = [
-    "",
     "no-such-command",
     "ask",
     "ask --model m --target tr",
