@@ -91,6 +91,7 @@ def probe(
     columns: Columns | None = None,
     budget: str = "standard",
     device: str = "auto",
+    precision: str = "auto",
     seed: int = 0,
     min_gain: float = 0.5,
     progress: "Progress | None" = None,
@@ -112,6 +113,7 @@ def probe(
         columns: names of table columns, where they are not the usual ones.
         budget: ``quick``, ``standard`` or ``thorough``.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        precision: of the passes: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware is made for it.
         seed: of all sampling; the same seed on the same machine gives the same signals.
         min_gain: smallest gain of interest, in points.
         progress: told of phases and cost.
@@ -140,6 +142,7 @@ def probe(
         columns=columns,
         budget=budget,
         device=device,
+        precision=precision,
         seed=seed,
     )
     return recommend(run_probe(request, progress), min_gain=min_gain)

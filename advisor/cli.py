@@ -1,4 +1,4 @@
-"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings``.
+"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings | study``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
 the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
@@ -22,6 +22,7 @@ from advisor.recommend import recommend as recommend_from
 from advisor.report import Report, check_output
 from advisor.report._words import clean
 from advisor.sample import sample_path
+from advisor.study._commands import study_app
 from probes.data import Columns
 from probes.errors import InputError, RunError
 from probes.progress import PHASES
@@ -42,6 +43,7 @@ findings_app = typer.Typer(
     help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
 )
 app.add_typer(findings_app, name="findings")
+app.add_typer(study_app, name="study")
 
 
 class BudgetChoice(StrEnum):
@@ -50,6 +52,14 @@ class BudgetChoice(StrEnum):
     quick = "quick"
     standard = "standard"
     thorough = "thorough"
+
+
+class PrecisionChoice(StrEnum):
+    """Number format of a probe's passes."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 class SplitChoice(StrEnum):
@@ -73,6 +83,10 @@ MinGain = Annotated[float, typer.Option("--min-gain", help="Smallest gain of int
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
+Precisions = Annotated[
+    PrecisionChoice,
+    typer.Option("--precision", help="Of the passes: auto is bf16 where the hardware is made for it."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of all sampling.", min=0)]
 Budgets = Annotated[BudgetChoice, typer.Option("--budget", help="How much the probe may spend.")]
 
@@ -179,6 +193,7 @@ def probe(
     budget: Budgets = BudgetChoice.standard,
     out: AnswerFolder = Path("advice"),
     device: Device = "auto",
+    precision: Precisions = PrecisionChoice.auto,
     seed: Seed = 0,
     min_gain: MinGain = 0.5,
     as_json: Json = False,
@@ -201,6 +216,7 @@ def probe(
         columns=columns,
         budget=budget,
         device=device,
+        precision=precision,
         seed=seed,
     )
     _probe(request, out, min_gain, as_json)
@@ -317,20 +333,54 @@ def demo(
     _probe(request, out, 0.5, as_json)
 
 
-@app.command("app", epilog="Example: advisor app --port 8501")
+_ENVIRONMENT = (
+    "\n\nThe environment says what visitors may do. On a loopback address they are taken to be you alone: "
+    "files below the current folder, any hub id, every run listed. On any other address nothing is open but "
+    "what these variables say:\n"
+    """
+ADVISOR_ROOTS: folders below which files may be named, separated as in PATH (none).
+
+ADVISOR_HUB_IDS: patterns of hub ids that may be loaded, by commas (well-known encoders).
+
+ADVISOR_MAX_UPLOAD_MB: largest uploaded file in MiB (50).
+
+ADVISOR_MAX_RUN_MINUTES: longest run (60; 240 on loopback).
+
+ADVISOR_MAX_QUEUE: how many runs may wait (8).
+
+ADVISOR_KEEP_DAYS: days after which a finished run is removed (never).
+
+ADVISOR_LIST_ALL: true if every visitor sees every run (false; true on loopback).
+
+ADVISOR_STORE: folder of runs and uploads (the user's data folder).
+"""
+)
+
+
+@app.command(
+    "app",
+    help="Open the probe app in the browser: ask, probe, read, explore, compare, trial." + _ENVIRONMENT,
+    epilog="Example: advisor app --port 8501",
+)
 def page(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Open the probe app in the browser: ask, probe, read, explore, compare."""
     from advisor.app import launch
 
     launch(host, port, open_browser=browser)
 
 
-@app.command(epilog="Example: advisor serve --port 8000")
+@app.command(
+    help="Serve the same over HTTP, documented at /docs."
+    + _ENVIRONMENT
+    + """
+ADVISOR_TOKEN: what callers send as Authorization: Bearer TOKEN; a must on any address but loopback.
+""",
+    epilog="Example: advisor serve --port 8000",
+)
 def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but loopback needs ADVISOR_TOKEN.")
@@ -338,7 +388,6 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
     debug: Debug = False,
 ) -> None:
-    """Serve the same over HTTP, documented at /docs."""
     from advisor.service import serve as listen
 
     listen(host, port)
@@ -377,6 +426,16 @@ def findings_validate(
 
     with errors.status("Refitting without each part of the evidence in turn"):
         found = validate(split.value if split else None, jobs=jobs)
+    _findings_answer(found, as_json)
+
+
+@findings_app.command("signals", epilog="Example: advisor findings signals")
+def findings_signals(as_json: Json = False, debug: Debug = False) -> None:
+    """Say which probe signals predict gains in own trials, and what following them is worth."""
+    from advisor.findings import signals
+
+    with errors.status("Comparing signals with gains"):
+        found = signals()
     _findings_answer(found, as_json)
 
 

@@ -26,6 +26,8 @@ __all__ = [
 
 IGNORED = -100
 """Label of positions that take no part in a loss (torch's convention)."""
+_SPACE = "\u2581"
+"""How SentencePiece writes the space before a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +196,21 @@ class Tokenizer:
         return text[: max((int(end) for _, end in encoding["offset_mapping"]), default=0)]
 
     def _locate(self, text: str) -> tuple[BatchEncoding, list[tuple[int, int]]]:
-        """Subwords of a text with the characters each covers."""
+        """Subwords of a text with the characters each covers.
+
+        SentencePiece may give the space before a word a subword of its own, above all where words begin with
+        letters that rarely follow a space (Chinese, Thai). It covers no character here: a label or a word
+        vector on it would be that of a space.
+        """
         encoding = self.backend(
             text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
         )
-        return encoding, [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
+        spans = [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
+        followed = zip(encoding.tokens(), spans, [*spans[1:], (0, 0)], strict=True)
+        return encoding, [
+            (span[0], span[0]) if token == _SPACE and _begins_with(after, span) else span
+            for token, span, after in followed
+        ]
 
     def _finish(
         self, encoding: BatchEncoding, of_word: tuple[int, ...], surface: tuple[str, ...]
@@ -207,6 +219,10 @@ class Tokenizer:
         segments = tuple(encoding["token_type_ids"]) if self._segments else (0,) * len(ids)
         assert encoding.encodings is not None
         return TokenizedText(ids, segments, of_word, surface, cut=bool(encoding.encodings[0].overflowing))
+
+
+def _begins_with(span: tuple[int, int], part: tuple[int, int]) -> bool:
+    return span[0] == part[0] and span[1] >= part[1] > part[0]
 
 
 def _surfaces(offsets: Sequence[tuple[int, int]], of_word: Sequence[int], text: str) -> tuple[str, ...]:

@@ -1,25 +1,72 @@
-"""Time and memory of a probe, estimated from one timed batch and from shapes."""
+"""Time and memory of a probe: arithmetic on a few measured passes and on the sizes of what is to be done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CostEstimate", "PassTimes", "estimate_cost"]
+__all__ = ["CostEstimate", "PassTimes", "Workload", "estimate_cost"]
 
 _GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class PassTimes:
-    """Measured seconds of single passes at the run's batch size.
+    """Measured seconds, and bytes that a graph holds.
 
     Attributes:
-        labelled: forward and backward on one labelled batch.
-        encode_pairs: forward on both sides of one bitext batch.
-        align: backward of one objective through it.
+        forward: forward pass without a graph, a subword.
+        labelled: forward and backward of the task loss, a subword.
+        encode_pairs: forward of both sides of translation pairs, a subword.
+        objectives: what each objective takes on encoded pairs (its loss, and its backward pass), a subword of
+            both sides.
+        accumulate: of one gradient, once.
+        sketch: the same for a null, once.
+        optimiser: of one optimiser step, once.
+        labelled_bytes, pair_bytes: held by the graph of one batch of labelled texts, or of translation pairs
+            with the objective whose own part is the largest.
     """
 
+    forward: float
     labelled: float
     encode_pairs: float
-    align: float
+    objectives: Mapping[str, float]
+    accumulate: float
+    sketch: float
+    optimiser: float
+    labelled_bytes: int
+    pair_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is left to do, in subwords where its cost goes by subwords.
+
+    Attributes:
+        rounds: gradient rounds at each of the two points.
+        tasks: task gradients in a round.
+        nulls: objectives that are also taken on shuffled pairs.
+        task_subwords, pair_subwords: of one round: all its task batches, both sides of its pairs.
+        warm_up_steps: optimiser steps.
+        warm_up_subwords: of all steps together.
+        forward_subwords: of all passes without a gradient: embedding, head, projection, lookahead.
+        resident_bytes, peak_bytes: held now, and at most so far.
+        gradient_bytes: one gradient of one loss in fp32.
+        sum_bytes: one running sum.
+        sketch_bytes: all sketches of one point.
+    """
+
+    rounds: int
+    tasks: int
+    nulls: tuple[str, ...]
+    task_subwords: float
+    pair_subwords: float
+    warm_up_steps: int
+    warm_up_subwords: float
+    forward_subwords: float
+    resident_bytes: int
+    peak_bytes: int
+    gradient_bytes: int
+    sum_bytes: int
+    sketch_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +74,8 @@ class CostEstimate:
     """What the rest of a run should take.
 
     Attributes:
-        seconds: wall-clock time.
-        memory_gib: highest resident memory, weights included.
+        seconds: wall-clock time, if all rounds of the budget are taken.
+        memory_gib: highest memory, weights included: resident on a CPU, of the device elsewhere.
     """
 
     seconds: float
@@ -40,36 +87,30 @@ class CostEstimate:
         return f"about {time} and {self.memory_gib:.1f} GiB of memory"
 
 
-def estimate_cost(
-    times: PassTimes,
-    *,
-    rounds: int,
-    task_losses: int,
-    pair_losses: int,
-    warm_up_steps: int,
-    lookahead_batches: int,
-    resident_bytes: int,
-    gradient_bytes: int,
-) -> CostEstimate:
-    """Estimate what remains once the head is fitted: warm-up, both gradient points, lookahead.
+def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
+    """Estimate what a run takes once the encoder is loaded.
 
     Args:
         times: measured on this machine, model and data.
-        rounds: gradient rounds at each of the two points.
-        task_losses, pair_losses: losses differentiated in a round (nulls count among the latter).
-        warm_up_steps: optimiser steps.
-        lookahead_batches: forward passes on labelled batches.
-        resident_bytes: held already.
-        gradient_bytes: size of one gradient of one loss.
+        work: what there is to do.
     """
-    a_round = task_losses * times.labelled + times.encode_pairs + pair_losses * times.align
-    forward_share = 1 / 3  # a backward pass costs about two forward passes
-    seconds = (
-        2 * rounds * a_round
-        + warm_up_steps * times.labelled * 1.15  # the optimiser's own step on top
-        + lookahead_batches * times.labelled * forward_share
+    aligned = sum(times.objectives.values()) + sum(times.objectives[name] for name in work.nulls)
+    a_round = (
+        work.task_subwords * times.labelled
+        + work.pair_subwords * (times.encode_pairs + aligned)
+        + (work.tasks + len(times.objectives)) * times.accumulate
+        + len(work.nulls) * times.sketch
     )
-    losses = task_losses + pair_losses
-    # Running sums and the current round, then the warm copy with its two Adam moments and its gradient.
-    memory = resident_bytes + (2 * losses + 5) * gradient_bytes
-    return CostEstimate(seconds, memory / _GIB)
+    seconds = (
+        2 * work.rounds * a_round
+        + work.warm_up_subwords * times.labelled
+        + work.warm_up_steps * times.optimiser
+        + work.forward_subwords * times.forward
+    )
+    # Beside the start: the warm copy with its gradient and Adam's two moments; or the warm copy with Adam's
+    # scale, running sums and the references of the round.
+    warm_up = 4 * work.gradient_bytes + times.labelled_bytes
+    sums = (work.tasks + len(times.objectives)) * work.sum_bytes
+    rounds = (2 + work.tasks) * work.gradient_bytes + sums + work.sketch_bytes + times.pair_bytes
+    peak = max(work.peak_bytes, work.resident_bytes + max(warm_up, rounds))
+    return CostEstimate(seconds, peak / _GIB)

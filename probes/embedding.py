@@ -11,9 +11,10 @@ from probes.encoder import Encoder
 from probes.linking import Linker, word_vectors
 from probes.progress import Stopwatch
 
-__all__ = ["EmbeddedBitext", "embed_bitext"]
+__all__ = ["EMBEDDING_BATCH", "EmbeddedBitext", "embed_bitext"]
 
-_BATCH = 32
+EMBEDDING_BATCH = 32
+"""Pairs embedded at once."""
 _LINKS_A_PAIR = 4
 """Linked words of one pair that enter word-level distances, so that long sentences do not dominate."""
 
@@ -43,17 +44,19 @@ def embed_bitext(
     linker: Linker,
     measured: int,
     watch: Stopwatch,
+    batch: int = EMBEDDING_BATCH,
 ) -> EmbeddedBitext:
     """Encode all pairs once: link their words, and keep the vectors of the first ``measured``.
 
-    Batches hold sentences of like length; results are in the order of ``pairs``.
+    Batches hold ``batch`` sentences of like length; results are in the order of ``pairs``. Memory depends on
+    ``measured`` and the batch, and on the rest of the pairs only by their subwords and links.
     """
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].source.ids) + len(pairs[i].target.ids))
     linked: list[TokenizedPair] = list(pairs)
     sentences: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
     words: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
-    for start in watch.each(range(0, len(order), _BATCH)):
-        chosen = order[start : start + _BATCH]
+    for start in watch.each(range(0, len(order), batch)):
+        chosen = order[start : start + batch]
         sides = []
         for side in ("source", "target"):
             text = collate_texts([getattr(pairs[i], side) for i in chosen], tokenizer.backend, encoder.device)

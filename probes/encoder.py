@@ -10,8 +10,8 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,6 +19,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -37,8 +38,9 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from probes.batches import TextBatch
-from probes.bundled import BUNDLED, load_bundled
+from probes.bundled import BUNDLED, is_encoder_file, load_bundled, load_encoder_file
 from probes.errors import InputError
+from probes.precision import PassPrecision
 from probes.signals import ModelFacts
 
 __all__ = ["EMBEDDINGS", "Blocks", "Encoder", "RowEmbedding", "find_blocks", "load_encoder"]
@@ -80,6 +82,14 @@ class RowEmbedding(nn.Module):
         """Look up ``ids`` of any shape; returns that shape with the hidden size appended."""
         return nn.functional.embedding(cast(Tensor, self.position)[ids], self.rows)
 
+    @torch.no_grad()
+    def full_table(self) -> Tensor:
+        """A copy of the full table with the trained rows in their places, shape (vocabulary, hidden)."""
+        table = cast(Tensor, self.weight).clone()
+        # the used ids in ascending order, as the rows are
+        table[cast(Tensor, self.position) < len(self.rows)] = self.rows
+        return table
+
 
 @dataclass
 class Encoder:
@@ -94,6 +104,7 @@ class Encoder:
         pooling: how token states become a sentence vector.
         sha256: hash of the weights.
         blocks: the block partition of ``base``'s parameters.
+        precision: of the passes; set for a stretch of code by :meth:`passes_in`.
     """
 
     id: str
@@ -104,6 +115,7 @@ class Encoder:
     pooling: Literal["mean", "cls"]
     sha256: str
     blocks: Blocks = field(default_factory=dict)
+    precision: PassPrecision = "fp32"
 
     @property
     def layers(self) -> int:
@@ -142,6 +154,10 @@ class Encoder:
         On a CPU, texts of like length go through the encoder together, since padding costs as much as text
         there; positions of padding then hold zeros.
         """
+        with self._cast():  # around all groups, so that weights are cast once
+            return self._hidden_states(batch)
+
+    def _hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
         if self.device.type != "cpu" or len(batch) <= _GROUP:
             return self._forward(batch.inputs)
         lengths = batch.inputs["attention_mask"].sum(1)
@@ -156,7 +172,36 @@ class Encoder:
         return tuple(torch.cat(parts)[back] for parts in zip(*groups, strict=True))
 
     def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states)
+        states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
+        return tuple(state.float() for state in states)
+
+    @contextmanager
+    def passes_in(self, precision: PassPrecision) -> Iterator[None]:
+        """Run all passes in ``precision`` for as long as the context lasts.
+
+        States and logits come out in fp32 either way, and so do gradients. Weights that have been cast once
+        are reused within the context, so they must not change there.
+        """
+        before, self.precision = self.precision, precision
+        try:
+            with torch.autocast(self.device.type, enabled=False):  # the outermost context holds the casts
+                yield
+        finally:
+            self.precision = before
+
+    @contextmanager
+    def _cast(self) -> Iterator[None]:
+        if self.precision == "fp32":
+            yield
+            return
+        gradients = torch.is_grad_enabled()
+        with ExitStack() as stack:
+            if gradients and self.device.type == "cpu":
+                # The fused kernel's bf16 backward takes six times as long on a CPU at a sentence's length.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # A cast that was made without a graph must not serve a pass with one.
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, cache_enabled=gradients))
+            yield
 
     def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
         """Sentence vectors of shape (batch, hidden) from one hidden state."""
@@ -177,10 +222,11 @@ class Encoder:
         base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
         try:
             dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
-            logits = self.masked_lm(input_ids=dummy).logits
+            with self._cast():
+                logits = self.masked_lm(input_ids=dummy).logits
         finally:
             del base.forward  # uncovers the class's own
-        return cast(Tensor, logits).reshape(*hidden.shape[:-1], -1)
+        return cast(Tensor, logits).float().reshape(*hidden.shape[:-1], -1)
 
     def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
         """A trainable copy to measure on, in eval mode; this encoder stays as it is whatever happens.
@@ -211,12 +257,24 @@ class Encoder:
             self.pooling,
             self.sha256,
             blocks,
+            self.precision,
         )
         duplicate.eval()
         duplicate.requires_grad_(False)
         for parameter in result.parameters():
             parameter.requires_grad_(True)
         return result
+
+    def duplicate(self) -> "Encoder":
+        """A further working copy of a working copy; the full embedding table is shared."""
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        shared = {id(t): t for t in (*owner.parameters(), *owner.buffers()) if not t.requires_grad}
+        duplicate = copy.deepcopy(owner, shared)
+        return replace(
+            self,
+            base=cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate),
+            masked_lm=duplicate if self.masked_lm is not None else None,
+        )
 
     def facts(self) -> ModelFacts:
         """What a reader of the signals needs to know about this encoder."""
@@ -240,15 +298,16 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
     """Load an encoder by bundled name, local folder or hub id; weights from safetensors only.
 
     Args:
-        name: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id.
+        name: ``bundled``, ``bundled-enpt``, a folder, a Hugging Face id, or a trimmed copy of an offline
+            encoder (see :func:`probes.bundled.trim_bundled`).
         device: where to put it.
 
     Raises:
         InputError: if it cannot be found, has no safetensors weights, lacks encoder weights, is a
             decoder, computes what is not a number, has no fast tokenizer, or has no single stack of layers.
     """
-    if name in BUNDLED:
-        model, tokenizer, sha256 = load_bundled(name)
+    if name in BUNDLED or is_encoder_file(name):
+        model, tokenizer, sha256 = load_bundled(name) if name in BUNDLED else load_encoder_file(name)
         encoder = Encoder(
             name, model, tokenizer, None, "the offline encoder's file carries no MLM head", "mean", sha256
         )
@@ -352,11 +411,19 @@ def _outermost_lists(module: nn.Module) -> Iterator[nn.ModuleList]:
 
 
 def _reached(base: PreTrainedModel, names: Sequence[str], state: Tensor) -> set[str]:
-    parameters = [base.get_parameter(name) for name in names]
-    if not parameters:
-        return set()
-    found = torch.autograd.grad(state.sum(), parameters, retain_graph=True, allow_unused=True)
-    return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    """Which parameters ``state`` depends on, read off its graph: no gradient is formed."""
+    seen: set[object] = set()
+    reached: set[int] = set()
+    queue = [state.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # where a graph ends in a parameter
+            reached.add(id(node.variable))
+        queue.extend(parent for parent, _ in node.next_functions)
+    return {name for name in names if id(base.get_parameter(name)) in reached}
 
 
 def _load_checkpoint(name: str) -> Encoder:

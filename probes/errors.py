@@ -1,6 +1,6 @@
 """The two ways a run can end badly, so that every front end reports them alike."""
 
-__all__ = ["InputError", "RunError"]
+__all__ = ["InputError", "NotFiniteError", "RunError"]
 
 
 class InputError(ValueError):
@@ -21,6 +21,10 @@ class RunError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_on_one_line(message))
+
+
+class NotFiniteError(RunError):
+    """A loss or a gradient is infinite or no number; in a wider number format it may not be."""
 
 
 def _on_one_line(message: str) -> str:

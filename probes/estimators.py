@@ -31,8 +31,9 @@ class Moments:
     Attributes:
         losses, blocks: names, lengths L and B.
         sizes: parameters a block, (B,).
-        sums: exact <S_a, S_b>, (B, L, L).
-        within: exact <g_a^k, g_b^k>, (B, L, L, K).
+        sums: <S_a, S_b>, (B, L, L).
+        within: <g_a^k, g_b^k>, (B, L, L, K). Both are exact, or both from sketches, for a pair of losses (see
+            :class:`probes.gradients.GradientAccumulator`).
         between: <g_a^i, g_b^j> from sketches, (B, L, K, L, K); used for intervals only.
     """
 

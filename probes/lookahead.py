@@ -51,10 +51,10 @@ def look_ahead(
     unit = LEARNING_RATE * sum(p.numel() for p in encoder.parameters()) ** 0.5
     scales = [None] if adam is None else [None, adam]
     rows = []
-    for objective, scale in watch.each([(name, s) for name in gradients.mean_gradients for s in scales]):
-        direction, length = gradients.mean_gradients[objective], _RAW_UNITS * unit
+    for objective, scale in watch.each([(name, s) for name in gradients.objectives for s in scales]):
+        direction, length = gradients.mean_gradient(objective), _RAW_UNITS * unit
         if scale is not None:
-            direction = {block: g / scale.blocks[block] for block, g in direction.items()}
+            direction = {block: g.div_(scale.blocks[block]) for block, g in direction.items()}
             length = _ADAM_UNITS * unit
         with _stepped(encoder, direction, length):
             for on, items in texts.items():

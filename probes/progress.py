@@ -17,9 +17,9 @@ PHASES: dict[str, str] = {
     "embed": "embedding the bitext",
     "head": "fitting the head on frozen features",
     "warm-up": "warming up on the task",
-    "theta0": "gradients of the model as given",
     "theta_warm": "gradients after the warm-up",
     "lookahead": "looking one step ahead",
+    "theta0": "the same for the model as given",
 }
 """The phases of a probe in their order, each in words."""
 

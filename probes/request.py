@@ -23,6 +23,7 @@ class ProbeRequest:
         columns: names of table columns, where they are not the usual ones.
         budget: ``quick``, ``standard`` or ``thorough``.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        precision: of the passes: ``auto``, ``fp32`` or ``bf16``.
         seed: of all sampling.
     """
 
@@ -38,4 +39,5 @@ class ProbeRequest:
     columns: Columns | None = None
     budget: str = "standard"
     device: str = "auto"
+    precision: str = "auto"
     seed: int = 0

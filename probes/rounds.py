@@ -1,24 +1,39 @@
 """Gradient rounds at one point, and the rows of signals they give."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.estimators import Moments
-from probes.gradients import BlockGradients, GradientAccumulator, block_gradients
+from probes.gradients import GradientAccumulator, Receive, stream_gradients
 from probes.heads import Head
 from probes.objectives import Objective, PairView
+from probes.precision import PassPrecision, or_in_fp32
 from probes.progress import Stopwatch
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
+from probes.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
 
-__all__ = ["GradientRounds", "RoundBatches", "measure_gradients", "null_name", "task_name"]
+__all__ = [
+    "GradientRounds",
+    "RoundBatches",
+    "measure_gradients",
+    "null_name",
+    "nulls_of",
+    "round_losses",
+    "sum_dtype_for",
+    "task_name",
+]
 
 Batches = Sequence[Sequence[LabelledText]]
+
+_LARGE = 200_000_000
+"""Parameters from which on running sums are kept in bfloat16."""
 
 
 def task_name(task_gradient: TaskGradient) -> str:
@@ -29,6 +44,17 @@ def task_name(task_gradient: TaskGradient) -> str:
 def null_name(objective: str) -> str:
     """The name of an objective on shuffled pairs among the losses."""
     return f"null:{objective}"
+
+
+def nulls_of(objectives: Mapping[str, Objective]) -> tuple[str, ...]:
+    """The objectives that have a null: those for which it matters that pairs are translations."""
+    return tuple(name for name, objective in objectives.items() if "pairs" in objective.requires)
+
+
+def sum_dtype_for(encoder: Encoder) -> torch.dtype:
+    """The type of running sums: half as long for large encoders, where they take most of the memory."""
+    size = sum(p.numel() for p in encoder.parameters())
+    return torch.bfloat16 if size >= _LARGE else torch.float32
 
 
 @dataclass(frozen=True)
@@ -48,16 +74,55 @@ class RoundBatches:
         """K."""
         return len(self.pairs)
 
+    @property
+    def size(self) -> int:
+        """Translation pairs in a round."""
+        return len(self.pairs[0])
+
+    def first(self, rounds: int) -> "RoundBatches":
+        """The first rounds of these."""
+        tasks = {task: batches[:rounds] for task, batches in self.tasks.items()}
+        return RoundBatches(tasks, self.pairs[:rounds])
+
+    def shrunk(self, size: int) -> "RoundBatches":
+        """The same rounds with ``size`` pairs each, and as much smaller batches of labelled texts."""
+
+        def part(batch: Sequence[LabelledText]) -> Sequence[LabelledText]:
+            return batch[: max(2, len(batch) * size // self.size)]
+
+        tasks = {task: [part(batch) for batch in batches] for task, batches in self.tasks.items()}
+        return RoundBatches(tasks, [batch[:size] for batch in self.pairs])
+
 
 @dataclass(frozen=True)
 class GradientRounds:
-    """The outcome at one point: rows for the signals, and mean gradients for the lookahead."""
+    """The outcome at one point.
+
+    Attributes:
+        losses, cosines, conflicts: rows for the signals.
+        moments: of all layers together.
+        objectives: names of those measured.
+        mean_gradient: gives the mean gradient of an objective, block by block.
+        rounds: how many were taken.
+        precision: of the passes.
+    """
 
     losses: tuple[LossRow, ...]
     cosines: tuple[CosineRow, ...]
     conflicts: tuple[ConflictRow, ...]
     moments: Moments
-    mean_gradients: Mapping[str, Mapping[str, Tensor]]
+    objectives: tuple[str, ...]
+    mean_gradient: Callable[[str], Mapping[str, Tensor]]
+    rounds: int
+    precision: PassPrecision
+
+    def without_gradients(self) -> "GradientRounds":
+        """The same without the memory that mean gradients take."""
+        return replace(self, mean_gradient=_let_go)
+
+
+def _let_go(objective: str) -> Mapping[str, Tensor]:
+    raise LookupError(f"the mean gradient of {objective} has been let go")
 
 
 def measure_gradients(
@@ -71,6 +136,8 @@ def measure_gradients(
     anchor: Encoder | None,
     seed: int,
     watch: Stopwatch,
+    precision: PassPrecision = "fp32",
+    may_stop: bool = False,
 ) -> GradientRounds:
     """Take the gradient of every task loss, objective and null, round by round.
 
@@ -85,43 +152,25 @@ def measure_gradients(
         anchor: the model as it was given, when ``encoder`` no longer is.
         seed: of masks and shuffles; the same at both points, so that they are compared on equal terms.
         watch: advanced a round at a time.
+        precision: of the passes; all is taken again in fp32 if bf16 overflows.
+        may_stop: whether to stop as soon as the leading signals are resolved.
+
+    Raises:
+        NotFiniteError: if a gradient is not finite in fp32 either.
     """
-    parameters = encoder.block_parameters()
-    sizes = {block: sum(p.numel() for p in group) for block, group in parameters.items()}
-    nulls = [name for name, objective in objectives.items() if "pairs" in objective.requires]
-    names = [*map(task_name, batches.tasks), *objectives, *map(null_name, nulls)]
-    accumulator = GradientAccumulator(sizes, names, encoder.device, seed=seed)
-    values: dict[str, list[float]] = {name: [] for name in names}
 
-    def gradient(name: str, loss: Callable[[], Tensor], keep_graph: bool) -> BlockGradients:
-        value = loss()
-        values[name].append(float(value.detach()))
-        return block_gradients(value, parameters, keep_graph)
+    def take(precision: PassPrecision) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
+        with encoder.passes_in(precision), (anchor or encoder).passes_in(precision):
+            return _take_rounds(encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop)
 
-    for k in watch.each(range(batches.rounds)):
-        view = PairView(
-            encoder, collate_pairs(batches.pairs[k], tokenizer, encoder.device), anchor, seed=seed + k
-        )
-        losses: dict[str, Callable[[], BlockGradients]] = {}
-        for task, texts in batches.tasks.items():
-            batch = collate_labelled(texts[k], head.token_level, encoder.tokenizer, encoder.device)
-            name = task_name(task)
-            losses[name] = partial(gradient, name, partial(head.loss, encoder, batch), keep_graph=False)
-        for name, objective in objectives.items():
-            losses[name] = partial(gradient, name, partial(objective.loss, view), keep_graph=True)
-        for name in nulls:
-            losses[null_name(name)] = partial(
-                gradient, null_name(name), partial(_null_loss, objectives[name], view), keep_graph=True
-            )
-        accumulator.add_round(losses)
+    (accumulator, values), precision = or_in_fp32(precision, take)
     moments = accumulator.moments()
     layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
     blocks = {block: (block,) for block in encoder.blocks} | {TOTAL: layers}
     sets = {name: moments.total(members, name) for name, members in blocks.items()}
-    batch_size = len(batches.pairs[0])
     loss_rows = tuple(
-        _loss_row(point, name, part, batch_size, float(np.mean(values[name])))
-        for name in names
+        _loss_row(point, name, part, batches.size, float(np.mean(values[name])))
+        for name in moments.losses
         if not name.startswith("null:")
         for part in sets.values()
     )
@@ -136,8 +185,85 @@ def measure_gradients(
         cosines=cosine_rows,
         conflicts=_conflicts(point, cosine_rows, layers),
         moments=sets[TOTAL],
-        mean_gradients={name: accumulator.mean(name) for name in objectives},
+        objectives=tuple(objectives),
+        mean_gradient=accumulator.mean,
+        rounds=accumulator.rounds,
+        precision=precision,
     )
+
+
+def _take_rounds(
+    encoder: Encoder,
+    head: Head,
+    objectives: Mapping[str, Objective],
+    batches: RoundBatches,
+    tokenizer: Tokenizer,
+    anchor: Encoder | None,
+    seed: int,
+    watch: Stopwatch,
+    may_stop: bool,
+) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
+    """All rounds, or as many as it takes; with the values of every loss."""
+    parameters = encoder.block_parameters()
+    sizes = {block: [p.numel() for p in group] for block, group in parameters.items()}
+    tasks = [task_name(task) for task in batches.tasks]
+    nulls = [null_name(name) for name in nulls_of(objectives)]
+    accumulator = GradientAccumulator(
+        sizes,
+        [*tasks, *objectives, *nulls],
+        references=tasks,
+        sketched=nulls,
+        device=encoder.device,
+        seed=seed,
+        sum_dtype=sum_dtype_for(encoder),
+    )
+    values: dict[str, list[float]] = {name: [] for name in accumulator.losses}
+
+    def gradient(name: str, loss: Callable[[], Tensor], receive: Receive) -> None:
+        value = loss()
+        values[name].append(float(value.detach()))
+        stream_gradients(value, parameters, receive, keep_graph=name not in tasks)
+
+    layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
+    leading = task_name(leading_task(batches.tasks))
+    for k in watch.each(range(batches.rounds)):
+        losses = round_losses(encoder, head, objectives, batches, k, tokenizer, anchor, seed)
+        accumulator.add_round({name: partial(gradient, name, loss) for name, loss in losses.items()})
+        taken = k + 1
+        if may_stop and MIN_ROUNDS <= taken < batches.rounds and (taken - MIN_ROUNDS) % LOOK_EVERY == 0:
+            so_far = accumulator.sketched().total(layers, TOTAL)
+            if settled(so_far, TOTAL, leading, list(objectives)):
+                break
+    return accumulator, values
+
+
+def round_losses(
+    encoder: Encoder,
+    head: Head,
+    objectives: Mapping[str, Objective],
+    batches: RoundBatches,
+    k: int,
+    tokenizer: Tokenizer,
+    anchor: Encoder | None,
+    seed: int,
+) -> dict[str, Callable[[], Tensor]]:
+    """Every loss of round ``k`` by name: tasks, objectives and nulls.
+
+    All objectives and nulls share one view of the pairs, so that what they have in common is encoded once;
+    its graph lives as long as these functions do.
+    """
+    view = PairView(
+        encoder, collate_pairs(batches.pairs[k], tokenizer, encoder.device), anchor, seed=seed + k
+    )
+    losses: dict[str, Callable[[], Tensor]] = {}
+    for task, texts in batches.tasks.items():
+        batch = collate_labelled(texts[k], head.token_level, encoder.tokenizer, encoder.device)
+        losses[task_name(task)] = partial(head.loss, encoder, batch)
+    for name, objective in objectives.items():
+        losses[name] = partial(objective.loss, view)
+    for name in nulls_of(objectives):
+        losses[null_name(name)] = partial(_null_loss, objectives[name], view)
+    return losses
 
 
 def _null_loss(objective: Objective, view: PairView) -> Tensor:

@@ -5,41 +5,48 @@ nothing to undo when a run fails or is interrupted.
 """
 
 import os
-import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from time import perf_counter
-from typing import Literal
 
 import numpy as np
-import psutil
 import torch
 
-from probes.batches import LabelledText, TokenizedPair, collate_labelled, collate_pairs
+from probes.batches import LabelledText
 from probes.budget import Budget, find_budget
-from probes.cost import CostEstimate, PassTimes, estimate_cost
+from probes.cost import CostEstimate, Workload, estimate_cost
 from probes.distances import sentence_rows, word_rows
-from probes.embedding import EmbeddedBitext, embed_bitext
+from probes.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
-from probes.gradients import block_gradients
+from probes.gradients import SKETCH_WIDTH
 from probes.heads import FittedHead, Head, fit_head, score_head
 from probes.linking import Linker
 from probes.lookahead import look_ahead
 from probes.material import Inputs, Material, prepare, read_inputs
+from probes.memory import halve_until_it_fits, is_out_of_memory, peak_bytes, resident_bytes
 from probes.metrics import score
-from probes.objectives import Objective, PairView, available
+from probes.objectives import available
+from probes.precision import PassPrecision, choose_precision, or_in_fp32
 from probes.progress import Progress, Silent, Stopwatch
 from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
-from probes.rounds import GradientRounds, RoundBatches, measure_gradients, task_name
+from probes.rounds import (
+    GradientRounds,
+    RoundBatches,
+    measure_gradients,
+    nulls_of,
+    sum_dtype_for,
+    task_name,
+)
 from probes.sampling import deal
 from probes.signals import (
     TOTAL,
     Estimate,
     LookaheadRow,
+    ModelFacts,
     Note,
     ProjectionFacts,
     RunFacts,
@@ -50,6 +57,7 @@ from probes.signals import (
 )
 from probes.tasks import Task
 from probes.text import text_facts
+from probes.timing import subwords, time_passes
 from probes.warm_up import AdamScale, warm_up
 
 __all__ = ["run_probe"]
@@ -72,122 +80,207 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     watch = Stopwatch(watcher or Silent())
     budget = find_budget(request.budget)
     device = _device(request.device)
+    precision = choose_precision(request.precision, device)
     with _undisturbed(), _memory_errors(budget):
         with watch.phase("read"):
             inputs = read_inputs(request)
         with watch.phase("load"):
             encoder = load_encoder(request.model, device)
+            facts = encoder.facts()
             material = prepare(inputs, encoder, budget, request.seed)
-        return _measure(request, encoder, inputs, material, budget, watch)
+            used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
+            start = encoder.working_copy(sorted(used))
+            del encoder  # its layers are in the copy, and would be held twice
+        return _measure(request, facts, start, inputs, material, budget, precision, watch)
 
 
 def _measure(
     request: ProbeRequest,
-    encoder: Encoder,
+    model_facts: ModelFacts,
+    start: Encoder,
     inputs: Inputs,
     material: Material,
     budget: Budget,
+    precision: PassPrecision,
     watch: Stopwatch,
 ) -> Signals:
     seed, task = request.seed, inputs.task
     token_level = task.level == "token"
     linker = Linker(
-        encoder.layers,
+        start.layers,
         inputs.dictionary.entries if inputs.dictionary else None,
         given=inputs.bitext.links is not None,
     )
-    with watch.phase("embed", -(-len(material.pairs) // 32)):
-        bitext = embed_bitext(encoder, material.tokenizer, material.pairs, linker, budget.pairs, watch)
+    watch.estimate(_estimate(start, material, task, budget, precision))
+    with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
+        bitext, _ = halve_until_it_fits(
+            EMBEDDING_BATCH,
+            lambda size: embed_bitext(
+                start, material.tokenizer, material.pairs, linker, budget.pairs, watch, size
+            ),
+        )
         distances = (
             *sentence_rows(bitext.source, bitext.target),
             *word_rows(bitext.source_words, bitext.target_words),
         )
     with watch.phase("head"):
         fitted = fit_head(
-            encoder,
-            material.source.fit[: budget.fit_sentences],
-            len(material.labels),
-            token_level,
-            seed,
+            start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, seed
         )
-        transfer = _transfer(encoder, fitted, material, task)
-    used_ids = sorted({i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids))
-    start = encoder.working_copy(used_ids)
-    pair_batches = deal(bitext.pairs, budget.rounds, material.pair_batch)
-    enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in pair_batches)
-    objectives, unavailable = available(start, enough_links)
-    watch.estimate(_estimate(start, fitted.head, objectives, pair_batches[0], material, budget))
+        transfer = _transfer(start, fitted, material, task)
 
-    warm = encoder.working_copy(used_ids)
-    warm_head = Head(
-        fitted.head.weight.detach().clone(), fitted.head.bias.detach().clone(), fitted.head.token_level
-    )
+    def warmed(size: int) -> tuple[tuple[Encoder, Head, AdamScale], PassPrecision]:
+        return or_in_fp32(
+            precision, lambda used: _warm(start, fitted.head, material, budget, size, seed, watch, used)
+        )
+
     with watch.phase("warm-up", budget.warm_up_steps):
-        adam = warm_up(
-            warm,
-            warm_head,
-            material.source.fit,
-            steps=budget.warm_up_steps,
-            batch_size=budget.batch_size,
-            seed=seed,
-            watch=watch,
-        )
-    reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
-    projection = project_labels(warm, warm_head, reserved, task.level, material.tokenizer)
-    tasks, notes = _task_batches(material, projection, budget)
-    batches = RoundBatches(tasks, pair_batches)
+        ((warm, warm_head, adam), _), warm_up_batch = halve_until_it_fits(budget.batch_size, warmed)
+    points = _Points(start, fitted.head, warm, warm_head, adam)
+    del warm, adam  # held by the points alone, which let go of them early
 
-    found: list[GradientRounds] = []
-    points: tuple[tuple[Literal["theta0", "theta_warm"], Encoder, Head, Encoder | None], ...] = (
-        ("theta0", start, fitted.head, None),
-        ("theta_warm", warm, warm_head, start),
-    )
-    for point, model, head, anchor in points:
-        with watch.phase(point, budget.rounds):
-            found.append(
-                measure_gradients(
-                    model,
-                    head,
-                    objectives,
-                    batches,
-                    material.tokenizer,
-                    point=point,
-                    anchor=anchor,
-                    seed=seed,
-                    watch=watch,
-                )
-            )
+    reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
+    projection = project_labels(points.warm, warm_head, reserved, task.level, material.tokenizer)
+    tasks, notes = _task_batches(material, projection, budget)
+    planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
     texts = _lookahead_texts(material, projection, budget, tasks)
-    with watch.phase("lookahead", 3 * len(objectives)):
-        ahead: list[LookaheadRow] = []
-        scales: tuple[AdamScale | None, ...] = (None, adam)
-        for (point, model, head, _), rounds, scale in zip(points, found, scales, strict=True):
-            ahead += look_ahead(model, head, rounds, texts, scale, point=point, watch=watch)
+
+    def measured(size: int) -> _Measured:
+        return _measure_points(points, planned.shrunk(size), texts, material, precision, seed, watch)
+
+    found, pair_batch = halve_until_it_fits(material.pair_batch, measured)
     return Signals(
-        model=encoder.facts(),
+        model=model_facts,
         source=inputs.source.code,
         target=inputs.target.code,
         task=TaskFacts(name=task.name, level=task.level, metric=task.metric, labels=material.labels),
         word_pairs=linker.kind,
         data=inputs.facts,
         transfer=transfer,
-        losses=tuple(row for rounds in found for row in rounds.losses),
-        cosines=tuple(row for rounds in found for row in rounds.cosines),
-        conflicts=tuple(row for rounds in found for row in rounds.conflicts),
-        lookahead=tuple(ahead),
+        losses=(*found.theta0.losses, *found.theta_warm.losses),
+        cosines=(*found.theta0.cosines, *found.theta_warm.cosines),
+        conflicts=(*found.theta0.conflicts, *found.theta_warm.conflicts),
+        lookahead=found.lookahead,
         distances=distances,
         text=text_facts(
             [pair.strings[0] for pair in material.pairs],
             [pair.strings[1] for pair in material.pairs],
-            encoder.tokenizer,
+            start.tokenizer,
             inputs.source,
             inputs.target,
         ),
-        projection=_projection_facts(projection, found[-1], tasks, task, linker),
-        unavailable=unavailable,
-        notes=(*material.notes, *notes, *_head_notes(transfer)),
-        run=_run_facts(request, budget, material, bitext, tasks, encoder, watch),
+        projection=_projection_facts(projection, found.theta_warm, tasks, task, linker),
+        unavailable=found.unavailable,
+        notes=(
+            *material.notes,
+            *notes,
+            *_head_notes(transfer),
+            *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
+        ),
+        run=_run_facts(request, budget, material, bitext, planned.shrunk(pair_batch), found, start, watch),
     )
+
+
+@dataclass
+class _Points:
+    """The model at the two points where gradients are taken."""
+
+    start: Encoder
+    head: Head
+    warm: Encoder
+    warm_head: Head
+    adam: AdamScale
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was found at both points."""
+
+    theta0: GradientRounds
+    theta_warm: GradientRounds
+    lookahead: tuple[LookaheadRow, ...]
+    unavailable: dict[str, str]
+
+
+def _warm(
+    start: Encoder,
+    head: Head,
+    material: Material,
+    budget: Budget,
+    batch_size: int,
+    seed: int,
+    watch: Stopwatch,
+    precision: PassPrecision,
+) -> tuple[Encoder, Head, AdamScale]:
+    """A warmed-up copy of the model and its head, with Adam's scale."""
+    warm = start.duplicate()
+    warm_head = Head(head.weight.detach().clone(), head.bias.detach().clone(), head.token_level)
+    adam = warm_up(
+        warm,
+        warm_head,
+        material.source.fit,
+        steps=budget.warm_up_steps,
+        batch_size=batch_size,
+        seed=seed,
+        watch=watch,
+        precision=precision,
+    )
+    return warm, warm_head, adam
+
+
+def _measure_points(
+    points: _Points,
+    batches: RoundBatches,
+    texts: Mapping[TaskGradient, Sequence[LabelledText]],
+    material: Material,
+    precision: PassPrecision,
+    seed: int,
+    watch: Stopwatch,
+) -> _Measured:
+    """Gradients and lookahead after the warm-up, where the signals lead, then of the model as given.
+
+    Both points take the same rounds: as many as the first needs.
+    """
+    enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in batches.pairs)
+    objectives, unavailable = available(points.start, enough_links)
+    with watch.phase("theta_warm", batches.rounds):
+        warm = measure_gradients(
+            points.warm,
+            points.warm_head,
+            objectives,
+            batches,
+            material.tokenizer,
+            point="theta_warm",
+            anchor=points.start,
+            seed=seed,
+            watch=watch,
+            precision=precision,
+            may_stop=True,
+        )
+    with watch.phase("lookahead", 2 * len(objectives)):
+        ahead = look_ahead(
+            points.warm, points.warm_head, warm, texts, points.adam, point="theta_warm", watch=watch
+        )
+    warm = warm.without_gradients()
+    batches = batches.first(warm.rounds)
+    with watch.phase("theta0", batches.rounds + len(objectives)):
+        zero = measure_gradients(
+            points.start,
+            points.head,
+            objectives,
+            batches,
+            material.tokenizer,
+            point="theta0",
+            anchor=None,
+            seed=seed,
+            watch=watch,
+            precision=precision,
+        )
+        ahead = (
+            *look_ahead(points.start, points.head, zero, texts, None, point="theta0", watch=watch),
+            *ahead,
+        )
+    return _Measured(zero.without_gradients(), warm, ahead, unavailable)
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
@@ -278,41 +371,79 @@ def _head_notes(transfer: TransferFacts) -> Iterator[Note]:
         )
 
 
+def _shrinking_notes(
+    budget: Budget, warm_up_batch: int, material: Material, pair_batch: int
+) -> Iterator[Note]:
+    for what, before, after in (
+        ("warm-up", budget.batch_size, warm_up_batch),
+        ("gradient", material.pair_batch, pair_batch),
+    ):
+        if after < before:
+            yield Note(
+                code="batches-halved",
+                text=f"Memory ran out: {what} batches hold {after} instead of {before}, so that noise is "
+                "larger and contrastive losses have fewer negatives.",
+            )
+
+
 def _estimate(
-    encoder: Encoder,
-    head: Head,
-    objectives: Mapping[str, Objective],
-    pairs: Sequence[TokenizedPair],
-    material: Material,
-    budget: Budget,
+    encoder: Encoder, material: Material, task: Task, budget: Budget, precision: PassPrecision
 ) -> CostEstimate:
-    """Time single passes on the first batch and add them up."""
-    parameters = encoder.block_parameters()
-    batch = collate_labelled(material.source.rounds[0], head.token_level, encoder.tokenizer, encoder.device)
-    begin = perf_counter()
-    block_gradients(head.loss(encoder, batch), parameters)
-    labelled = perf_counter() - begin
-    begin = perf_counter()
-    view = PairView(encoder, collate_pairs(pairs, material.tokenizer, encoder.device))
-    _ = view.source, view.target
-    encode = perf_counter() - begin
-    begin = perf_counter()
-    block_gradients(next(iter(objectives.values())).loss(view), parameters)
-    align = perf_counter() - begin
-    nulls = sum("pairs" in objective.requires for objective in objectives.values())
-    return estimate_cost(
-        PassTimes(labelled, encode, align),
-        rounds=budget.rounds,
-        task_losses=2 + bool(material.target),
-        pair_losses=len(objectives) + nulls,
-        warm_up_steps=budget.warm_up_steps,
-        lookahead_batches=3
-        * 3
-        * len(objectives)
-        * max(1, budget.held_out_sentences // 3 // budget.batch_size),
-        resident_bytes=psutil.Process().memory_info().rss,
-        gradient_bytes=4 * sum(p.numel() for p in encoder.parameters()),
+    """What a run will take, from the sizes of its parts and one timed batch of each kind."""
+    objectives, _ = available(encoder, has_links=True)
+    pairs = material.pairs[: material.pair_batch]
+    tasks = 2 + bool(material.target)
+    times = time_passes(
+        encoder,
+        objectives,
+        material.source.rounds[0],
+        pairs,
+        material.tokenizer,
+        classes=len(material.labels),
+        token_level=task.level == "token",
+        references=tasks,
+        precision=precision,
     )
+    in_pairs = subwords(material.pairs) / len(material.pairs)  # of a pair's two sides
+    in_text = subwords(material.source.fit) / len(material.source.fit)
+    in_target = subwords(material.target) / max(1, len(material.target)) or in_pairs / 2
+    projected = in_pairs / 2
+    batch = len(material.source.rounds[0])
+    most = budget.held_out_sentences // 3
+    sets = [
+        min(most, len(material.source.held_out)) * in_text,
+        min(most, len(material.target)) * in_target,
+        min(most, budget.rounds * material.pair_batch) * projected,
+    ]
+    reserved = len(
+        material.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
+    )
+    size = 4 * sum(p.numel() for p in encoder.parameters())
+    nulls = nulls_of(objectives)
+    losses = tasks + len(objectives) + len(nulls)
+    work = Workload(
+        rounds=budget.rounds,
+        tasks=tasks,
+        nulls=nulls,
+        task_subwords=batch * in_text
+        + min(budget.batch_size, len(material.target) // budget.rounds) * in_target
+        + min(budget.batch_size, reserved // budget.rounds) * projected,
+        pair_subwords=material.pair_batch * in_pairs,
+        warm_up_steps=budget.warm_up_steps,
+        warm_up_subwords=budget.warm_up_steps * min(budget.batch_size, len(material.source.fit)) * in_text,
+        forward_subwords=subwords(material.pairs)
+        + min(len(material.source.fit), budget.fit_sentences) * in_text
+        + subwords(material.source.held_out)
+        + subwords(material.target)
+        + reserved * projected
+        + (2 + 3 * len(objectives)) * sum(sets),
+        resident_bytes=resident_bytes(encoder.device),
+        peak_bytes=peak_bytes(encoder.device),
+        gradient_bytes=size,
+        sum_bytes=size * sum_dtype_for(encoder).itemsize // 4,
+        sketch_bytes=4 * SKETCH_WIDTH * len(encoder.blocks) * budget.rounds * losses,
+    )
+    return estimate_cost(times, work)
 
 
 def _run_facts(
@@ -320,10 +451,12 @@ def _run_facts(
     budget: Budget,
     material: Material,
     bitext: EmbeddedBitext,
-    tasks: Mapping[TaskGradient, Sequence[Sequence[LabelledText]]],
+    batches: RoundBatches,
+    found: _Measured,
     encoder: Encoder,
     watch: Stopwatch,
 ) -> RunFacts:
+    taken = found.theta_warm.rounds
     used = {
         "head": min(len(material.source.fit), budget.fit_sentences),
         "warm-up": len(material.source.fit),
@@ -331,20 +464,25 @@ def _run_facts(
         "target labels": len(material.target),
         "distances": bitext.source.shape[1],
         "word links": sum(len(pair.links) for pair in bitext.pairs),
-        "bitext gradients": budget.rounds * material.pair_batch,
-    } | {f"gradients {name}": sum(len(batch) for batch in batches) for name, batches in tasks.items()}
+        "bitext gradients": taken * batches.size,
+    } | {
+        f"gradients {name}": sum(len(batch) for batch in each)
+        for name, each in batches.first(taken).tasks.items()
+    }
+    precisions = {found.theta0.precision, found.theta_warm.precision}
     return RunFacts(
         budget=budget.name,
-        rounds=budget.rounds,
-        batch_size=material.pair_batch,
+        rounds=taken,
+        stopped="resolved" if taken < budget.rounds else "budget",
+        batch_size=batches.size,
         warm_up_steps=budget.warm_up_steps,
         seed=request.seed,
         device=str(encoder.device),
-        dtype="float32",
+        dtype="bfloat16" if precisions == {"bf16"} else "float32",
         threads=torch.get_num_threads(),
         seconds=watch.total,
         phases=dict(watch.seconds),
-        peak_memory_gib=_peak_memory_gib(),
+        peak_memory_gib=peak_bytes(encoder.device) / 2**30,
         versions=_versions(),
         used=used,
     )
@@ -372,10 +510,8 @@ def _undisturbed() -> Iterator[None]:
 def _memory_errors(budget: Budget) -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise RunError(_out_of_memory(budget)) from error
-    except RuntimeError as error:
-        if "allocate memory" not in str(error):  # how the CPU allocator says it
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         raise RunError(_out_of_memory(budget)) from error
 
@@ -383,11 +519,6 @@ def _memory_errors(budget: Budget) -> Iterator[None]:
 def _out_of_memory(budget: Budget) -> str:
     smaller = "a machine with more memory" if budget.name == "quick" else "--budget quick or more memory"
     return f"Out of memory with budget '{budget.name}': use {smaller}."
-
-
-def _peak_memory_gib() -> float | None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
 
 
 def _versions() -> dict[str, str]:

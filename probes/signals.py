@@ -8,9 +8,9 @@ Rows are flat, so that ``pandas.DataFrame([row.model_dump() for row in signals.c
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from probes.errors import InputError
+from probes._files import load_file
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -264,11 +264,14 @@ class ProjectionFacts(_Frozen):
 class RunFacts(_Frozen):
     """How and with what the probe ran.
 
-    ``used`` says how many sentences or pairs went into each part of the run.
+    ``rounds`` are those taken, ``stopped`` says why there are no more: the leading signals were resolved, or
+    the budget was spent. ``dtype`` is the type that gradients were computed in. ``used`` says how many
+    sentences or pairs went into each part of the run.
     """
 
     budget: str
     rounds: int
+    stopped: Literal["resolved", "budget"] | None = None
     batch_size: int
     warm_up_steps: int
     seed: int
@@ -335,17 +338,4 @@ class Signals(_Frozen):
         Raises:
             InputError: if the file is missing, is no JSON, or is not of this schema.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"Cannot read {path} ({reason}): name a signals.json that a probe wrote."
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole file"
-            raise InputError(
-                f"{path} is not a signals file of schema {SCHEMA_VERSION} "
-                f"({where}: {first['msg'].lower()}): run the probe again to write one."
-            ) from error
+        return load_file(cls, path, "signals", SCHEMA_VERSION)

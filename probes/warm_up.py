@@ -8,8 +8,9 @@ from torch import Tensor
 
 from probes.batches import LabelledText, collate_labelled
 from probes.encoder import Encoder
-from probes.errors import RunError
+from probes.errors import NotFiniteError
 from probes.heads import Head
+from probes.precision import PassPrecision
 from probes.progress import Stopwatch
 
 __all__ = ["LEARNING_RATE", "AdamScale", "warm_up"]
@@ -39,6 +40,7 @@ def warm_up(
     batch_size: int,
     seed: int,
     watch: Stopwatch,
+    precision: PassPrecision = "fp32",
 ) -> AdamScale:
     """Fine-tune ``encoder`` and ``head`` in place for a few AdamW steps with dropout on.
 
@@ -51,24 +53,27 @@ def warm_up(
         steps, batch_size: optimiser steps and sentences a step.
         seed: of order and dropout.
         watch: advanced a step at a time.
+        precision: of the passes; weights and optimiser stay in fp32.
 
     Raises:
-        RunError: if the loss stops being finite.
+        NotFiniteError: if the loss stops being finite.
     """
     parameters = [*encoder.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     ramp = max(1, round(_RAMP * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / ramp))
     torch.manual_seed(seed)
     encoder.base.train()
     try:
         for chosen in watch.each(_draw(items, steps, batch_size, seed)):
-            loss = head.loss(
-                encoder, collate_labelled(chosen, head.token_level, encoder.tokenizer, encoder.device)
-            )
-            if not torch.isfinite(loss):
-                raise RunError("The task loss is not finite after a few steps: check the model's weights.")
-            loss.backward()
+            batch = collate_labelled(chosen, head.token_level, encoder.tokenizer, encoder.device)
+            with encoder.passes_in(precision):
+                loss = head.loss(encoder, batch)
+                if not torch.isfinite(loss):
+                    raise NotFiniteError(
+                        "The task loss is not finite after a few steps: check the model's weights."
+                    )
+                loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             schedule.step()

@@ -1,4 +1,4 @@
-"""The page in the browser: ask, probe, read, explore, compare.
+"""The page in the browser: ask, probe, read, explore, compare, trial.
 
 It shows what the package's functions answer and computes nothing of its own. Nothing in its process imports
 torch: probes run in processes of their own, see :mod:`advisor.service`.

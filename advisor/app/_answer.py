@@ -99,6 +99,12 @@ def gains(advice: Advice) -> None:
             "The gain of your own run: seeds alone move it by some tenths of a point. An option that no "
             "effect speaks of leans on its neighbours.",
         )
+    if passed_over := _passed_over(advice):
+        st.caption(
+            f"The {passed_over} passed over. The answer speaks of the option that can be counted on most: "
+            "its interval starts highest, and its objective was measured on this encoder (on more than one, "
+            "if this one is new)."
+        )
     rows = _words.ranked(advice)
     labels = _words.option_labels([row.option for row in rows])
     _show.table(
@@ -120,6 +126,16 @@ def gains(advice: Advice) -> None:
             for row, label in zip(rows, labels, strict=True)
         ),
     )
+
+
+def _passed_over(advice: Advice) -> str:
+    """How many options have a higher mean than the one the answer speaks of, in words."""
+    if advice.gain is None:
+        return ""
+    higher = sum(
+        row.option != NO_ALIGNMENT and row.gain.mean > advice.gain.mean for row in advice.alternatives
+    )
+    return {0: "", 1: "option above it is"}.get(higher, f"{higher} options above it are")
 
 
 def why(advice: Advice) -> None:

@@ -1,4 +1,4 @@
-"""Explore: the evidence itself, the findings card, own trials."""
+"""Explore: the evidence itself, how well it predicts, the findings card, own trials."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from advisor import findings
-from advisor.app import _pictures, _show
+from advisor.app import _pictures, _question, _show
 from advisor.findings import Tables, load_tables
+from advisor.findings.card import FIGURES, load_figures
+from advisor.findings.validation import Figure
+from advisor.report import _words
 
 __all__ = ["render"]
 
@@ -18,7 +21,7 @@ _FILTERS = {
     "task": "Task",
     "target": "Target language",
     "objective": "Objective",
-    "source_id": "Source",
+    "source_id": "Published in",
 }
 _FIRST = ("target", "model", "task", "option", "gain")
 """Columns that the table starts with."""
@@ -27,7 +30,7 @@ _GROUPS = {
     "model": "model",
     "task": "task",
     "option": "option",
-    "source_id": "source",
+    "source_id": "paper",
 }
 
 
@@ -35,6 +38,8 @@ def render() -> None:
     """Draw the view."""
     tables = load_tables()
     parts: dict[str, Callable[[Tables], None]] = {"Effects": _effects, "Sources": _sources}
+    if FIGURES.is_file():
+        parts["Validation"] = _validation
     if _CARD.is_file():
         parts["Findings card"] = _card
     if tables.records:
@@ -116,7 +121,7 @@ def _effects(tables: Tables) -> None:
     picture, words = st.columns([2, 1], gap="large")
     with picture:
         _show.chart(
-            _pictures.gain_strip(frame, group, _GROUPS[group]),
+            _pictures.gain_strip(_named(frame) if group == "target" else frame, group, _GROUPS[group]),
             f"Gain of every effect, by {_GROUPS[group]}; a tick marks each median.",
         )
     with words:
@@ -138,11 +143,18 @@ def _effects(tables: Tables) -> None:
         column_order=[*_FIRST, *(str(name) for name in frame if name not in (*_FIRST, "objective"))],
         column_config={
             "gain": st.column_config.NumberColumn(format="%+.2f", help="Points, aligned minus unaligned."),
-            "baseline": st.column_config.NumberColumn(format="%.1f"),
+            "source_id": "published in",
+            "source": "from",
+            "target": "to",
+            "baseline": st.column_config.NumberColumn(format="%.1f", help="Points, unaligned."),
             "sd over seeds": st.column_config.NumberColumn(format="%.2f"),
         },
     )
     st.caption("Sort by a column's head; the table can be searched, enlarged and downloaded.")
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(target=frame["target"].map(_question.called))
 
 
 def _sources(tables: Tables) -> None:
@@ -160,14 +172,78 @@ def _sources(tables: Tables) -> None:
         ],
         hide_index=True,
         width="stretch",
+        height="content",
         column_config={"link": st.column_config.LinkColumn()},
     )
 
 
 def _card(_tables: Tables) -> None:
     st.markdown(_CARD.read_text(encoding="utf-8"))
-    for picture in sorted(_CARD.parent.glob("figures/*.svg")):
-        st.image(str(picture), caption=picture.stem.replace("-", " "))
+
+
+def _validation(_tables: Tables) -> None:
+    splits = {report.split: report for report in load_figures().validation.splits}
+    split = st.segmented_control(
+        "Left out",
+        list(splits),
+        default=next(iter(splits)),
+        required=True,
+        key="split",
+        help="The advice is scored on what it was not fitted on, leaving out one after the other.",
+    )
+    report = splits[split]
+    st.caption(
+        f"{report.folds} refits, {report.cells} cells of one model, task and language. The best option in "
+        f"hindsight gains {_words.number(report.hindsight)} points a cell."
+    )
+    floor = report.floor.value if report.floor else None
+    for column, name, title, axis in zip(
+        st.columns(2, gap="medium"),
+        ("regret", "kept"),
+        ("Regret: points lost against the best option", "Kept: points gained over no alignment"),
+        ("points a cell (95% interval), less is better", "points a cell (95% interval), more is better"),
+        strict=True,
+    ):
+        figures = {row.name: getattr(row, name) for row in report.methods}
+        with column:
+            _show.chart(
+                _pictures.validation_chart(
+                    {row: (figure.value, figure.low, figure.high) for row, figure in figures.items()},
+                    title,
+                    axis,
+                    floor if name == "regret" else None,
+                ),
+                f"{title}, by way of choosing. Advice: {figures['advice']}.",
+            )
+    _show.explain(
+        "Each way of choosing picks an option, or none, for every cell it has not seen; the advice is "
+        "compared with never aligning, always the same option, and other models of the same evidence.",
+        "Advice should lose little and, above all, not hurt: it leaves the model alone when it cannot tell. "
+        "The dashed rule is the regret that seed noise alone makes, which no way of choosing can undercut.",
+        "How it does on models or tasks unlike all of these: see what is left out, and how few there are.",
+    )
+    _show.table(
+        "All figures as a table",
+        (
+            {
+                "way of choosing": row.name,
+                "regret": str(row.regret),
+                "kept": str(row.kept),
+                "hurt by > 0.5": _share(row.hurt),
+                "rank correlation": str(row.rank_correlation or ""),
+                "80 % coverage": _share(row.coverage),
+                "cannot tell": _share(row.abstention),
+                "sign right": _share(row.right),
+            }
+            for row in report.methods
+        ),
+    )
+
+
+def _share(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure.value:.0%} [{figure.low:.0%}, {figure.high:.0%}]"
 
 
 def _trials(tables: Tables) -> None:

@@ -220,7 +220,7 @@ def starting_point(signals: Signals) -> None:
     transfer, facts = signals.transfer, signals.text
     metric = "span F1" if signals.task.metric == "span-f1" else "accuracy"
     st.markdown(f"**What frozen features already transfer**: {metric} of a linear head, in points.")
-    _facts(
+    _show.facts(
         {
             f"{signals.source}, held out": (_words.estimated(transfer.source, 1), ""),
             signals.target: (
@@ -259,7 +259,7 @@ def starting_point(signals: Signals) -> None:
             + (f"; cosine with true labels {_words.estimated(agreement)}" if agreement else ""),
         )
     st.markdown("**Text**")
-    _facts(entries)
+    _show.facts(entries)
     _show.table(
         "Data read",
         (
@@ -288,7 +288,7 @@ def provenance(report: Report) -> None:
         model, run = signals.model, signals.run
         peak = f", peak {_words.number(run.peak_memory_gib, 2)} GiB" if run.peak_memory_gib else ""
         phases = ", ".join(f"{name} {_words.duration(seconds)}" for name, seconds in run.phases.items())
-        _facts(
+        _show.facts(
             {
                 "Model": (
                     model.id,
@@ -325,16 +325,6 @@ def provenance(report: Report) -> None:
 
 def _versions(versions: dict[str, str]) -> str:
     return _show.markdown(", ".join(f"{name} {version}" for name, version in versions.items()))
-
-
-def _facts(entries: dict[str, tuple[str, str]]) -> None:
-    items = "".join(
-        f"<div><dt>{_show.text(name)}</dt><dd>{_show.text(value)}"
-        + (f"<small>{_show.text(note)}</small>" if note else "")
-        + "</dd></div>"
-        for name, (value, note) in entries.items()
-    )
-    _show.html(f'<dl class="aa-facts">{items}</dl>')
 
 
 def _panels(drawn: list[tuple[alt.LayerChart | None, str]]) -> None:

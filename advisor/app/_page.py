@@ -9,7 +9,7 @@ from probes.errors import InputError, RunError
 
 __all__ = ["render"]
 
-_VIEWS = ("ask", "probe", "read", "explore", "compare")
+_VIEWS = ("ask", "probe", "read", "explore", "compare", "trial")
 """Each is drawn by ``render`` in the module of its name."""
 
 
@@ -39,3 +39,4 @@ def render() -> None:
         import_module(f"advisor.app._{_state.view()}").render()
     except (InputError, RunError) as error:
         st.error(_show.markdown(error))
+    _state.keep_session()  # last, since its element takes up room

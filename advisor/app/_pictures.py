@@ -10,7 +10,7 @@ from advisor.report import _words
 from advisor.report.charts import COLOURS, INKS
 from advisor.report.charts._style import bounds, categories, finish, over
 
-__all__ = ["compared_cosines", "compared_gains", "gain_strip"]
+__all__ = ["compared_cosines", "compared_gains", "gain_strip", "validation_chart"]
 
 _MOST = 30
 """Groups shown at most, those with most effects."""
@@ -39,7 +39,7 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
             "group:N",
             sort=[str(label) for label in order],
             title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170),
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
         )
     )
     layers = [
@@ -52,6 +52,46 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
     ]
     few = f" ({_MOST} of {len(counts)})" if len(counts) > _MOST else ""
     return finish(layers, width=640, height=22 * len(order), title=alt.Title(f"Gain by {name}{few}"))
+
+
+def validation_chart(
+    figures: Mapping[str, tuple[float, float, float]], title: str, axis: str, floor: float | None = None
+) -> alt.LayerChart:
+    """A figure of every way of choosing with its interval; that of the advice stands out.
+
+    Args:
+        figures: value, low and high by the way's name, the advice first.
+        title: what the figure is.
+        axis: its name with unit.
+        floor: what no way of choosing can fall below, for a rule.
+    """
+    values = [
+        {"method": name, "value": value, "low": low, "high": high, "advice": place == 0}
+        for place, (name, (value, low, high)) in enumerate(figures.items())
+    ]
+    base = over(values).encode(
+        y=alt.Y(
+            "method:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=220, labelPadding=10),
+        ),
+        color=alt.condition(
+            "datum.advice", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
+        ),
+        tooltip=["method:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high"))],
+    )
+    layers = [
+        over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
+        base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.7).encode(
+            x=alt.X("low:Q", title=axis, axis=alt.Axis(tickCount=5)), x2="high:Q"
+        ),
+        base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q"),
+    ]
+    if floor is not None:
+        rule = over([{"x": floor}]).mark_rule(color=INKS["muted"], strokeDash=[4, 3])
+        layers.insert(0, rule.encode(x="x:Q"))
+    return finish(layers, width=500, height=24 * len(values), title=alt.Title(title))
 
 
 def compared_cosines(probes: Sequence[Probe]) -> alt.LayerChart | None:
@@ -97,7 +137,7 @@ def _compared(
             "objective:N",
             sort=None,
             title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170),
+            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
         ),
         yOffset=alt.YOffset("probe:N", sort=names),
         color=colour,

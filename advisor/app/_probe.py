@@ -101,7 +101,8 @@ def _check_and_start(request: RunRequest) -> None:
         st.error(_show.markdown(preview))
         return
     _what_was_read(preview)
-    st.button("Start the probe", type="primary", on_click=_start, args=(request,))
+    if preview.problem is None:
+        st.button("Start the probe", type="primary", on_click=_start, args=(request,))
     if "refusal" in st.session_state:
         st.error(_show.markdown(st.session_state.pop("refusal")))
 
@@ -245,13 +246,16 @@ def _what_was_read(preview: Preview) -> None:
         _input(seen)
     if preview.unread:
         st.caption(_show.markdown(f"Read when the run starts: {', '.join(preview.unread)}."))
+    if preview.problem is not None:
+        st.error(_show.markdown(preview.problem))
+        return
     if preview.forecast is None:
         cost = "This model's size is only known once it is loaded; the run then says what it will take."
     else:
+        low, high = map(_words.duration, (preview.forecast.fastest, preview.forecast.slowest))
         cost = (
-            f"Roughly {_words.duration(preview.forecast.seconds)} and "
-            f"{preview.forecast.memory_gib:.1f} GiB of memory on this machine's processor, give or take a "
-            "factor of two. The run measures it after its first steps."
+            f"Between {low} and {high}, and {preview.forecast.memory_gib:.1f} GiB of memory, on this "
+            "machine's processor as busy as it is now. The run times its first steps and then says it better."
         )
     st.markdown(f"**Estimate.** {cost}")
 
@@ -272,6 +276,13 @@ def _input(seen: InputPreview) -> None:
                 hide_index=True,
                 width="stretch",
             )
+    if seen.reads_like is not None:
+        st.warning(
+            _show.markdown(
+                f"The {seen.role} reads more like the {seen.reads_like} side of the bitext than like the "
+                "other side: are files or sides swapped?"
+            )
+        )
     for check in seen.checks:
         if not check.fits:
             st.warning(

@@ -11,7 +11,7 @@ from probes.errors import InputError
 from probes.languages import parse_language
 from probes.tasks import TASKS
 
-__all__ = ["Question", "question_inputs"]
+__all__ = ["Question", "called", "question_inputs", "short"]
 
 _DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
 
@@ -51,7 +51,7 @@ def question_inputs(*, model: str | None = None) -> Question:
         target = _choice("Target language", "target", _languages(), "In which the model is to be used.")
     with columns[3]:
         task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
-    source, target = _short(source), _short(target)
+    source, target = short(source), short(target)
     question = Question(chosen, source, target, task)
     _state.keep_link(model=chosen, source=source, target=target, task=task)
     return question
@@ -65,7 +65,7 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
         label,
         options,
         key=name,
-        format_func=_called if known is _languages() else str,
+        format_func=called if known is _languages() else str,
         accept_new_options=True,
         help=explanation,
         persist_state="session",
@@ -86,14 +86,15 @@ def _languages() -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda code: known[code].name))
 
 
-def _called(code: str) -> str:
+def called(code: str) -> str:
+    """The language's name with its code, or what was said if there is none of that code."""
     try:
         return f"{parse_language(code).name} ({code})"
     except InputError:
         return code
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """The code of a language that was named in another way, if it says as much."""
     try:
         language = parse_language(text)

@@ -45,16 +45,29 @@ def _live(run_id: str) -> None:
     if run is None or run.id != run_id or not run.active:  # ended, removed, or another was opened
         st.rerun()
     if run.status == "queued":
-        others = "1 run comes" if run.ahead == 1 else f"{run.ahead} runs come"
-        st.info(f"Waiting: {others} first.")
+        first = {0: "it is next", 1: "1 run comes first"}.get(run.ahead, f"{run.ahead} runs come first")
+        st.info(f"Waiting: {first}.")
     else:
         _progress(run)
-    st.caption("The run goes on when you close this page. Keep its address: it leads back here.")
-    st.button("Cancel the run", on_click=_cancel, args=(run.id,), key="cancel")
+    st.caption(
+        "The run goes on when you close this page. Its address leads back here; whoever has it can see this "
+        "run and its result."
+    )
+    if _state.may_change(run):
+        st.button("Cancel the run", on_click=_cancel, args=(run,), key="cancel")
+    else:
+        st.caption("It was started in another browser: only there it can be cancelled.")
 
 
-def _cancel(run_id: str) -> None:
-    _state.queue().cancel(run_id)
+def _cancel(run: Run) -> None:
+    if _state.may_change(run):
+        _state.queue().cancel(run.id)
+
+
+def _remove(run: Run) -> None:
+    if _state.may_change(run):
+        _state.forget_run()
+        _state.queue().store.remove(run.id)
 
 
 def _progress(run: Run) -> None:
@@ -90,6 +103,10 @@ def _ended(run: Run) -> None:
         if run.status == "done":
             st.button("Read the result", type="primary", on_click=_state.switch("read"))
         st.button("New probe", on_click=_state.forget_run, key="new-probe")
+        if _state.may_change(run):
+            with st.popover("Remove", width="content"):
+                st.markdown("The run and its results will be gone, for everybody who has the link.")
+                st.button("Remove for good", on_click=_remove, args=(run,), key="remove")
 
 
 def others(shown: str | None) -> None:
@@ -98,11 +115,12 @@ def others(shown: str | None) -> None:
     if not runs:
         return
     st.subheader("All runs" if _state.queue().limits.list_all else "Your runs", anchor=False)
-    for run in runs[:20]:
-        st.button(
-            _show.markdown(label(run)),
-            key=f"open-{run.id}",
-            on_click=_state.open_run,
-            args=(run.id,),
-            type="tertiary",
-        )
+    with st.container(gap=None):
+        for run in runs[:20]:
+            st.button(
+                _show.markdown(label(run)),
+                key=f"open-{run.id}",
+                on_click=_state.open_run,
+                args=(run.id,),
+                type="tertiary",
+            )

@@ -13,9 +13,9 @@ from advisor.report._words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["chart", "explain", "html", "markdown", "notes", "style", "table", "text"]
+__all__ = ["DARK", "chart", "explain", "facts", "html", "markdown", "notes", "style", "table", "text"]
 
-_DARK = {
+DARK = {
     "blue": "#4aa8e0",
     "vermillion": "#f08a4b",
     "green": "#2ec49a",
@@ -30,6 +30,8 @@ _DARK = {
     "band-strong": "#4a5866",
 }
 """The charts' colours on a dark page, as in the report."""
+_FONT = '"Source Sans", sans-serif'
+"""Streamlit's own, so that charts and page are of one piece."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")
 
 
@@ -63,10 +65,11 @@ def chart(
         return
     specification = drawn.to_dict(validate=False)
     specification["width"] = "container"
+    specification.setdefault("config", {})["font"] = _FONT
     if st.context.theme.type == "dark":
         from advisor.report.charts import COLOURS, INKS  # altair takes half a second to import
 
-        on_dark = {colour: _DARK[name] for name, colour in (COLOURS | INKS).items()}
+        on_dark = {colour: DARK[name] for name, colour in (COLOURS | INKS).items()}
         specification = _recoloured(specification, on_dark)
     st.vega_lite_chart(spec=specification, theme=None, width="stretch", alt=description)
 
@@ -109,6 +112,17 @@ def explain(means: str, read: str, cannot: str) -> None:
     parts = (("What it means", means), ("How to read it", read), ("What it cannot tell", cannot))
     entries = "".join(f"<div><dt>{name}</dt><dd>{text(said)}</dd></div>" for name, said in parts)
     html(f'<dl class="aa-reading">{entries}</dl>')
+
+
+def facts(entries: Mapping[str, tuple[str, str]]) -> None:
+    """Named values side by side, each with a note below it (or an empty one)."""
+    items = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}"
+        + (f"<small>{text(note)}</small>" if note else "")
+        + "</dd></div>"
+        for name, (value, note) in entries.items()
+    )
+    html(f'<dl class="aa-facts">{items}</dl>')
 
 
 def notes(entries: Sequence[str], empty: str) -> None:

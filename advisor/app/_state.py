@@ -1,5 +1,6 @@
 """What outlives a script run: the queue of the server, the session, the link."""
 
+import re
 import secrets
 from collections.abc import Callable
 
@@ -11,8 +12,10 @@ __all__ = [
     "LINKED",
     "forget_run",
     "keep_link",
+    "keep_session",
     "known_runs",
     "linked_run",
+    "may_change",
     "open_run",
     "queue",
     "session",
@@ -20,6 +23,11 @@ __all__ = [
     "take_link",
     "view",
 ]
+
+_COOKIE = "advisor-session"
+_SESSION = re.compile(r"[0-9a-f]{32}")
+_SESSION_SECONDS = 30 * 86_400
+"""How long a browser is remembered after its last first visit."""
 
 LINKED = ("view", "model", "source", "target", "task")
 """What a link can carry, beside ``run``."""
@@ -32,10 +40,33 @@ def queue() -> RunQueue:
 
 
 def session() -> str:
-    """A name for this visitor that nobody else knows."""
+    """A name for this visitor's browser that nobody else knows; a cookie keeps it over a reload."""
     if "session" not in st.session_state:
-        st.session_state.session = secrets.token_hex(16)
+        known = str(st.context.cookies.get(_COOKIE, ""))
+        st.session_state.session = known if _SESSION.fullmatch(known) else secrets.token_hex(16)
     return str(st.session_state.session)
+
+
+def keep_session() -> None:
+    """Let the browser remember who it is, unless it does already."""
+    name = session()
+    if st.context.cookies.get(_COOKIE) != name:
+        # Strict: no other site's link or form comes with it. The script replaces no good cookie, since
+        # another tab of this browser may have set one meanwhile.
+        st.html(
+            f"<script>if (!/(^|; ){_COOKIE}=[0-9a-f]{{32}}(;|$)/.test(document.cookie)) document.cookie = "
+            f"'{_COOKIE}={name}; path=/; max-age={_SESSION_SECONDS}; samesite=strict' + "
+            "(location.protocol === 'https:' ? '; secure' : '')</script>",
+            unsafe_allow_javascript=True,
+        )
+
+
+def may_change(run: Run) -> bool:
+    """Whether this visitor may cancel or remove the run: it is theirs, or the machine has one user.
+
+    A link to a run shares what it shows and no more.
+    """
+    return queue().limits.list_all or queue().store.owns(session(), run.id)
 
 
 def take_link() -> None:

@@ -1,7 +1,8 @@
 """What alignment really did, in published and own runs, and what that says about a new case.
 
 ``load_findings`` gives the fitted model, ``show`` what the rows say, ``check`` lints the tables,
-``validate`` scores the advice on what it has not seen, and ``write_card`` writes all of it down.
+``validate`` scores the advice on what it has not seen, ``signals`` compares what probes measured with what
+aligning gave, and ``write_card`` writes all of it down.
 """
 
 from importlib import import_module
@@ -15,6 +16,7 @@ from advisor.findings.signal_stage import SignalStage
 if TYPE_CHECKING:
     from advisor.findings.card import write_card
     from advisor.findings.linter import check
+    from advisor.findings.signal_report import signals
     from advisor.findings.summary import show
     from advisor.findings.validation import validate
 
@@ -31,11 +33,18 @@ __all__ = [
     "load_findings",
     "load_tables",
     "show",
+    "signals",
     "validate",
     "write_card",
 ]
 
-_ON_USE = {"check": "linter", "show": "summary", "validate": "validation", "write_card": "card"}
+_ON_USE = {
+    "check": "linter",
+    "show": "summary",
+    "signals": "signal_report",
+    "validate": "validation",
+    "write_card": "card",
+}
 """Advice does not need these, and it should not wait for what they import."""
 
 

@@ -16,8 +16,8 @@ Adding a paper's results takes one file under ``effects/`` and one line in ``sou
 import csv
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -136,6 +136,11 @@ class Record:
 
     ``cosines`` maps a task gradient (``source``, ``target-labels``, ``target-projected``) to the
     noise-corrected cosine with the objective's gradient and its standard error.
+
+    Attributes:
+        baseline_scores, aligned_scores: in points, a seed each and paired; empty where not known.
+        signals: every other number of the probe, by its column: at ``theta_warm``, or at ``theta0`` where
+            the name says so.
     """
 
     id: str
@@ -153,6 +158,9 @@ class Record:
     gain: float
     gain_sd: float | None
     cosines: Mapping[str, tuple[float, float]]
+    baseline_scores: tuple[float, ...] = ()
+    aligned_scores: tuple[float, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,13 @@ class _Row:
 
     def maybe_number(self, column: str) -> float | None:
         return self._cast(column, float)
+
+    def numbers(self, column: str) -> tuple[float, ...]:
+        """Numbers separated by spaces; none where the column is missing."""
+        try:
+            return tuple(map(float, (self.cells.get(column) or "").split()))
+        except ValueError:
+            raise self.fail(column, "numbers separated by spaces are needed here") from None
 
     def maybe_count(self, column: str) -> int | None:
         return self._cast(column, int)
@@ -295,7 +310,10 @@ def _read_scores(path: Path) -> Iterator[SeedScores]:
         )
 
 
-def _sd(values: list[float]) -> float:
+def _sd(values: Sequence[float]) -> float | None:
+    """Sample standard deviation; None for fewer than two values."""
+    if len(values) < 2:
+        return None
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
@@ -327,8 +345,8 @@ def _effects_of_scores(scores: list[SeedScores], source_id: str) -> Iterator[Eff
             baseline=sum(baseline) / n,
             gain=sum(gains) / n,
             gain_sd=_sd(gains),
-            baseline_sd=_sd(list(baseline)),
-            aligned_sd=_sd(list(row.scores)),
+            baseline_sd=_sd(baseline),
+            aligned_sd=_sd(row.scores),
             n_seeds=n,
             scale="light",
             comparison="vs-unaligned",
@@ -354,8 +372,8 @@ def _effect_of_record(record: Record) -> Effect:
         baseline=record.baseline,
         gain=record.gain,
         gain_sd=record.gain_sd,
-        baseline_sd=None,
-        aligned_sd=None,
+        baseline_sd=_sd(record.baseline_scores),
+        aligned_sd=_sd(record.aligned_scores),
         n_seeds=record.seeds,
         scale="light",
         comparison="vs-unaligned",
@@ -391,7 +409,18 @@ def _read_records(path: Path) -> Iterator[Record]:
             gain=row.number("gain"),
             gain_sd=row.maybe_number("gain_sd"),
             cosines=cosines,
+            baseline_scores=row.numbers("baseline_scores"),
+            aligned_scores=row.numbers("aligned_scores"),
+            signals=_signals(row),
         )
+
+
+def _signals(row: _Row) -> dict[str, float]:
+    """What the columns after ``probe_budget`` hold, but for those of several numbers."""
+    columns = list(row.cells)
+    first = columns.index("probe_budget") + 1 if "probe_budget" in columns else len(columns)
+    names = [name for name in columns[first:] if not name.endswith("_by_layer")]
+    return {name: value for name in names if (value := row.maybe_number(name)) is not None}
 
 
 def _read_languages(root: Path) -> Iterator[LanguageFacts]:

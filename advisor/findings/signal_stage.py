@@ -20,10 +20,18 @@ from numpy.typing import NDArray
 from advisor.findings import _scale
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations, standard_error
-from advisor.findings._tables import OWN_RECORDS, Tables
+from advisor.findings._tables import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings.effects import EffectModel
 
-__all__ = ["LEADING_SIGNALS", "SignalStage", "fit_slope"]
+__all__ = [
+    "LEADING_SIGNALS",
+    "HeldOut",
+    "SignalStage",
+    "fit_slope",
+    "hold_languages_out",
+    "leading_cosine",
+    "own_effects",
+]
 
 Array = NDArray[np.float64]
 
@@ -70,30 +78,16 @@ class SignalStage:
 
         With records enough it refits the effect model once for each of their target languages.
         """
-        own = [effect for effect in tables.pooled if effect.source_id == OWN_RECORDS]
-        cosines = {f"records.csv, {record.id}": leading_cosine(record.cosines) for record in tables.records}
-        usable = [(effect, cosine) for effect in own if (cosine := cosines[effect.locator])]
+        usable = [
+            (effect, cosine)
+            for effect, record in own_effects(tables)
+            if (cosine := leading_cosine(record.cosines))
+        ]
         languages = sorted({effect.target for effect, _ in usable})
         if len(usable) < MIN_RECORDS or len(languages) < MIN_LANGUAGES:
             return cls(records=len(usable), languages=len(languages))
-        signals, residuals, variances, targets = [], [], [], []
-        for language in languages:
-            held = [(effect, cosine) for effect, cosine in usable if effect.target == language]
-            rest = [e for e in tables.pooled if not (e.source_id == OWN_RECORDS and e.target == language)]
-            model = EffectModel.fit(observations(rest, maker))
-            predicted = model.predict([maker.of_effect(effect) for effect, _ in held])
-            gains = np.array([effect.gain for effect, _ in held])
-            noise = np.array([standard_error(effect) for effect, _ in held]) * _scale.unit(gains)
-            signals += [cosine for _, (cosine, _) in held]
-            residuals += (_scale.to_scale(gains) - predicted.centre).tolist()
-            variances += (predicted.sd**2 + noise**2).tolist()
-            targets += [language] * len(held)
-        return fit_slope(
-            cosines=np.array(signals),
-            residuals=np.array(residuals),
-            variances=np.array(variances),
-            languages=targets,
-        )
+        held = hold_languages_out(tables, maker, [effect for effect, _ in usable])
+        return held.slope_on(np.array([cosine for _, (cosine, _) in usable]))
 
     def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
         """What to add to a prediction's centre, and the standard deviation this adds to it."""
@@ -110,6 +104,65 @@ class SignalStage:
         """The stage that ``arrays`` was made of."""
         slope, slope_sd, centre, records, languages, score = arrays["signal_stage"].tolist()
         return cls(slope, slope_sd, centre, int(records), int(languages), score)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Own effects as an effect model predicts them that never saw their language in own records.
+
+    All on the model's scale, shape (effects,).
+
+    Attributes:
+        languages: target language of each.
+        centre, sd: of the predictions.
+        gains: measured.
+        noise: standard errors of the gains.
+    """
+
+    languages: tuple[str, ...]
+    centre: Array
+    sd: Array
+    gains: Array
+    noise: Array
+
+    def slope_on(self, cosines: Array, rows: NDArray[np.bool_] | None = None) -> SignalStage:
+        """The second stage that a signal gives, from all effects or from some of them.
+
+        Args:
+            cosines: the signal, shape (effects,).
+            rows: which effects to use.
+        """
+        chosen = np.flatnonzero(np.isfinite(cosines) if rows is None else rows & np.isfinite(cosines))
+        if not len(chosen):
+            return SignalStage()
+        return fit_slope(
+            cosines=cosines[chosen],
+            residuals=(self.gains - self.centre)[chosen],
+            variances=(self.sd**2 + self.noise**2)[chosen],
+            languages=[self.languages[i] for i in chosen],
+        )
+
+
+def own_effects(tables: Tables) -> list[tuple[Effect, Record]]:
+    """The own effects that may be pooled, each with its record."""
+    records = {f"records.csv, {record.id}": record for record in tables.records}
+    return [(e, records[e.locator]) for e in tables.pooled if e.source_id == OWN_RECORDS]
+
+
+def hold_languages_out(tables: Tables, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
+    """Predict own effects, refitting the effect model once for each of their target languages."""
+    centre, sd = np.zeros(len(own)), np.zeros(len(own))
+    languages = [effect.target for effect in own]
+    for language in sorted(set(languages)):
+        rest = [e for e in tables.pooled if not (e.source_id == OWN_RECORDS and e.target == language)]
+        held = [i for i, effect in enumerate(own) if effect.target == language]
+        predicted = EffectModel.fit(observations(rest, maker)).predict(
+            [maker.of_effect(own[i]) for i in held]
+        )
+        centre[held], sd[held] = predicted.centre, predicted.sd
+    gains = np.array([effect.gain for effect in own])
+    noise = np.array([standard_error(effect) for effect in own]) * _scale.unit(gains)
+    return HeldOut(tuple(languages), centre, sd, _scale.to_scale(gains), noise)
 
 
 def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:

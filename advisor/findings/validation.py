@@ -19,6 +19,7 @@ from advisor.findings import _scale
 from advisor.findings._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
+from advisor.findings._resample import Figure, Resample, ranks
 from advisor.findings._rivals import RIVALS, Forecast
 from advisor.findings._rule import decide
 from advisor.findings._tables import TABLES, Tables, load_tables
@@ -37,17 +38,6 @@ _LEVEL = 0.8
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Frozen):
-    """A figure with its 95 % bootstrap interval (languages are drawn, with all their cells)."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 class Method(_Frozen):
@@ -202,7 +192,7 @@ class _Score:
 def _report(tables: Tables, split: Split, results: Mapping[Fold, _FoldResult], draws: int) -> SplitReport:
     scored = [cell for result in results.values() for cell in result.cells]
     best = np.array([max(0.0, *cell.gains) for cell in scored])
-    resample = _Resample([cell.target for cell in scored], draws)
+    resample = Resample([cell.target for cell in scored], draws)
     advice, guess = _advice_scores(results)
     scores = {"advice": advice, "best guess": guess, "never": _Score(np.zeros(len(scored)))}
     if split != "source":
@@ -278,35 +268,7 @@ def _rival_score(name: str, results: Mapping[Fold, _FoldResult]) -> _Score:
     return _Score(np.array(got), np.array(covered) if covered else None, predicted=tuple(predicted))
 
 
-class _Resample:
-    """Cluster bootstrap: languages are drawn with replacement, with all their cells."""
-
-    def __init__(self, languages: Sequence[str], draws: int) -> None:
-        names = sorted(set(languages))
-        of = np.array([names.index(language) for language in languages])
-        generator = np.random.default_rng(0)
-        drawn = generator.integers(len(names), size=(draws, len(names)))
-        times = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])
-        self.weights: Array = times[:, of].astype(np.float64)
-        """Times each cell was drawn, shape (draws, cells)."""
-
-    def mean(self, values: Array) -> Figure | None:
-        """The mean of those values that are not NaN; None if there are none."""
-        known = ~np.isnan(values)
-        if not known.any():
-            return None
-        weights = self.weights[:, known]
-        total = weights.sum(axis=1)
-        drawn = (weights @ values[known])[total > 0] / total[total > 0]
-        return _figure(float(values[known].mean()), drawn)
-
-
-def _figure(value: float, drawn: Array) -> Figure:
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return Figure(value=value, low=low, high=high)
-
-
-def _method(name: str, score: _Score, scored: Sequence[Cell], best: Array, resample: _Resample) -> Method:
+def _method(name: str, score: _Score, scored: Sequence[Cell], best: Array, resample: Resample) -> Method:
     def mean(values: Array) -> Figure:
         figure = resample.mean(values)
         assert figure is not None  # there is a value for every cell
@@ -334,31 +296,15 @@ def _method(name: str, score: _Score, scored: Sequence[Cell], best: Array, resam
 
 
 def _rank_correlation(
-    predicted: Sequence[Array], scored: Sequence[Cell], resample: _Resample
+    predicted: Sequence[Array], scored: Sequence[Cell], resample: Resample
 ) -> Figure | None:
-    x = _ranks(np.concatenate(list(predicted)))
-    y = _ranks(np.concatenate([np.array(cell.gains) for cell in scored]))
-    if x.std() == 0:
-        return None
+    x = ranks(np.concatenate(list(predicted)))
+    y = ranks(np.concatenate([np.array(cell.gains) for cell in scored]))
     of = np.repeat(np.arange(len(scored)), [len(cell.effects) for cell in scored])
-    weights = resample.weights[:, of]
-    # ranks are those of all rows: ranking anew in each draw changes the third decimal and costs a minute
-    total = weights.sum(axis=1, keepdims=True)
-    mx, my = weights @ x / total[:, 0], weights @ y / total[:, 0]
-    cross = weights @ (x * y) / total[:, 0] - mx * my
-    sx = weights @ x**2 / total[:, 0] - mx**2
-    sy = weights @ y**2 / total[:, 0] - my**2
-    return _figure(float(np.corrcoef(x, y)[0, 1]), cross / np.sqrt(sx * sy))
+    return resample.correlation(x, y, of)
 
 
-def _ranks(values: Array) -> Array:
-    """Ranks, ties at their mean."""
-    _, of, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[of], dtype=np.float64)
-
-
-def _floor(tables: Tables, scored: Sequence[Cell], resample: _Resample) -> Figure | None:
+def _floor(tables: Tables, scored: Sequence[Cell], resample: Resample) -> Figure | None:
     """Regret of a chooser who knows all but one seed: choose on the others, score on the one left."""
     seeds = {
         (

@@ -42,6 +42,10 @@ class Recipe(BaseModel):
     target_labels: str | None = Field(
         default=None, description="Labelled target-language data: scored on, never trained on."
     )
+    source_labels: str | None = Field(
+        default=None,
+        description="More labelled source-language data to score on; null: a share of the training data.",
+    )
     dictionary: str | None = Field(
         default=None, description="Bilingual dictionary (TSV) to align words with."
     )
@@ -102,10 +106,16 @@ class Recipe(BaseModel):
         default=256, description="Longest input in subwords; what lies beyond is cut, and counted."
     )
     held_out_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        default=0.1, description="Share of the training data that is scored on instead."
+        default=0.1,
+        description="Share of the training data that is scored on instead, where there is no source_labels.",
+    )
+    most_scored: Count | None = Field(
+        default=None, description="Most texts a language that are scored on, drawn at random; null: all."
     )
     mixed_precision: Precision = Field(
-        default="auto", description="auto: bf16 where the GPU has it. Else no or bf16."
+        default="auto",
+        description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware. Else no "
+        "or bf16.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Of sampling, head and dropout.")
     output: str = Field(

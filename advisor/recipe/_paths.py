@@ -23,6 +23,7 @@ def anchor_recipe(recipe: Recipe, folder: Path) -> Recipe:
         "train": _data,
         "bitext": _bitext,
         "target_labels": _data,
+        "source_labels": _data,
         "dictionary": _path,
         "word_links": _bitext,
         "output": _path,
@@ -57,6 +58,6 @@ def _bitext(spec: str, folder: Path) -> str:
 
 
 def _model(name: str, folder: Path) -> str:
-    """A model's name made absolute if it is a folder; offline encoders and hub ids stay as they are."""
+    """A model's name made absolute if it is there; offline encoders and hub ids stay as they are."""
     local = _path(name, folder)
-    return local if name not in OFFLINE_MODELS and os.path.isdir(local) else name
+    return local if name not in OFFLINE_MODELS and os.path.exists(local) else name

@@ -15,7 +15,7 @@ from advisor.recipe._config import Recipe
 from advisor.recipe._paths import anchor_recipe
 from probes.errors import InputError
 
-__all__ = ["read_recipe", "write_recipe"]
+__all__ = ["comment", "entry", "first_problem", "load_yaml", "read_recipe", "write_recipe"]
 
 _WIDTH = 100
 _SECTIONS = {
@@ -43,21 +43,21 @@ def write_recipe(recipe: Recipe, header: str = "", alternative: Option | None = 
         header: comment at the top.
         alternative: another option, written as a comment that can be switched to.
     """
-    lines = [*_comment(header), "# Relative paths count from this file's folder."]
+    lines = [*comment(header), "# Relative paths count from this file's folder."]
     values = recipe.model_dump(mode="json")
     for name, field in Recipe.model_fields.items():
         if name in _SECTIONS:
             lines += ["", f"# --- {_SECTIONS[name]} ---"]
-        lines += _comment(field.description or "")
+        lines += comment(field.description or "")
         if name != "option":
-            lines += _entry(name, values[name])
+            lines += entry(name, values[name])
             continue
         lines += ["option:"]
-        for part, comment in _OPTION.items():
-            lines += [f"  {line}" for line in (*_comment(comment), *_entry(part, values[name][part]))]
+        for part, note in _OPTION.items():
+            lines += [f"  {line}" for line in (*comment(note), *entry(part, values[name][part]))]
         if alternative is not None:
             lines += ["# To try the best-looking option instead, put this in place of the one above:"]
-            lines += [f"# {line}" for line in _entry("option", alternative.model_dump(mode="json"))]
+            lines += [f"# {line}" for line in entry("option", alternative.model_dump(mode="json"))]
     return "\n".join(lines) + "\n"
 
 
@@ -68,30 +68,43 @@ def read_recipe(path: str | Path) -> Recipe:
         InputError: if the file cannot be read, is not YAML, or is no recipe; it names the key and the line.
     """
     path = Path(path)
-    try:
-        content = yaml.load(path.read_bytes(), Loader=_Loader)
-    except OSError as error:
-        raise InputError(
-            f"Cannot read {path} ({error.strerror or error}): name the recipe.yaml that a probe wrote."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML ({_yaml_problem(error)}): correct it there.") from error
+    content = load_yaml(path, "name the recipe.yaml that a probe wrote")
     if not isinstance(content, dict):
         raise InputError(f"{path} is no recipe: write one 'key: value' a line, as in the one a probe writes.")
     try:
         # By way of JSON, where strict types still let names stand for enumeration members.
         recipe = Recipe.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise InputError(f"{path} is no recipe that can be run ({_first_problem(error)}).") from error
+        raise InputError(f"{path} is no recipe that can be run ({first_problem(error)}).") from error
     return anchor_recipe(recipe, path.parent)
 
 
-def _comment(text: str) -> Iterator[str]:
+def load_yaml(path: Path, cure: str) -> object:
+    """The content of a YAML file, read strictly.
+
+    Args:
+        path: the file.
+        cure: what to do where it cannot be read.
+
+    Raises:
+        InputError: if it cannot be read or is not YAML; it names the line.
+    """
+    try:
+        return yaml.load(path.read_bytes(), Loader=_Loader)
+    except OSError as error:
+        raise InputError(f"Cannot read {path} ({error.strerror or error}): {cure}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML ({_yaml_problem(error)}): correct it there.") from error
+
+
+def comment(text: str) -> Iterator[str]:
+    """``text`` as comment lines."""
     for line in textwrap.wrap(text, _WIDTH - 2, break_long_words=False, break_on_hyphens=False):
         yield f"# {line}"
 
 
-def _entry(name: str, value: object) -> Iterable[str]:
+def entry(name: str, value: object) -> Iterable[str]:
+    """``name: value`` as lines of YAML."""
     text = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
     return text.rstrip("\n").split("\n")
 
@@ -102,7 +115,8 @@ def _yaml_problem(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Where and what the first problem is, as part of a sentence."""
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

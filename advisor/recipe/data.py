@@ -1,7 +1,7 @@
 """The data a recipe names, tokenised, and batches of it."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
@@ -11,8 +11,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from advisor.options import WordPairs
 from advisor.recipe._config import Recipe
+from advisor.recipe._draw import drawn
+from advisor.recipe._shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
-from probes.data import Columns, keep_known_labels, read_bitext, read_dictionary, read_labelled
+from probes.data import (
+    Columns,
+    LabelledData,
+    keep_known_labels,
+    read_bitext,
+    read_dictionary,
+    read_labelled,
+)
 from probes.embedding import embed_bitext
 from probes.encoder import Encoder
 from probes.errors import InputError
@@ -27,6 +36,9 @@ __all__ = ["LabelledTexts", "batch_size", "endless_batches", "read_pairs", "read
 T = TypeVar("T")
 B = TypeVar("B")
 
+_POOL = 4096
+"""Pairs whose words are linked at least, so that runs with other seeds find theirs linked already."""
+
 
 @dataclass(frozen=True)
 class LabelledTexts:
@@ -36,7 +48,7 @@ class LabelledTexts:
         task: what the labels are about.
         labels: names of the classes, in the order of their indices.
         train: source-language texts to learn from.
-        scored: texts to score on: ``source`` (held out) and, with target labels, ``target``.
+        scored: texts to score on: ``source`` and the names of the target languages' texts.
     """
 
     task: Task
@@ -50,31 +62,58 @@ class LabelledTexts:
         return sum(item.text.cut for items in (self.train, *self.scored.values()) for item in items)
 
 
-def read_texts(recipe: Recipe, tokenizer: Tokenizer) -> LabelledTexts:
-    """Read labelled data; a share of the source language is held out.
+def read_texts(
+    recipe: Recipe, tokenizer: Tokenizer, targets: Mapping[str, str], shared: Shared
+) -> LabelledTexts:
+    """Read labelled data; without ``source_labels`` a share of the training data is held out.
+
+    Args:
+        recipe: names the data.
+        tokenizer: the encoder's.
+        targets: labelled data to score on, by name.
+        shared: keeps what was read.
 
     Raises:
-        InputError: if a file cannot be used, or holds fewer than two texts.
+        InputError: if a file cannot be used, or the training data holds fewer than two texts.
     """
     task = find_task(recipe.task)
     columns = Columns(**recipe.columns)
-    data = read_labelled(recipe.train, task, role="train", columns=columns)
-    if len(data) < 2:
-        raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
-    index = {label: i for i, label in enumerate(data.labels)}
-    items = tokenizer.labelled(shuffled(data.examples, recipe.seed), index)
-    held_out = max(1, round(recipe.held_out_share * len(items)))
-    scored = {"source": items[:held_out]}
-    if recipe.target_labels is not None:
-        target = read_labelled(recipe.target_labels, task, role="target-labels", columns=columns)
-        scored["target"] = tokenizer.labelled(keep_known_labels(data, target).examples, index)
-    return LabelledTexts(task, data.labels, items[held_out:], scored)
+    key = (tokenizer.backend, tokenizer.max_length, recipe.train, recipe.task, columns)
+
+    def read_train() -> tuple[LabelledData, list[LabelledText]]:
+        data = read_labelled(recipe.train, task, role="train", columns=columns)
+        if len(data) < 2:
+            raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
+        return data, tokenizer.labelled(data.examples, _index(data))
+
+    data, items = shared.get("training texts", key, read_train)
+
+    def read_scored(spec: str, role: str) -> list[LabelledText]:
+        other = keep_known_labels(data, read_labelled(spec, task, role=role, columns=columns))
+        return tokenizer.labelled(drawn(other.examples, recipe.most_scored)[0], _index(data))
+
+    def scored(spec: str, role: str) -> list[LabelledText]:
+        where = (*key, spec, recipe.most_scored)
+        return shared.get("scored texts", where, lambda: read_scored(spec, role), most=64)
+
+    train = shuffled(items, recipe.seed)
+    if recipe.source_labels is None:
+        held_out = max(1, round(recipe.held_out_share * len(items)))
+        source, train = train[:held_out][: recipe.most_scored], train[held_out:]
+    else:
+        source = scored(recipe.source_labels, "source-labels")
+    sets = {name: scored(spec, "target-labels") for name, spec in targets.items()}
+    return LabelledTexts(task, data.labels, train, {"source": source, **sets})
+
+
+def _index(data: LabelledData) -> dict[str, int]:
+    return {label: i for i, label in enumerate(data.labels)}
 
 
 def read_pairs(
-    recipe: Recipe, encoder: Encoder, tokenizer: Tokenizer, wanted: int, watch: Stopwatch
+    recipe: Recipe, encoder: Encoder, tokenizer: Tokenizer, wanted: int, watch: Stopwatch, shared: Shared
 ) -> list[TokenizedPair]:
-    """Draw at most ``wanted`` translation pairs; for losses over words, only those with linked words stay.
+    """Draw at most ``wanted`` translation pairs; for losses over words, only those with linked words count.
 
     Args:
         recipe: with an option that aligns.
@@ -82,10 +121,27 @@ def read_pairs(
         tokenizer: the encoder's.
         wanted: pairs that the run can use.
         watch: advanced a batch at a time while words are linked.
+        shared: keeps the pool of pairs that runs of all seeds draw from.
 
     Raises:
         InputError: if the bitext cannot be used, or fewer than two pairs are left.
     """
+    size = max(wanted, _POOL)
+    option = recipe.option
+    key = (encoder.sha256, encoder.precision, tokenizer.max_length, recipe.source, recipe.target)
+    files = (recipe.bitext, recipe.dictionary, recipe.word_links)
+    pool = shared.get(
+        "pairs",
+        (*key, *files, option.word_pairs, size),
+        lambda: _pool(recipe, encoder, tokenizer, size, watch),
+    )
+    return shuffled(pool, recipe.seed)[:wanted]
+
+
+def _pool(
+    recipe: Recipe, encoder: Encoder, tokenizer: Tokenizer, size: int, watch: Stopwatch
+) -> list[TokenizedPair]:
+    """At most ``size`` usable pairs of the bitext, whatever the seed."""
     option = recipe.option
     given = option.word_pairs is WordPairs.FILE
     bitext = read_bitext(
@@ -95,7 +151,7 @@ def read_pairs(
         links=recipe.word_links if given else None,
     )
     pairs = []
-    for i in shuffled(range(len(bitext)), recipe.seed)[:wanted]:
+    for i in shuffled(range(len(bitext)), seed=0)[:size]:
         pair = tokenizer.translation(*bitext.pairs[i], split=bitext.links is not None)
         pairs.append(pair if bitext.links is None else replace(pair, links=bitext.links[i]))
     if option.word_pairs is not None:

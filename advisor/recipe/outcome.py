@@ -3,32 +3,37 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
 from advisor.recipe._config import Recipe
+from advisor.recipe._versions import versions
 from advisor.recipe._yaml import write_recipe
 from advisor.recipe.data import LabelledTexts
+from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, score_head
 from probes.signals import Estimate
 
-__all__ = ["Outcome", "StepLog", "evaluate", "staged"]
+__all__ = ["Outcome", "StepLog", "evaluate", "evaluate_on", "staged"]
 
 
 def evaluate(encoder: Encoder, head: Head, texts: LabelledTexts) -> dict[str, Estimate]:
     """Points on every set of scored texts; words beyond the longest input count as wrong."""
-    return {
-        name: score_head(encoder, head, items, texts.labels, texts.task.metric)
-        for name, items in texts.scored.items()
-    }
+    return {name: evaluate_on(encoder, head, items, texts) for name, items in texts.scored.items()}
+
+
+def evaluate_on(
+    encoder: Encoder, head: Head, items: Sequence[LabelledText], texts: LabelledTexts
+) -> Estimate:
+    """Points on one set of texts of the task that ``texts`` belong to."""
+    return score_head(encoder, head, items, texts.labels, texts.task.metric)
 
 
 @dataclass(frozen=True)
@@ -66,20 +71,25 @@ class Outcome:
     log: tuple[StepLog, ...]
     seconds: float
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many texts were trained on (``train``), scored on (by name), and ``cut``."""
+        scored = {name: len(items) for name, items in self.texts.scored.items()}
+        return {"train": len(self.texts.train), **scored, "cut": self.texts.cut}
+
     def metrics(self) -> dict[str, Any]:
         """The run in numbers, ready for JSON."""
         phases = dict.fromkeys(entry.phase for entry in self.log)
-        sizes = {name: len(items) for name, items in self.texts.scored.items()}
         return {
             "metric": self.texts.task.metric,
             "before": {name: points.model_dump(mode="json") for name, points in self.before.items()},
             "after": {name: points.model_dump(mode="json") for name, points in self.after.items()},
             "steps": {phase: sum(entry.phase == phase for entry in self.log) for phase in phases},
-            "texts": {"train": len(self.texts.train), **sizes, "cut": self.texts.cut},
+            "texts": self.sizes,
             "seconds": self.seconds,
             "device": str(self.encoder.device),
             "start_sha256": self.encoder.sha256,
-            "versions": {name: version(name) for name in ("alignment-advisor", "torch", "transformers")},
+            "versions": versions(),
         }
 
     def save(self, folder: Path) -> None:

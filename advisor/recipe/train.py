@@ -12,26 +12,37 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
 from torch import Tensor, nn
-from transformers import get_linear_schedule_with_warmup
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from transformers.utils.logging import disable_progress_bar
 
 from advisor._console import ConsoleProgress, run
 from advisor.options import FrozenLayers, Objective, Schedule
 from advisor.recipe import Recipe, read_recipe
+from advisor.recipe._shared import Shared
 from advisor.recipe.data import LabelledTexts, batch_size, endless_batches, read_pairs, read_texts
-from advisor.recipe.outcome import Outcome, StepLog, evaluate, staged
-from probes.batches import LabelledBatch, PairBatch, Tokenizer, collate_labelled, collate_pairs
-from probes.encoder import Encoder, load_encoder
+from advisor.recipe.outcome import Outcome, StepLog, evaluate, evaluate_on, staged
+from probes.batches import (
+    LabelledBatch,
+    PairBatch,
+    TokenizedPair,
+    Tokenizer,
+    collate_labelled,
+    collate_pairs,
+)
+from probes.encoder import Encoder, RowEmbedding, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, fit_head
 from probes.objectives import OBJECTIVES, PairView
+from probes.precision import PassPrecision, has_fast_bf16
 from probes.progress import Progress, Silent, Stopwatch
 
 __all__ = ["PHASES", "Losses", "main", "optimise", "train"]
@@ -55,12 +66,20 @@ class Losses(nn.Module):
         classes: number of classes of the task.
         token_level: whether every word is classified.
         recipe: decides the objective and the frozen layers.
+        start: the encoder as it was given, for losses that hold on to it; None: a copy of ``encoder``.
 
     Raises:
         InputError: if the objective needs an MLM head and the checkpoint has none.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, token_level: bool, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        token_level: bool,
+        recipe: Recipe,
+        start: Encoder | None = None,
+    ) -> None:
         super().__init__()
         option = recipe.option
         self.encoder = encoder
@@ -75,8 +94,7 @@ class Losses(nn.Module):
             self.model = encoder.masked_lm
         self.anchor: Encoder | None = None
         if option.objective is Objective.TOKEN_L2:  # it holds on to the encoder as it was given
-            start = copy.deepcopy(encoder.base).eval().requires_grad_(False)
-            self.anchor = replace(encoder, base=start, masked_lm=None)
+            self.anchor = start or replace(encoder, base=copy.deepcopy(encoder.base).eval(), masked_lm=None)
         layers = [f"layer.{i}" for i in range(encoder.layers)]
         half = encoder.layers // 2
         frozen = {
@@ -115,20 +133,34 @@ def without_gradient(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 def make_accelerator(recipe: Recipe) -> Accelerator:
     """What places the run on this machine's devices and processes.
 
-    Raises:
-        InputError: if the recipe asks for bf16 and no GPU has it.
+    Precision is left to the encoder's passes: accelerate would have the losses in bf16 too, whose eight bits
+    cannot tell a contrastive loss's best partners apart.
     """
-    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    if recipe.mixed_precision == "bf16" and not able:
-        raise InputError("This machine has no GPU with bf16: set mixed_precision to auto or no.")
     return Accelerator(
-        mixed_precision="bf16" if able and recipe.mixed_precision != "no" else "no",
+        mixed_precision="no",
         # Without the second setting the end of an epoch would end an optimiser step before it is full.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=recipe.gradient_accumulation, sync_with_dataloader=False
         ),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        # The embedding table is a buffer that never changes: copying it to every process at every step would
+        # take longer than the step.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)],
     )
+
+
+def precision_of(recipe: Recipe, device: torch.device) -> PassPrecision:
+    """The precision that the recipe's ``mixed_precision`` means on ``device``.
+
+    Raises:
+        InputError: if the recipe asks for bf16 and the device does not have it.
+    """
+    if recipe.mixed_precision == "no":
+        return "fp32"
+    if has_fast_bf16(device):
+        return "bf16"
+    if recipe.mixed_precision == "bf16":
+        raise InputError(f"This machine's {device.type} has no bf16: set mixed_precision to auto or no.")
+    return "fp32"
 
 
 def optimise(
@@ -156,6 +188,7 @@ def optimise(
     adam = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=learning_rate,
+        fused=True,  # one pass over the memory instead of several
     )
     schedule = get_linear_schedule_with_warmup(adam, round(recipe.warmup_share * steps), steps)
     optimiser = accelerator.prepare_optimizer(adam)
@@ -204,29 +237,41 @@ def fit_on_frozen(encoder: Encoder, texts: LabelledTexts, seed: int) -> Head:
     return head
 
 
-def train(recipe: Recipe, progress: Progress | None = None) -> Outcome:
+def train(
+    recipe: Recipe,
+    progress: Progress | None = None,
+    *,
+    targets: Mapping[str, str] | None = None,
+    shared: Shared | None = None,
+) -> Outcome:
     """Run a recipe. On a CPU the same recipe gives the same weights; the caller's random state is kept.
 
     Args:
         recipe: what to run.
         progress: told of the phases of :data:`PHASES` and their steps.
+        targets: labelled data to score on, by name; by default the recipe's target labels as ``target``.
+        shared: keeps what several runs have in common; the outcome does not depend on it.
 
     Raises:
         InputError: if something the recipe names cannot be used.
         RunError: if a loss stops being finite.
     """
+    if targets is None:
+        targets = {} if recipe.target_labels is None else {"target": recipe.target_labels}
     with torch.random.fork_rng():
-        return _train(recipe, Stopwatch(progress or Silent()))
+        return _train(recipe, targets, Stopwatch(progress or Silent()), shared or Shared())
 
 
-def _train(recipe: Recipe, watch: Stopwatch) -> Outcome:
+def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared: Shared) -> Outcome:
     accelerator = make_accelerator(recipe)
-    torch.manual_seed(recipe.seed + accelerator.process_index)
-    encoder = load_encoder(recipe.model, accelerator.device)
-    tokenizer = Tokenizer(encoder.tokenizer, min(recipe.max_length, encoder.max_length))
-    texts = read_texts(recipe, tokenizer)
+    precision = precision_of(recipe, accelerator.device)
+    given = shared.get(
+        "encoder", (recipe.model, accelerator.device), lambda: load_encoder(recipe.model, accelerator.device)
+    )
+    given = replace(given, precision=precision)
+    tokenizer = Tokenizer(given.tokenizer, min(recipe.max_length, given.max_length))
+    texts = read_texts(recipe, tokenizer, targets, shared)
     token_level = texts.task.level == "token"
-    losses = Losses(encoder, len(texts.labels), token_level, recipe)
 
     size = batch_size(recipe.batch_size, len(texts.train), accelerator)
     epoch = max(1, len(texts.train) // (size * accelerator.num_processes))
@@ -236,16 +281,17 @@ def _train(recipe: Recipe, watch: Stopwatch) -> Outcome:
         accelerator,
         texts.train,
         size,
-        lambda items: collate_labelled(items, token_level, encoder.tokenizer, accelerator.device),
+        lambda items: collate_labelled(items, token_level, given.tokenizer, accelerator.device),
         recipe.seed,
     )
     sequential = recipe.option.schedule is Schedule.SEQUENTIAL
     align_steps = recipe.align_steps or steps
+    pairs: list[TokenizedPair] = []
     paired: Iterator[PairBatch | None] = repeat(None)
-    if losses.objective is not None:
+    if recipe.option.objective is not Objective.NONE:
         per_step = recipe.align_batch_size * recipe.gradient_accumulation * accelerator.num_processes
         wanted = per_step * (align_steps if sequential else steps)
-        pairs = read_pairs(recipe, encoder, tokenizer, wanted, watch)
+        pairs = read_pairs(recipe, given, tokenizer, wanted, watch, shared)
         paired = endless_batches(
             accelerator,
             pairs,
@@ -254,8 +300,24 @@ def _train(recipe: Recipe, watch: Stopwatch) -> Outcome:
             recipe.seed,
         )
 
-    head = fit_on_frozen(encoder, texts, recipe.seed)
-    before = evaluate(encoder, head, texts)
+    # Of the training texts no more than the seed decides which these are.
+    start = (
+        *(given.sha256, precision, accelerator.device, tokenizer.max_length, recipe.seed, recipe.task),
+        *(recipe.train, recipe.source_labels, recipe.held_out_share, *recipe.columns.items()),
+    )
+    head = shared.get("head", start, lambda: fit_on_frozen(given, texts, recipe.seed), most=32)
+    before = {
+        name: shared.get(
+            "before",
+            (*start, recipe.most_scored, name, targets.get(name)),
+            partial(evaluate_on, given, head, items, texts),
+            most=256,
+        )
+        for name, items in texts.scored.items()
+    }
+    torch.manual_seed(recipe.seed + accelerator.process_index)
+    encoder = trainable_copy(given, texts, pairs, recipe)
+    losses = Losses(encoder, len(texts.labels), token_level, recipe, given)
     model = accelerator.prepare_model(losses)
     log: list[StepLog] = []
     if sequential:
@@ -287,8 +349,39 @@ def _train(recipe: Recipe, watch: Stopwatch) -> Outcome:
             learning_rate=recipe.learning_rate,
             watch=watch,
         )
-    after = evaluate(encoder, losses.head, texts)
-    return Outcome(recipe, encoder, losses.head, texts, before, after, tuple(log), watch.total)
+    trained = with_full_table(encoder, given)
+    after = evaluate(trained, losses.head, texts)
+    return Outcome(recipe, trained, losses.head, texts, before, after, tuple(log), watch.total)
+
+
+def trainable_copy(
+    given: Encoder, texts: LabelledTexts, pairs: Sequence[TokenizedPair], recipe: Recipe
+) -> Encoder:
+    """A copy to train. Of the embeddings it holds the rows that the run uses, which get the same gradients.
+
+    A multilingual vocabulary is four fifths of a small encoder, and a run uses a tenth of it. The losses that
+    predict words reach every row, so for them all are there.
+    """
+    if recipe.option.objective.needs_mlm_head and given.masked_lm is not None:
+        masked_lm = copy.deepcopy(given.masked_lm)
+        return replace(given, base=cast(PreTrainedModel, masked_lm.base_model), masked_lm=masked_lm)
+    used = {i for item in texts.train for i in item.text.ids} | set(given.tokenizer.all_special_ids)
+    for pair in pairs:
+        used.update(pair.source.ids, pair.target.ids)
+    return given.working_copy(sorted(used))
+
+
+def with_full_table(trained: Encoder, given: Encoder) -> Encoder:
+    """The trained encoder with the whole vocabulary; rows that no text used are as they were given."""
+    rows = trained.base.get_input_embeddings()
+    if not isinstance(rows, RowEmbedding):
+        return trained
+    embedding = given.base.get_input_embeddings()
+    # put in the place of the weight, which is not copied for nothing
+    whole = copy.deepcopy(embedding, {id(embedding.weight): nn.Parameter(rows.full_table())})
+    trained.base.set_input_embeddings(whole)
+    reason = "training left its MLM head behind"
+    return replace(trained, masked_lm=None, no_mlm_reason=reason, blocks=given.blocks)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ Nothing here imports torch, and only :func:`serve` and :func:`create_app` import
 
 from typing import TYPE_CHECKING
 
-from advisor.service._admission import admit
+from advisor.service._admission import admit, admit_path
 from advisor.service._forecast import Forecast, forecast
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import InputPreview, Preview, SideCheck, look
@@ -37,6 +37,7 @@ __all__ = [
     "UnknownRunError",
     "Upload",
     "admit",
+    "admit_path",
     "create_app",
     "forecast",
     "look",

@@ -14,7 +14,7 @@ from probes.languages import parse_language
 from probes.request import ProbeRequest
 from probes.tasks import find_task
 
-__all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "upload_ids"]
+__all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "admit_path", "upload_ids"]
 
 OFFLINE_MODELS = ("bundled", "bundled-enpt")
 """Names of encoders that are neither paths nor hub ids, as in ``probes.bundled`` (which needs torch)."""
@@ -77,7 +77,7 @@ def _model(name: str, limits: Limits) -> str:
             if limits.hub_ids
             else "No hub ids may be loaded here: choose bundled."
         )
-    return str(_below_a_root(name, limits, "model folder"))
+    return str(admit_path(name, limits, "model folder"))
 
 
 def _parts(spec: str, data: Callable[[str], str]) -> str:
@@ -91,17 +91,26 @@ def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path]) -> str:
     if spec.startswith(SAMPLE_PREFIX):
         return str(sample_path(spec.removeprefix(SAMPLE_PREFIX)))
     if not spec.startswith(_HUB_PREFIX):
-        return str(_below_a_root(spec, limits, "file"))
+        return str(admit_path(spec, limits, "file"))
     name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
     if _HUB_ID.fullmatch(name) and ".." not in name:
         if not limits.allows_hub_id(name):
             raise InputError(f"The data set {name} may not be loaded here: upload the data instead.")
         return spec
-    return f"{_HUB_PREFIX}{_below_a_root(name, limits, 'data set folder')}{colon}{rest}"
+    return f"{_HUB_PREFIX}{admit_path(name, limits, 'data set folder')}{colon}{rest}"
 
 
-def _below_a_root(text: str, limits: Limits, what: str) -> Path:
-    """The real path of what ``text`` names, links followed, if that lies below an allowed folder."""
+def admit_path(text: str, limits: Limits, what: str) -> Path:
+    """The real path of what ``text`` names, links followed, if that lies below an allowed folder.
+
+    Args:
+        text: absolute, or relative to an allowed folder.
+        limits: name the allowed folders.
+        what: it should be, for the refusal.
+
+    Raises:
+        InputError: if there is nothing of that name below an allowed folder.
+    """
     for root in limits.roots if text.strip() else ():
         try:
             path = (root / Path(text).expanduser()).resolve(strict=True)

@@ -5,16 +5,17 @@ Rough on purpose: once a run has timed its first batch, ``probes.cost`` knows be
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from advisor.findings import load_tables
 from advisor.findings._models import normalise_model
 from probes.budget import Budget, find_budget
+from probes.sampling import batch_size_for
 
 __all__ = ["Forecast", "forecast"]
 
@@ -24,18 +25,22 @@ _RUNTIME_GIB = 1.0
 _VOCABULARY = {"wikipedia": 119_547, "cc100": 250_002, "other": 250_002}
 """Of mBERT and of XLM-R."""
 _CHARACTERS_PER_SUBWORD = 3.5
-_EFFICIENCY = 0.25
-"""Share of a matrix product's speed that training on short sentences reaches: measured with the offline
-encoder on two processors."""
+_EFFICIENCY = 0.35
+"""Share of a matrix product's speed that training on short sentences reaches: 0.44 with the offline encoder
+and one thread alone on its processor, less with two threads."""
+_TIMED_SECONDS = 0.3
+_START = 15.0
+"""Seconds to start Python, import torch and load an encoder."""
 _OBJECTIVES = 3
 """Objectives without an MLM head, and each is measured on shuffled pairs as well."""
 
 
 class Forecast(BaseModel):
-    """What a probe may cost on this machine's processor, give or take a factor of two.
+    """What a probe may cost on this machine's processor, as busy as it is now.
 
     Attributes:
-        seconds: wall-clock time.
+        seconds: wall-clock time, in the middle of what is to be expected.
+        fastest, slowest: the ends, in seconds.
         memory_gib: highest resident memory.
     """
 
@@ -43,6 +48,18 @@ class Forecast(BaseModel):
 
     seconds: float
     memory_gib: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def fastest(self) -> float:
+        """Half of it, since sizes alone do not tell better."""
+        return self.seconds / 2
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def slowest(self) -> float:
+        """Twice as much."""
+        return 2 * self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class _Size:
 
 
 def forecast(
-    model: str, budget: str, *, characters: float, pairs: int, target_labels: bool
+    model: str, budget: str, *, characters: float, sentences: int, pairs: int, target_labels: bool
 ) -> Forecast | None:
     """Estimate a probe from the sizes of model, data and budget.
 
@@ -65,37 +82,49 @@ def forecast(
         model: as for a probe.
         budget: its name.
         characters: mean length of the texts; 0 where they are not known.
+        sentences: labelled source sentences there are; 0 where that is not known.
         pairs: translation pairs there are; 0 where that is not known.
         target_labels: whether there are any.
 
     Returns:
         None where nothing is known of the model's size before it is loaded.
+
+    Raises:
+        InputError: if there are too few sentences or pairs for the budget.
     """
+    chosen = find_budget(budget)
+    passes = _passes(chosen, sentences, pairs, target_labels)
     size = _size(model)
     if size is None:
         return None
-    chosen = find_budget(budget)
     subwords = min((characters or 80) / _CHARACTERS_PER_SUBWORD + 2, chosen.max_length)
-    operations = 2 * size.layers * subwords * _passes(chosen, pairs, target_labels)
+    operations = 2 * size.layers * subwords * passes
     losses = 2 + target_labels + 2 * _OBJECTIVES
     gradients = (2 * losses + 5) * 4 * size.layers
     return Forecast(
-        seconds=15 + operations / (_EFFICIENCY * _operations_per_second()),
+        seconds=_START + operations / (_EFFICIENCY * _operations_per_second()),
         memory_gib=_RUNTIME_GIB + (2 * 4 * size.total + gradients) / _GIB,
     )
 
 
-def _passes(budget: Budget, pairs: int, target_labels: bool) -> float:
+def _passes(budget: Budget, sentences: int, pairs: int, target_labels: bool) -> float:
     """Forward passes of one sentence that a probe amounts to; a backward pass counts as two."""
-    rounds, batch = budget.rounds, budget.batch_size
-    most = max(2 * rounds * batch, budget.pairs)
-    embed = 2 * min(pairs or most, most)
-    head = budget.fit_sentences + budget.held_out_sentences
-    warm_up = 3 * budget.warm_up_steps * batch
-    tasks = 2 + target_labels
-    a_round = 3 * tasks * batch + 2 * batch + 2 * _OBJECTIVES * 2 * 2 * batch
-    ahead = 9 * _OBJECTIVES * budget.held_out_sentences / 3
-    return embed + head + warm_up + 2 * rounds * a_round + ahead
+    rounds, tasks = budget.rounds, 2 + target_labels
+    batch = pair_batch = budget.batch_size
+    held_out, fit = budget.held_out_sentences, budget.fit_sentences
+    if sentences:
+        batch = batch_size_for(sentences // 4, budget, "labelled source sentences to take gradients on")
+        held_out = min(held_out, sentences // 4)
+        fit = min(fit, sentences - held_out - rounds * batch)
+    if pairs:
+        pair_batch = batch_size_for(pairs // 2, budget, "half of the translation pairs")
+    embedded = max(2 * rounds * pair_batch, budget.pairs)
+    embed = 2 * min(pairs or embedded, embedded)
+    warm_up = 3 * budget.warm_up_steps * budget.batch_size
+    # Of pairs both sides are encoded once; every objective goes back through them, and once more shuffled.
+    a_round = 3 * tasks * batch + 2 * pair_batch + 2 * 2 * _OBJECTIVES * 2 * pair_batch
+    steps = 3 * _OBJECTIVES  # raw at both points, Adam-scaled after the warm-up
+    return embed + fit + held_out + warm_up + 2 * rounds * a_round + steps * tasks * held_out / 3
 
 
 def _size(model: str) -> _Size | None:
@@ -136,13 +165,18 @@ def _config(model: str) -> _Size | None:
         return None  # another architecture's names
 
 
-@cache
 def _operations_per_second() -> float:
-    """Of a matrix product in single precision, the best of three."""
-    matrix = np.ones((768, 768), np.float32)
-    times = []
-    for _ in range(4):
-        begin = perf_counter()
+    """Of matrix products in single precision, on the processor as busy as it is; measured once a minute."""
+    return _speed(int(monotonic() / 60))
+
+
+@lru_cache(maxsize=1)
+def _speed(_minute: int) -> float:
+    matrix = np.ones((512, 512), np.float32)
+    matrix @ matrix  # the first one starts the threads
+    begin, products = perf_counter(), 0
+    # Long enough to be interrupted as often as a run will be: the best of a few would miss the others' share.
+    while (seconds := perf_counter() - begin) < _TIMED_SECONDS:
         matrix @ matrix
-        times.append(perf_counter() - begin)
-    return 2 * 768.0**3 / min(times[1:])
+        products += 1
+    return 2 * 512.0**3 * products / seconds

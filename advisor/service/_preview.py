@@ -1,8 +1,10 @@
-"""What would be read, before anything is run: counts, samples, dropped lines, scripts."""
+"""What would be read, before anything is run: counts, samples, dropped lines, scripts, languages."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from unicodedata import east_asian_width
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +32,10 @@ __all__ = ["InputPreview", "Preview", "SideCheck", "look"]
 _SAMPLES = 4
 _CHECKED = 300
 """Texts whose script is looked at."""
+_WIDE = 2.3
+_SOURCE_DATA, _TARGET_DATA = "labelled source data", "labelled target data"
+_TELLING = 500
+"""Characters below which letters do not tell languages apart."""
 _HUB = "hf:"
 _CHINESE = frozenset({"Hans", "Hant", "Hani"})
 
@@ -69,6 +75,7 @@ class InputPreview(_Frozen):
         samples: the first few.
         labels: how often each label occurs, the most frequent first; empty for what has none.
         checks: of the script, a side each.
+        reads_like: name of the other language, where labelled text resembles that side of the bitext more.
     """
 
     role: str
@@ -81,6 +88,7 @@ class InputPreview(_Frozen):
     samples: tuple[tuple[str, ...], ...]
     labels: dict[str, int]
     checks: tuple[SideCheck, ...]
+    reads_like: str | None = None
 
 
 class Preview(_Frozen):
@@ -90,11 +98,13 @@ class Preview(_Frozen):
         inputs: what was read.
         unread: names of data sets that are only loaded by the run itself.
         forecast: rough cost; None where the model's size is not known before it is loaded.
+        problem: why a probe of this would be refused; None if nothing speaks against it.
     """
 
     inputs: tuple[InputPreview, ...]
     unread: tuple[str, ...]
     forecast: Forecast | None
+    problem: str | None = None
 
 
 def look(request: ProbeRequest, as_called: Callable[[str], str] = str) -> Preview:
@@ -121,6 +131,7 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
             f"Source and target are both {source.name}: name the language you have labels in as source and "
             "the one you want to reach as target."
         )
+    labelled: dict[str, Sequence[str]] = {}
     specs = (request.train, request.target_labels, request.bitext, request.dictionary)
     unread = tuple(spec for spec in specs if spec and _HUB in spec)
     seen: list[InputPreview] = []
@@ -129,13 +140,14 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     pairs = 0
     if request.train not in unread:
         train = read_labelled(request.train, task, role="train", columns=request.columns)
-        texts += train.texts[:_CHECKED]
-        seen.append(_labelled("labelled source data", train, source, as_called))
+        labelled[_SOURCE_DATA] = train.texts[:_CHECKED]
+        seen.append(_labelled(_SOURCE_DATA, train, source, as_called))
     if request.target_labels and request.target_labels not in unread:
         labels = read_labelled(request.target_labels, task, role="target-labels", columns=request.columns)
         if train is not None:
             labels = keep_known_labels(train, labels)
-        seen.append(_labelled("labelled target data", labels, target, as_called))
+        labelled[_TARGET_DATA] = labels.texts[:_CHECKED]
+        seen.append(_labelled(_TARGET_DATA, labels, target, as_called))
     if request.bitext not in unread:
         bitext = read_bitext(request.bitext, source, target, links=request.word_links)
         if train is not None:
@@ -143,6 +155,13 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
         pairs = len(bitext)
         sides = [[pair[i] for pair in bitext.pairs[:_CHECKED]] for i in (0, 1)]
         texts += [*sides[0], *sides[1]]
+        profiles = [_profile(side) for side in sides]
+        seen = [
+            part.model_copy(
+                update={"reads_like": _other_language(part.role, labelled, profiles, source, target)}
+            )
+            for part in seen
+        ]
         seen.append(
             _preview(
                 "bitext",
@@ -156,18 +175,21 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     if request.dictionary:
         dictionary = read_dictionary(request.dictionary)
         seen.append(_preview("dictionary", [dictionary.facts], (), (), (), as_called))
-    length = sum(map(len, texts)) / max(1, len(texts))
-    return Preview(
-        inputs=tuple(seen),
-        unread=unread,
-        forecast=forecast(
+    texts += labelled.get(_SOURCE_DATA, [])
+    length = sum(map(_length, texts)) / max(1, len(texts))
+    cost, problem = None, None
+    try:
+        cost = forecast(
             request.model,
             request.budget,
             characters=length,
+            sentences=0 if train is None else len(train.examples),
             pairs=pairs,
             target_labels=request.target_labels is not None,
-        ),
-    )
+        )
+    except InputError as error:  # too little: what was read, and what was dropped, says why
+        problem = str(error)
+    return Preview(inputs=tuple(seen), unread=unread, forecast=cost, problem=problem)
 
 
 def _labelled(
@@ -217,6 +239,41 @@ def _preview(
 
 def _check(language: Language, texts: Sequence[str]) -> SideCheck:
     return SideCheck(language=language.name, expected=language.script, found=script_of(" ".join(texts)))
+
+
+def _other_language(
+    role: str,
+    labelled: Mapping[str, Sequence[str]],
+    sides: Sequence[Counter[str]],
+    source: Language,
+    target: Language,
+) -> str | None:
+    """The language that labelled text seems to be in instead of its own, by its letters."""
+    own, other, name = (1, 0, source.name) if role == _TARGET_DATA else (0, 1, target.name)
+    profile = _profile(labelled[role])
+    if min(profile.total(), *(side.total() for side in sides)) < _TELLING:
+        return None
+    return name if _cosine(profile, sides[other]) > _cosine(profile, sides[own]) else None
+
+
+def _profile(texts: Sequence[str]) -> Counter[str]:
+    """How often each three characters follow one another (Cavnar and Trenkle 1994)."""
+    counted: Counter[str] = Counter()
+    for text in texts:
+        padded = f" {text.lower()} "
+        counted.update(padded[i : i + 3] for i in range(len(padded) - 2))
+    return counted
+
+
+def _cosine(one: Counter[str], other: Counter[str]) -> float:
+    product = sum(count * other[key] for key, count in one.items())
+    norms = [math.sqrt(sum(count * count for count in counts.values())) for counts in (one, other)]
+    return product / (norms[0] * norms[1])
+
+
+def _length(text: str) -> float:
+    """Characters, where one of the wide ones of Chinese and Japanese counts for what it costs in subwords."""
+    return sum(_WIDE if east_asian_width(character) == "W" else 1 for character in text)
 
 
 def _labels(example: Example) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
 from advisor.service._runs import Cost, Record, Run, RunRequest
-from advisor.service._store import RunStore
+from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
 
 __all__ = ["QueueFullError", "RunQueue"]
@@ -111,12 +111,12 @@ class RunQueue:
         return self.store.run(run_id)
 
     def close(self) -> None:
-        """Stop the current run and take no more; what waits is put down as cancelled."""
+        """Stop the current run and take no more; it and what waits is put down as interrupted."""
         with self._changed:
             self._closed = True
             waiting, self._waiting = self._waiting, []
             for run_id in waiting:
-                self.store.finish(self.store.record(run_id), "cancelled")
+                self.store.finish(self.store.record(run_id), "interrupted", error=STOPPED)
             if self._current is not None:
                 self.store.ask_to_stop(self._current)
             self._changed.notify_all()
@@ -185,6 +185,8 @@ class RunQueue:
     def _finish(self, record: Record, code: int, stopped: str | None, ending: dict[str, Any]) -> None:
         if ending.get("event") == "done" and code == 0:
             self.store.finish(record, "done", decision=ending["decision"], summary=ending["summary"])
+        elif stopped == "cancelled" and self._closed:
+            self.store.finish(record, "interrupted", error=STOPPED)
         elif stopped == "cancelled":
             self.store.finish(record, "cancelled")
         elif stopped == "overdue":

@@ -11,8 +11,9 @@ Layout below the root::
               signals.json, advice.json, report.html, recipe/
     uploads/<owner>/<id>/<file>
 
-Ids are random and long enough that knowing one is the right to see the run. Only the process that has a run
-in its queue writes its record; others may ask for a stop, and find out when that process has died.
+Ids are random and long enough that knowing one is the right to see the run and its results, so that a link
+shares them; a run is its owner's to cancel or remove. Only the process that has a run in its queue writes its
+record; others may ask for a stop, and find out when that process has died.
 """
 
 import hashlib
@@ -36,10 +37,13 @@ from advisor.service._runs import Job, Process, Record, Run, RunRequest, Unknown
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["ARTEFACTS", "RunStore", "Upload"]
+__all__ = ["ARTEFACTS", "STOPPED", "RunStore", "Upload"]
 
 ARTEFACTS = ("signals.json", "advice.json", "report.html")
 """What a finished run offers, beside its recipe."""
+
+STOPPED = "The service stopped before this run had ended: start it again."
+"""What is said of a run that a restart caught."""
 
 UPLOAD_PREFIX = "upload:"
 _UPLOAD_HOURS = 24
@@ -226,6 +230,14 @@ class RunStore:
         ]
         return sorted(found, key=lambda run: run.created, reverse=True)
 
+    def owns(self, session: str, run_id: str) -> bool:
+        """Whether the run was started by ``session``.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+        """
+        return self.record(run_id).owner == owner_of(session)
+
     def request(self, run_id: str) -> RunRequest:
         """What was asked for.
 
@@ -326,11 +338,7 @@ class RunStore:
         except (OSError, ValidationError) as error:
             raise UnknownRunError("There is no such run: check the link, or start a new one.") from error
         if record.active and not record.process.alive:
-            return self.finish(
-                record,
-                "interrupted",
-                error="The service stopped while this run was under way: start it again.",
-            )
+            return self.finish(record, "interrupted", error=STOPPED)
         return record
 
     def change(self, record: Record, **changes: Any) -> Record:

@@ -1,27 +1,73 @@
-"""Trials: really align, fine-tune and evaluate, and see what alignment gains on one's own data.
+"""Real runs: align, fine-tune and evaluate, and see what alignment gains.
 
-Importing this package loads neither torch nor transformers; :func:`run_trial` does when it is called.
+A trial compares options on one's own data (``run_trial``). A study is a grid of trials with their probes:
+``read_plan`` reads what it spans, ``run_study`` runs what is left of it, ``study_status`` says how far it
+is, ``compile_study`` makes its records and signals a table of evidence, and ``pack_study`` writes a folder
+that runs it elsewhere.
+
+Importing this package loads neither torch nor transformers; what runs something does when it is called.
 """
 
-from advisor.study._console import ConsoleWatcher
-from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores
-from advisor.study._result import OptionResult, RunSummary, TrialResult, summarise
-from advisor.study._watch import SilentWatcher, Watcher
-from advisor.study.trial import DEFAULT_OPTIONS, run_trial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from advisor.study._compile import CompileReport, compile_study
+    from advisor.study._console import ConsoleWatcher
+    from advisor.study._pack import PackReport, pack_study
+    from advisor.study._plan import Plan, example_plan, read_plan, write_plan
+    from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores
+    from advisor.study._result import OptionResult, RunSummary, TrialResult, summarise
+    from advisor.study._runner import run_study
+    from advisor.study._status import StudyStatus, study_status
+    from advisor.study._watch import SilentWatcher, Watcher
+    from advisor.study.trial import DEFAULT_OPTIONS, run_trial
 
 __all__ = [
     "DEFAULT_OPTIONS",
+    "CompileReport",
     "Configuration",
     "ConsoleWatcher",
     "CurvePoint",
     "OptionResult",
+    "PackReport",
+    "Plan",
     "Record",
     "Records",
     "RunSummary",
     "Scores",
     "SilentWatcher",
+    "StudyStatus",
     "TrialResult",
     "Watcher",
+    "compile_study",
+    "example_plan",
+    "pack_study",
+    "read_plan",
+    "run_study",
     "run_trial",
+    "study_status",
     "summarise",
+    "write_plan",
 ]
+
+_MODULES = {
+    "_compile": ("CompileReport", "compile_study"),
+    "_console": ("ConsoleWatcher",),
+    "_pack": ("PackReport", "pack_study"),
+    "_plan": ("Plan", "example_plan", "read_plan", "write_plan"),
+    "_record": ("Configuration", "CurvePoint", "Record", "Records", "Scores"),
+    "_result": ("OptionResult", "RunSummary", "TrialResult", "summarise"),
+    "_runner": ("run_study",),
+    "_status": ("StudyStatus", "study_status"),
+    "_watch": ("SilentWatcher", "Watcher"),
+    "trial": ("DEFAULT_OPTIONS", "run_trial"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+"""Where each name is from. The command line should not wait for all of them before it answers."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

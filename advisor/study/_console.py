@@ -58,7 +58,8 @@ class ConsoleWatcher:
         if record.scores is None:
             how = f"{record.status} ({record.error})"
         else:
-            how = f"target {record.scores.target.value:.1f}, source {record.scores.source.value:.1f}"
+            points = {**record.scores.targets, "source": record.scores.source}
+            how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
         left = self._total - self._ended
         rest = f" About {duration(seconds_left)} left for {left} {_runs(left)}." if left else ""
         self._print(f"{self._ended}/{self._total} {self._run}: {how}; {duration(record.seconds)}.{rest}")

@@ -9,6 +9,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from probes.errors import InputError
+from probes.precision import has_fast_bf16
 
 __all__ = ["precision_on", "training_on"]
 
@@ -49,5 +50,4 @@ def training_on(name: str) -> Iterator[torch.device]:
 
 def precision_on(device: torch.device) -> Literal["bf16", "no"]:
     """The precision that ``auto`` stands for on ``device``: it decides the numbers, so it is recorded."""
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if able else "no"
+    return "bf16" if has_fast_bf16(device) else "no"

@@ -12,7 +12,7 @@ from advisor.report._files import write_files
 from probes.errors import InputError
 from probes.signals import Estimate
 
-__all__ = ["Configuration", "CurvePoint", "Record", "Records", "Scores", "Status"]
+__all__ = ["Configuration", "CurvePoint", "Record", "Records", "Scores", "Status", "read_record"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -33,7 +33,9 @@ class Configuration(_Frozen):
     Attributes:
         model_sha256: of the encoder's weights.
         data_sha256: by role, of the files that the option reads.
-        source, target: codes of the languages.
+        source: code of the language of the labelled data.
+        target: code of the language that is aligned with it; None for fine-tuning alone.
+        scored: code of every language that is scored on, with the SHA-256 of its labels.
         task: a name from :data:`probes.tasks.TASKS`.
         option: what was done about alignment.
         seed: of sampling, head and dropout.
@@ -43,7 +45,8 @@ class Configuration(_Frozen):
     model_sha256: str
     data_sha256: dict[str, str]
     source: str
-    target: str
+    target: str | None
+    scored: dict[str, str]
     task: str
     option: Option
     seed: int
@@ -57,13 +60,13 @@ class Configuration(_Frozen):
 
 
 class Scores(_Frozen):
-    """Points (0-100) on target labels and on held-out source text.
+    """Points (0-100) on source text that was not trained on, and on target labels by language.
 
     The intervals are of a bootstrap over the test sentences; they say nothing of the seeds.
     """
 
-    target: Estimate
     source: Estimate
+    targets: dict[str, Estimate]
 
 
 class CurvePoint(_Frozen):
@@ -89,7 +92,7 @@ class Record(_Frozen):
         scores: of the trained encoder and head; None unless it is done.
         before: of a classifier on the untouched encoder's frozen features.
         curve: losses, one entry an optimiser step.
-        texts: how many texts were trained and scored on, and how many were cut.
+        texts: how many texts were trained on (``train``), scored on (``source``, languages) and ``cut``.
         device: where it ran.
         threads: CPU threads of torch.
         seconds: wall time, loading and evaluation included.
@@ -97,7 +100,7 @@ class Record(_Frozen):
         versions: of Python and of the packages that decide the numbers.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     configuration: Configuration
     model: str
     files: dict[str, str]
@@ -123,7 +126,7 @@ class Record(_Frozen):
 
 
 class Records:
-    """The records of one output folder, a file each, named by the key of their configuration.
+    """The records of one folder, a file each, named by the key of their configuration.
 
     Args:
         folder: created with the first record.
@@ -143,15 +146,8 @@ class Records:
             InputError: if the file that bears its name is not its record.
         """
         path = self.path(configuration)
-        try:
-            record = Record.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            raise InputError(
-                f"{path} cannot be read as a record of a trial: delete it to have that run done again."
-            ) from error
-        if record.configuration.key != configuration.key:
+        record = read_record(path)
+        if record is not None and record.configuration.key != configuration.key:
             raise InputError(
                 f"{path} is not the record that its name says: delete it to have that run done again."
             )
@@ -167,3 +163,19 @@ class Records:
         path = self.path(record.configuration)
         write_files(self._folder, {path.name: record.model_dump_json(indent=1) + "\n"})
         return path
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file; None if there is no such file.
+
+    Raises:
+        InputError: if it cannot be read as a record.
+    """
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"{path} cannot be read as a record of a trial: delete it to have that run done again."
+        ) from error

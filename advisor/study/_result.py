@@ -107,7 +107,7 @@ def summarise(records: Sequence[Record]) -> TrialResult:
     """Compare the options of one trial.
 
     Args:
-        records: at least one, all of the same model, data, task and settings.
+        records: at least one, all of the same model, data, task and settings, scored on one target language.
     """
     first = records[0]
     names = dict.fromkeys(record.configuration.option for record in records)
@@ -116,11 +116,12 @@ def summarise(records: Sequence[Record]) -> TrialResult:
         for option in (NO_ALIGNMENT, *(option for option in names if option != NO_ALIGNMENT))
     )
     configuration = first.configuration
+    (target,) = configuration.scored
     return TrialResult(
-        verdict=verdict(options, configuration.target, configuration.task),
+        verdict=verdict(options, target, configuration.task),
         model=first.model,
         source=configuration.source,
-        target=configuration.target,
+        target=target,
         task=configuration.task,
         metric=first.metric,
         options=options,
@@ -144,7 +145,10 @@ def _run_summary(record: Record) -> RunSummary:
 def _score(record: Record, side: Literal["target", "source"]) -> float | None:
     if record.scores is None:
         return None
-    return (record.scores.target if side == "target" else record.scores.source).value
+    if side == "source":
+        return record.scores.source.value
+    (target,) = record.scores.targets.values()
+    return target.value
 
 
 def _option_result(option: Option, records: Sequence[Record]) -> OptionResult:

@@ -1,33 +1,27 @@
 """The trial: every option is run for real, with several seeds, beside fine-tuning alone."""
 
-import platform
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
-from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from advisor.recipe import Recipe
 from advisor.recipe._config import COLUMN_NAMES
 from advisor.recipe._files import _align_learning_rate, _weighted
 from advisor.report._files import check_output, write_files
-from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores
+from advisor.study._record import Record, Records
 from advisor.study._result import TrialResult, summarise
+from advisor.study._run_once import Run, configure, roles_of, run_once
 from advisor.study._watch import SilentWatcher, Watcher
 from probes.data import Columns
 from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
-from probes.tasks import find_task
 
 if TYPE_CHECKING:
     import torch
 
-    from advisor.recipe.outcome import Outcome
     from probes.encoder import Encoder
 
 __all__ = ["DEFAULT_OPTIONS", "run_trial"]
@@ -36,20 +30,6 @@ DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
 """What is compared unless something else is named."""
 FEWEST_PAIRS = 8
 """Translation pairs a trial needs: with fewer, a contrastive loss has next to no negatives."""
-
-_INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "target_labels", "dictionary"})
-_ELSEWHERE = _INPUTS | {"word_links", "option", "seed", "output"}
-"""Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
-_PACKAGES = ("alignment-advisor", "torch", "transformers", "accelerate", "scikit-learn", "numpy")
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One option with one seed, and where its inputs are."""
-
-    configuration: Configuration
-    recipe: Recipe
-    files: dict[str, str]
 
 
 def run_trial(
@@ -144,7 +124,7 @@ def _plan(
     seeds: int,
     steps: int | None,
     precision: Literal["bf16", "no"],
-) -> Iterator[_Run]:
+) -> Iterator[Run]:
     """All runs, seed by seed: paired gains come early, and bad input comes out in the first round."""
     from probes.encoder import load_encoder
     from probes.material import read_inputs
@@ -173,7 +153,6 @@ def _plan(
                 task=inputs.task.name,
                 train=request.train,
                 bitext=request.bitext,
-                target_labels=request.target_labels,
                 dictionary=request.dictionary,
                 word_links=request.word_links,
                 columns={
@@ -185,18 +164,16 @@ def _plan(
                 mixed_precision=precision,
                 seed=seed,
             )
-            roles = tuple(_roles(option))
-            configuration = Configuration(
+            roles = tuple(roles_of(recipe))
+            target = inputs.target.code
+            configuration = configure(
+                recipe,
                 model_sha256=encoder.sha256,
                 data_sha256={role: "+".join(hashes[role]) for role in roles},
-                source=recipe.source,
-                target=recipe.target,
-                task=recipe.task,
-                option=option,
-                seed=seed,
-                settings=recipe.model_dump(mode="json", exclude=_unused(option)),
+                scored={target: "+".join(hashes["target-labels"])},
             )
-            yield _Run(configuration, recipe, {role: " + ".join(files[role]) for role in roles})
+            named = {role: " + ".join(files[role]) for role in (*roles, "target-labels")}
+            yield Run(configuration, recipe, request.model, named, {target: str(request.target_labels)})
 
 
 def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
@@ -207,34 +184,14 @@ def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
         )
 
 
-def _roles(option: Option) -> Iterator[str]:
-    """The inputs that an option reads, in the words of the readers."""
-    yield from ("train", "target-labels")
-    if option.objective is not Objective.NONE:
-        yield "bitext"
-    if option.word_pairs is WordPairs.DICTIONARY:
-        yield "dictionary"
-    if option.word_pairs is WordPairs.FILE:
-        yield "word links"
-
-
-def _unused(option: Option) -> set[str]:
-    """Fields of the recipe that have no part in the settings of a run: a baseline outlives a new bitext."""
-    unused = set(_ELSEWHERE)
-    if option.schedule is not Schedule.SEQUENTIAL:
-        unused |= {"align_steps", "align_learning_rate"}
-    if option.objective is Objective.NONE:
-        unused |= {"align_batch_size"}
-    return unused
-
-
 # --- runs ------------------------------------------------------------------------------------------------
 
 
-def _run_all(
-    runs: Sequence[_Run], records: Records, device: "torch.device", watcher: Watcher
-) -> list[Record]:
+def _run_all(runs: Sequence[Run], records: Records, device: "torch.device", watcher: Watcher) -> list[Record]:
     """The records of ``runs``, in their order; those that are not there yet are made."""
+    from advisor.recipe._shared import Shared
+
+    shared = Shared()
     found = [records.find(run.configuration) for run in runs]
     ended = {i: record for i, record in enumerate(found) if record and record.status != "failed"}
     watcher.planned(len(runs), len(ended))
@@ -242,7 +199,7 @@ def _run_all(
         if i in ended:
             continue
         watcher.begins(run.configuration.option, run.configuration.seed)
-        ended[i] = _run(run, device, watcher)
+        ended[i] = run_once(run, device, watcher, shared)
         records.save(ended[i])
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
         watcher.ended(ended[i], _seconds_left(waiting, list(ended.values())))
@@ -256,68 +213,3 @@ def _seconds_left(waiting: Sequence[Option], ended: Sequence[Record]) -> float:
     for record in ended:
         spent[record.configuration.option].append(record.seconds)
     return sum(mean(spent[option]) if option in spent else usual for option in waiting)
-
-
-def _run(run: _Run, device: "torch.device", watcher: Watcher) -> Record:
-    """Train once; whatever goes wrong with the run itself is recorded, bad input is raised."""
-    import torch
-
-    from advisor.recipe import train as engine
-
-    begin = perf_counter()
-    outcome: Outcome | None = None
-    status: Literal["done", "failed", "diverged"] = "done"
-    error: str | None = None
-    try:
-        outcome = engine.train(run.recipe, watcher)
-    except InputError:
-        raise
-    except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more
-        status, error = "diverged", _one_line(problem)
-    # Not every exception: a signal that became one must end the trial, and so must a fault of the program.
-    except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as problem:
-        status, error = "failed", f"{type(problem).__name__}: {_one_line(problem)}"
-    return Record(
-        configuration=run.configuration,
-        model=run.recipe.model,
-        files=run.files,
-        status=status,
-        error=error,
-        metric=find_task(run.recipe.task).metric,
-        scores=Scores(**outcome.after) if outcome else None,
-        before=Scores(**outcome.before) if outcome else None,
-        curve=tuple(_curve(outcome)) if outcome else (),
-        texts=outcome.metrics()["texts"] if outcome else {},
-        device=_device_name(device),
-        threads=torch.get_num_threads(),
-        seconds=round(perf_counter() - begin, 3),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
-    )
-
-
-def _curve(outcome: "Outcome") -> Iterator[CurvePoint]:
-    for entry in outcome.log:
-        yield CurvePoint(
-            phase=entry.phase, step=entry.step, learning_rate=entry.learning_rate, **entry.losses
-        )
-
-
-def _device_name(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def _one_line(problem: BaseException) -> str:
-    return " ".join(str(problem).split())
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a source tree that was never installed
-            versions[package] = "unknown"
-    return versions

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
-SECONDS = 60_000
+SECONDS = 120_000
 """Milliseconds the page gets for anything but a probe."""
 A_PROBE = 900_000
 """Milliseconds a probe gets; alone on two processors it takes a minute or two."""
@@ -138,22 +138,52 @@ def test_the_page_works_with_the_keyboard_alone(visit: Visit) -> None:
     page.keyboard.press("Space")
     page.get_by_role("button", name="Start the probe").wait_for()
     assert page.get_by_role("radio", name="Probe", exact=True).get_attribute("aria-checked") == "true"
+    for label, then in (("Start the probe", "Cancel the run"), ("Cancel the run", "New probe")):
+        _tab_to(page, label)
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=then).wait_for()
+    page.get_by_text("Cancelled").wait_for()
+
+
+def _tab_to(page: "Page", label: str) -> None:
+    """Go to a button by Tab alone; where one is must show."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == label:
+            break
+    ring = page.evaluate(
+        "(e => [e.textContent.trim(), (s => s.boxShadow !== 'none' || s.outlineStyle !== 'none')"
+        "(getComputedStyle(e))])(document.activeElement)"
+    )
+    assert ring == [label, True]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
 def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, width: int) -> None:
-    page = visit(f"?view={view}&run={finished.id}", width, "dark" if width == 390 else "light")
-    page.locator("[data-testid=stAppViewContainer]").wait_for()
+    link = f"?view={view}" + (f"&run={finished.id}" if view in ("read", "compare") else "")
+    page = visit(link, width, "dark" if width == 390 else "light")
+    if view in ("ask", "read", "explore"):
+        page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
+    else:
+        page.locator("[data-testid=stMain] :is(p, label)").nth(3).wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
     wide = page.evaluate(
         "(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))"
     )
     assert wide <= 0
+    assert page.evaluate(_CUT_OFF) == []
+
+
+_CUT_OFF = """
+() => [...document.querySelectorAll('[data-testid=stMain] [data-testid=stVegaLiteChart]')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => `${e.scrollWidth} in ${e.clientWidth}`)
+"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare"])
+@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
 def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal["light", "dark"]) -> None:
     page = visit(f"?view={view}" + (f"&run={finished.id}" if view == "read" else ""), scheme=scheme)
     page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()
@@ -164,16 +194,26 @@ def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal
 _FAINT = """
 () => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  const paint = (colours) => {  // what shows when they lie on top of each other
+  const paint = (colours, last = 1) => {  // what shows when they lie on top of each other
     canvas.fillStyle = 'white';
     canvas.fillRect(0, 0, 1, 1);
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    colours.forEach((colour, i) => {
+      canvas.globalAlpha = i === colours.length - 1 ? last : 1;
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+    });
+    canvas.globalAlpha = 1;
     return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
   };
   const luminance = (rgb) => {  // WCAG 2.2, relative luminance
     const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
     const [r, g, b] = rgb.map(v => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const opacity = (element) => {  // of all that it is in
+    let product = 1;
+    for (let e = element; e; e = e.parentElement) product *= parseFloat(getComputedStyle(e).opacity);
+    return product;
   };
   const faint = [];
   for (const element of document.querySelectorAll('[data-testid=stMain] *')) {
@@ -183,7 +223,8 @@ _FAINT = """
     const behind = [];
     for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
     const style = getComputedStyle(element);
-    const both = [luminance(paint(behind)), luminance(paint([...behind, style.color]))];
+    const text = luminance(paint([...behind, style.color], opacity(element)));
+    const both = [luminance(paint(behind)), text];
     const [a, b] = both.sort((x, y) => y - x);
     const large = parseFloat(style.fontSize) >= 24;
     const ratio = (a + 0.05) / (b + 0.05);
@@ -278,8 +319,14 @@ def test_a_whole_probe_in_the_browser(visit: Visit, server: Server, tmp_path: Pa
     theirs.get_by_text("1 run comes first").wait_for()
     waiting = _run_id(theirs)
 
+    theirs.goto(f"{server.url}?view=probe&run={run_id}")
+    theirs.get_by_text("started in another browser").wait_for()
+    assert theirs.get_by_role("button", name="Cancel the run").count() == 0
+    theirs.goto(f"{server.url}?view=probe&run={waiting}")
+
     mine.reload()
     mine.get_by_label("Phases").wait_for()
+    mine.get_by_role("button", name="Cancel the run").wait_for()
     mine.get_by_text(re.compile("left")).first.wait_for(timeout=A_PROBE)
     mine.get_by_role("button", name="Read the result").wait_for(timeout=A_PROBE)
     assert not list(server.root.rglob("mine.conllu"))
@@ -293,6 +340,6 @@ def test_a_whole_probe_in_the_browser(visit: Visit, server: Server, tmp_path: Pa
     assert [row["spec"] for row in measured["data"]] == ["mine.conllu", "mine.tsv"]
 
     theirs.get_by_label("Phases").wait_for()
-    theirs.get_by_role("button", name="Cancel the run").click()
+    theirs.get_by_role("button", name="Cancel the run").click()  # reloaded since: the browser is known again
     theirs.get_by_text("Cancelled").wait_for()
     assert wait_for(lambda: server.store.run(waiting).status == "cancelled")

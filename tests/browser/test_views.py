@@ -11,10 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.app import _launch
 from advisor.app._run import label
+from advisor.findings.card import load_figures
 from advisor.recommend import ask
-from advisor.report import Report
+from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
+from tests.browser.trials import make_trial, write_trial
 from tests.factories import make_advice, make_cannot_tell, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
 
@@ -93,7 +95,7 @@ def test_a_link_that_makes_no_sense_says_so(open_page: OpenPage, link: dict[str,
 def test_what_a_link_brings_is_text_and_nothing_else(open_page: OpenPage, view: str) -> None:
     page = open_page(view=view, model=HOSTILE, target=HOSTILE)
     said = _said(page)
-    assert "<script>" not in said.replace("\\<script\\>", "")
+    assert "<script>alert" not in said
     assert "![x](" not in said
 
 
@@ -146,7 +148,7 @@ def _progress(page: AppTest) -> list[str]:
 
 
 def test_a_new_page_finds_the_run_by_its_link(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
-    queue = queue_of(WAITS)
+    queue = queue_of(WAITS, Limits(list_all=True))
     run = queue.submit(SAMPLE, SESSION)
     wait_for(lambda: queue.store.run(run.id).step == 1)
     page = open_page(view="probe", run=run.id)
@@ -200,6 +202,32 @@ def test_sessions_do_not_list_each_others_runs(
     run = finished_run()
     assert not [button for button in open_page(view="probe").button if button.key == f"open-{run.id}"]
     assert open_page(view="read").selectbox(key="reading").options == ["Files of mine"]
+
+
+def test_a_link_shares_a_run_and_does_not_give_it_away(
+    open_page: OpenPage, queue_of: Callable[..., RunQueue], finished_run: FinishedRun
+) -> None:
+    queue = queue_of(WAITS, Limits(list_all=False))
+    running, done = queue.submit(SAMPLE, SESSION), finished_run()
+    wait_for(lambda: queue.store.run(running.id).step == 1)
+    page = open_page(view="probe", run=running.id)
+    assert "embedding the bitext" in "".join(_progress(page))
+    assert "started in another browser" in _said(page)
+    assert "Cancel the run" not in _buttons(page)
+    page = open_page(view="probe", run=done.id)
+    assert "Read the result" in _buttons(page)
+    assert "Remove for good" not in _buttons(page)
+    assert make_advice().summary in _said(open_page(view="read", run=done.id))
+    let_go(queue, running)
+
+
+def test_ones_own_run_can_be_removed(open_page: OpenPage, queue: RunQueue, finished_run: FinishedRun) -> None:
+    run = finished_run()
+    page = open_page(view="probe", run=run.id)
+    next(b for b in page.button if b.label == "Remove for good").click().run()
+    assert not page.exception
+    assert not queue.store.runs()
+    assert "Start the probe" in _buttons(page)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../secret.tsv", "hf:/etc", "upload:" + "0" * 32])
@@ -309,7 +337,7 @@ def test_names_from_files_are_text_and_nothing_else(open_page: OpenPage, finishe
     for part in page.segmented_control(key="part").options:
         page.segmented_control(key="part").set_value(part).run()
         said = _said(page)
-        assert "<script>" not in said.replace("\\<script\\>", "")
+        assert "<script>alert" not in said
         assert "![x](" not in said.replace("&", "") or "<img" not in said
 
 
@@ -350,6 +378,19 @@ def test_every_part_of_explore_opens(open_page: OpenPage) -> None:
         assert not page.exception, part
 
 
+@pytest.mark.parametrize("split", ["language", "model"])
+def test_validation_figures_are_drawn(open_page: OpenPage, split: str) -> None:
+    page = open_page(view="explore")
+    page.segmented_control(key="explore").set_value("Validation").run()
+    page.segmented_control(key="split").set_value(split).run()
+    assert not page.exception
+    assert _charts(page) == 2
+    (report,) = [r for r in load_figures().validation.splits if r.split == split]
+    shown = page.dataframe[0].value
+    assert list(shown["way of choosing"]) == [row.name for row in report.methods]
+    assert list(shown["regret"]) == [str(row.regret) for row in report.methods]
+
+
 # --- Compare ---------------------------------------------------------------------------------------------
 
 
@@ -378,13 +419,81 @@ def test_two_of_one_kind_get_names_of_their_own(open_page: OpenPage) -> None:
     assert names == ["bundled, en → tr, pos (1)", "bundled, en → tr, pos (2)"]
 
 
+# --- Trial -----------------------------------------------------------------------------------------------
+
+
+def test_a_trial_is_shown_beside_what_was_expected(
+    open_page: OpenPage, queue_of: Callable[..., RunQueue], tmp_path: Path
+) -> None:
+    result = write_trial(tmp_path / "mine")
+    queue_of("", Limits(roots=(tmp_path.resolve(),)))
+    page = open_page(view="trial")
+    assert page.selectbox(key="trial").value == str(tmp_path / "mine")
+    said = _said(page)
+    assert result.verdict.replace(">", "&gt;") in said
+    assert _charts(page) == 3
+    assert "What it cannot tell" in said
+    assert "9 runs" in said
+    table = page.dataframe[0].value
+    joint = table[table["option"].str.startswith("token-contrastive")].iloc[0]
+    assert joint["gain"].startswith("1.9")
+    (expected,) = [
+        row.gain.mean
+        for row in ask(model=result.model, source="en", target="wo", task="pos").alternatives
+        if str(row.option.objective) == "token-contrastive"
+        and row.option.schedule == "joint"
+        and row.option.frozen_layers == "none"
+    ]
+    assert joint["expected"].startswith(_words.signed(expected))
+    page.selectbox(key="trial-beside").set_value("nothing").run()
+    assert not page.exception
+    assert set(page.dataframe[0].value["expected"]) == {""}
+
+
+def test_a_trial_can_be_brought_along(open_page: OpenPage) -> None:
+    result, records = make_trial()
+    page = open_page(view="trial")
+    page.selectbox(key="trial").set_value("Files of mine").run()
+    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    assert not page.exception
+    assert result.verdict in _said(page)
+    assert "No curves without the records" in _said(page)
+    assert _charts(page) == 1
+    files += [(f"{i}.json", r.model_dump_json().encode(), "application/json") for i, r in enumerate(records)]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    assert _charts(page) == 3
+
+
+def test_a_trial_is_shown_beside_the_probe_of_its_case(
+    open_page: OpenPage, finished_run: FinishedRun
+) -> None:
+    result, _ = make_trial()
+    same = finished_run(SAMPLE.model_copy(update={"model": result.model, "target": "Wolof"}))
+    finished_run()
+    page = open_page(view="trial")
+    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
+    page.file_uploader(key="trial-files").set_value(files).run()
+    beside = page.selectbox(key="trial-beside")
+    assert beside.value == same.id
+    assert len(beside.options) == 3
+    assert "about something else" in page.warning[0].value  # the advice in that run is made up
+
+
+def test_what_is_no_trial_is_refused(open_page: OpenPage) -> None:
+    page = open_page(view="trial")
+    page.file_uploader(key="trial-files").set_value([("x.json", b"{}", "application/json")]).run()
+    assert not page.exception
+    assert "make no trial" in page.error[0].value
+
+
 # --- the page as a whole -----------------------------------------------------------------------------------
 
 
 def test_no_view_needs_torch(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
-        "for view in ('ask', 'probe', 'read', 'explore', 'compare'):\n"
+        "for view in ('ask', 'probe', 'read', 'explore', 'compare', 'trial'):\n"
         f"    page = AppTest.from_file({str(APP)!r}, default_timeout=60)\n"
         "    page.query_params['view'] = view\n"
         "    page.run()\n"

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -110,9 +110,9 @@ def test_an_interruption_keeps_what_has_ended_and_says_so(
 ) -> None:
     train = engine.train
 
-    def interrupted(recipe: Recipe, progress: Progress | None = None) -> Outcome:
+    def interrupted(recipe: Recipe, *rest: Any, **named: Any) -> Outcome:
         if recipe.seed == 0:
-            return train(recipe, progress)
+            return train(recipe, *rest, **named)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(engine, "train", interrupted)

@@ -16,6 +16,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from probes import bundled
 from probes.bundled import EncoderFile, load_bundled, parse, to_model, to_tokenizer, trim_vocabulary
+from probes.encoder import load_encoder
 from probes.errors import InputError
 
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, TYPES = 32, 2, 4, 64, 40, 2
@@ -219,7 +220,7 @@ def test_the_model_computes_what_a_bert_of_these_weights_does(small: EncoderFile
         ),
         add_pooling_layer=False,
     )
-    reference.eval()  # type: ignore[no-untyped-call]
+    reference.eval()
     with torch.no_grad():
         for parameter, value in zip(reference.parameters(), model.parameters(), strict=True):
             parameter.copy_(value)
@@ -320,9 +321,7 @@ def test_only_unigram_vocabularies_can_be_trimmed(small: EncoderFile) -> None:
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
 
-    other = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
-    )
+    other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]")))
     with pytest.raises(InputError, match="Unigram"):
         trim_vocabulary(to_model(small), other, ["a"])
 
@@ -433,3 +432,57 @@ def test_other_weights_under_the_same_name_are_refused(
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(InputError, match="bundled-enpt"):
         load_bundled("bundled-xx")  # type: ignore[arg-type]
+
+
+def trimmed(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> bytes:
+    monkeypatch.setattr(bundled, "_read_bundled", lambda name: (DATA, "0" * 64))
+    return bundled.trim_bundled("bundled", texts)
+
+
+def test_a_trimmed_file_reads_its_texts_as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts = ["ab c", "x fi", "c"]
+    path = tmp_path / "small"
+    path.write_bytes(trimmed(monkeypatch, texts))
+    assert bundled.is_encoder_file(path)
+    model, tokenizer, sha256 = bundled.load_encoder_file(path)
+    whole = parse(DATA)
+    whole_model, whole_tokenizer = to_model(whole), to_tokenizer(whole)
+
+    assert len(sha256) == 64
+    assert model.config.vocab_size == len(tokenizer) < len(whole_tokenizer)
+    assert tokenizer.mask_token_id is not None
+    for text in texts:
+        short, long = tokenizer(text, return_tensors="pt"), whole_tokenizer(text, return_tensors="pt")
+        pieces = [
+            side.convert_ids_to_tokens(row["input_ids"][0])
+            for side, row in ((tokenizer, short), (whole_tokenizer, long))
+        ]
+        assert pieces[0] == pieces[1]
+        with torch.no_grad():
+            assert torch.equal(model(**short).last_hidden_state, whole_model(**long).last_hidden_state)
+
+
+def test_a_trimmed_file_keeps_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = parse(trimmed(monkeypatch, ["ab c"]))
+    assert {name for name in file.tensors if not np.array_equal(file.tensors[name], TENSORS[name])} == {
+        "emb.word"
+    }
+    assert file.normalisation == NORMALISATION
+    kept = [[text for text, _ in PIECES].index(text) for text, _ in file.pieces]
+    assert np.array_equal(file.tensors["emb.word"], TENSORS["emb.word"][kept])
+    assert [file.pieces[i][0] for i in file.special] == ["<s>", "</s>", "<pad>", "<unk>"]
+
+
+def test_a_trimmed_file_is_an_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(trimmed(monkeypatch, ["ab c", "x fi"]))
+    encoder = load_encoder(str(path))
+    assert (encoder.id, encoder.layers, encoder.masked_lm) == (str(path), LAYERS, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"E5", b"anything"])
+def test_other_files_are_no_encoder_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert not bundled.is_encoder_file(tmp_path / "file")
+    assert not bundled.is_encoder_file(tmp_path)
+    assert not bundled.is_encoder_file(tmp_path / "missing")

@@ -82,7 +82,7 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
     layers = [
         band.mark_rect(color=INKS["band"]).encode(x=alt.X("low:Q", scale=x), x2="high:Q"),
         over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1.5).encode(x=alt.X("x:Q", scale=x)),
-        base.mark_rule(strokeWidth=4, strokeCap="round", opacity=0.45).encode(
+        base.mark_rule(strokeWidth=4, strokeCap="round", opacity=0.7).encode(
             x=alt.X("low:Q", scale=x, title=f"{title} ({level} interval)", axis=axis), x2="high:Q"
         ),
         base.mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("gain:Q", scale=x)),

@@ -28,15 +28,16 @@ COLOURS = {
     "vermillion": "#d55e00",
     "green": "#009e73",
     "purple": "#cc79a7",
-    "orange": "#e69f00",
-    "sky": "#56b4e9",
+    "orange": "#bb7d00",
+    "sky": "#3d93c9",
 }
-"""Okabe and Ito's palette (Color Universal Design, 2008), without black and yellow."""
+"""Okabe and Ito's palette (Color Universal Design, 2008), without black and yellow; orange and sky are darker
+here, since a mark must stand out 3 to 1 from white (WCAG 2.2, 1.4.11)."""
 
 INKS = {
     "ink": "#26313d",
     "muted": "#5d6b7a",
-    "line": "#9aa5b1",
+    "line": "#8592a0",
     "grid": "#e6eaee",
     "band": "#e4e9ee",
     "band-strong": "#c3ccd6",

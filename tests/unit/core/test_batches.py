@@ -4,6 +4,9 @@ from unicodedata import normalize
 
 import pytest
 import torch
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from probes.batches import (
     IGNORED,
@@ -62,6 +65,21 @@ def test_a_split_word_may_hold_a_space_or_leave_no_subword(name: str) -> None:
     last = max(i for i, word in enumerate(text.words) if word == 0)
     first = min(i for i, word in enumerate(text.words) if word == 2)
     assert last < first
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_the_space_before_a_word_belongs_to_no_word(split: bool) -> None:
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces += [("\u2581", -2.0), ("水", -3.0), ("\u2581we", -3.0), ("是", -3.0), (",", -3.0)]
+    backend = FastTokenizer(models.Unigram(pieces, unk_id=3))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    )
+    tokenizer = Tokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>"), 32)
+    text = tokenizer.words(["we", "水", "是水", ","]) if split else tokenizer.text("we 水 是水 ,")
+    tokens = [backend.id_to_token(i) for i in text.ids]
+    assert tokens == ["\u2581we", "\u2581", "水", "\u2581", "是", "水", "\u2581", ","]
+    assert text.words == ((0, -1, 1, -1, 2, 2, -1, 3) if split else (0, -1, 1, -1, 2, 3, -1, 4))
 
 
 @every_tokenizer

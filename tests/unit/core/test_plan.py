@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from probes.budget import BUDGETS, Budget, find_budget
-from probes.cost import CostEstimate, PassTimes, estimate_cost
+from probes.cost import CostEstimate, PassTimes, Workload, estimate_cost
 from probes.errors import InputError
 from probes.progress import PHASES, Progress, Silent, Stopwatch
 from probes.sampling import batch_size_for, deal, shuffled, split_source
@@ -51,7 +51,7 @@ def test_the_parts_of_the_source_data_are_disjoint_and_complete(budget: Budget, 
 
 
 def test_batches_shrink_before_data_are_refused() -> None:
-    budget = BUDGETS["standard"]
+    budget = replace(BUDGETS["standard"], rounds=8, batch_size=16)
     assert batch_size_for(1000, budget, "pairs") == 16
     assert batch_size_for(8 * 16 - 1, budget, "pairs") == 15
     assert batch_size_for(16, budget, "pairs") == 2
@@ -69,31 +69,51 @@ def test_shuffling_depends_on_the_seed_alone() -> None:
     assert sorted(shuffled(items, 3)) == items == list(range(50))
 
 
-def estimate(**changes: int) -> CostEstimate:
-    sizes = {
-        "rounds": 8,
-        "task_losses": 3,
-        "pair_losses": 5,
-        "warm_up_steps": 60,
-        "lookahead_batches": 30,
-        "resident_bytes": 2**30,
-        "gradient_bytes": 2**28,
-    }
-    return estimate_cost(PassTimes(labelled=2.0, encode_pairs=0.5, align=1.0), **{**sizes, **changes})
+TIMES = PassTimes(
+    forward=0.001,
+    labelled=0.004,
+    encode_pairs=0.001,
+    objectives={"one": 0.002, "two": 0.003},
+    accumulate=0.1,
+    sketch=0.04,
+    optimiser=0.2,
+    labelled_bytes=2**28,
+    pair_bytes=2**29,
+)
+WORK = Workload(
+    rounds=8,
+    tasks=3,
+    nulls=("two",),
+    task_subwords=1000,
+    pair_subwords=500,
+    warm_up_steps=60,
+    warm_up_subwords=20_000,
+    forward_subwords=30_000,
+    resident_bytes=2**30,
+    peak_bytes=2**30,
+    gradient_bytes=2**28,
+    sum_bytes=2**27,
+    sketch_bytes=2**26,
+)
 
 
 def test_seconds_add_up() -> None:
-    rounds = 2 * 8 * (3 * 2.0 + 0.5 + 5 * 1.0)
-    warm_up = 60 * 2.0 * 1.15
-    lookahead = 30 * 2.0 / 3
-    assert estimate().seconds == pytest.approx(rounds + warm_up + lookahead)
-    assert estimate(rounds=16).seconds == pytest.approx(2 * rounds + warm_up + lookahead)
-    assert estimate(warm_up_steps=0, lookahead_batches=0).seconds == pytest.approx(rounds)
+    a_round = 1000 * 0.004 + 500 * (0.001 + 0.002 + 0.003 + 0.003) + 5 * 0.1 + 0.04
+    rest = 20_000 * 0.004 + 60 * 0.2 + 30_000 * 0.001
+    assert estimate_cost(TIMES, WORK).seconds == pytest.approx(2 * 8 * a_round + rest)
+    assert estimate_cost(TIMES, replace(WORK, rounds=0)).seconds == pytest.approx(rest)
+    without = replace(WORK, warm_up_subwords=0, warm_up_steps=0, forward_subwords=0, nulls=())
+    assert estimate_cost(TIMES, without).seconds == pytest.approx(2 * 8 * (a_round - 500 * 0.003 - 0.04))
 
 
-def test_memory_adds_up() -> None:
-    assert estimate().memory_gib == pytest.approx(1 + (2 * 8 + 5) / 4)
-    assert estimate(pair_losses=6).memory_gib == pytest.approx(1 + (2 * 9 + 5) / 4)
+def test_memory_is_that_of_the_phase_that_needs_most() -> None:
+    # In the rounds: copy, scale, three references; five sums of half the size; sketches; the graph.
+    assert estimate_cost(TIMES, WORK).memory_gib == pytest.approx(1 + (5 + 2.5 + 0.25 + 2) / 4)
+    # Warming up: copy, gradient and two moments, and a larger graph.
+    warm = estimate_cost(replace(TIMES, labelled_bytes=2**33), WORK)
+    assert warm.memory_gib == pytest.approx(1 + 4 / 4 + 8)
+    # What was held once counts, too.
+    assert estimate_cost(TIMES, replace(WORK, peak_bytes=2**34)).memory_gib == pytest.approx(16)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import Tensor
 from probes.batches import LabelledText, Tokenizer, collate_labelled
 from probes.encoder import Encoder
 from probes.errors import RunError
-from probes.gradients import GradientAccumulator, block_gradients
+from probes.gradients import GradientAccumulator, Receive, block_gradients
 from probes.heads import Head
 from probes.lookahead import _change, _stepped, look_ahead
 from probes.progress import Silent, Stopwatch
@@ -147,10 +147,15 @@ def rounds_along(material: Material, sign: float) -> GradientRounds:
     batch = collate_labelled(material.items, True, material.encoder.tokenizer)
     found = block_gradients(material.head.loss(material.encoder, batch), parameters)
     direction = {block: sign * torch.cat(list(pieces)) for block, pieces in found.items()}
-    accumulator = GradientAccumulator({block: len(v) for block, v in direction.items()}, ["made-up"])
+    accumulator = GradientAccumulator({block: [len(v)] for block, v in direction.items()}, ["made-up"])
+
+    def hand_over(receive: Receive) -> None:
+        for block, vector in direction.items():
+            receive(block, 0, vector)
+
     for _ in range(3):
-        accumulator.add_round({"made-up": lambda: {block: [v] for block, v in direction.items()}})
-    return GradientRounds((), (), (), accumulator.moments(), {"made-up": accumulator.mean("made-up")})
+        accumulator.add_round({"made-up": hand_over})
+    return GradientRounds((), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32")
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -210,7 +215,7 @@ def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
         watch=Stopwatch(Silent()),
     )
     before = material.loss()
-    with _stepped(material.encoder, rounds.mean_gradients["made-up"], row.step):
+    with _stepped(material.encoder, rounds.mean_gradient("made-up"), row.step):
         after = material.loss()
     assert row.change.value == pytest.approx(100 * (1 - after / before), rel=0.01, abs=1e-4)
 
@@ -218,7 +223,7 @@ def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
 def test_the_weights_come_back_also_after_an_error(load: Load) -> None:
     material = Material(load)
     before = weights(material.encoder)
-    direction = rounds_along(material, 1.0).mean_gradients["made-up"]
+    direction = rounds_along(material, 1.0).mean_gradient("made-up")
     distances = []
 
     def interrupted() -> None:

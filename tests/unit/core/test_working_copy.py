@@ -154,3 +154,25 @@ def test_frozen_parameters_of_the_original_stay_frozen(load: Load) -> None:
     duplicate = encoder.working_copy([1, 2])
     assert next(duplicate.parameters(["layer.0"])).requires_grad
     assert not first.requires_grad
+
+
+def test_a_duplicate_shares_what_no_one_writes_and_nothing_else(load: Load) -> None:
+    encoder = load("xlm-r").working_copy(range(50))
+    duplicate = encoder.duplicate()
+    assert encoder.masked_lm is not None
+    assert duplicate.masked_lm is not None
+    ours, theirs = list(encoder.parameters()), list(duplicate.parameters())
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.equal(a, b)
+        assert a.data_ptr() != b.data_ptr()
+        assert b.requires_grad
+    table, other = (cast(Tensor, e.base.get_input_embeddings().weight) for e in (encoder, duplicate))
+    assert table.data_ptr() == other.data_ptr()
+    with torch.no_grad():
+        theirs[0].add_(1.0)
+    assert not torch.equal(ours[0], theirs[0])
+    trained = {id(p) for p in theirs}
+    fixed = [p for p in duplicate.masked_lm.parameters() if id(p) not in trained]
+    addresses = {p.data_ptr() for p in encoder.masked_lm.parameters()}
+    assert fixed
+    assert all(p.data_ptr() in addresses and not p.requires_grad for p in fixed)

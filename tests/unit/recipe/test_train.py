@@ -12,14 +12,18 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from torch import Tensor
 
+import advisor.recipe.train as engine
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, WordPairs
 from advisor.recipe import Recipe, read_recipe, write_recipe
+from advisor.recipe._shared import Shared
+from advisor.recipe.data import read_pairs
 from advisor.recipe.train import PHASES, Losses, main, optimise, train
 from advisor.sample import sample_path
 from probes.batches import PairBatch, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
+from probes.precision import has_fast_bf16
 from probes.progress import Silent, Stopwatch
 from tests.models import build, sample_items, sample_pairs
 
@@ -253,6 +257,7 @@ def test_accumulated_batches_equal_one_large_batch(folder: Path) -> None:
         "train": str(folder / "topics.en.tsv"),
         "target_labels": None,
         "held_out_share": 0.2,  # leaves 24
+        "mixed_precision": "no",
         "learning_rate": 1e-4,
     }
     small = train(make_recipe(folder, **topics, batch_size=4, gradient_accumulation=3))
@@ -403,14 +408,15 @@ def test_links_from_a_file_count_words_at_white_space(folder: Path, tmp_path: Pa
     ("fields", "problem"),
     [
         ({"option": make_option(Objective.TLM), "model": "mt5"}, "'tlm' cannot be run .* choose another"),
-        ({"mixed_precision": "bf16"}, "no GPU with bf16"),
+        ({"mixed_precision": "bf16"}, "has no bf16"),
         ({"task": "juggling"}, "No task is called"),
         ({"train": "/nowhere.conllu"}, "nowhere"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(folder: Path, fields: dict[str, Any], problem: str) -> None:
-    if torch.cuda.is_available() and "mixed_precision" in fields:
-        pytest.skip("this machine may have bf16")
+def test_what_cannot_be_trained_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], problem: str
+) -> None:
+    monkeypatch.setattr(engine, "has_fast_bf16", lambda device: False)
     if fields.get("model"):
         fields = fields | {"model": str(folder / fields["model"])}
 
@@ -486,3 +492,105 @@ def test_a_run_that_fails_leaves_nothing(
 
     assert "not finite" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_runs_that_share_come_out_as_they_would_alone(folder: Path) -> None:
+    shared = Shared()
+    options = [NO_ALIGNMENT, make_option(Objective.TOKEN_L2, Schedule.JOINT), make_option(Objective.TLM)]
+    for option in (*options, *options):  # the second time round everything is there already
+        recipe = make_recipe(folder, option=option)
+        alone, together = train(recipe), train(recipe, shared=shared)
+        assert not changed(weights(alone.encoder), weights(together.encoder))
+        assert (alone.before, alone.after) == (together.before, together.after)
+        assert alone.log == together.log
+
+
+def test_a_shared_encoder_is_left_as_it_was_given(folder: Path) -> None:
+    shared = Shared()
+    for objective in (Objective.TOKEN_L2, Objective.MLM):
+        train(make_recipe(folder, option=make_option(objective)), shared=shared)
+
+    def missing() -> Encoder:
+        pytest.fail("the encoder was not kept")
+
+    given = shared.get("encoder", (str(folder / "bert"), torch.device("cpu")), missing)
+    assert not changed(weights(load_encoder(str(folder / "bert"))), weights(given))
+
+
+def test_only_rows_that_training_reads_move(folder: Path) -> None:
+    outcome = train(make_recipe(folder))
+    before = weights(load_encoder(str(folder / "bert")))
+    name = "embeddings.word_embeddings.weight"
+    moved = (weights(outcome.encoder)[name] != before[name]).any(1).nonzero().flatten().tolist()
+    read = {i for item in outcome.texts.train for i in item.text.ids}
+    assert moved
+    assert set(moved) <= read | set(outcome.encoder.tokenizer.all_special_ids)
+
+
+def test_any_number_of_languages_is_scored_on_by_name(folder: Path) -> None:
+    targets = {"tr": str(folder / "tr.conllu"), "en": str(folder / "en.conllu")}
+    both = train(make_recipe(folder), targets=targets)
+    assert set(both.after) == set(both.before) == {"source", "tr", "en"}
+    assert both.sizes["tr"] == TEXTS
+    alone = train(make_recipe(folder), targets={"en": targets["en"]})
+    assert alone.after == {name: both.after[name] for name in ("source", "en")}
+
+
+def test_source_text_of_its_own_is_scored_on_and_none_is_held_out(folder: Path) -> None:
+    outcome = train(make_recipe(folder, source_labels=str(folder / "tr.conllu")))
+    assert outcome.sizes == {"train": TEXTS, "source": TEXTS, "target": TEXTS, "cut": 0}
+    assert outcome.after["source"] == outcome.after["target"]
+
+
+def test_few_texts_may_be_scored_on_and_they_are_the_same_for_every_seed(folder: Path) -> None:
+    scored = [train(make_recipe(folder, most_scored=5, seed=seed)).texts.scored for seed in (0, 1)]
+    assert scored[0]["target"] == scored[1]["target"]
+    assert len(scored[0]["target"]) == 5
+    assert len(scored[0]["source"]) == 3  # a tenth of the training data
+
+
+def test_every_seed_draws_pairs_of_its_own(folder: Path) -> None:
+    def sources(seed: int) -> list[str]:
+        recipe = make_recipe(folder, seed=seed, option=make_option(Objective.SENTENCE_CONTRASTIVE))
+        encoder = load_encoder(recipe.model)
+        tokenizer = Tokenizer(encoder.tokenizer, 64)
+        pairs = read_pairs(recipe, encoder, tokenizer, 6, Stopwatch(Silent()), Shared())
+        return [pair.strings[0] for pair in pairs]
+
+    seen = [sources(seed) for seed in (0, 0, 1)]
+    assert len(set(seen[0])) == 6
+    assert seen[0] == seen[1]
+    assert set(seen[0]) != set(seen[2])
+
+
+needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="this CPU has no bf16")
+
+
+@needs_bf16
+def test_bf16_is_for_passes_through_the_encoder_alone(folder: Path) -> None:
+    recipe = make_recipe(folder, option=make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT))
+    lower = train(recipe.model_copy(update={"mixed_precision": "bf16"}))
+    single = train(recipe.model_copy(update={"mixed_precision": "no"}))
+
+    assert lower.encoder.precision == "bf16"
+    assert single.encoder.precision == "fp32"
+    assert {value.dtype for value in weights(lower.encoder).values() if value.is_floating_point()} == {
+        torch.float32
+    }
+    assert changed(weights(lower.encoder), weights(single.encoder))
+    for one, other in zip(lower.log, single.log, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=0.03)
+    again = train(recipe.model_copy(update={"mixed_precision": "bf16"}))
+    assert not changed(weights(lower.encoder), weights(again.encoder))
+
+
+@pytest.mark.parametrize(
+    ("asked", "able", "found"),
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("no", True, "fp32")],
+)
+def test_auto_is_bf16_where_the_hardware_has_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str, able: bool, found: str
+) -> None:
+    monkeypatch.setattr(engine, "has_fast_bf16", lambda device: able)
+    recipe = make_recipe(folder, mixed_precision=asked)
+    assert engine.precision_of(recipe, torch.device("cpu")) == found

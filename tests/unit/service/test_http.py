@@ -196,7 +196,7 @@ def test_a_restart_in_mid_run_loses_no_record(tmp_path: Path) -> None:
     first.close()
     second = make_queue(tmp_path, WAITS)
     client = TestClient(create_app(second), base_url=LOOPBACK)
-    assert [(row["id"], row["status"]) for row in client.get("/runs").json()] == [(run.id, "cancelled")]
+    assert [(row["id"], row["status"]) for row in client.get("/runs").json()] == [(run.id, "interrupted")]
 
 
 def test_advice_reads_the_same_over_http(queue_of: MakeQueue) -> None:

@@ -91,7 +91,7 @@ def test_one_language_twice_is_refused() -> None:
 
 def test_a_forecast_grows_with_budget_and_model() -> None:
     def seconds(model: str, budget: str) -> float:
-        found = forecast(model, budget, characters=60, pairs=1000, target_labels=True)
+        found = forecast(model, budget, characters=60, sentences=1000, pairs=1000, target_labels=True)
         assert found is not None
         return found.seconds
 
@@ -100,21 +100,60 @@ def test_a_forecast_grows_with_budget_and_model() -> None:
     assert seconds("xlm-roberta-base", "quick") < seconds("xlm-roberta-large", "quick")
 
 
+def test_a_forecast_knows_that_little_data_makes_small_batches() -> None:
+    def seconds(sentences: int, pairs: int) -> float:
+        found = forecast(
+            "bundled", "quick", characters=60, sentences=sentences, pairs=pairs, target_labels=True
+        )
+        assert found is not None
+        assert found.fastest < found.seconds < found.slowest
+        return found.seconds
+
+    assert seconds(120, 120) < seconds(10_000, 120) < seconds(10_000, 10_000)
+    assert seconds(0, 0) == pytest.approx(seconds(10_000, 10_000), rel=0.5)
+
+
+def test_too_little_data_is_said_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "few.tsv").write_text("".join(f"word {i}\tsöz {i}\n" for i in range(12)))
+    seen = look(admit(SAMPLE.model_copy(update={"bitext": "few.tsv"}), Limits(roots=(tmp_path,)), Path))
+    assert [part.kept for part in seen.inputs] == [120, 120, 12]
+    assert "bring more" in str(seen.problem)
+    assert seen.forecast is None
+    assert look(admit(SAMPLE, Limits(), Path)).problem is None
+
+
+def test_chinese_is_longer_than_it_looks() -> None:
+    def seconds(target: str) -> float:
+        request = SAMPLE.model_copy(
+            update={"target": target, "bitext": f"sample:bitext.en-{target}.tsv", "target_labels": None}
+        )
+        found = look(admit(request, Limits(), Path)).forecast
+        assert found is not None
+        return found.seconds
+
+    assert seconds("zh") == pytest.approx(seconds("ar"), rel=0.2)
+
+
 def test_a_local_models_size_is_read_from_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(
         '{"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12, "vocab_size": 250037}'
     )
-    local = forecast(str(tmp_path), "quick", characters=60, pairs=1000, target_labels=False)
-    named = forecast("bundled", "quick", characters=60, pairs=1000, target_labels=False)
+    local = forecast(str(tmp_path), "quick", characters=60, sentences=1000, pairs=1000, target_labels=False)
+    named = forecast("bundled", "quick", characters=60, sentences=1000, pairs=1000, target_labels=False)
     assert local is not None
     assert named is not None
     assert local.memory_gib == pytest.approx(named.memory_gib, rel=0.05)
 
 
 def test_nothing_is_promised_for_a_model_nobody_knows(tmp_path: Path) -> None:
-    assert forecast("some/unheard-of", "quick", characters=60, pairs=100, target_labels=True) is None
+    assert (
+        forecast("some/unheard-of", "quick", characters=60, sentences=1000, pairs=100, target_labels=True)
+        is None
+    )
     (tmp_path / "config.json").write_text('{"dim": 3}')
-    assert forecast(str(tmp_path), "quick", characters=60, pairs=100, target_labels=True) is None
+    assert (
+        forecast(str(tmp_path), "quick", characters=60, sentences=1000, pairs=100, target_labels=True) is None
+    )
 
 
 def test_the_service_and_its_previews_need_no_torch() -> None:
@@ -125,3 +164,29 @@ def test_the_service_and_its_previews_need_no_torch() -> None:
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules or 'fastapi' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _said_of(**changes: str) -> dict[str, str | None]:
+    seen = look(admit(SAMPLE.model_copy(update=changes), Limits(), Path))
+    return {part.role: part.reads_like for part in seen.inputs}
+
+
+@pytest.mark.parametrize("target", ["tr", "de", "ru", "ar", "zh"])
+def test_right_files_read_like_what_they_should_be(target: str) -> None:
+    said = _said_of(
+        target=target, bitext=f"sample:bitext.en-{target}.tsv", target_labels=f"sample:{target}.conllu"
+    )
+    assert set(said.values()) == {None}
+
+
+@pytest.mark.parametrize(("target", "name"), [("tr", "Turkish"), ("de", "German")])
+def test_files_of_the_other_language_are_noticed(target: str, name: str) -> None:
+    bitext = f"sample:bitext.en-{target}.tsv"
+    swapped = _said_of(
+        target=target,
+        bitext=bitext,
+        train=f"sample:{target}.conllu",
+        target_labels="sample:en.conllu",
+    )
+    assert swapped["labelled source data"] == name
+    assert swapped["labelled target data"] == "English"

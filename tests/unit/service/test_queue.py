@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -66,6 +67,15 @@ def test_runs_wait_for_one_another(queue_of: MakeQueue) -> None:
     for run in (second, third):
         let_go(queue, run)
     assert ended(queue, third).status == "done"
+
+
+def test_runs_that_come_all_at_once_are_all_kept(queue_of: MakeQueue) -> None:
+    queue = queue_of("say(event='done', decision='align', summary='Align.')", Limits(queue_length=20))
+    with ThreadPoolExecutor(20) as visitors:
+        started = list(visitors.map(lambda n: queue.submit(SAMPLE, f"session {n}"), range(20)))
+    assert len({run.id for run in started}) == 20
+    assert {ended(queue, run).status for run in started} == {"done"}
+    assert all(len(queue.store.runs(f"session {n}")) == 1 for n in range(20))
 
 
 def test_a_full_queue_takes_no_more(queue_of: MakeQueue) -> None:
@@ -200,7 +210,8 @@ def test_closing_stops_everything(queue_of: MakeQueue) -> None:
     first, second = (queue.submit(SAMPLE, SESSION) for _ in range(2))
     wait_for(lambda: queue.store.run(first.id).step == 1)
     queue.close()
-    assert [queue.store.run(run.id).status for run in (first, second)] == ["cancelled", "cancelled"]
+    assert [queue.store.run(run.id).status for run in (first, second)] == ["interrupted", "interrupted"]
+    assert "start it again" in str(queue.store.run(first.id).error)
     assert not _children()
 
 

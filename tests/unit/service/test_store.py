@@ -172,3 +172,11 @@ def test_limits_that_make_no_sense_are_refused_by_name(variable: str, value: str
 def test_where_runs_are_kept(tmp_path: Path) -> None:
     assert store_path({"ADVISOR_STORE": str(tmp_path)}) == tmp_path
     assert store_path({}).is_absolute()
+
+
+def test_a_run_is_its_sessions(store: RunStore) -> None:
+    run = store.create(SAMPLE, SESSION)
+    assert store.owns(SESSION, run.id)
+    assert not store.owns("another session", run.id)
+    with pytest.raises(UnknownRunError):
+        store.owns(SESSION, "0" * 24)

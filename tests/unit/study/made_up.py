@@ -23,7 +23,8 @@ def make_record(
             model_sha256="0" * 64,
             data_sha256={"train": "1" * 64},
             source="en",
-            target="wo",
+            target=None if option == NO_ALIGNMENT else "wo",
+            scored={"wo": "2" * 64},
             task="pos",
             option=option,
             seed=seed,
@@ -36,7 +37,7 @@ def make_record(
         metric="accuracy",
         scores=None
         if target is None
-        else Scores(target=Estimate(value=target), source=Estimate(value=source)),
+        else Scores(targets={"wo": Estimate(value=target)}, source=Estimate(value=source)),
         device="cpu",
         threads=1,
         seconds=seconds,

@@ -18,7 +18,6 @@ from advisor.sample import sample_path
 from advisor.study import Record, SilentWatcher, TrialResult, run_trial
 from probes.batches import LabelledBatch, LabelledText, collate_labelled
 from probes.errors import InputError, RunError
-from probes.heads import Head
 from probes.progress import Progress
 from probes.request import ProbeRequest
 from tests.conftest import Checkpoint
@@ -75,9 +74,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     made: list[Call] = []
     train = engine.train
 
-    def counted(recipe: Recipe, progress: Progress | None = None) -> Outcome:
+    def counted(recipe: Recipe, progress: Progress | None = None, **rest: Any) -> Outcome:
         made.append((recipe.option, recipe.seed))
-        return train(recipe, progress)
+        return train(recipe, progress, **rest)
 
     monkeypatch.setattr(engine, "train", counted)
     return made
@@ -87,10 +86,10 @@ def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, when: Callab
     """Let the engine raise ``error`` in some runs."""
     train = engine.train
 
-    def broken(recipe: Recipe, progress: Progress | None = None) -> Outcome:
+    def broken(recipe: Recipe, progress: Progress | None = None, **rest: Any) -> Outcome:
         if when(recipe):
             raise error
-        return train(recipe, progress)
+        return train(recipe, progress, **rest)
 
     monkeypatch.setattr(engine, "train", broken)
 
@@ -122,15 +121,17 @@ def test_every_option_runs_with_every_seed(trial: Trial, calls: list[Call], tmp_
         assert all((point.alignment is not None) == aligned for point in record.curve)
         assert all(point.task is not None for point in record.curve)
         assert set(record.files) == {"train", "target-labels"} | ({"bitext"} if aligned else set())
-        assert set(record.files) == set(record.configuration.data_sha256)
-        assert record.texts["target"] == TEXTS
+        assert set(record.files) == set(record.configuration.data_sha256) | {"target-labels"}
+        assert set(record.configuration.scored) == {"tr"}
+        assert record.configuration.target == ("tr" if aligned else None)
+        assert record.texts["tr"] == TEXTS
         assert record.versions["torch"] == torch.__version__
     none, joint = result.options
     assert (none.target_gain.value, none.source_gain.value) == (0.0, 0.0)
     differences = []
     for seed in (0, 1):
         scores = [records[option, seed].scores for option in (ALIGNED, NO_ALIGNMENT)]
-        aligned_score, unaligned_score = (score.target.value for score in scores if score)
+        aligned_score, unaligned_score = (score.targets["tr"].value for score in scores if score)
         differences.append((aligned_score or 0.0) - (unaligned_score or 0.0))
     assert joint.target_gain.value == pytest.approx(sum(differences) / 2)
     written = (tmp_path / "out/trial.json").read_text(encoding="utf-8")
@@ -140,24 +141,23 @@ def test_every_option_runs_with_every_seed(trial: Trial, calls: list[Call], tmp_
 def test_runs_of_one_seed_share_head_and_task_batches(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[list[list[tuple[int, ...]]]] = []
     heads: list[torch.Tensor] = []
-    train, fit = engine.train, engine.fit_on_frozen
+    train, optimise = engine.train, engine.optimise
 
-    def watched_train(recipe: Recipe, progress: Progress | None = None) -> Outcome:
+    def watched_train(recipe: Recipe, progress: Progress | None = None, **rest: Any) -> Outcome:
         batches.append([])
-        return train(recipe, progress)
+        return train(recipe, progress, **rest)
 
     def watched_collate(items: list[LabelledText], *rest: Any) -> LabelledBatch:
         batches[-1].append([item.text.ids for item in items])
         return collate_labelled(items, *rest)
 
-    def watched_fit(*arguments: Any) -> Head:
-        head = fit(*arguments)
-        heads.append(head.weight.detach().clone())
-        return head
+    def watched_optimise(accelerator: Any, losses: engine.Losses, *rest: Any, **named: Any) -> Any:
+        heads.append(losses.head.weight.detach().clone())
+        return optimise(accelerator, losses, *rest, **named)
 
     monkeypatch.setattr(engine, "train", watched_train)
     monkeypatch.setattr(engine, "collate_labelled", watched_collate)
-    monkeypatch.setattr(engine, "fit_on_frozen", watched_fit)
+    monkeypatch.setattr(engine, "optimise", watched_optimise)
     trial()
 
     none_0, joint_0, none_1, joint_1 = batches
@@ -329,8 +329,8 @@ def test_a_named_device_is_used_and_leaves_no_trace(
     seen: list[str] = []
     train = engine.train
 
-    def watched(recipe: Recipe, progress: Progress | None = None) -> Outcome:
-        outcome = train(recipe, progress)
+    def watched(recipe: Recipe, progress: Progress | None = None, **rest: Any) -> Outcome:
+        outcome = train(recipe, progress, **rest)
         seen.append(f"{os.environ['ACCELERATE_TORCH_DEVICE']} {outcome.encoder.device}")
         return outcome
 

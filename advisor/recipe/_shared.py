@@ -1,0 +1,37 @@
+"""What runs have in common, kept from one to the next."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+__all__ = ["Shared"]
+
+T = TypeVar("T")
+
+
+class Shared:
+    """Results that do not depend on what a run trains: encoders as given, tokenised texts, word links.
+
+    Runs that share one of these come out exactly as they would alone, only sooner.
+    """
+
+    def __init__(self) -> None:
+        self._kept: defaultdict[str, OrderedDict[Hashable, Any]] = defaultdict(OrderedDict)
+
+    def get(self, kind: str, key: Hashable, make: Callable[[], T], most: int = 3) -> T:
+        """What ``make`` gives, made once for each ``key`` that is still kept.
+
+        Args:
+            kind: what it is.
+            key: all that it depends on.
+            make: makes it; must not depend on torch's random state.
+            most: how many of this kind are kept, the latest ones.
+        """
+        kept = self._kept[kind]
+        if key in kept:
+            kept.move_to_end(key)
+        else:
+            while len(kept) >= most:  # before: two large ones need not fit at once
+                kept.popitem(last=False)
+            kept[key] = make()
+        return cast(T, kept[key])

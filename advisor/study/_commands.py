@@ -1,0 +1,163 @@
+"""The commands ``advisor study plan | run | status``."""
+
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+from rich.markdown import Markdown
+
+from advisor._console import console, errors
+
+__all__ = ["study_app"]
+
+study_app = typer.Typer(
+    help="Run a grid of real trials with their probes: what the findings learn from.", no_args_is_help=True
+)
+
+PlanFile = Annotated[Path, typer.Argument(help="A plan.yaml.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder that file names count from, instead of the plan's.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Cells to keep to, as in target=wo,task=pos; repeat it for more."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
+
+
+@study_app.command("plan", epilog="Example: advisor study plan --out plan.yaml; advisor study plan plan.yaml")
+def plan(
+    plan_file: Annotated[Path | None, typer.Argument(help="A plan.yaml to check.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write an example with comments here.")] = None,
+    data: Data = None,
+    only: Only = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="Folder of a study whose runs tell how long these take.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write an example of a plan, or read one with all its data and show the grid that it spans."""
+    from advisor.study._overview import overview
+    from advisor.study._plan import example_plan, read_plan, write_example
+
+    if (plan_file is None) is (out is None):
+        raise typer.BadParameter("name a plan to check, or --out for an example")
+    if out is not None:
+        write_example(out, example_plan())
+        errors.print(
+            f"Written to {out}: fill it in, then check it with advisor study plan {out}", markup=False
+        )
+        return
+    assert plan_file is not None
+    with errors.status("Reading the data"):
+        found = overview(read_plan(plan_file, data), only or (), like)
+    _answer(found, as_json)
+
+
+@study_app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
+def run(
+    plan_file: PlanFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("study"),
+    jobs: Annotated[int, typer.Option("--jobs", help="Worker processes.", min=1)] = 2,
+    threads: Annotated[int, typer.Option("--threads", help="CPU threads of each process.", min=1)] = 1,
+    only: Only = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Do again what has failed.")] = False,
+    data: Data = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", help="Address of a Dask scheduler whose workers do the work: tcp://HOST:PORT."
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run what is left of a study; interrupted or killed, the same command goes on from there."""
+    from advisor.study._plan import read_plan
+    from advisor.study._runner import run_study
+
+    status = run_study(
+        read_plan(plan_file, data),
+        out,
+        jobs=jobs,
+        threads=threads,
+        only=only or (),
+        retry=retry,
+        device=device,
+        dask=dask,
+    )
+    _answer(status, as_json)
+    if status.runs.left or status.runs.failed:
+        errors.print(
+            f"{status.runs.failed} runs failed, {status.runs.left} are left: see advisor study status {out}",
+            markup=False,
+        )
+        raise typer.Exit(1)
+
+
+@study_app.command("status", epilog="Example: advisor study status study")
+def status(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study.")] = Path("study"),
+    only: Only = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how many runs are done, failed and left, cell by cell, and how long the rest will take."""
+    from advisor.study._status import study_status
+
+    found = study_status(folder, only or ())
+    _answer(found, as_json)
+
+
+@study_app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
+def compile_(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Turn records and signals into the table that the findings are fitted on: gains paired by seed."""
+    from advisor.study._compile import compile_study
+
+    _answer(compile_study(folders, out), as_json)
+    errors.print(f"Written to {out}", markup=False)
+
+
+@study_app.command("pack", epilog="Example: advisor study pack plan.yaml --out packed")
+def pack(
+    plan_file: PlanFile,
+    out: Annotated[Path, typer.Option("--out", help="Folder to create.")] = Path("packed"),
+    only: Only = None,
+    limit_mib: Annotated[
+        float, typer.Option("--limit-mib", help="Refuse to write a larger folder.", min=1)
+    ] = 60,
+    data: Data = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a self-contained folder that runs a study on a machine without a network."""
+    from advisor.study._pack import pack_study
+    from advisor.study._plan import read_plan
+
+    with errors.status("Packing encoders, data and source"):
+        report = pack_study(read_plan(plan_file, data), out, only=only or (), limit_mib=limit_mib)
+    _answer(report, as_json)
+    errors.print(f"Written to {out}: run it with sh {out / 'run.sh'}", markup=False)
+
+
+class _Answer(Protocol):
+    """What every command here prints."""
+
+    def markdown(self) -> str: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+def _answer(found: _Answer, as_json: bool) -> None:
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        console.print(Markdown(found.markdown()))

@@ -1,0 +1,235 @@
+"""From records and signals to the table that the findings are fitted on."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from advisor.findings._models import normalise_model
+from advisor.findings._tables import load_tables
+from advisor.options import NO_ALIGNMENT
+from advisor.report._files import write_files
+from advisor.study._record import Record, read_record
+from advisor.study._signal_columns import BY_LAYER, SIGNAL_COLUMNS, signal_columns
+from advisor.study._state import key_of
+from probes.errors import InputError
+from probes.signals import Signals
+
+__all__ = ["COLUMNS", "CompileReport", "compile_study"]
+
+_BUDGETS = ("quick", "standard", "thorough")
+
+COLUMNS = (
+    *("id", "model", "source", "target", "task", "objective", "schedule", "frozen_layers", "word_pairs"),
+    *("weight", "seeds", "baseline", "gain", "gain_sd"),
+    *("seed_list", "baseline_scores", "aligned_scores", "source_baseline_scores", "source_aligned_scores"),
+    *("diverged", "steps", "precision", "device", "model_sha256", "probe_budget"),
+    *SIGNAL_COLUMNS,
+    *BY_LAYER,
+)
+"""Of the table. Scores are in points, one a seed in the order of ``seed_list``, separated by spaces."""
+
+
+class CompileReport(BaseModel):
+    """What became of the records.
+
+    Attributes:
+        rows: of the table, one for each option of a cell.
+        probed: how many of them have signals.
+        unpaired: aligned runs without fine-tuning alone of the same seed; they are left out.
+        unknown_models: models that the evidence does not know: they need a line in its ``models.csv``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    probed: int
+    records: int
+    unpaired: int
+    unknown_models: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """The counts in words."""
+        rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
+        lines = [f"{rows} from {self.records} records, {self.probed} of them with signals."]
+        if self.unpaired:
+            lines += ["", f"{self.unpaired} runs were left out: no fine-tuning alone with the same seed."]
+        if self.unknown_models:
+            lines += ["", f"Not in models.csv yet: {', '.join(self.unknown_models)}."]
+        return "\n".join(lines) + "\n"
+
+
+def compile_study(folders: Sequence[str | Path], out: str | Path) -> CompileReport:
+    """Write the table of ``records.csv`` from the records and signals of studies.
+
+    Each row is one option of a cell, its runs paired by seed with fine-tuning alone of the same data,
+    encoder and settings. Which plan they come from does not matter.
+
+    Args:
+        folders: of studies, or of what a packed study brought back.
+        out: the CSV file.
+
+    Raises:
+        InputError: if a folder holds no records, a record or signals are damaged, or ``out`` cannot be
+            written.
+    """
+    records = list(_records(folders))
+    signals = _all_signals(folders)
+    baselines = [record for record in records if record.configuration.option == NO_ALIGNMENT]
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.configuration.option != NO_ALIGNMENT:
+            for target in record.configuration.scored:
+                groups[f"{_group_key(record)} {target}"].append(record)
+    rows, unpaired = [], 0
+    for name, aligned in groups.items():
+        target = name.split()[1]
+        pairs = [(record, _baseline(record, target, baselines)) for record in aligned]
+        complete = [(record, none) for record, none in pairs if none is not None and record.scores]
+        unpaired += sum(none is None and record.scores is not None for record, none in pairs)
+        if complete:
+            rows.append(_row(aligned, complete, target, _signals_for(aligned[0], target, signals)))
+    rows.sort(key=lambda row: row["id"])
+    _write(Path(out), rows)
+    known = load_tables().models
+    return CompileReport(
+        rows=len(rows),
+        probed=sum(bool(row.get("probe_budget")) for row in rows),
+        records=len(records),
+        unpaired=unpaired,
+        unknown_models=tuple(sorted({row["model"] for row in rows} - set(known))),
+    )
+
+
+def _records(folders: Iterable[str | Path]) -> Iterator[Record]:
+    """Every record once, whichever folders hold it."""
+    seen: set[str] = set()
+    for folder in folders:
+        files = sorted((Path(folder) / "records").glob("*.json"))
+        if not files:
+            raise InputError(f"{folder} holds no records: name the --out of 'advisor study run'.")
+        for file in files:
+            record = read_record(file)
+            if record is not None and record.configuration.key not in seen:
+                seen.add(record.configuration.key)
+                yield record
+
+
+def _all_signals(folders: Iterable[str | Path]) -> dict[tuple[str, str, str, str], Signals]:
+    """By weights, task and languages; of several probes of a cell the one that spent the most."""
+    found: dict[tuple[str, str, str, str], Signals] = {}
+    for folder in folders:
+        for file in sorted((Path(folder) / "probes").glob("*.json")):
+            signals = Signals.load(file)
+            key = (signals.model.sha256, signals.task.name, signals.source, signals.target)
+            if key not in found or _spent(signals) > _spent(found[key]):
+                found[key] = signals
+    return found
+
+
+def _spent(signals: Signals) -> int:
+    return _BUDGETS.index(signals.run.budget) if signals.run.budget in _BUDGETS else -1
+
+
+def _group_key(record: Record) -> str:
+    """What runs that differ in nothing but their seed have in common."""
+    configuration = record.configuration.model_dump(mode="json", exclude={"seed"})
+    return key_of(configuration)
+
+
+def _baseline(record: Record, target: str, baselines: Iterable[Record]) -> Record | None:
+    """Fine-tuning alone that differs from ``record`` in nothing but the alignment."""
+    aligned = record.configuration
+    for baseline in baselines:
+        none = baseline.configuration
+        if (
+            (none.model_sha256, none.source, none.task, none.seed)
+            == (aligned.model_sha256, aligned.source, aligned.task, aligned.seed)
+            and none.scored.get(target) == aligned.scored[target]
+            and _agree(none.data_sha256, aligned.data_sha256)
+            and _agree(none.settings, aligned.settings)
+            and baseline.scores is not None
+        ):
+            return baseline
+    return None
+
+
+def _agree(fewer: Mapping[str, object], more: Mapping[str, object]) -> bool:
+    return all(more.get(name) == value for name, value in fewer.items())
+
+
+def _signals_for(
+    record: Record, target: str, signals: Mapping[tuple[str, str, str, str], Signals]
+) -> Signals | None:
+    configuration = record.configuration
+    return signals.get((configuration.model_sha256, configuration.task, configuration.source, target))
+
+
+def _row(
+    aligned: Sequence[Record],
+    pairs: Sequence[tuple[Record, Record]],
+    target: str,
+    signals: Signals | None,
+) -> dict[str, str]:
+    pairs = sorted(pairs, key=lambda pair: pair[0].configuration.seed)
+    first = pairs[0][0]
+    configuration, option = first.configuration, first.configuration.option
+    before = [_points(none, target) for _, none in pairs]
+    after = [_points(record, target) for record, _ in pairs]
+    gains = [b - a for a, b in zip(before, after, strict=True)]
+    facts = load_tables().models.get(normalise_model(first.model))
+    model = facts.name if facts else normalise_model(first.model)
+    name = f"{model}-{configuration.task}-{target}-{_group_key(first)[:8]}"
+    row = {
+        "id": name,
+        "model": model,
+        "source": configuration.source,
+        "target": target,
+        "task": configuration.task,
+        "objective": option.objective.value,
+        "schedule": option.schedule.value if option.schedule else "",
+        "frozen_layers": option.frozen_layers.value,
+        "word_pairs": option.word_pairs.value if option.word_pairs else "",
+        "weight": "" if option.weight is None else f"{option.weight:g}",
+        "seeds": str(len(pairs)),
+        "baseline": f"{mean(before):.4f}",
+        "gain": f"{mean(gains):.4f}",
+        "gain_sd": f"{stdev(gains):.4f}" if len(gains) > 1 else "",
+        "seed_list": " ".join(str(record.configuration.seed) for record, _ in pairs),
+        "baseline_scores": _scores(before),
+        "aligned_scores": _scores(after),
+        "source_baseline_scores": _scores([_points(none, None) for _, none in pairs]),
+        "source_aligned_scores": _scores([_points(record, None) for record, _ in pairs]),
+        "diverged": str(sum(record.status == "diverged" for record in aligned)),
+        "steps": str(configuration.settings.get("max_steps") or ""),
+        "precision": str(configuration.settings.get("mixed_precision", "")),
+        "device": first.device,
+        "model_sha256": configuration.model_sha256[:12],
+    }
+    if signals is not None:
+        row |= {"probe_budget": signals.run.budget, **signal_columns(signals, option.objective)}
+    return row
+
+
+def _points(record: Record, target: str | None) -> float:
+    """The score on a target language, or on source text; the record is done."""
+    assert record.scores is not None
+    score = record.scores.source if target is None else record.scores.targets[target]
+    assert score.value is not None
+    return score.value
+
+
+def _scores(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def _write(out: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_files(out.parent, {out.name: text.getvalue()})

@@ -1,0 +1,168 @@
+"""The grid that a plan spans: cells, and the runs of each in the order of their turn."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from advisor.options import NO_ALIGNMENT
+from advisor.study._plan import PairPlan, Plan, PlannedOption, TaskPlan
+from probes.errors import InputError
+from probes.languages import parse_language
+
+__all__ = ["Cell", "Grid", "PlannedRun", "Selection"]
+
+_FILTERS = ("model", "task", "source", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A model, a task and a language pair; languages are codes."""
+
+    model: str
+    task: str
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.task} {self.source}-{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One option with one seed.
+
+    Attributes:
+        target: code of the language aligned with; None for fine-tuning alone.
+    """
+
+    model: str
+    task: str
+    source: str
+    target: str | None
+    option: PlannedOption
+    seed: int
+
+    @property
+    def cell(self) -> Cell | None:
+        """The cell it belongs to; fine-tuning alone belongs to all cells of its model and task."""
+        return None if self.target is None else Cell(self.model, self.task, self.source, self.target)
+
+    def __str__(self) -> str:
+        where = self.source if self.target is None else f"{self.source}-{self.target}"
+        return f"{self.model} {self.task} {where}, {self.option}, seed {self.seed}"
+
+
+class Selection:
+    """Which cells are meant: those that satisfy any of some filters.
+
+    Args:
+        filters: each ``KEY=VALUE,...`` with keys model, task, source, target; all its conditions must
+            hold. None at all means every cell.
+
+    Raises:
+        InputError: if a filter is not written that way.
+    """
+
+    def __init__(self, filters: Collection[str] = ()) -> None:
+        self._any = [self._parse(text) for text in filters]
+
+    @staticmethod
+    def _parse(text: str) -> Mapping[str, str]:
+        parts = [re.fullmatch(r"\s*(\w+)\s*=\s*(\S+)\s*", part) for part in text.split(",")]
+        conditions = {match[1]: match[2] for match in parts if match}
+        if None in parts or not set(conditions) <= set(_FILTERS):
+            raise InputError(f"'{text}' selects no cells: write it as in target=wo,task=pos.")
+        for key in ("source", "target"):
+            if key in conditions:
+                conditions[key] = parse_language(conditions[key]).code
+        return conditions
+
+    def __contains__(self, cell: Cell) -> bool:
+        return not self._any or any(
+            all(getattr(cell, key) == value for key, value in conditions.items()) for conditions in self._any
+        )
+
+
+class Grid:
+    """All cells of a plan and their runs.
+
+    Args:
+        plan: what spans it.
+        selection: keeps to some cells, and to the fine-tuning alone that they are compared with.
+
+    Raises:
+        InputError: if no cell is selected.
+    """
+
+    def __init__(self, plan: Plan, selection: Selection | None = None) -> None:
+        chosen = selection or Selection()
+        self.plan = plan
+        self._pairs = {
+            (parse_language(pair.source).code, parse_language(pair.target).code): pair for pair in plan.pairs
+        }
+        self.cells = tuple(
+            cell
+            for model in plan.models
+            for task in plan.tasks
+            for source, target in self._pairs
+            if target in self.targets(task, source) and (cell := Cell(model, task, source, target)) in chosen
+        )
+        if not self.cells:
+            raise InputError("No cell of the plan is selected: look at its models, tasks and targets again.")
+
+    def targets(self, task: str, source: str) -> tuple[str, ...]:
+        """Codes of the target languages that the plan has for a task and source language."""
+        named = self.plan.tasks[task].targets
+        wanted = None if named is None else {parse_language(text).code for text in named}
+        return tuple(
+            target for of, target in self._pairs if of == source and (wanted is None or target in wanted)
+        )
+
+    def pair(self, cell: Cell) -> PairPlan:
+        """The pair of a cell as it was planned."""
+        return self._pairs[cell.source, cell.target]
+
+    def data(self, task: str, source: str, target: str | None) -> TaskPlan:
+        """The files of a task for a pair, with the languages as the plan writes them in the names' places."""
+        spec = self.plan.tasks[task]
+        pairs = [pair for (of, to), pair in self._pairs.items() if of == source and target in (None, to)]
+
+        def named(pattern: str | None) -> str | None:
+            if pattern is None:
+                return None
+            name = pattern.replace("{source}", pairs[0].source)
+            return name if target is None else name.replace("{target}", pairs[0].target)
+
+        files = ("train", "source_test", "target_test", "target_labels")
+        return spec.model_copy(update={name: named(getattr(spec, name)) for name in files})
+
+    def baselines(self, model: str, task: str, source: str) -> Iterator[PlannedRun]:
+        """Fine-tuning alone, with every seed."""
+        none = PlannedOption(option=NO_ALIGNMENT)
+        for seed in self.plan.seeds:
+            yield PlannedRun(model, task, source, None, none, seed)
+
+    def runs(self, cell: Cell) -> Iterator[PlannedRun]:
+        """The aligned runs of a cell: all options of a seed together; last those that wait for the probe."""
+        options: Sequence[PlannedOption] = sorted(self.plan.planned_options, key=lambda o: o.from_norms)
+        for from_norms in (False, True):
+            for seed in self.plan.seeds:
+                for option in options:
+                    if option.from_norms is from_norms:
+                        yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
+
+    @property
+    def stages(self) -> Iterator[tuple[str, str, str, tuple[Cell, ...]]]:
+        """Model, task and source language with their cells: what shares its fine-tuning alone."""
+        groups: dict[tuple[str, str, str], list[Cell]] = {}
+        for cell in self.cells:
+            groups.setdefault((cell.model, cell.task, cell.source), []).append(cell)
+        for (model, task, source), cells in groups.items():
+            yield model, task, source, tuple(cells)
+
+    def __iter__(self) -> Iterator[PlannedRun]:
+        """Every run once: fine-tuning alone first, then cell by cell, so that whole cells finish early."""
+        for model, task, source, cells in self.stages:
+            yield from self.baselines(model, task, source)
+            for cell in cells:
+                yield from self.runs(cell)

@@ -1,0 +1,176 @@
+"""What a plan names, read and checked before anything is run; with the hashes that its records quote."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from advisor.recipe._draw import drawn
+from advisor.report._files import write_files
+from advisor.study._grid import Grid
+from advisor.study._plan import Derived
+from probes.data import (
+    Columns,
+    Example,
+    LabelledData,
+    PairExample,
+    SentenceExample,
+    TokenExample,
+    keep_known_labels,
+    read_bitext,
+    read_labelled,
+)
+from probes.errors import InputError
+from probes.languages import Language, parse_language
+from probes.tasks import find_task
+
+__all__ = ["Inputs", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
+
+_FILE = "inputs.json"
+_ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
+
+
+class Inputs(BaseModel):
+    """Hashes of everything a plan names.
+
+    Attributes:
+        sha256: by file, data set or bitext as the plan names it; joined by ``+`` for one of several parts.
+        probe_labels: by ``task target``: labelled target-language text for the probe, none of which is
+            scored on; no entry where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: dict[str, str]
+    probe_labels: dict[str, str]
+
+
+def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
+    """Read every file that the cells need.
+
+    Args:
+        grid: names the files.
+        folder: of the study. What ``most_scored`` leaves of a test set is written below it for the probe, and
+            the result to ``inputs.json``; None: nothing is written.
+
+    Raises:
+        InputError: if something is missing, malformed, or does not fit together.
+    """
+    files: dict[str, str | bytes | None] = {}
+    sha256: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for task, source, targets in _tasks(grid):
+        sha256 |= _read_task(grid, task, source, targets, labels, files, folder)
+    for cell in grid.cells:
+        pair = grid.pair(cell)
+        if pair.bitext not in sha256:
+            bitext = read_bitext(pair.bitext, parse_language(pair.source), parse_language(pair.target))
+            sha256[pair.bitext] = "+".join(fact.sha256 for fact in bitext.facts)
+    for spec in mlm_bitexts(grid):
+        if spec not in sha256:
+            facts = read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).facts
+            sha256[spec] = "+".join(fact.sha256 for fact in facts)
+    inputs = Inputs(sha256=sha256, probe_labels=labels)
+    if folder is not None:
+        known = _stored(folder)
+        if known is not None:  # of cells that are not selected this time
+            inputs = Inputs(sha256=known.sha256 | sha256, probe_labels=known.probe_labels | labels)
+        write_files(folder, files | {_FILE: inputs.model_dump_json(indent=1) + "\n"})
+    return inputs
+
+
+def mlm_bitexts(grid: Grid) -> Iterator[str]:
+    """The bitexts whose sentences the grid's models are trained on further."""
+    for name in dict.fromkeys(cell.model for cell in grid.cells):
+        spec = grid.plan.models[name]
+        if isinstance(spec, Derived) and spec.continued_mlm is not None:
+            yield from spec.continued_mlm.bitext
+
+
+def read_sentences(bitexts: Iterable[str]) -> list[str]:
+    """Every sentence of some bitexts once, of both sides, whatever their languages."""
+    found: dict[str, None] = {}
+    for spec in bitexts:
+        for pair in read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).pairs:
+            found.update(dict.fromkeys(pair))
+    return list(found)
+
+
+def load_inputs(folder: Path) -> Inputs:
+    """What :func:`read_inputs` wrote.
+
+    Raises:
+        InputError: if there is no study in ``folder``.
+    """
+    inputs = _stored(folder)
+    if inputs is None:
+        raise InputError(f"{folder} holds no study that was begun: name the --out of 'advisor study run'.")
+    return inputs
+
+
+def _stored(folder: Path) -> Inputs | None:
+    try:
+        return Inputs.model_validate_json((folder / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _tasks(grid: Grid) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Task and source language with all target languages that fine-tuning alone is scored on."""
+    for task, source in dict.fromkeys((cell.task, cell.source) for cell in grid.cells):
+        yield task, source, grid.targets(task, source)
+
+
+def _read_task(
+    grid: Grid,
+    task_name: str,
+    source: str,
+    targets: tuple[str, ...],
+    labels: dict[str, str],
+    files: dict[str, str | bytes | None],
+    folder: Path | None,
+) -> dict[str, str]:
+    task = find_task(task_name)
+    sha256: dict[str, str] = {}
+
+    def read(spec: str, role: str, columns: Columns) -> LabelledData:
+        data = read_labelled(spec, task, role=role, columns=columns)
+        sha256[spec] = data.facts.sha256
+        return data
+
+    shared = grid.data(task_name, source, None)
+    columns = Columns(**shared.columns)
+    train = read(shared.train, "train", columns)
+    if shared.source_test is not None:
+        keep_known_labels(train, read(shared.source_test, "source-labels", columns))
+    most = grid.plan.training.most_scored
+    for target in targets:
+        spec = grid.data(task_name, source, target)
+        test = keep_known_labels(train, read(spec.target_test, "target-labels", columns))
+        key = f"{task_name} {target}"
+        if spec.target_labels is not None:
+            keep_known_labels(train, read(spec.target_labels, "target-labels", columns))
+            labels[key] = spec.target_labels
+            continue
+        _, left = drawn(test.examples, most)
+        if left and folder is not None:
+            name = f"labels/{task_name}.{target}.jsonl"
+            files[name] = "".join(
+                json.dumps(_row(example, columns), ensure_ascii=False) + "\n" for example in left
+            )
+            labels[key] = str((folder / name).absolute())
+    return sha256
+
+
+def _row(example: Example, columns: Columns) -> dict[str, Any]:
+    """An example as a line of JSONL, under the names that the plan's columns have."""
+    match example:
+        case TokenExample():
+            return {columns.words or "words": example.words, columns.tags or "tags": example.labels}
+        case SentenceExample():
+            return {columns.text or "text": example.text, columns.label or "label": example.label}
+        case PairExample():
+            first, second = columns.text or "sentence1", columns.second or "sentence2"
+            return {first: example.first, second: example.second, columns.label or "label": example.label}

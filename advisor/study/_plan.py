@@ -1,0 +1,415 @@
+"""The plan of a study: a grid of models, language pairs, tasks, options and seeds, as a YAML file."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from advisor.options import NO_ALIGNMENT, Option, Schedule
+from advisor.recipe._config import ColumnName, Count, HeadStart, Precision, Rate
+from advisor.recipe._files import _weighted
+from advisor.recipe._paths import OFFLINE_MODELS, _bitext, _data, _model
+from advisor.recipe._yaml import comment, entry, first_problem, load_yaml
+from advisor.report._files import write_files
+from probes.budget import BudgetName
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.tasks import find_task
+
+__all__ = [
+    "ContinuedMlm",
+    "Derived",
+    "Plan",
+    "PlannedOption",
+    "ProbePlan",
+    "TaskPlan",
+    "TrainingPlan",
+    "example_plan",
+    "read_plan",
+    "write_example",
+    "write_plan",
+]
+
+_NORMS = "norms"
+
+
+def _as_value_error(text: str, check: object) -> str:
+    """Let pydantic name the key of what ``check`` refuses."""
+    try:
+        check(text)  # type: ignore[operator]
+    except InputError as error:
+        raise ValueError(str(error).rstrip(".")) from error
+    return text
+
+
+def _language(text: str) -> str:
+    return _as_value_error(text, parse_language)
+
+
+def _option(text: str) -> str:
+    return _as_value_error(text, PlannedOption.parse)
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+Language = Annotated[str, AfterValidator(_language)]
+Seeds = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PlannedOption(BaseModel):
+    """An option of a plan.
+
+    Attributes:
+        option: what is done; with ``from_norms`` its weight is yet to be found.
+        from_norms: whether the weight comes from the gradient norms of the cell's probe.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    option: Option
+    from_norms: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read an option as :meth:`Option.parse` does; in place of a weight there may be ``norms``.
+
+        Joint training without a weight gets 0.1, as in the published runs.
+
+        Raises:
+            InputError: if it is no option.
+        """
+        parts = text.strip().split(":")
+        from_norms = _NORMS in parts[1:]
+        option = Option.parse(":".join(part for part in parts if part != _NORMS))
+        if from_norms and (option.schedule is not Schedule.JOINT or option.weight is not None):
+            raise InputError(f"'{text}' is not an option: norms stands for the weight of joint training.")
+        return cls(option=option if from_norms else _weighted(option), from_norms=from_norms)
+
+    def weighted(self, weight: float) -> Option:
+        """The option with the weight that the norms gave."""
+        return self.option.model_copy(update={"weight": weight}) if self.from_norms else self.option
+
+    def __str__(self) -> str:
+        return f"{self.option}, weight from norms" if self.from_norms else str(self.option)
+
+
+class ContinuedMlm(_Strict):
+    """Continued masked language modelling on single sentences of several languages."""
+
+    bitext: Annotated[list[str], Field(min_length=1)] = Field(
+        description="Bitexts whose sentences are trained on, each side by itself."
+    )
+    steps: Count = Field(default=300, description="Optimiser steps.")
+    batch_size: Count = Field(default=32, description="Sentences in a batch.")
+    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
+    seed: Seeds = Field(default=0, description="Of the new head, the masks and the order.")
+
+
+class Derived(_Strict):
+    """An encoder made of another one."""
+
+    base: str = Field(description="Hub id, folder, or an offline encoder (bundled, bundled-enpt).")
+    layers: Count | None = Field(default=None, description="Keep only so many layers, from the bottom.")
+    continued_mlm: ContinuedMlm | None = Field(
+        default=None,
+        description="Give it a masked-language-modelling head and train both: sentence alignment that the "
+        "base owes to contrastive training wears off.",
+    )
+
+    @model_validator(mode="after")
+    def _differs(self) -> Self:
+        if self.layers is None and self.continued_mlm is None:
+            raise ValueError("say what differs from the base: layers, continued_mlm or both")
+        return self
+
+
+def _kind_of_model(spec: object) -> str:
+    return "name" if isinstance(spec, str) else "derived"
+
+
+Model = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Derived, Tag("derived")], Discriminator(_kind_of_model)
+]
+
+
+class PairPlan(_Strict):
+    """A language pair and its bitext."""
+
+    source: Language = Field(default="en", description="Language of the labelled data.")
+    target: Language = Field(description="Language to be reached.")
+    bitext: str = Field(description="Translation pairs, source language first; + joins several files.")
+
+
+class TaskPlan(_Strict):
+    """The data of a task; {source} and {target} in a file's name stand for the languages."""
+
+    train: str = Field(description="Labelled source-language data.")
+    source_test: str | None = Field(
+        default=None, description="Source-language data to score on; null: a tenth of train is held out."
+    )
+    target_test: str = Field(description="Target-language data to score on; never trained on.")
+    target_labels: str | None = Field(
+        default=None,
+        description="Target-language data for the probe; null: what most_scored leaves of target_test.",
+    )
+    targets: list[Language] | None = Field(
+        default=None, description="Targets that have data for the task; null: those of all pairs."
+    )
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict, description="Names of table columns that are not the usual ones."
+    )
+
+
+class TrainingPlan(_Strict):
+    """Settings of every run."""
+
+    steps: Count = Field(default=120, description="Optimiser steps of fine-tuning.")
+    align_steps: Count | None = Field(
+        default=None, description="Optimiser steps of sequential alignment; null: as many as of fine-tuning."
+    )
+    batch_size: Count = Field(default=16, description="Labelled texts in a batch.")
+    align_batch_size: Annotated[int, Field(ge=2)] = Field(
+        default=16, description="Translation pairs in a batch."
+    )
+    learning_rate: Rate = Field(
+        default=2e-5, description="Peak learning rate of fine-tuning and of joint training."
+    )
+    align_learning_rate: Rate = Field(default=2e-5, description="Peak learning rate of sequential alignment.")
+    head: HeadStart = Field(
+        default="fitted", description="How the classifier starts: fitted (on frozen features) or random."
+    )
+    max_length: Annotated[int, Field(ge=8)] = Field(
+        default=128, description="Longest input in subwords; what lies beyond is cut, and counted."
+    )
+    most_scored: Count | None = Field(
+        default=250, description="Most texts a language that are scored on, drawn at random; null: all."
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware.",
+    )
+
+
+class ProbePlan(_Strict):
+    """Settings of the probe taken on every cell before its trials."""
+
+    budget: BudgetName = Field(default="standard", description="quick, standard or thorough.")
+    seed: Seeds = Field(default=0, description="Of all sampling.")
+
+
+class Plan(_Strict):
+    """A study: each model is fine-tuned on each task for each pair, with each option and seed.
+
+    Fine-tuning alone needs no target language: it is run once for a model, task and seed, and scored on the
+    task's test data of every pair. The descriptions of the fields are the comments in a written plan.
+
+    Raises:
+        pydantic.ValidationError: if a key is unknown, a value has the wrong type or range, a name is
+            unknown, or the parts do not fit together.
+    """
+
+    data: str = Field(
+        default=".", description="Folder that the files' names count from; relative to this file."
+    )
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
+        description="Encoders by name: a hub id, a folder, an offline encoder (bundled, bundled-enpt), or "
+        "one that is made of another."
+    )
+    pairs: Annotated[list[PairPlan], Field(min_length=1)] = Field(
+        description="Language pairs, each with its bitext."
+    )
+    tasks: Annotated[dict[str, TaskPlan], Field(min_length=1)] = Field(
+        description="Tasks (pos, ner, slots, topic, intent, sentiment, nli, paraphrase) with their data; "
+        "{source} and {target} stand for the languages."
+    )
+    options: Annotated[list[Annotated[str, AfterValidator(_option)]], Field(min_length=1)] = Field(
+        description="OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT], where the weight may be norms (from the "
+        "gradient norms of the cell's probe); none is always run. tlm and mlm are left out for models "
+        "without an MLM head."
+    )
+    seeds: Annotated[list[Seeds], Field(min_length=1)] = Field(
+        description="Every option is run once with each; two make gains with intervals."
+    )
+    training: TrainingPlan = Field(default=TrainingPlan(), description="The same for every run.")
+    probe: ProbePlan | None = Field(
+        default=ProbePlan(), description="Taken on every model, task and pair before its trials; null: none."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in self.tasks:
+            _as_value_error(name, find_task)
+        if self.probe is None and any(option.from_norms for option in self.planned_options):
+            raise ValueError("a weight from norms needs a probe: set one, or give the weight as a number")
+        for what, values in (
+            ("seed", self.seeds),
+            ("option", self.planned_options),
+            ("pair", [(parse_language(p.source), parse_language(p.target)) for p in self.pairs]),
+        ):
+            if len(set(values)) < len(values):
+                raise ValueError(f"a {what} stands in the plan twice")
+        for pair in self.pairs:
+            if parse_language(pair.source) == parse_language(pair.target):
+                raise ValueError(f"a pair needs two languages, and {pair.target} is its own source")
+        known = {parse_language(pair.target) for pair in self.pairs}
+        for name, task in self.tasks.items():
+            for target in task.targets or ():
+                if parse_language(target) not in known:
+                    raise ValueError(f"tasks.{name}.targets names {target}, which no pair has as its target")
+        return self
+
+    @property
+    def planned_options(self) -> list[PlannedOption]:
+        """What is compared with fine-tuning alone."""
+        options = map(PlannedOption.parse, self.options)
+        return [option for option in options if option.option != NO_ALIGNMENT]
+
+
+def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: bool = True) -> Plan:
+    """Read and check a plan; all file names in it are made absolute.
+
+    Args:
+        path: the YAML file.
+        data: folder that file names count from, instead of the one that the plan names.
+        needs_data: whether that folder must be there.
+
+    Raises:
+        InputError: if it is not a plan that can be run; one sentence that names the key.
+    """
+    path = Path(path)
+    content = load_yaml(path, "write a plan with 'advisor study plan --out plan.yaml'")
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no plan: write one with 'advisor study plan --out plan.yaml'.")
+    try:
+        plan = Plan.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise InputError(f"{path} is no plan that can be run ({first_problem(error)}).") from error
+    root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
+    if needs_data and not root.is_dir():
+        raise InputError(f"The data folder {root} is not there: name another with data: or --data.")
+    return _anchored(plan, root.resolve())
+
+
+def _anchored(plan: Plan, root: Path) -> Plan:
+    def model(spec: str | Derived) -> str | Derived:
+        if isinstance(spec, str):
+            return _model(spec, root)
+        mlm = spec.continued_mlm
+        if mlm is not None:
+            mlm = mlm.model_copy(update={"bitext": [_bitext(part, root) for part in mlm.bitext]})
+        return spec.model_copy(update={"base": _model(spec.base, root), "continued_mlm": mlm})
+
+    def task(spec: TaskPlan) -> TaskPlan:
+        names = ("train", "source_test", "target_test", "target_labels")
+        given = {name: getattr(spec, name) for name in names}
+        return spec.model_copy(
+            update={name: _data(value, root) for name, value in given.items() if value is not None}
+        )
+
+    return plan.model_copy(
+        update={
+            "data": str(root),
+            "models": {name: model(spec) for name, spec in plan.models.items()},
+            "pairs": [pair.model_copy(update={"bitext": _bitext(pair.bitext, root)}) for pair in plan.pairs],
+            "tasks": {name: task(spec) for name, spec in plan.tasks.items()},
+        }
+    )
+
+
+def example_plan() -> Plan:
+    """A small plan that shows every key."""
+    return Plan(
+        data="data",
+        models={
+            "bundled": OFFLINE_MODELS[0],
+            "bundled-6": Derived(base=OFFLINE_MODELS[0], layers=6),
+            "bundled-mlm": Derived(
+                base=OFFLINE_MODELS[0], continued_mlm=ContinuedMlm(bitext=["bitext/en-wo.tsv"])
+            ),
+        },
+        pairs=[
+            PairPlan(target="wo", bitext="bitext/en-wo.tsv"),
+            PairPlan(target="de", bitext="bitext/en-de.news.tsv+bitext/en-de.talks.tsv"),
+        ],
+        tasks={
+            "pos": TaskPlan(
+                train="pos/{source}.train.conllu",
+                source_test="pos/{source}.test.conllu",
+                target_test="pos/{target}.test.conllu",
+            ),
+            "topic": TaskPlan(
+                train="topic/{source}.train.tsv",
+                target_test="topic/{target}.test.tsv",
+                target_labels="topic/{target}.dev.tsv",
+                targets=["wo"],
+            ),
+        },
+        options=[
+            "token-contrastive:joint:0.1",
+            "token-contrastive:joint:norms",
+            "sentence-contrastive:sequential",
+        ],
+        seeds=[0, 1, 2],
+    )
+
+
+def write_plan(plan: Plan) -> str:
+    """``plan`` as YAML, every key explained where it stands first."""
+    lines = ["# A study: every model, task, pair, option and seed. Check it: advisor study plan THIS_FILE"]
+    return "\n".join([*lines, *_fields(plan, "", set())]) + "\n"
+
+
+def write_example(path: Path, plan: Plan) -> None:
+    """Write ``plan`` into a new file.
+
+    Raises:
+        InputError: if there is a file already, or its folder may not be written to.
+    """
+    if path.exists():
+        raise InputError(f"{path} is there already: name another file with --out.")
+    write_files(path.parent, {path.name: write_plan(plan)})
+
+
+def _fields(model: BaseModel, indent: str, explained: set[tuple[type, str]]) -> Iterator[str]:
+    """The fields of ``model``; a comment stands above the first of each kind."""
+    for name, field in type(model).model_fields.items():
+        if not indent:
+            yield ""
+        if (type(model), name) not in explained:
+            explained.add((type(model), name))
+            yield from (f"{indent}{line}" for line in comment(field.description or ""))
+        yield from _value(name, getattr(model, name), indent, explained)
+
+
+def _value(name: str, value: object, indent: str, explained: set[tuple[type, str]]) -> Iterator[str]:
+    deeper = indent + "  "
+    match value:
+        case BaseModel():
+            yield f"{indent}{name}:"
+            yield from _fields(value, deeper, explained)
+        case dict() if any(isinstance(item, BaseModel) for item in value.values()):
+            yield f"{indent}{name}:"
+            for key, item in value.items():
+                yield from _value(key, item, deeper, explained)
+        case list() if any(isinstance(item, BaseModel) for item in value):
+            yield f"{indent}{name}:"
+            for item in value:
+                first, *rest = (line[1:] for line in _fields(item, " ", explained))
+                yield f"{deeper}- {first}"
+                yield from (f"{deeper}  {line}" for line in rest)
+        case _:
+            yield from (f"{indent}{line}" for line in entry(name, value))

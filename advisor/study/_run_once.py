@@ -1,0 +1,182 @@
+"""One run of the training engine, and its record."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal
+
+from advisor.options import Objective, Schedule, WordPairs
+from advisor.recipe import Recipe
+from advisor.recipe._versions import versions
+from advisor.study._record import Configuration, CurvePoint, Record, Scores
+from probes.errors import InputError, RunError
+from probes.progress import Progress
+from probes.signals import Estimate
+from probes.tasks import find_task
+
+if TYPE_CHECKING:
+    import torch
+
+    from advisor.recipe._shared import Shared
+    from advisor.recipe.outcome import Outcome
+
+__all__ = ["Run", "configure", "failed", "roles_of", "run_once"]
+
+_INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
+_LABELS = frozenset({"target_labels", "source_labels"})
+_ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output"}
+"""Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One option with one seed, and where its inputs are.
+
+    Attributes:
+        configuration: what the run is.
+        recipe: how the engine is told.
+        model: the encoder as its record is to name it.
+        files: the data as its record is to name it, by role.
+        targets: labelled data to score on, by language.
+    """
+
+    configuration: Configuration
+    recipe: Recipe
+    model: str
+    files: dict[str, str] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
+
+
+def roles_of(recipe: Recipe) -> Iterator[str]:
+    """The inputs beside target labels that a recipe reads, in the words of the readers."""
+    option = recipe.option
+    yield "train"
+    if recipe.source_labels is not None:
+        yield "source-labels"
+    if option.objective is not Objective.NONE:
+        yield "bitext"
+    if option.word_pairs is WordPairs.DICTIONARY:
+        yield "dictionary"
+    if option.word_pairs is WordPairs.FILE:
+        yield "word links"
+
+
+def configure(
+    recipe: Recipe, *, model_sha256: str, data_sha256: dict[str, str], scored: dict[str, str]
+) -> Configuration:
+    """The configuration of a run: fine-tuning alone depends on no target language and on no bitext.
+
+    Args:
+        recipe: with languages as codes and a precision other than ``auto``.
+        model_sha256: of the encoder's weights.
+        data_sha256: by the roles of :func:`roles_of`.
+        scored: SHA-256 of the labels scored on, by language.
+    """
+    option = recipe.option
+    none = option.objective is Objective.NONE
+    unused = set(_ELSEWHERE)
+    if option.schedule is not Schedule.SEQUENTIAL:
+        unused |= {"align_steps", "align_learning_rate"}
+    if none:
+        unused |= {"align_batch_size"}
+    return Configuration(
+        model_sha256=model_sha256,
+        data_sha256=data_sha256,
+        source=recipe.source,
+        target=None if none else recipe.target,
+        scored=scored,
+        task=recipe.task,
+        option=option,
+        seed=recipe.seed,
+        settings=recipe.model_dump(mode="json", exclude=unused),
+    )
+
+
+def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shared") -> Record:
+    """Train and score once. Whatever goes wrong with the run itself is recorded, bad input is raised.
+
+    Args:
+        run: what to do.
+        device: where accelerate trains.
+        progress: told of the phases.
+        shared: keeps what several runs have in common.
+
+    Raises:
+        InputError: if something the run names cannot be used.
+    """
+    import torch
+
+    from advisor.recipe import train as engine
+
+    begin = perf_counter()
+    outcome: Outcome | None = None
+    status: Literal["done", "failed", "diverged"] = "done"
+    error: str | None = None
+    try:
+        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared)
+    except InputError:
+        raise
+    except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more
+        status, error = "diverged", _one_line(problem)
+    # Not every exception: a signal that became one must end the trial, and so must a fault of the program.
+    except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as problem:
+        status, error = "failed", f"{type(problem).__name__}: {_one_line(problem)}"
+    return Record(
+        configuration=run.configuration,
+        model=run.model,
+        files=run.files,
+        status=status,
+        error=error,
+        metric=find_task(run.recipe.task).metric,
+        scores=_scores(outcome.after) if outcome else None,
+        before=_scores(outcome.before) if outcome else None,
+        curve=tuple(_curve(outcome)) if outcome else (),
+        texts=outcome.sizes if outcome else {},
+        device=_device_name(device),
+        threads=torch.get_num_threads(),
+        seconds=round(perf_counter() - begin, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+
+
+def failed(run: Run, problem: Exception) -> Record:
+    """The record of a run that could not even begin."""
+    return Record(
+        configuration=run.configuration,
+        model=run.model,
+        files=run.files,
+        status="failed",
+        error=_one_line(problem),
+        metric=find_task(run.recipe.task).metric,
+        device="none",
+        threads=1,
+        seconds=0.0,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+    )
+
+
+def _scores(points: dict[str, Estimate]) -> Scores:
+    return Scores(
+        source=points["source"],
+        targets={name: estimate for name, estimate in points.items() if name != "source"},
+    )
+
+
+def _curve(outcome: "Outcome") -> Iterator[CurvePoint]:
+    for entry in outcome.log:
+        yield CurvePoint(
+            phase=entry.phase, step=entry.step, learning_rate=entry.learning_rate, **entry.losses
+        )
+
+
+def _device_name(device: "torch.device") -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _one_line(problem: BaseException) -> str:
+    return " ".join(str(problem).split())

@@ -1,0 +1,152 @@
+"""Running a study: the queue's steps in worker processes, until nothing is left that can be done."""
+
+import fcntl
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean
+
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from advisor._console import errors
+from advisor.report._files import check_output, write_files
+from advisor.report._words import duration
+from advisor.study._grid import Grid, Selection
+from advisor.study._inputs import read_inputs
+from advisor.study._plan import Plan, write_plan
+from advisor.study._queue import Queue
+from advisor.study._state import State
+from advisor.study._status import StudyStatus, study_status
+from advisor.study._work import Ended
+from advisor.study._workers import Doing, dask_workers, processes
+from probes.errors import InputError, RunError
+
+__all__ = ["run_study"]
+
+_BREAKDOWNS = 3
+"""Times that worker processes may die in a row without a single step done."""
+
+
+def run_study(
+    plan: Plan,
+    out: str | Path,
+    *,
+    jobs: int = 2,
+    only: Collection[str] = (),
+    retry: bool = False,
+    device: str = "auto",
+    threads: int = 1,
+    dask: str | None = None,
+) -> StudyStatus:
+    """Run what is left of a study. Killing it costs at most the runs in flight: the same call goes on.
+
+    Every probe, every derived encoder and every run is written as soon as it is there, in one move. A run
+    that is recorded as done or diverged is never run again.
+
+    Args:
+        plan: the grid, as :func:`read_plan` reads it.
+        out: folder of the study.
+        jobs: worker processes; several may share one GPU.
+        only: cells to keep to, such as ``target=wo,task=pos``; those of all filters together.
+        retry: do again what has failed.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: CPU threads of each process.
+        dask: address of a Dask scheduler whose workers do the work instead of processes of this machine.
+
+    Returns:
+        How far the study is now.
+
+    Raises:
+        InputError: if something the plan names cannot be used, or another process is running the study.
+        RunError: if worker processes die again and again, or the disk fails.
+    """
+    out = Path(out)
+    check_output(out)
+    selected = Grid(plan, Selection(only))
+    with errors.status("Reading the data"):
+        inputs = read_inputs(selected, out.absolute())
+    with _locked(out):
+        write_files(out, {"plan.yaml": write_plan(plan)})
+        state = State(selected, out, inputs, device)
+        queue = Queue(state, retry)
+        with dask_workers(dask, device, threads) if dask else processes(jobs, device, threads) as (do, many):
+            size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
+            _say(f"{size}; {many} at a time, into {out}.")
+            _work_off(queue, do, many)
+        for key, problem in queue.problems.items():
+            _say(f"{key}: {problem}")
+        return study_status(out, only=only)
+
+
+def _work_off(queue: Queue, do: Doing, jobs: int) -> None:
+    """Run steps until the queue hands out none although none is under way."""
+    spent: defaultdict[str, list[float]] = defaultdict(list)
+    breakdowns = 0
+    while True:
+        ended = 0
+        try:
+            for end in do(queue):
+                queue.ended(end.key)
+                ended += 1
+                breakdowns = 0
+                _report(end, queue, spent, jobs)
+        except BrokenProcessPool as error:
+            breakdowns += 1
+            lost = queue.take_back()
+            if breakdowns >= _BREAKDOWNS:
+                raise RunError(
+                    f"Worker processes died {breakdowns} times in a row (out of memory?): use fewer --jobs."
+                ) from error
+            _say(f"A worker process died; {_many(lost, 'step')} that had not ended will begin anew.")
+            continue
+        if not ended:
+            return
+
+
+def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs: int) -> None:
+    """One line: what ended, how, and how long the rest will take."""
+    if end.record is not None and end.record.scores is not None:
+        points = {**end.record.scores.targets, "source": end.record.scores.source}
+        how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
+    else:
+        how = end.status + (f" ({end.error})" if end.error else "")
+    left = queue.runs_left
+    if end.record is not None:
+        spent[_kind(end.record.configuration.target)].append(end.seconds)
+    rest = f" {_many(len(left), 'run')} left" if left else ""
+    if left and spent:
+        usual = mean(second for seconds in spent.values() for second in seconds)
+        seconds = sum(mean(spent[_kind(run.target)] or [usual]) for run in left)
+        rest += f", about {duration(seconds / jobs)}"
+    _say(f"{end.key}: {how}; {duration(end.seconds)}.{rest + '.' if rest else ''}")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _kind(target: str | None) -> str:
+    return "none" if target is None else "aligned"
+
+
+def _say(text: str) -> None:
+    errors.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running the same study; the system lets go if this one is killed.
+
+    Raises:
+        InputError: if one is running it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"Another process is running the study in {folder}: let it end, or name another --out."
+            ) from error
+        yield

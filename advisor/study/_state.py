@@ -1,0 +1,270 @@
+"""A study on disk: what is there already, and what the next step of it needs.
+
+Layout of the folder::
+
+    plan.yaml      the plan as it was last run, file names absolute
+    inputs.json    hashes of what it names
+    models/        one JSON file a model, and the encoders that were derived
+    labels/        labelled text for the probe that no run is scored on
+    probes/        signals of every cell, named by the cell and a key of all that decides them
+    records/       one JSON file a run, named by the key of its configuration
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from advisor.options import Objective
+from advisor.recipe import Recipe
+from advisor.recommend import joint_weight
+from advisor.study._grid import Cell, Grid, PlannedRun
+from advisor.study._inputs import Inputs
+from advisor.study._plan import Derived, ProbePlan
+from advisor.study._record import Record, Records
+from advisor.study._run_once import Run, configure, roles_of
+from probes.data import Columns
+from probes.errors import InputError
+from probes.request import ProbeRequest
+from probes.signals import TOTAL, Signals
+
+__all__ = ["ModelInfo", "ModelStep", "ProbeStep", "State", "key_of"]
+
+
+class ModelInfo(BaseModel):
+    """An encoder of a study, ready to be loaded.
+
+    Attributes:
+        made_of: key of how the plan says it is made.
+        load: what ``load_encoder`` takes; relative to the study's folder if derived.
+        sha256: of its weights.
+        no_mlm_reason: why it cannot be trained with ``mlm`` and ``tlm``; None if it can.
+        precision: that ``auto`` stood for where it was loaded first; it decides the numbers of every run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made_of: str
+    load: str
+    derived: bool
+    sha256: str
+    no_mlm_reason: str | None
+    precision: Literal["bf16", "no"]
+
+
+@dataclass(frozen=True)
+class ModelStep:
+    """Make or fetch an encoder, and write its :class:`ModelInfo`."""
+
+    name: str
+    spec: str | Derived
+    made_of: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ProbeStep:
+    """Take the probe of a cell, and write its signals."""
+
+    cell: Cell
+    request: ProbeRequest
+    path: Path
+
+
+def key_of(parts: Any) -> str:
+    """A short name for a value that can be written as JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class State:
+    """Answers from a study's folder. Whatever is found once is remembered; what is missing is looked up anew.
+
+    Args:
+        grid: the plan and its cells.
+        folder: of the study.
+        inputs: hashes of the files that the plan names.
+        device: where probes run, as on the command line.
+    """
+
+    def __init__(self, grid: Grid, folder: Path, inputs: Inputs, device: str = "auto") -> None:
+        self.grid = grid
+        self.folder = folder.absolute()
+        self.records = Records(self.folder / "records")
+        self._inputs = inputs
+        self._device = device
+        self._models: dict[str, ModelInfo] = {}
+        self._signals: dict[Cell, Signals] = {}
+
+    # --- models ------------------------------------------------------------------------------------------
+
+    def model_step(self, name: str) -> ModelStep:
+        """How a model comes to be."""
+        spec = self.grid.plan.models[name]
+        parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json")
+        if isinstance(spec, Derived) and spec.continued_mlm is not None:
+            parts["continued_mlm"]["bitext"] = [
+                self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
+            ]
+        made_of = key_of(parts)
+        return ModelStep(name, spec, made_of, self.folder / "models")
+
+    def model(self, name: str) -> ModelInfo | None:
+        """A model that is ready; None if it is not, or if the plan now makes another one."""
+        if name not in self._models:
+            step = self.model_step(name)
+            try:
+                info = ModelInfo.model_validate_json((step.folder / f"{name}.json").read_bytes())
+            except (OSError, ValidationError):
+                return None
+            if info.made_of != step.made_of:
+                return None
+            self._models[name] = info
+        return self._models[name]
+
+    def _load(self, info: ModelInfo) -> str:
+        return str(self.folder / info.load) if info.derived else info.load
+
+    # --- probes ------------------------------------------------------------------------------------------
+
+    def probe_step(self, cell: Cell) -> ProbeStep | None:
+        """The probe of a cell; None while its model is not ready, or where the plan has no probes."""
+        info, plan = self.model(cell.model), self.grid.plan.probe
+        if info is None or plan is None:
+            return None
+        request = self._probe_request(cell, info, plan)
+        decides = [info.sha256, plan.budget, plan.seed, cell.task, cell.source, cell.target]
+        named = (request.train, request.bitext, request.target_labels)
+        decides += [self._inputs.sha256.get(name or "", name) for name in named]
+        name = f"{cell.model}.{cell.task}.{cell.source}-{cell.target}.{key_of(decides)}.json"
+        return ProbeStep(cell, request, self.folder / "probes" / name)
+
+    def _probe_request(self, cell: Cell, info: ModelInfo, plan: ProbePlan) -> ProbeRequest:
+        data = self.grid.data(cell.task, cell.source, cell.target)
+        return ProbeRequest(
+            model=self._load(info),
+            source=cell.source,
+            target=cell.target,
+            task=cell.task,
+            train=data.train,
+            bitext=self.grid.pair(cell).bitext,
+            target_labels=self._inputs.probe_labels.get(f"{cell.task} {cell.target}"),
+            columns=Columns(**data.columns),
+            budget=plan.budget,
+            device=self._device,
+            seed=plan.seed,
+        )
+
+    def signals(self, cell: Cell) -> Signals | None:
+        """What the probe of a cell found; None if it has not been taken."""
+        if cell not in self._signals:
+            step = self.probe_step(cell)
+            if step is None or not step.path.exists():
+                return None
+            self._signals[cell] = Signals.load(step.path)
+        return self._signals[cell]
+
+    def probe_error(self, cell: Cell) -> str | None:
+        """Why the probe of a cell failed; None if it did not."""
+        step = self.probe_step(cell)
+        try:
+            return None if step is None else failure_path(step).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    # --- runs --------------------------------------------------------------------------------------------
+
+    def impossible(self, planned: PlannedRun) -> str | None:
+        """Why a run will never be possible on its model; None as far as is known."""
+        info = self.model(planned.model)
+        if info is not None and planned.option.option.objective.needs_mlm_head:
+            return info.no_mlm_reason
+        return None
+
+    def run(self, planned: PlannedRun) -> Run | None:
+        """The run, ready to begin; None while its data, its model or the probe it waits for is missing."""
+        info = self.model(planned.model)
+        if info is None:
+            return None
+        weight = 0.0
+        if planned.option.from_norms:
+            signals = self.signals(planned.cell) if planned.cell else None
+            if signals is None:
+                return None
+            weight = _weight_from(signals, planned.option.option.objective)
+        return self._run(planned, info, weight)
+
+    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run | None:
+        plan, training = self.grid.plan, self.grid.plan.training
+        targets = self.grid.targets(planned.task, planned.source)
+        if planned.target is not None:
+            targets = (planned.target,)
+        data = self.grid.data(planned.task, planned.source, planned.target)
+        tests = {
+            target: self.grid.data(planned.task, planned.source, target).target_test for target in targets
+        }
+        recipe = Recipe(
+            model=self._load(info),
+            source=planned.source,
+            # Fine-tuning alone depends on no target, but a recipe names one.
+            target=planned.target or targets[0],
+            task=planned.task,
+            train=data.train,
+            source_labels=data.source_test,
+            bitext=self.grid.pair(planned.cell).bitext if planned.cell else None,
+            columns=data.columns,
+            option=planned.option.weighted(weight),
+            epochs=training.steps,  # no fewer than the steps take, whatever the data
+            max_steps=training.steps,
+            align_steps=training.align_steps,
+            batch_size=training.batch_size,
+            align_batch_size=training.align_batch_size,
+            learning_rate=training.learning_rate,
+            align_learning_rate=training.align_learning_rate,
+            head=training.head,
+            max_length=training.max_length,
+            most_scored=training.most_scored,
+            mixed_precision=info.precision if training.precision == "auto" else training.precision,
+            seed=planned.seed,
+        )
+        specs = {"train": recipe.train, "source-labels": recipe.source_labels, "bitext": recipe.bitext}
+        files = {role: str(specs[role]) for role in roles_of(recipe)}
+        hashes = self._inputs.sha256
+        if not hashes.keys() >= {*files.values(), *tests.values()}:  # of a cell that was never selected
+            return None
+        configuration = configure(
+            recipe,
+            model_sha256=info.sha256,
+            data_sha256={role: hashes[spec] for role, spec in files.items()},
+            scored={target: hashes[spec] for target, spec in tests.items()},
+        )
+        root = Path(plan.data)
+        named = {role: _relative(spec, root) for role, spec in files.items()}
+        named |= {f"target-labels {target}": _relative(spec, root) for target, spec in tests.items()}
+        return Run(configuration, recipe, planned.model, named, tests)
+
+    def record(self, planned: PlannedRun) -> Record | None:
+        """The record of a run, if it has ended."""
+        run = self.run(planned)
+        return None if run is None else self.records.find(run.configuration)
+
+
+def failure_path(step: ProbeStep) -> Path:
+    """Where the reason is written if a probe fails."""
+    return step.path.with_suffix(".failed.txt")
+
+
+def _weight_from(signals: Signals, objective: Objective) -> float:
+    for row in signals.cosines:
+        if (row.point, row.task_gradient, row.block) == ("theta_warm", "source", TOTAL) and (
+            row.objective == objective
+        ):
+            return joint_weight(row.magnitude_ratio.value)
+    raise InputError(f"The probe found no gradient norm for '{objective}': give its weight as a number.")
+
+
+def _relative(spec: str, root: Path) -> str:
+    """File names as the plan has them, so that a record does not tell whose machine it comes from."""
+    return spec.replace(f"{root}/", "")

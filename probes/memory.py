@@ -1,0 +1,61 @@
+"""Going on with less when memory runs out."""
+
+import gc
+import resource
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+import torch
+
+__all__ = ["halve_until_it_fits", "is_out_of_memory", "peak_bytes", "resident_bytes"]
+
+T = TypeVar("T")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on a processor or on an accelerator."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The CPU allocator raises a plain RuntimeError, and so do some of oneDNN's.
+    return isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "alloc_cpu" in str(error))
+
+
+def halve_until_it_fits(size: int, attempt: Callable[[int], T], smallest: int = 2) -> tuple[T, int]:
+    """Call ``attempt`` with ``size``, and with half of it each time memory runs out.
+
+    Args:
+        size: batch size to start with.
+        attempt: called anew from the start; it must leave nothing behind when it fails.
+        smallest: size below which there is no sense in going on.
+
+    Returns:
+        What the attempt returned, and the size it succeeded with.
+    """
+    while True:
+        try:
+            return attempt(size), size
+        except (RuntimeError, MemoryError) as error:
+            if size // 2 < smallest or not is_out_of_memory(error):
+                raise
+        # Only here has the error gone, and with it the frames that hold on to tensors.
+        size //= 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def resident_bytes(device: torch.device) -> int:
+    """Bytes held now: by tensors on an accelerator, by the process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most bytes ever held: by tensors on an accelerator, by the process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else 1024 * int(peak)

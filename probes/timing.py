@@ -1,0 +1,164 @@
+"""Timing single passes before a run, so that its cost can be told in advance."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
+from probes.cost import PassTimes
+from probes.encoder import Encoder
+from probes.gradients import BlockGradients, GradientAccumulator, Receive, block_gradients
+from probes.heads import Head
+from probes.objectives import Objective, PairView
+from probes.precision import PassPrecision
+from probes.rounds import sum_dtype_for
+
+__all__ = ["subwords", "time_passes"]
+
+
+def subwords(items: Sequence[LabelledText] | Sequence[TokenizedPair]) -> int:
+    """Subwords of labelled texts, or of both sides of translation pairs."""
+    return sum(
+        len(item.text.ids) if isinstance(item, LabelledText) else len(item.source.ids) + len(item.target.ids)
+        for item in items
+    )
+
+
+def time_passes(
+    encoder: Encoder,
+    objectives: Mapping[str, Objective],
+    texts: Sequence[LabelledText],
+    pairs: Sequence[TokenizedPair],
+    tokenizer: Tokenizer,
+    *,
+    classes: int,
+    token_level: bool,
+    references: int,
+    precision: PassPrecision,
+) -> PassTimes:
+    """Time one batch of each kind of loss.
+
+    A head of random weights and made-up word links stand in for what is not there yet; they cost the same.
+
+    Args:
+        encoder: a working copy.
+        objectives: those to be measured.
+        texts, pairs: a round's batches.
+        tokenizer: of the encoder.
+        classes, token_level: of the task.
+        references: task gradients that every other gradient will be multiplied with.
+        precision: of the passes with a gradient; those without run in fp32.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(classes, encoder.hidden_size, generator=generator) / encoder.hidden_size
+    head = Head(weight.to(encoder.device), torch.zeros(classes, device=encoder.device), token_level)
+    batch = collate_labelled(texts, token_level, encoder.tokenizer, encoder.device)
+    parameters = encoder.block_parameters()
+    clock = partial(_seconds, encoder.device)
+    with encoder.passes_in(precision):
+        block_gradients(head.loss(encoder, batch), parameters)  # the first pass sets libraries up
+        with _saved_bytes(encoder) as saved:
+            labelled = clock(lambda: block_gradients(head.loss(encoder, batch), parameters))
+        labelled_bytes = saved()
+        linked = [replace(pair, links=_diagonal(pair)) for pair in pairs]
+        view = PairView(encoder, collate_pairs(linked, tokenizer, encoder.device))
+        with _saved_bytes(encoder) as saved:
+            encode = clock(lambda: (view.source, view.target))
+        shared_bytes = saved()
+        each: dict[str, float] = {}
+        own_bytes = 0
+        for name, objective in objectives.items():
+            with _saved_bytes(encoder) as saved:
+                each[name] = clock(partial(_differentiate, objective, view, parameters))
+            own_bytes = max(own_bytes, saved())
+        fresh = block_gradients(head.loss(encoder, batch), parameters)
+    with torch.no_grad():
+        forward = clock(lambda: head.loss(encoder, batch))
+    walk, sketch = _time_walks(encoder, fresh, references, clock)
+    count = subwords(texts)
+    both = subwords(pairs)
+    return PassTimes(
+        forward=forward / count,
+        labelled=labelled / count,
+        encode_pairs=encode / both,
+        objectives={name: seconds / both for name, seconds in each.items()},
+        accumulate=walk,
+        sketch=sketch,
+        optimiser=2 * walk,  # reads and writes about twice as much
+        labelled_bytes=labelled_bytes,
+        pair_bytes=shared_bytes + own_bytes,
+    )
+
+
+def _differentiate(
+    objective: Objective, view: PairView, parameters: Mapping[str, Sequence[nn.Parameter]]
+) -> BlockGradients:
+    return block_gradients(objective.loss(view), parameters, keep_graph=True)
+
+
+def _diagonal(pair: TokenizedPair) -> tuple[tuple[int, int], ...]:
+    words = min(len(pair.source.surface), len(pair.target.surface))
+    return tuple((i, i) for i in range(words))
+
+
+def _seconds(device: torch.device, action: Callable[[], object]) -> float:
+    begin = perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter() - begin
+
+
+@contextmanager
+def _saved_bytes(encoder: Encoder) -> Iterator[Callable[[], int]]:
+    """Count the bytes that graphs built in the context keep for their backward pass, weights not included."""
+    owner = encoder.masked_lm if encoder.masked_lm is not None else encoder.base
+    weights = {t.untyped_storage().data_ptr() for t in (*owner.parameters(), *owner.buffers())}
+    found: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield lambda: sum(found.values())
+
+
+def _time_walks(
+    encoder: Encoder,
+    fresh: BlockGradients,
+    references: int,
+    clock: Callable[[Callable[[], object]], float],
+) -> tuple[float, float]:
+    """Seconds to accumulate one gradient, and to sketch one, from the last layer's."""
+    block = list(encoder.blocks)[-1]
+    sizes = [piece.numel() for piece in fresh[block]]
+    scale = sum(p.numel() for p in encoder.parameters()) / sum(sizes)
+    names = [*(f"reference {i}" for i in range(references)), "summed"]
+    accumulator = GradientAccumulator(
+        {block: sizes},
+        [*names, "sketched"],
+        references=names[:-1],
+        sketched=["sketched"],
+        device=encoder.device,
+        sum_dtype=sum_dtype_for(encoder),
+    )
+    marks: list[float] = []
+
+    def take(receive: Receive) -> None:
+        marks.append(perf_counter())
+        for place, piece in enumerate(fresh[block]):
+            receive(block, place, piece)
+
+    for _ in range(2):  # the first round touches the sums' memory for the first time
+        marks.clear()
+        total = clock(lambda: accumulator.add_round(dict.fromkeys([*names, "sketched"], take)))
+    end = marks[0] + total
+    return scale * (marks[-1] - marks[-2]), scale * (end - marks[-1])

@@ -1,0 +1,103 @@
+"""A real model, warmed up on real data, with the batches of its gradient rounds."""
+
+import argparse
+from dataclasses import dataclass
+
+from advisor.sample import sample_path
+from probes.budget import Budget
+from probes.embedding import embed_bitext
+from probes.encoder import Encoder, load_encoder
+from probes.heads import fit_head
+from probes.linking import Linker
+from probes.material import prepare, read_inputs
+from probes.objectives import available
+from probes.precision import choose_precision
+from probes.progress import Silent, Stopwatch
+from probes.projection import project_labels
+from probes.request import ProbeRequest
+from probes.rounds import GradientRounds, RoundBatches, measure_gradients
+from probes.run import _task_batches, _warm
+from probes.sampling import deal
+from tests.benchmarks._shapes import Case
+
+__all__ = ["WarmCase", "add_data_options", "measure", "request_from", "warm_case"]
+
+
+@dataclass(frozen=True)
+class WarmCase:
+    """A case at ``theta_warm``, with the model as it was given."""
+
+    case: Case
+    start: Encoder
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is measured; by default the repository's sample."""
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--source", default="en")
+    parser.add_argument("--target", default="tr")
+    parser.add_argument("--task", default="pos")
+    parser.add_argument("--train", default=str(sample_path("en.conllu")))
+    parser.add_argument("--bitext", default=str(sample_path("bitext.en-tr.tsv")))
+    parser.add_argument("--target-labels", default=str(sample_path("tr.conllu")))
+
+
+def request_from(
+    arguments: argparse.Namespace, budget: str = "standard", precision: str = "auto"
+) -> ProbeRequest:
+    """What the data options ask for."""
+    return ProbeRequest(
+        model=arguments.model,
+        source=arguments.source,
+        target=arguments.target,
+        task=arguments.task,
+        train=arguments.train,
+        bitext=arguments.bitext,
+        target_labels=arguments.target_labels,
+        budget=budget,
+        device="cpu",
+        precision=precision,
+    )
+
+
+def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
+    """Everything up to the gradient rounds at ``theta_warm``, as a probe does it."""
+    watch = Stopwatch(Silent())
+    inputs = read_inputs(request)
+    encoder = load_encoder(request.model)
+    precision = choose_precision("auto", encoder.device)
+    material = prepare(inputs, encoder, budget, request.seed)
+    used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
+    start = encoder.working_copy(sorted(used))
+    linker = Linker(start.layers)
+    bitext = embed_bitext(start, material.tokenizer, material.pairs, linker, 1, watch)
+    token_level = inputs.task.level == "token"
+    fitted = fit_head(
+        start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, request.seed
+    )
+    size = min(budget.batch_size, len(material.source.fit))
+    warm, head, _ = _warm(start, fitted.head, material, budget, size, request.seed, watch, precision)
+    drawn = budget.rounds * material.pair_batch
+    reserved = bitext.pairs[drawn : 2 * drawn]
+    projection = project_labels(warm, head, reserved, inputs.task.level, material.tokenizer)
+    tasks, _ = _task_batches(material, projection, budget)
+    batches = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
+    objectives, _ = available(warm, has_links=True)
+    return WarmCase(Case(warm, head, objectives, batches, material.tokenizer), start)
+
+
+def measure(warm: WarmCase, precision: str) -> GradientRounds:
+    """All rounds in one precision, whatever they show on the way."""
+    case = warm.case
+    return measure_gradients(
+        case.encoder,
+        case.head,
+        case.objectives,
+        case.batches,
+        case.tokenizer,
+        point="theta_warm",
+        anchor=warm.start,
+        seed=0,
+        watch=Stopwatch(Silent()),
+        precision=choose_precision(precision, case.encoder.device),
+    )

@@ -1,0 +1,265 @@
+"""What gradient rounds cost beside the passes they cannot do without.
+
+    python -m tests.benchmarks.probe_cost [--model SHAPE] [--device cpu|cuda] [--json]
+
+Five ways to take the same rounds, every task gradient, objective and null of them:
+
+- ``floor``: the forward and backward passes alone, each gradient dropped at once.
+- ``ours``: ``probes.rounds.measure_gradients``, with all estimates and intervals.
+- ``naive``: ``autograd.grad``, flatten, concatenate, keep everything, pairwise cosines.
+- ``autogram``: TorchJD's ``autogram.Engine``, a Gramian a round. It holds nothing across rounds, so there are
+  no noise-corrected cosines and no blocks.
+- ``autojac``: TorchJD's ``autojac.backward``, all gradients of a round as one Jacobian; the same holds.
+
+The ways take turns in one process; memory comes from a process for each. On a CPU time is processor time, so
+that waiting for other programs does not count. ``pip install ".[benchmark]"`` for TorchJD.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+from time import perf_counter, process_time
+
+import torch
+from torch import Tensor
+
+from probes.gradients import block_gradients
+from probes.memory import peak_bytes
+from probes.precision import PRECISIONS, PassPrecision, choose_precision
+from probes.progress import Silent, Stopwatch
+from probes.rounds import measure_gradients, round_losses, task_name
+from tests.benchmarks._shapes import SHAPES, Case, make_case
+
+__all__ = ["CONTENDERS", "Outcome", "Timed"]
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One way: seconds a round in every turn, the bytes of one gradient, and how many a round has."""
+
+    seconds: list[float]
+    gradient_bytes: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class Outcome(Timed):
+    """The same with the peak of a process of its own; None if it did not finish."""
+
+    peak_bytes: int | None
+
+
+def _rounds(case: Case) -> Iterator[dict[str, Callable[[], Tensor]]]:
+    for k in range(case.batches.rounds):
+        yield round_losses(
+            case.encoder, case.head, case.objectives, case.batches, k, case.tokenizer, None, _SEED
+        )
+
+
+def floor(case: Case, precision: PassPrecision) -> None:
+    """The passes alone."""
+    parameters = case.encoder.block_parameters()
+    tasks = {task_name(task) for task in case.batches.tasks}
+    with case.encoder.passes_in(precision):
+        for losses in _rounds(case):
+            for name, loss in losses.items():
+                block_gradients(loss(), parameters, keep_graph=name not in tasks)
+
+
+def ours(case: Case, precision: PassPrecision) -> None:
+    """The probe's own way, up to the rows of the signals."""
+    measure_gradients(
+        case.encoder,
+        case.head,
+        case.objectives,
+        case.batches,
+        case.tokenizer,
+        point="theta0",
+        anchor=None,
+        seed=_SEED,
+        watch=Stopwatch(Silent()),
+        precision=precision,
+    )
+
+
+def naive(case: Case, precision: PassPrecision) -> None:
+    """Keep every gradient of every round and take cosines of all pairs."""
+    parameters = list(case.encoder.parameters())
+    tasks = {task_name(task) for task in case.batches.tasks}
+    kept: dict[str, list[Tensor]] = {}
+    with case.encoder.passes_in(precision):
+        for losses in _rounds(case):
+            for name, loss in losses.items():
+                pieces = torch.autograd.grad(
+                    loss(), parameters, retain_graph=name not in tasks, materialize_grads=True
+                )
+                kept.setdefault(name, []).append(torch.cat([piece.flatten() for piece in pieces]))
+    for first in kept.values():
+        for second in kept.values():
+            for a in first:
+                for b in second:
+                    torch.nn.functional.cosine_similarity(a, b, dim=0)
+
+
+def autogram(case: Case, precision: PassPrecision) -> None:
+    """TorchJD's Gramian of all losses of a round."""
+    from torchjd.autogram import Engine
+
+    engine = Engine(case.encoder.base, batch_dim=None)
+    with case.encoder.passes_in(precision):
+        for losses in _rounds(case):
+            engine.compute_gramian(torch.stack([loss() for loss in losses.values()]))
+
+
+def autojac(case: Case, precision: PassPrecision) -> None:
+    """TorchJD's Jacobian of all losses of a round, one row at a time."""
+    from torchjd.autojac import backward
+
+    parameters = list(case.encoder.parameters())
+    with case.encoder.passes_in(precision):
+        for losses in _rounds(case):
+            values = [loss() for loss in losses.values()]
+            backward(values, inputs=parameters, parallel_chunk_size=1)
+            rows = torch.cat([getattr(p, "jac").flatten(1) for p in parameters], dim=1)  # noqa: B009
+            _ = rows @ rows.T
+            for parameter in parameters:
+                delattr(parameter, "jac")
+
+
+CONTENDERS: dict[str, Callable[[Case, PassPrecision], None]] = {
+    way.__name__: way for way in (floor, ours, naive, autogram, autojac)
+}
+
+
+def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
+    device = torch.device(arguments.device)
+    case = make_case(arguments.model, arguments.device, arguments.rounds, arguments.batch, arguments.length)
+    precision = choose_precision(arguments.precision, device)
+    once = Case(case.encoder, case.head, case.objectives, case.batches.first(1), case.tokenizer)
+    floor(once, precision)  # sets libraries up
+    return case, precision
+
+
+def _memory_of(name: str, arguments: argparse.Namespace) -> int:
+    """Peak bytes of this process once a way has run in it."""
+    case, precision = _prepared(arguments)
+    CONTENDERS[name](case, precision)
+    return peak_bytes(case.encoder.device)
+
+
+def _in_turns(arguments: argparse.Namespace) -> dict[str, Timed | str]:
+    """All ways by turns, in this process; of one that fails, what it said."""
+    case, precision = _prepared(arguments)
+    device = case.encoder.device
+    clock = process_time if device.type == "cpu" else perf_counter
+    names = arguments.contenders.split(",")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    failed: dict[str, str] = {}
+    for _ in range(arguments.repeats):
+        for name in names:
+            if name in failed:
+                continue
+            begin = clock()
+            try:
+                CONTENDERS[name](case, precision)
+            except (RuntimeError, ImportError, ValueError) as error:
+                failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                continue
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds[name].append((clock() - begin) / arguments.rounds)
+    size = 4 * sum(p.numel() for p in case.encoder.parameters())
+    losses = sum(1 for _ in next(_rounds(case)))
+    return {name: failed.get(name) or Timed(seconds[name], size, losses) for name in names}
+
+
+def _ask(*extra: str) -> str | None:
+    """What this command says with further arguments, in a process of its own; None if it dies."""
+    command = [sys.executable, "-m", "tests.benchmarks.probe_cost", *sys.argv[1:], *extra]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.splitlines()[-1] if done.returncode == 0 else None
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
+    """Time first, then memory; this process itself holds nothing meanwhile."""
+    answer = _ask("--only", "time")
+    if answer is None:
+        raise SystemExit("The timing did not finish.")
+    found: dict[str, Outcome | str] = {}
+    for name, timed in json.loads(answer).items():
+        if isinstance(timed, str):
+            found[name] = timed
+            continue
+        peak = _ask("--only", name)
+        found[name] = Outcome(**timed, peak_bytes=int(peak) if peak else None)
+        print(f"{name}: {found[name]}", file=sys.stderr)
+    return found
+
+
+def _table(found: dict[str, Outcome | str], arguments: argparse.Namespace) -> str:
+    """A Markdown table of medians, with ratios to the floor taken turn by turn."""
+    precision = choose_precision(arguments.precision, torch.device(arguments.device))
+    base = found["floor"]
+    assert not isinstance(base, str), base
+    gradient = base.gradient_bytes
+    lines = [
+        f"{arguments.model}, {arguments.device}, {precision}, {torch.get_num_threads()} thread(s), "
+        f"{base.losses} losses, batches of {arguments.batch}, {arguments.rounds} rounds, "
+        f"median of {arguments.repeats}; one gradient is {gradient / 2**20:.0f} MiB",
+        "",
+        "| way | seconds a round | to the floor | peak GiB | gradient copies beyond model and graph |",
+        "|---|---|---|---|---|",
+    ]
+    for name, outcome in found.items():
+        if isinstance(outcome, str):
+            lines.append(f"| {name} | does not run: {outcome[:90]} | | | |")
+            continue
+        ratio = median(a / b for a, b in zip(outcome.seconds, base.seconds, strict=True))
+        memory = "out of memory | "
+        if outcome.peak_bytes is not None and base.peak_bytes is not None:
+            # The floor itself holds one gradient.
+            copies = 1 + (outcome.peak_bytes - base.peak_bytes) / gradient
+            memory = f"{outcome.peak_bytes / 2**30:.2f} | {copies:.1f}"
+        lines.append(f"| {name} | {median(outcome.seconds):.2f} | {ratio:.2f} | {memory} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", choices=(*SHAPES, "bundled"), default="e5-small")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--rounds", type=int, default=3, help="of one turn, at least 3")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--length", type=int, default=64, help="longest input in subwords")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="of " + ", ".join(CONTENDERS))
+    parser.add_argument("--json", action="store_true", help="print every turn instead of a table")
+    parser.add_argument("--only", choices=("time", *CONTENDERS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only == "time":
+        timed = _in_turns(arguments)
+        print(json.dumps({name: t if isinstance(t, str) else asdict(t) for name, t in timed.items()}))
+        return
+    if arguments.only:
+        print(_memory_of(arguments.only, arguments))
+        return
+    found = _measure(arguments)
+    if arguments.json:
+        ways = {
+            name: outcome if isinstance(outcome, str) else asdict(outcome) for name, outcome in found.items()
+        }
+        print(json.dumps({"settings": vars(arguments), "ways": ways}, indent=2))
+    else:
+        print(_table(found, arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Batches are halved when memory runs out, and only then."""
+
+import weakref
+
+import pytest
+import torch
+
+from probes.memory import halve_until_it_fits, is_out_of_memory, peak_bytes, resident_bytes
+
+CPU_FULL = "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried to"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError(CPU_FULL), torch.OutOfMemoryError("CUDA out of memory")]
+)
+def test_size_is_halved_until_it_fits(error: Exception) -> None:
+    tried: list[int] = []
+
+    def attempt(size: int) -> str:
+        tried.append(size)
+        if size > 5:
+            raise error
+        return "done"
+
+    assert halve_until_it_fits(32, attempt) == ("done", 4)
+    assert tried == [32, 16, 8, 4]
+
+
+def test_what_does_not_fit_at_the_smallest_size_is_raised() -> None:
+    tried: list[int] = []
+
+    def attempt(size: int) -> None:
+        tried.append(size)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        halve_until_it_fits(12, attempt, smallest=3)
+    assert tried == [12, 6, 3]
+
+
+def test_other_errors_are_not_tried_again() -> None:
+    tried: list[int] = []
+
+    def attempt(size: int) -> None:
+        tried.append(size)
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        halve_until_it_fits(8, attempt)
+    assert tried == [8]
+    assert not is_out_of_memory(ValueError("cannot allocate memory"))
+
+
+def test_a_failed_attempt_holds_nothing_while_the_next_one_runs() -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def attempt(size: int) -> int:
+        assert all(ref() is None for ref in held)
+        large = torch.zeros(size)
+        held.append(weakref.ref(large))
+        if size > 2:
+            raise MemoryError
+        return size
+
+    assert halve_until_it_fits(8, attempt) == (2, 2)
+    assert len(held) == 3
+
+
+def test_bytes_of_a_process_are_told() -> None:
+    device = torch.device("cpu")
+    before = resident_bytes(device)
+    block = torch.ones(30_000_000)
+    assert resident_bytes(device) - before > 0.9 * block.nbytes
+    assert peak_bytes(device) >= resident_bytes(device) * 0.99

@@ -1,0 +1,141 @@
+"""Signals against gains: what is planted is found, what follows the task alone is not taken for a signal."""
+
+import csv
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advisor.findings import load_tables, signals
+from advisor.findings._tables import Record
+from advisor.findings.signal_report import SignalReport, _holm, _rows
+from advisor.study._compile import COLUMNS
+from tests.unit.findings.simulation import copy_tables
+
+LANGUAGES = ("tr", "de", "fi", "hi", "ar", "zh", "wo", "eu")
+
+
+def made_up(seed: int, slope: float) -> Iterator[Record]:
+    """Records whose gains follow the leading cosine; two tasks differ in level, and a signal with them."""
+    random = np.random.default_rng(seed)
+    for task, objective, target in product(
+        ("pos", "topic"), ("token-contrastive", "sentence-contrastive"), LANGUAGES
+    ):
+        cosine = float(random.normal(0, 0.15))
+        level = {"pos": 6.0, "topic": -6.0}[task]
+        gains = slope * cosine + level + random.normal(0, 0.4, 3)
+        yield Record(
+            id=f"{task}-{objective}-{target}",
+            model="xlm-roberta-base",
+            source="en",
+            target=target,
+            task=task,
+            objective=objective,
+            schedule="joint",
+            frozen_layers="none",
+            word_pairs="mutual-argmax" if objective == "token-contrastive" else "",
+            weight=0.1,
+            seeds=3,
+            baseline=70.0,
+            gain=float(gains.mean()),
+            gain_sd=float(gains.std(ddof=1)),
+            cosines={"target-labels": (cosine, 0.03)},
+            baseline_scores=(70.0, 70.0, 70.0),
+            aligned_scores=tuple((70.0 + gains).tolist()),
+            signals={
+                "target_labels_cosine": cosine,
+                "target_labels_cosine_se": 0.03,
+                "target_labels_null_cosine": float(random.normal(0, 0.15)),
+                "sentence_gap_last": float(random.normal()),
+                "theta0_ceiling": level + float(random.normal(0, 0.1)),
+            },
+        )
+
+
+def test_a_planted_signal_survives_correction_and_noise_does_not() -> None:
+    rows = {row.signal: row for row in _rows(list(made_up(0, slope=20.0)), draws=200)}
+    leading, noise = rows["target_labels_cosine"], rows["sentence_gap_last"]
+    assert leading.partial is not None
+    assert leading.p_adjusted is not None
+    assert leading.partial.low > 0.5
+    assert leading.p_adjusted < 0.05
+    assert noise.p_adjusted is not None
+    assert noise.p_adjusted > 0.05
+    assert noise.sign_right is None
+    assert set(rows) == {
+        *("target_labels_cosine", "target_labels_null_cosine", "target_labels_cosine_less_null"),
+        *("sentence_gap_last", "theta0_ceiling"),
+    }
+
+
+def test_a_signal_that_tells_tasks_apart_has_no_partial_correlation() -> None:
+    row = next(row for row in _rows(list(made_up(1, slope=0.0)), 200) if row.signal == "theta0_ceiling")
+    assert row.correlation is not None
+    assert row.correlation.value > 0.7
+    assert row.partial is not None
+    assert abs(row.partial.value) < 0.35
+    assert row.p is not None
+    assert row.p > 0.05
+
+
+def test_p_values_are_uniform_enough_without_any_effect() -> None:
+    found = [row.p for seed in range(12) for row in _rows(list(made_up(seed, slope=0.0)), 20)]
+    values = np.array([p for p in found if p is not None])
+    assert len(values) == 60
+    assert np.mean(values < 0.05) < 0.15
+    assert 0.35 < values.mean() < 0.65
+
+
+def test_signs_are_scored_on_clear_gains_alone() -> None:
+    records = [record for record in made_up(2, slope=40.0) if record.task == "pos"]
+    right = next(row for row in _rows(records, 50) if row.signal == "target_labels_cosine")
+    clear = [r for r in records if r.gain_sd is not None and abs(r.gain) > 2 * r.gain_sd / 3**0.5]
+    assert right.clear == len(clear)
+    assert right.sign_right is not None
+    share = np.mean([(r.gain > 0) == (r.signals["target_labels_cosine"] > 0) for r in clear])
+    assert right.sign_right.value == pytest.approx(share)
+
+
+def test_holm_orders_and_bounds() -> None:
+    assert _holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+
+
+def test_too_few_records_are_not_correlated() -> None:
+    assert _rows(list(made_up(0, 1.0))[:7], 20) == ()
+
+
+def test_the_report_chooses_with_the_language_held_out(tmp_path: Path) -> None:
+    root = copy_tables(tmp_path)
+    records = [r for r in made_up(3, slope=30.0) if r.task == "pos" and r.target in LANGUAGES[:4]]
+    with (root / "records.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=COLUMNS, restval="")
+        writer.writeheader()
+        for record in records:
+            row = {name: getattr(record, name) for name in COLUMNS if hasattr(record, name)}
+            row["baseline_scores"] = " ".join(map(str, record.baseline_scores))
+            row["aligned_scores"] = " ".join(map(str, record.aligned_scores))
+            writer.writerow(row | {"probe_budget": "quick"} | dict(record.signals))
+    load_tables.cache_clear()
+    report = signals(root, draws=50)
+    assert (report.records, report.cells) == (8, 4)
+    regret = {choice.name: choice.regret.value for choice in report.choices}
+    gains = {
+        target: [record.gain for record in records if record.target == target] for target in LANGUAGES[:4]
+    }
+    assert regret["never"] == pytest.approx(np.mean([max(0.0, *both) for both in gains.values()]), abs=1e-6)
+    assert min(regret.values()) >= 0
+    assert {"evidence alone", "evidence and leading cosine", "one seed of every option"} <= set(regret)
+    assert SignalReport.model_validate_json(report.model_dump_json()) == report
+    assert "| `target_labels_cosine` |" in report.markdown()
+
+
+def test_without_records_it_says_how_to_make_some(tmp_path: Path) -> None:
+    root = copy_tables(tmp_path)
+    header = (root / "records.csv").read_text().splitlines()[0]
+    (root / "records.csv").write_text(header + "\n")
+    load_tables.cache_clear()
+    report = signals(root)
+    assert (report.records, len(report.rows), len(report.choices), len(report.geometry)) == (0, 0, 0, 0)
+    assert "advisor study run" in report.markdown()
