@@ -1,7 +1,7 @@
 """Faults injected into real commands: ``python -m tests.faults [--kills N] [--seed N] [--only NAME]``.
 
-Kills (-9) at random moments a probe, a trial that is then resumed, a refit of the findings, and writers of
-reports and of runs; then lets probes run out of disk and of memory under real limits. After each fault
+Kills (-9) at random moments a probe, a trial and a study that are then resumed, a refit of the findings,
+and a writer of reports; then lets probes run out of disk and of memory under real limits. After each fault
 every file must be as it was or as it was to become, and nothing half-written may stand under a name that
 the user gave. Takes some seconds a kill; exit code 1 if any fault did damage.
 """

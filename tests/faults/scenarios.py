@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,12 @@ from advisor.report import Report
 from advisor.sample import sample_path
 from advisor.study import TrialResult
 from advisor.study._record import Record
+from advisor.study._status import StudyStatus
 from probes.errors import InputError
 from probes.signals import Signals
 from tests.factories import make_advice, make_signals
 from tests.models import build
+from tests.unit.study.plans import plan_file
 
 __all__ = ["KILLED", "LIMITED", "DamageError", "Outcome", "Scenario"]
 
@@ -181,30 +183,28 @@ class Probe(Scenario):
         _check_answer(self.folder / "answer", self._old)
 
 
-class Trial(Scenario):
-    """One trial that is killed and resumed all the time; a record that is there once stays as it is."""
+class Resumed(Scenario):
+    """A command that is killed and resumed all the time; a record that is there once stays as it is."""
+
+    records: str
+    """Where they are, below the folder."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._model = build("bert", folder / "model")
+        self.model = build("bert", folder / "model")
         self._known: dict[str, str] = {}
-
-    @property
-    def command(self) -> list[str]:
-        """Two options with many seeds, so that no kill comes too late."""
-        options = ["--option=sentence-contrastive:joint:0.1", "--seeds=40", "--steps=3"]
-        return _advisor("trial", *_inputs(self._model), *options, "--out=trial")
 
     def kill(self, moments: random.Random) -> bool:
         """Kill within the time that loading and a few runs take."""
-        killed = self.run(moments.uniform(0, 25))
+        killed = self.run(moments.uniform(0, 20))
         self.check()
         return killed
 
     def check(self) -> None:
         """Every record is whole, and none is lost or changed."""
-        records = self.folder / "trial" / "records"
-        found = {path.name: path.read_text(encoding="utf-8") for path in records.glob("[!.]*")}
+        found = {
+            path.name: path.read_text(encoding="utf-8") for path in (self.folder / self.records).glob("[!.]*")
+        }
         for name, content in found.items():
             try:
                 Record.model_validate_json(content)
@@ -214,24 +214,64 @@ class Trial(Scenario):
             raise DamageError(f"records are lost or changed: {', '.join(changed)}")
         self._known = found
 
-    def finish(self) -> None:
-        """What was killed so often comes to its end with all of its records."""
-        command = self.command
-        seeds = max(1, len(self._known) // 2)
+    def resume(self, command: Sequence[str]) -> str:
+        """Run to the end; returns what was printed.
+
+        Raises:
+            DamageError: if it fails, or a record was lost on the way.
+        """
         done = subprocess.run(
-            [part if not part.startswith("--seeds") else f"--seeds={seeds}" for part in command],
-            cwd=self.folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+            command, cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False
         )
         self.check()
         if done.returncode:
-            raise DamageError(f"the trial cannot be resumed: {done.stderr}")
-        result = TrialResult.model_validate_json((self.folder / "trial/trial.json").read_bytes())
+            raise DamageError(f"it cannot be resumed: {done.stderr}")
+        return done.stdout
+
+
+class Trial(Resumed):
+    """Two options with many seeds, so that no kill comes too late; in the end as many as there are."""
+
+    records = "trial/records"
+
+    @property
+    def command(self) -> list[str]:
+        """With seeds for ever."""
+        return self._with(40)
+
+    def _with(self, seeds: int) -> list[str]:
+        options = ["--option=sentence-contrastive:joint:0.1", f"--seeds={seeds}", "--steps=3"]
+        return _advisor("trial", *_inputs(self.model), *options, "--out=trial", "--json")
+
+    def finish(self) -> None:
+        """What was killed so often comes to its end with all of its records."""
+        seeds = max(1, len(list((self.folder / self.records).glob("[!.]*"))) // 2)
+        result = TrialResult.model_validate_json(self.resume(self._with(seeds)))
         if len(result.runs) != 2 * seeds or {run.status for run in result.runs} != {"done"}:
             raise DamageError("the resumed trial lacks runs")
+
+
+class Study(Resumed):
+    """A study of two workers and two targets."""
+
+    records = "study/records"
+    _SEEDS = 30
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        plan_file(folder, self.model, seeds=list(range(self._SEEDS)))
+
+    @property
+    def command(self) -> list[str]:
+        """All of it; after a kill it goes on from there."""
+        return _advisor("study", "run", "plan.yaml", "--jobs=2", "--json")
+
+    def finish(self) -> None:
+        """Nothing is left to do, and nothing has failed."""
+        status = StudyStatus.model_validate_json(self.resume(self.command))
+        runs = status.runs
+        if (runs.done, runs.failed, runs.left) != (3 * self._SEEDS, 0, 0):
+            raise DamageError(f"the resumed study has {runs}")
 
 
 class Refit(Scenario):
@@ -289,6 +329,7 @@ class Writer(Scenario):
 KILLED: dict[str, Callable[[Path], Scenario]] = {
     "probe": Probe,
     "trial": Trial,
+    "study": Study,
     "findings": Refit,
     "report": Writer,
 }
