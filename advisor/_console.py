@@ -25,6 +25,9 @@ __all__ = ["Commands", "ConsoleProgress", "console", "errors", "run"]
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 """For everything that is not the answer, so that ``--json`` and pipes stay clean."""
 
+_OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
+"""How libraries that are no Python say it: the allocator, and the loader of shared objects."""
+
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """The parent of all usage errors, which typer keeps in a module of its own from one version to the next."""
 
@@ -126,6 +129,9 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
             return int(error.exit_code)
         if debug:
             raise
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+            _say("Out of memory: close other programs, or use a machine with more of it.")
+            return 1
         if isinstance(error, OSError):
             _say(f"{error.strerror or error}: check disk space, memory and permissions, and run again.")
             return 1

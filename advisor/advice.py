@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from advisor.options import Option
-from probes.errors import InputError
+from probes._files import load_file
 from probes.signals import Note
 
 __all__ = [
@@ -144,16 +144,4 @@ class Advice(_Frozen):
         Raises:
             InputError: if the file is missing or not of this schema.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"Cannot read {path} ({reason}): name an advice.json that a probe wrote."
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole file"
-            raise InputError(
-                f"{path} is not an advice file of schema {SCHEMA_VERSION} ({where}: {first['msg'].lower()})."
-            ) from error
+        return load_file(cls, path, "advice", SCHEMA_VERSION)

@@ -304,7 +304,7 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
 
     Raises:
         InputError: if it cannot be found, has no safetensors weights, lacks encoder weights, is a
-            decoder, has no fast tokenizer, or has no single stack of layers.
+            decoder, computes what is not a number, has no fast tokenizer, or has no single stack of layers.
     """
     if name in BUNDLED or is_encoder_file(name):
         model, tokenizer, sha256 = load_bundled(name) if name in BUNDLED else load_encoder_file(name)
@@ -318,6 +318,7 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
     if encoder.masked_lm is not None:
         encoder.masked_lm.eval()
     cast(nn.Module, encoder.masked_lm or encoder.base).to(device)
+    _refuse_broken(encoder)
     encoder.blocks = find_blocks(encoder)
     return encoder
 
@@ -376,6 +377,17 @@ def _probe_ids(encoder: Encoder) -> TextBatch:
     size = len(encoder.tokenizer)
     ids = torch.arange(size // 2, size // 2 + 8, device=encoder.device).remainder(size).unsqueeze(0)
     return TextBatch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids)
+
+
+def _refuse_broken(encoder: Encoder) -> None:
+    tensors = [tensor for tensor in encoder.base.state_dict().values() if tensor.is_floating_point()]
+    with torch.no_grad():
+        tensors.append(encoder.hidden_states(_probe_ids(encoder))[-1])
+    if not all(torch.isfinite(tensor).all() for tensor in tensors):
+        raise InputError(
+            f"'{encoder.id}' holds or computes values that are not numbers, so its weights are damaged or "
+            "beyond single precision: download or save it again."
+        )
 
 
 def _refuse_causal(encoder: Encoder, batch: TextBatch, last: Tensor) -> None:
@@ -528,7 +540,9 @@ def _from_pretrained(
             f"'{name}' has no readable weights in safetensors format, the only one that is loaded: convert "
             "it with model.save_pretrained(folder)."
         ) from error
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # sizes that make no sense fail in any way
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise  # not the checkpoint's fault
         raise InputError(
             f"The weights of '{name}' do not fit its config: point at a checkpoint saved in one piece."
         ) from error

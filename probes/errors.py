@@ -6,16 +6,27 @@ __all__ = ["InputError", "NotFiniteError", "RunError"]
 class InputError(ValueError):
     """What the user gave cannot be used.
 
-    The message is one sentence that names the cause and the cure. Command lines exit with code 2.
+    The message is one sentence on one line that names the cause and the cure. Command lines exit with code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_on_one_line(message))
 
 
 class RunError(RuntimeError):
     """The input was fine but the run could not finish (memory, disk, divergence).
 
-    The message is one sentence that names the cause and the cure. Command lines exit with code 1.
+    The message is one sentence on one line that names the cause and the cure. Command lines exit with code 1.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_on_one_line(message))
 
 
 class NotFiniteError(RunError):
     """A loss or a gradient is infinite or no number; in a wider number format it may not be."""
+
+
+def _on_one_line(message: str) -> str:
+    """Names and labels that a message quotes may hold line breaks."""
+    return " ".join(message.split())

@@ -8,9 +8,9 @@ Rows are flat, so that ``pandas.DataFrame([row.model_dump() for row in signals.c
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from probes.errors import InputError
+from probes._files import load_file
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -338,17 +338,4 @@ class Signals(_Frozen):
         Raises:
             InputError: if the file is missing, is no JSON, or is not of this schema.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"Cannot read {path} ({reason}): name a signals.json that a probe wrote."
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole file"
-            raise InputError(
-                f"{path} is not a signals file of schema {SCHEMA_VERSION} "
-                f"({where}: {first['msg'].lower()}): run the probe again to write one."
-            ) from error
+        return load_file(cls, path, "signals", SCHEMA_VERSION)

@@ -75,12 +75,14 @@ def read_recipe(path: str | Path) -> Recipe:
         # By way of JSON, where strict types still let names stand for enumeration members.
         recipe = Recipe.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise InputError(f"{path} is no recipe that can be run ({first_problem(error)}).") from error
+        raise InputError(
+            f"{path} is no recipe that can be run ({first_problem(error)}): correct it there."
+        ) from error
     return anchor_recipe(recipe, path.parent)
 
 
 def load_yaml(path: Path, cure: str) -> object:
-    """The content of a YAML file, read strictly.
+    """The content of a YAML file, read strictly, as JSON could hold it (dates become text).
 
     Args:
         path: the file.
@@ -90,10 +92,12 @@ def load_yaml(path: Path, cure: str) -> object:
         InputError: if it cannot be read or is not YAML; it names the line.
     """
     try:
-        return yaml.load(path.read_bytes(), Loader=_Loader)
+        content: object = json.loads(json.dumps(yaml.load(path.read_bytes(), Loader=_Loader), default=str))
+        return content
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror or error}): {cure}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    # A day or a number that cannot be is a ValueError, a date as a key a TypeError.
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML ({_yaml_problem(error)}): correct it there.") from error
 
 
@@ -126,10 +130,22 @@ def first_problem(error: ValidationError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that reads plain words as YAML 1.2 does and refuses a key that stands twice.
+    """A safe loader that reads plain words as YAML 1.2 does and refuses keys that stand twice, and aliases.
 
+    A few lines of aliases of aliases unfold to more than any memory holds, and one of itself has no end.
     YAML 1.1 takes ``no`` (a language, and a value of ``mixed_precision``) for false and ``2e-5`` for text.
     """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                f"the alias '*{event.anchor}' is not read here: write out what it stands for",
+                event.start_mark,
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

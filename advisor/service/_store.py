@@ -384,10 +384,13 @@ def owner_of(session: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A file name without folders, blanks, and the ``+`` and ``,`` that join the parts of a bitext."""
+    """A file name without folders, blanks, and the ``+`` and ``,`` that join the parts of a bitext.
+
+    Of a long one the end is kept, with the ending; no file system takes more than 255 bytes.
+    """
     last = re.split(r"[/\\]", name)[-1]
-    stem = _UNSAFE.sub("_", last).strip("._")[-100:]
-    return stem or "upload"
+    safe = _UNSAFE.sub("_", last)[-100:].encode()[-200:].decode(errors="ignore").strip("._-")
+    return safe or "upload"
 
 
 def _write(path: Path, text: str) -> None:

@@ -297,7 +297,9 @@ def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: b
     try:
         plan = Plan.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise InputError(f"{path} is no plan that can be run ({first_problem(error)}).") from error
+        raise InputError(
+            f"{path} is no plan that can be run ({first_problem(error)}): correct it there."
+        ) from error
     root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
     if needs_data and not root.is_dir():
         raise InputError(f"The data folder {root} is not there: name another with data: or --data.")

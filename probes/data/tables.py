@@ -315,17 +315,19 @@ def read_parquet(file: InputFile) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # names that are not UTF-8, and dates beyond Python's, surface as Python's own errors
+    damaged = (pa.ArrowException, OSError, ValueError, OverflowError)
     try:
         parquet = pq.ParquetFile(file.path)
-    except (pa.ArrowException, OSError) as error:
+        columns = tuple(parquet.schema_arrow.names)
+    except damaged as error:
         raise InputError(f"{file.spec} is not a readable Parquet file: write it again.") from error
-    columns = tuple(parquet.schema_arrow.names)
 
     def rows() -> Iterator[Row | Dropped]:
         try:
             for batch in parquet.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except damaged as error:
             raise InputError(f"{file.spec} is a damaged Parquet file: write it again.") from error
 
     return Table(file.spec, columns, rows(), _stored_label_names(parquet.schema_arrow.metadata or {}))

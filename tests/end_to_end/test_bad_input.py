@@ -6,6 +6,7 @@ and nothing written. At the end stand the inputs that look odd and must not be r
 
 import errno
 import json
+import math
 import os
 import pickle
 import re
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import advisor as package
 from advisor.advice import Advice
@@ -292,6 +294,17 @@ def _weights(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
+def _with_weight(value: float) -> Callable[[Path], None]:
+    """Every weight of one matrix is ``value``."""
+
+    def spoil(folder: Path) -> None:
+        tensors = load_file(_weights(folder))
+        name = "bert.encoder.layer.0.attention.self.value.weight"
+        save_file({**tensors, name: tensors[name].fill_(value)}, _weights(folder), {"format": "pt"})
+
+    return spoil
+
+
 def _folder_for_weights(folder: Path) -> None:
     _weights(folder).unlink()
     _weights(folder).mkdir()
@@ -340,6 +353,9 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
         _folder_for_weights,
         "safetensors",
     ),
+    "a weight that is not a number": (_with_weight(math.nan), "not numbers"),
+    "an infinite weight": (_with_weight(math.inf), "not numbers"),
+    "weights so large that numbers overflow": (_with_weight(1e38), "not numbers"),
     "no tokenizer": (_no_tokenizer, "tokenizer"),
     "tokenizer that is no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer"),
 }
@@ -371,8 +387,8 @@ SIGNALS: dict[str, tuple[str | bytes, str]] = {
     "not UTF-8": (_signals().replace("tr.dev", "\xe9").encode("latin-1"), "not a signals file"),
     "NUL bytes": ("\0\0", "not a signals file"),
     "cut short": (_signals()[:-2], "not a signals file"),
-    "a later schema": (_signals(schema_version=2), "schema"),
-    "an earlier schema": (_signals(schema_version=0), "schema"),
+    "a later schema": (_signals(schema_version=2), "schema 2, and this older version reads schema 1"),
+    "an earlier schema": (_signals(schema_version=0), "schema 0, and this version reads schema 1"),
     "a number that is none": (_signals().replace('"null_sd": 0', '"null_sd": NaN, "x": 0', 1), "finite"),
     "an infinite number": (_signals().replace('"null_sd": 0', '"null_sd": Infinity, "x": 0', 1), "finite"),
     "a field too many": (_signals(hint="align"), "hint"),
@@ -381,10 +397,42 @@ SIGNALS: dict[str, tuple[str | bytes, str]] = {
     "one language twice": (_signals(target="en"), "English"),
 }
 
+# --- plans of studies --------------------------------------------------------------------------------------
+
+PLAN = """
+models: {tiny: MODEL}
+pairs: [{target: tr, bitext: SAMPLE/bitext.en-tr.tsv}]
+tasks: {pos: {train: "SAMPLE/{source}.conllu", target_test: "SAMPLE/{target}.conllu"}}
+options: ["sentence-contrastive:joint:0.1"]
+seeds: [0]
+"""
+
+PLANS: dict[str, tuple[str | bytes, str]] = {
+    # what stands in plan.yaml, and what the sentence must hold
+    "empty": ("", "plan"),
+    "no YAML": ("models: [", "YAML"),
+    "a list": ("- models", "plan"),
+    "not UTF-8": (b"models: \xe9\n", "YAML"),
+    "NUL bytes": ("models: \0", "YAML"),
+    "an object of Python": ("models: !!python/object/apply:os.system [exit]", "YAML"),
+    "aliases without end": ("models: &a [*a]", "alias"),
+    "a date as a key": (PLAN + "2024-01-01: x\n", "YAML"),
+    "a day that is none": (PLAN + "probe: 2024-99-99\n", "YAML"),
+    "a key twice": (PLAN + "options: []\n", "twice"),
+    "a key too many": (PLAN + "colour: red\n", "colour"),
+    "no pairs": ("models: {tiny: MODEL}\n", "pairs"),
+    "a language that is none": (PLAN.replace("target: tr", "target: turkich"), "turkich"),
+    "an option that is none": (PLAN.replace("sentence-contrastive", "sentence-salad"), "sentence-salad"),
+    "a name that is a path": (PLAN.replace("tiny:", "../tiny:"), "tiny"),
+    "a task that is none": (PLAN.replace("tasks: {pos", "tasks: {poss"), "poss"),
+    "data that are missing": (PLAN.replace("{source}.conllu", "nowhere.conllu"), "nowhere.conllu"),
+    "a seed below 0": (PLAN.replace("seeds: [0]", "seeds: [-1]"), "seeds"),
+    "a rate that is no number": (PLAN + "training: {learning_rate: .nan}\n", "learning_rate"),
+}
+
 # --- other options -----------------------------------------------------------------------------------------
 
 USAGE = [
-    "",
     "no-such-command",
     "ask",
     "ask --model m --target tr",
@@ -406,6 +454,12 @@ USAGE = [
     "serve --port http",
     "findings validate --split continent",
     "findings validate --jobs 0",
+    "study",
+    "study plan",
+    "study plan plan.yaml --out other.yaml",
+    "study run plan.yaml --jobs 0",
+    "study compile",
+    "study pack plan.yaml --limit-mib 0",
 ]
 
 REFUSED: dict[str, tuple[str, ...]] = {
@@ -420,6 +474,12 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "recommend nowhere.json": ("nowhere.json", "signals.json"),
     "recommend .": ("signals.json",),
     "demo --target fr": ("fr", "tr"),
+    "study plan nowhere.yaml": ("nowhere.yaml",),
+    "study plan .": ("Cannot read",),
+    "study run nowhere.yaml": ("nowhere.yaml",),
+    "study status nowhere": ("nowhere",),
+    "study compile nowhere --out records.csv": ("nowhere",),
+    "study pack nowhere.yaml": ("nowhere.yaml",),
     "serve --host 0.0.0.0": ("token",),
     "serve --host example.org": ("token",),
 }
@@ -593,6 +653,17 @@ def test_signals(content: str, advisor: Command, tmp_path: Path) -> None:
     written, says = SIGNALS[content]
     given({"signals": File("signals.json", written)}, tmp_path)
     assert_refused(advisor("recommend", "signals.json"), [says])
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("content", PLANS)
+def test_plan(content: str, command: str, advisor: Command, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    written, says = PLANS[content]
+    if isinstance(written, str):
+        samples = str(sample_path("en.conllu").parent)
+        written = written.replace("MODEL", str(checkpoint("bert"))).replace("SAMPLE", samples)
+    given({"plan": File("plan.yaml", written)}, tmp_path)
+    assert_refused(advisor("study", command, "plan.yaml"), [says])
 
 
 @pytest.mark.parametrize("line", USAGE)

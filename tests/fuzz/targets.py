@@ -12,6 +12,7 @@ from pathlib import Path
 from advisor.advice import Advice
 from advisor.options import Option
 from advisor.recipe import read_recipe
+from advisor.study._plan import read_plan
 from probes.bundled import parse
 from probes.data import read_bitext, read_dictionary, read_labelled
 from probes.errors import InputError
@@ -75,6 +76,12 @@ def _recipe(data: bytes) -> None:
         read_recipe(path)
 
 
+def _plan(data: bytes) -> None:
+    """A plan of a study; the data that it names are not read."""
+    with _File(data, ".yaml") as path:
+        read_plan(path)
+
+
 def _encoder(data: bytes) -> None:
     """The 4-bit file of an offline encoder."""
     file = parse(data)
@@ -110,7 +117,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__.removeprefix("_").replace("_", "-"): _only_input_errors(target)
     for target in (
         *(_labelled, _bitext, _word_links, _dictionary, _signals),
-        *(_advice, _recipe, _encoder, _language, _option),
+        *(_advice, _recipe, _plan, _encoder, _language, _option),
     )
 }
 """By name; each raises only if something is wrong with the reader."""

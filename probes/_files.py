@@ -1,0 +1,49 @@
+"""Reading the JSON files that cross a boundary."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from probes.errors import InputError
+
+__all__ = ["load_file"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_file(model: type[Model], path: str | Path, kind: str, schema: int) -> Model:
+    """Read a file that a probe wrote.
+
+    Args:
+        model: what it holds.
+        path: where it is.
+        kind: what it is called, as in ``signals``.
+        schema: the version that is read here.
+
+    Raises:
+        InputError: if the file is missing, is no JSON, is of another schema version, or is damaged.
+    """
+    try:
+        return model.model_validate_json(Path(path).read_bytes())
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError, and so is what pydantic says
+        if isinstance(error, ValidationError):
+            raise InputError(f"{path} {_problem(error, kind, schema)}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"Cannot read {path} ({reason}): name a {kind}.json that a probe wrote.") from error
+
+
+def _problem(error: ValidationError, kind: str, schema: int) -> str:
+    problems = error.errors()
+    written = next((problem["input"] for problem in problems if problem["loc"] == ("schema_version",)), None)
+    if isinstance(written, int):
+        older = "this version reads" if written < schema else "this older version reads"
+        return (
+            f"is of {kind} schema {written}, and {older} schema {schema}: probe again to write one, or use "
+            "the version of alignment-advisor that wrote it."
+        )
+    where = ".".join(map(str, problems[0]["loc"])) or "the whole file"
+    return (
+        f"is not a {kind} file of schema {schema} ({where}: {problems[0]['msg'].lower()}): probe again to "
+        "write one."
+    )
