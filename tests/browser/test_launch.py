@@ -61,4 +61,4 @@ def test_a_taken_port_is_said_in_one_sentence(tmp_path: Path) -> None:
             text=True,
             env={**os.environ, "ADVISOR_STORE": str(tmp_path / "store")},
         )
-    assert "Choose another port" in done.stdout
+    assert "choose another port" in done.stdout

@@ -179,14 +179,16 @@ def test_right_files_read_like_what_they_should_be(target: str) -> None:
     assert set(said.values()) == {None}
 
 
+def test_test_data_of_another_language_is_noticed() -> None:
+    assert _said_of(target_labels="sample:en.conllu")["labelled target data"] == "English"
+
+
 @pytest.mark.parametrize(("target", "name"), [("tr", "Turkish"), ("de", "German")])
-def test_files_of_the_other_language_are_noticed(target: str, name: str) -> None:
-    bitext = f"sample:bitext.en-{target}.tsv"
-    swapped = _said_of(
-        target=target,
-        bitext=bitext,
-        train=f"sample:{target}.conllu",
-        target_labels="sample:en.conllu",
-    )
-    assert swapped["labelled source data"] == name
-    assert swapped["labelled target data"] == "English"
+def test_swapped_sides_are_refused_before_a_run_starts(target: str, name: str) -> None:
+    with pytest.raises(InputError, match=f"The {name} side of .* swap the two sides"):
+        _said_of(
+            target=target,
+            bitext=f"sample:bitext.en-{target}.tsv",
+            train=f"sample:{target}.conllu",
+            target_labels="sample:en.conllu",
+        )

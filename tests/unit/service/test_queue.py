@@ -30,7 +30,18 @@ from tests.unit.service.stubs import (
 
 
 def _children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    processes = psutil.Process().children(recursive=True)
+    return [p for p in processes if p.status() != psutil.STATUS_ZOMBIE and p not in _others]
+
+
+_others: list[psutil.Process] = []
+"""Processes that earlier tests of this session left running, such as a pool that waits for more work."""
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others() -> None:
+    _others[:] = []
+    _others[:] = _children()
 
 
 def test_a_run_leaves_its_results(queue_of: MakeQueue) -> None:
