@@ -1,5 +1,7 @@
 """Reading the JSON files that cross a boundary."""
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +19,7 @@ def load_file(model: type[Model], path: str | Path, kind: str, schema: int) -> M
 
     Args:
         model: what it holds.
-        path: where it is.
+        path: where it is; with the ending ``.gz`` it is compressed.
         kind: what it is called, as in ``signals``.
         schema: the version that is read here.
 
@@ -25,8 +27,10 @@ def load_file(model: type[Model], path: str | Path, kind: str, schema: int) -> M
         InputError: if the file is missing, is no JSON, is of another schema version, or is damaged.
     """
     try:
-        return model.model_validate_json(Path(path).read_bytes())
-    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError, and so is what pydantic says
+        content = Path(path).read_bytes()
+        return model.model_validate_json(gzip.decompress(content) if str(path).endswith(".gz") else content)
+    # A NUL in the path is a ValueError, and so is what pydantic says.
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         if isinstance(error, ValidationError):
             raise InputError(f"{path} {_problem(error, kind, schema)}") from error
         reason = getattr(error, "strerror", None) or str(error)

@@ -1,8 +1,11 @@
 """Tiny random encoders with real fast tokenizers, saved as a user would find them on disk."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,8 @@ _INNER = 48
 _POSITIONS = 130
 _LANGUAGES = ("en", "tr", "zh")
 _VOCABULARY = 400
+"""Pieces of several characters."""
+_LONGEST_PIECE = 6
 _INITIAL = 0.15
 """Spread of random weights: with the usual 0.02 so small a model ignores its input."""
 
@@ -207,15 +212,15 @@ def fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
     special = dict(kind.specials)
     tokens = list(dict.fromkeys(special.values()))
     unknown = special["unk_token"]
-    trainer: trainers.Trainer
+    texts = [text for language in _LANGUAGES for text in sample_sentences(language)[:40]]
     if kind.pieces == "wordpiece":
         backend = FastTokenizer(models.WordPiece(unk_token=unknown))
         backend.normalizer = normalizers.BertNormalizer(lowercase=False)
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         backend.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=_VOCABULARY, special_tokens=tokens, show_progress=False
-        )
+        pieces = _frequent_pieces(backend, texts, inside="##")
+        ids = {token: i for i, token in enumerate([*tokens, *pieces])}
+        backend.model = models.WordPiece(ids, unk_token=unknown)
     elif kind.pieces == "unigram":
         backend = FastTokenizer(models.Unigram())
         backend.normalizer = normalizers.NFKC()
@@ -223,9 +228,10 @@ def fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
             [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
         )
         backend.decoder = decoders.Metaspace()
-        trainer = trainers.UnigramTrainer(
-            vocab_size=_VOCABULARY, special_tokens=tokens, unk_token=unknown, show_progress=False
-        )
+        pieces = _frequent_pieces(backend, texts)
+        total = sum(pieces.values())
+        scores = [(piece, math.log(count / total)) for piece, count in pieces.items()]
+        backend.model = models.Unigram([*((token, 0.0) for token in tokens), *scores], tokens.index(unknown))
     else:
         backend = FastTokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -236,8 +242,8 @@ def fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-    texts = [text for language in _LANGUAGES for text in sample_sentences(language)[:40]]
-    backend.train_from_iterator(texts, trainer)
+        backend.train_from_iterator(texts, trainer)
+    backend.add_special_tokens(tokens)
     backend.post_processor = processors.TemplateProcessing(
         single=kind.single,
         pair=kind.pair,
@@ -251,6 +257,30 @@ def fast_tokenizer(name: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, model_input_names=inputs, model_max_length=128, **special
     )
+
+
+def _frequent_pieces(backend: FastTokenizer, texts: Iterable[str], inside: str = "") -> dict[str, int]:
+    """Every character and the most frequent parts of words, with their counts.
+
+    The trainers of ``tokenizers`` would do, but do not give the same vocabulary in every process.
+
+    Args:
+        backend: normalises, and finds the words.
+        texts: to count in.
+        inside: mark of pieces that do not begin a word.
+    """
+    counts: Counter[str] = Counter()
+    characters: set[str] = set()
+    for text in texts:
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)):
+            for start, end in combinations(range(len(word) + 1), 2):
+                if end - start <= _LONGEST_PIECE:
+                    piece = (inside if start else "") + word[start:end]
+                    counts[piece] += end - start
+                    if end - start == 1:
+                        characters.add(piece)
+    frequent = sorted(counts, key=lambda piece: (piece not in characters, -counts[piece], piece))
+    return {piece: counts[piece] for piece in frequent[: len(characters) + _VOCABULARY]}
 
 
 def build(name: str, folder: Path, seed: int = 0) -> Path:

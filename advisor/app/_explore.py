@@ -201,7 +201,7 @@ def _validation(_tables: Tables) -> None:
         st.columns(2, gap="medium"),
         ("regret", "kept"),
         ("Regret: points lost against the best option", "Kept: points gained over no alignment"),
-        ("points a cell (95% interval), less is better", "points a cell (95% interval), more is better"),
+        ("points a cell, 95% interval (low is good)", "points a cell, 95% interval (high is good)"),
         strict=True,
     ):
         figures = {row.name: getattr(row, name) for row in report.methods}

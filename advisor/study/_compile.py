@@ -123,7 +123,7 @@ def _all_signals(folders: Iterable[str | Path]) -> dict[tuple[str, str, str, str
     """By weights, task and languages; of several probes of a cell the one that spent the most."""
     found: dict[tuple[str, str, str, str], Signals] = {}
     for folder in folders:
-        for file in sorted((Path(folder) / "probes").glob("*.json")):
+        for file in sorted((Path(folder) / "probes").glob("*.json*")):
             signals = Signals.load(file)
             key = (signals.model.sha256, signals.task.name, signals.source, signals.target)
             if key not in found or _spent(signals) > _spent(found[key]):

@@ -64,7 +64,7 @@ def magnitude_chart(
         color=colour,
         tooltip=["block:N", "objective:N", alt.Tooltip("shown:N", title="ratio (95% interval)")],
     )
-    ticks = [mantissa * 10.0**power for power in range(-6, 7) for mantissa in (1, 3)]
+    ticks = [mantissa * 10.0**power for power in range(-6, 7) for mantissa in (1, 2, 5)]
     axis = alt.Axis(values=[tick for tick in ticks if low <= tick <= high], format="~g")
     layers = [
         over([{"y": 1}])

@@ -1,6 +1,7 @@
 """From records and signals to the table of the evidence."""
 
 import csv
+import gzip
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +106,26 @@ def test_the_table_is_read_by_the_findings_and_clean(tmp_path: Path) -> None:
     assert record.signals["fertility_ratio"] == pytest.approx(
         signals.text.target_fertility / signals.text.source_fertility, rel=1e-4
     )
+
+
+def test_signals_may_be_compressed(tmp_path: Path) -> None:
+    folder = study(tmp_path / "study", [50.0, 52.0], [53.0, 54.0])
+    probed(folder)
+    compile_study([folder], tmp_path / "plain.csv")
+    plain = folder / "probes/cell.json"
+    (folder / "probes/cell.json.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert compile_study([folder], tmp_path / "compressed.csv").probed == 1
+    assert rows(tmp_path / "compressed.csv") == rows(tmp_path / "plain.csv")
+
+
+@pytest.mark.parametrize("content", [b"{}", gzip.compress(b"{}")[:-9], b""])
+def test_damaged_compressed_signals_are_refused(tmp_path: Path, content: bytes) -> None:
+    folder = study(tmp_path / "study", [50.0, 52.0], [53.0, 54.0])
+    (folder / "probes").mkdir()
+    (folder / "probes/cell.json.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"cell\.json\.gz"):
+        compile_study([folder], tmp_path / "records.csv")
 
 
 def test_layers_are_listed_from_the_lowest_up(tmp_path: Path) -> None:
