@@ -470,6 +470,9 @@ def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> 
     _settle_libraries()
     from probes.run import run_probe  # torch takes seconds to import
 
+    if os.environ.get("RANK", "0") != "0":  # one of several processes that share out the probe
+        run_probe(request)
+        return
     errors.print(
         clean(
             f"Probing {request.model} for {request.source} to {request.target}, {request.task} "

@@ -1,5 +1,6 @@
 """Time and memory of a probe: arithmetic on a few measured passes and on the sizes of what is to be done."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Workload:
 
     Attributes:
         rounds: gradient rounds at each of the two points.
+        processes: that share them out.
         tasks: task gradients in a round.
         nulls: objectives that are also taken on shuffled pairs.
         task_subwords, pair_subwords: of one round: all its task batches, both sides of its pairs.
@@ -57,6 +59,7 @@ class Workload:
     """
 
     rounds: int
+    processes: int
     tasks: int
     nulls: tuple[str, ...]
     task_subwords: float
@@ -105,7 +108,7 @@ def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
         + len(work.nulls) * times.sketch
     )
     seconds = (
-        2 * work.rounds * a_round
+        2 * math.ceil(work.rounds / work.processes) * a_round
         + work.warm_up_subwords * times.labelled
         + work.warm_up_steps * times.optimiser
         + work.forward_subwords * times.forward

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from probes.errors import NotFiniteError
 from probes.estimators import Moments
+from probes.processes import ALONE, Processes
 
 __all__ = [
     "SKETCH_WIDTH",
@@ -207,14 +208,28 @@ class GradientAccumulator:
         """Mean gradient of one summed loss over the rounds, a block at a time."""
         return {block: total.float() / max(1, self.rounds) for block, total in self._sums[loss].items()}
 
-    def sketched(self) -> Moments:
-        """The moments by sketches alone: at once, where exact ones take a walk through all sums."""
-        losses, rounds = len(self.losses), self.rounds
+    def join(self, processes: Processes) -> None:
+        """Take in the rounds of the other processes; all must call this once, after their last round."""
+        if processes.count == 1:
+            return
+        self._sketches = _in_turn(self._sketches, processes)
+        rounds = [{pair: product.cpu() for pair, product in products.items()} for products in self._products]
+        self._products = processes.in_turn(rounds)
+        for total in self._sums.values():
+            for block in total.values():
+                processes.add_up(block)
+
+    def sketched(self, processes: Processes = ALONE) -> Moments:
+        """The moments by sketches alone: at once, where exact ones take a walk through all sums.
+
+        Args:
+            processes: whose rounds count as well, before :meth:`join`.
+        """
+        sketches = self._sketches if processes.count == 1 else _in_turn(self._sketches, processes)
+        losses, rounds = len(self.losses), len(sketches)
         between = np.zeros((len(self.sizes), losses, rounds, losses, rounds))
         for b in range(len(self.sizes)):
-            flat = torch.stack(
-                [sketch[loss][b] for loss in self.losses for sketch in self._sketches]
-            ).double()
+            flat = torch.stack([sketch[loss][b] for loss in self.losses for sketch in sketches]).double()
             between[b] = (flat @ flat.T).cpu().numpy().reshape(losses, rounds, losses, rounds)
         return Moments(
             losses=self.losses,
@@ -252,6 +267,14 @@ class GradientAccumulator:
             grams.append(gram)
         found = torch.stack(grams, dim=2).cpu().numpy()
         return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
+
+
+def _in_turn(
+    sketches: Sequence[Mapping[str, Sequence[Tensor]]], processes: Processes
+) -> list[dict[str, list[Tensor]]]:
+    """The sketches of all processes, by round."""
+    here = [{loss: [part.cpu() for part in parts] for loss, parts in sketch.items()} for sketch in sketches]
+    return processes.in_turn(here)
 
 
 _Pieces = dict[tuple[str, int], Tensor]

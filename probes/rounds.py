@@ -10,11 +10,13 @@ from torch import Tensor
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder
+from probes.errors import NotFiniteError
 from probes.estimators import Moments
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
 from probes.heads import Head
 from probes.objectives import Objective, PairView
 from probes.precision import PassPrecision, or_in_fp32
+from probes.processes import ALONE, Processes
 from probes.progress import Stopwatch
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
 from probes.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
@@ -138,6 +140,7 @@ def measure_gradients(
     watch: Stopwatch,
     precision: PassPrecision = "fp32",
     may_stop: bool = False,
+    processes: Processes = ALONE,
 ) -> GradientRounds:
     """Take the gradient of every task loss, objective and null, round by round.
 
@@ -154,15 +157,20 @@ def measure_gradients(
         watch: advanced a round at a time.
         precision: of the passes; all is taken again in fp32 if bf16 overflows.
         may_stop: whether to stop as soon as the leading signals are resolved.
+        processes: share out the rounds; all of them get all of the outcome.
 
     Raises:
         NotFiniteError: if a gradient is not finite in fp32 either.
+        RunError: if the processes do not take the same rounds.
     """
 
     def take(precision: PassPrecision) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
         with encoder.passes_in(precision), (anchor or encoder).passes_in(precision):
-            return _take_rounds(encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop)
+            return _take_rounds(
+                encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop, processes
+            )
 
+    processes.check_in_step((point, batches.rounds, batches.size, precision))
     (accumulator, values), precision = or_in_fp32(precision, take)
     moments = accumulator.moments()
     accumulator.release()
@@ -203,6 +211,7 @@ def _take_rounds(
     seed: int,
     watch: Stopwatch,
     may_stop: bool,
+    processes: Processes,
 ) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
     """All rounds, or as many as it takes; with the values of every loss."""
     parameters = encoder.block_parameters()
@@ -227,15 +236,28 @@ def _take_rounds(
 
     layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
     leading = task_name(leading_task(batches.tasks))
+    problem: Exception | None = None
     for k in watch.each(range(batches.rounds)):
-        losses = round_losses(encoder, head, objectives, batches, k, tokenizer, anchor, seed)
-        accumulator.add_round({name: partial(gradient, name, loss) for name, loss in losses.items()})
-        taken = k + 1
-        if may_stop and MIN_ROUNDS <= taken < batches.rounds and (taken - MIN_ROUNDS) % LOOK_EVERY == 0:
-            so_far = accumulator.sketched().total(layers, TOTAL)
+        if processes.takes(k) and problem is None:
+            losses = round_losses(encoder, head, objectives, batches, k, tokenizer, anchor, seed)
+            try:
+                accumulator.add_round({name: partial(gradient, name, loss) for name, loss in losses.items()})
+            except (NotFiniteError, RuntimeError, MemoryError) as error:
+                problem = processes.hold(error)
+        if may_stop and _may_look(k + 1, batches.rounds, processes):
+            processes.raise_any(problem)
+            so_far = accumulator.sketched(processes).total(layers, TOTAL)
             if settled(so_far, TOTAL, leading, list(objectives)):
                 break
-    return accumulator, values
+    processes.raise_any(problem)
+    accumulator.join(processes)
+    return accumulator, {name: processes.in_turn(found) for name, found in values.items()}
+
+
+def _may_look(taken: int, rounds: int, processes: Processes) -> bool:
+    """Whether rounds may end here; several processes look when all have taken as many."""
+    at_all = MIN_ROUNDS <= taken < rounds and (taken - MIN_ROUNDS) % LOOK_EVERY == 0
+    return at_all and taken % processes.count == 0
 
 
 def round_losses(

@@ -30,6 +30,7 @@ from probes.memory import halve_until_it_fits, is_out_of_memory, peak_bytes, res
 from probes.metrics import score
 from probes.objectives import available
 from probes.precision import PassPrecision, choose_precision, or_in_fp32
+from probes.processes import Processes
 from probes.progress import Progress, Silent, Stopwatch
 from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
@@ -66,6 +67,8 @@ __all__ = ["run_probe"]
 def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals:
     """Measure the user's encoder for a language pair and a task.
 
+    Under ``accelerate launch`` several processes share out the gradient rounds, and all return the same.
+
     Args:
         request: what to probe.
         watcher: told of phases, steps and the estimated cost.
@@ -80,6 +83,7 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     watch = Stopwatch(watcher or Silent())
     budget = find_budget(request.budget)
     device = _device(request.device)
+    processes = Processes.here(device)
     precision = choose_precision(request.precision, device)
     with _undisturbed(), _memory_errors(budget):
         with watch.phase("read"):
@@ -91,7 +95,7 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
             used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
             start = encoder.working_copy(sorted(used))
             del encoder  # its layers are in the copy, and would be held twice
-        return _measure(request, facts, start, inputs, material, budget, precision, watch)
+        return _measure(request, facts, start, inputs, material, budget, precision, processes, watch)
 
 
 def _measure(
@@ -102,6 +106,7 @@ def _measure(
     material: Material,
     budget: Budget,
     precision: PassPrecision,
+    processes: Processes,
     watch: Stopwatch,
 ) -> Signals:
     seed, task = request.seed, inputs.task
@@ -111,7 +116,7 @@ def _measure(
         inputs.dictionary.entries if inputs.dictionary else None,
         given=inputs.bitext.links is not None,
     )
-    watch.estimate(_estimate(start, material, task, budget, precision))
+    watch.estimate(_estimate(start, material, task, budget, precision, processes))
     with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
         bitext, _ = halve_until_it_fits(
             EMBEDDING_BATCH,
@@ -146,7 +151,9 @@ def _measure(
     texts = _lookahead_texts(material, projection, budget, tasks)
 
     def measured(size: int) -> _Measured:
-        return _measure_points(points, planned.shrunk(size), texts, material, precision, seed, watch)
+        return _measure_points(
+            points, planned.shrunk(size), texts, material, precision, seed, processes, watch
+        )
 
     found, pair_batch = halve_until_it_fits(material.pair_batch, measured)
     return Signals(
@@ -177,7 +184,9 @@ def _measure(
             *_head_notes(transfer),
             *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
         ),
-        run=_run_facts(request, budget, material, bitext, planned.shrunk(pair_batch), found, start, watch),
+        run=_run_facts(
+            request, budget, material, bitext, planned.shrunk(pair_batch), found, start, processes, watch
+        ),
     )
 
 
@@ -235,6 +244,7 @@ def _measure_points(
     material: Material,
     precision: PassPrecision,
     seed: int,
+    processes: Processes,
     watch: Stopwatch,
 ) -> _Measured:
     """Gradients and lookahead after the warm-up, where the signals lead, then of the model as given.
@@ -256,6 +266,7 @@ def _measure_points(
             watch=watch,
             precision=precision,
             may_stop=True,
+            processes=processes,
         )
     with watch.phase("lookahead", 2 * len(objectives)):
         ahead = look_ahead(
@@ -282,6 +293,7 @@ def _measure_points(
             seed=seed,
             watch=watch,
             precision=precision,
+            processes=processes,
         )
         first = look_ahead(
             points.start,
@@ -400,7 +412,12 @@ def _shrinking_notes(
 
 
 def _estimate(
-    encoder: Encoder, material: Material, task: Task, budget: Budget, precision: PassPrecision
+    encoder: Encoder,
+    material: Material,
+    task: Task,
+    budget: Budget,
+    precision: PassPrecision,
+    processes: Processes,
 ) -> CostEstimate:
     """What a run will take, from the sizes of its parts and one timed batch of each kind."""
     objectives, _ = available(encoder, has_links=True)
@@ -438,6 +455,7 @@ def _estimate(
     losses = tasks + len(objectives) + len(nulls)
     work = Workload(
         rounds=budget.rounds,
+        processes=processes.count,
         tasks=tasks,
         nulls=nulls,
         task_subwords=batch * in_text
@@ -469,6 +487,7 @@ def _run_facts(
     batches: RoundBatches,
     found: _Measured,
     encoder: Encoder,
+    processes: Processes,
     watch: Stopwatch,
 ) -> RunFacts:
     taken = found.theta_warm.rounds
@@ -495,6 +514,7 @@ def _run_facts(
         device=str(encoder.device),
         dtype="bfloat16" if precisions == {"bf16"} else "float32",
         threads=torch.get_num_threads(),
+        processes=processes.count,
         seconds=watch.total,
         phases=dict(watch.seconds),
         peak_memory_gib=peak_bytes(encoder.device) / 2**30,

@@ -265,8 +265,8 @@ class RunFacts(_Frozen):
     """How and with what the probe ran.
 
     ``rounds`` are those taken, ``stopped`` says why there are no more: the leading signals were resolved, or
-    the budget was spent. ``dtype`` is the type that gradients were computed in. ``used`` says how many
-    sentences or pairs went into each part of the run.
+    the budget was spent. ``dtype`` is the type that gradients were computed in. ``processes`` are those
+    that shared out the rounds. ``used`` says how many sentences or pairs went into each part of the run.
     """
 
     budget: str
@@ -278,6 +278,7 @@ class RunFacts(_Frozen):
     device: str
     dtype: str
     threads: int
+    processes: int = 1
     seconds: Finite
     phases: dict[str, Finite]
     peak_memory_gib: Finite | None

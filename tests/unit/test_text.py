@@ -20,7 +20,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     backend = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     backend.pre_tokenizer = BertPreTokenizer()
     backend.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=backend, unk_token="[UNK]", model_max_length=4
     )
 
@@ -39,7 +39,7 @@ def test_fertility_and_unknown_rate_by_word(tokenizer: PreTrainedTokenizerFast) 
 def test_fertility_by_character_when_either_side_is_unspaced(tokenizer: PreTrainedTokenizerFast) -> None:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.pre_tokenizer = WhitespaceSplit()
-    split = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")  # type: ignore[no-untyped-call]
+    split = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     for source, target in ((ENGLISH, CHINESE), (CHINESE, ENGLISH)):
         texts = {ENGLISH: ["the dogs"], CHINESE: ["我 们 走", "走"]}
         facts = text_facts(texts[source], texts[target], split, source, target)
@@ -61,7 +61,7 @@ def test_long_texts_are_counted_whole(tokenizer: PreTrainedTokenizerFast) -> Non
 def test_a_vocabulary_without_an_unknown_token_knows_everything() -> None:
     backend = Tokenizer(WordLevel({"a": 0, "b": 1}))
     backend.pre_tokenizer = WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     facts = text_facts(["a b"], ["b a"], tokenizer, ENGLISH, GERMAN)
     assert facts.source_unknown_rate == facts.target_unknown_rate == 0
 

@@ -82,6 +82,7 @@ TIMES = PassTimes(
     pair_bytes=2**29,
 )
 WORK = Workload(
+    processes=1,
     rounds=8,
     tasks=3,
     nulls=("two",),
@@ -104,6 +105,8 @@ def test_seconds_add_up() -> None:
     rest = 20_000 * 0.004 + 60 * 0.2 + 30_000 * 0.001 + 10_000 * 0.0005
     assert estimate_cost(TIMES, WORK).seconds == pytest.approx(2 * 8 * a_round + rest)
     assert estimate_cost(TIMES, replace(WORK, rounds=0)).seconds == pytest.approx(rest)
+    shared = replace(WORK, rounds=7, processes=2)  # one of the two takes four rounds
+    assert estimate_cost(TIMES, shared).seconds == pytest.approx(2 * 4 * a_round + rest)
     without = replace(WORK, warm_up_subwords=0, warm_up_steps=0, forward_subwords=0, nulls=())
     without = replace(without, lookahead_subwords=0)
     assert estimate_cost(TIMES, without).seconds == pytest.approx(2 * 8 * (a_round - 500 * 0.003 - 0.04))

@@ -1,0 +1,92 @@
+"""Processes that share out a probe: real ones, started the way accelerate starts them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advisor.sample import sample_path
+from probes.errors import RunError
+from probes.processes import ALONE, Processes
+from probes.signals import Signals
+from tests.models import build
+
+_TOGETHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+def _probe(model: Path, out: Path, together: bool) -> Signals:
+    call = _TOGETHER if together else (sys.executable,)
+    inputs = [str(model), "--source=en", "--target=tr", "--task=pos", "--seed=3", "--precision=fp32"]
+    files = {"train": "en.conllu", "bitext": "bitext.en-tr.tsv", "target-labels": "tr.conllu"}
+    inputs += [f"--{name}={sample_path(file)}" for name, file in files.items()]
+    done = subprocess.run(
+        [*call, "-m", "advisor", "probe", *inputs, "--out", str(out), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["decision"], "one process answers, once"
+    return Signals.load(out / "signals.json")
+
+
+def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
+    model = build("bert", tmp_path / "model")
+    one, two = _probe(model, tmp_path / "one", False), _probe(model, tmp_path / "two", True)
+    assert (one.run.processes, two.run.processes) == (1, 2)
+    assert one.run.rounds == two.run.rounds
+    assert one.run.used == two.run.used
+    for found, shared in zip(one.cosines, two.cosines, strict=True):
+        assert shared.cosine.value == pytest.approx(found.cosine.value, abs=1e-5)
+        assert shared.cosine.low == pytest.approx(found.cosine.low, abs=1e-4)
+        assert shared.raw_cosine.value == pytest.approx(found.raw_cosine.value, abs=1e-6)
+    for loss, same in zip(one.losses, two.losses, strict=True):
+        assert same.squared_norm.value == pytest.approx(loss.squared_norm.value, rel=1e-4)
+        assert same.mean_loss == pytest.approx(loss.mean_loss, rel=1e-6)
+    for step, alike in zip(one.lookahead, two.lookahead, strict=True):
+        assert alike.change.value == pytest.approx(step.change.value, rel=1e-3, abs=1e-5)
+
+
+_SCRIPT = """
+import torch
+from probes.errors import RunError
+from probes.processes import Processes
+
+here = Processes.here(torch.device("cpu"))
+assert here.in_turn([k for k in range(5) if here.takes(k)]) == [0, 1, 2, 3, 4]
+ones = torch.ones(3, dtype=torch.bfloat16)
+here.add_up(ones)
+assert ones.tolist() == [2.0, 2.0, 2.0]
+here.raise_any(None)
+here.check_in_step("the same")
+try:
+    here.raise_any(MemoryError("there is none left") if here.index == 1 else None)
+except MemoryError as error:
+    print("all raise:", error, flush=True)
+try:
+    here.check_in_step(here.index)
+except RunError as error:
+    print("out of step:", error, flush=True)
+"""
+
+
+def test_what_goes_wrong_in_one_is_raised_in_all(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    done = subprocess.run([*_TOGETHER, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("all raise: there is none left") == 2
+    assert done.stdout.count("out of step: The processes of this run went on differently") == 2
+
+
+def test_a_single_process_takes_everything_and_waits_for_nobody() -> None:
+    assert Processes.here(device=None) is ALONE  # type: ignore[arg-type]
+    assert all(map(ALONE.takes, range(5)))
+    assert ALONE.in_turn([1, 2, 3]) == [1, 2, 3]
+    ALONE.check_in_step("anywhere")
+    with pytest.raises(RunError, match="out"):
+        ALONE.hold(RunError("out of it"))
