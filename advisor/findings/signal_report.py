@@ -274,14 +274,17 @@ def _geometry(records: Sequence[Record]) -> Iterator[Geometry]:
                 }
                 if not cells:
                     continue
+                null = f"{prefix}{gradient}_null_cosine"
                 cosines = [found[f"{prefix}{gradient}_cosine"] for found in cells.values()]
-                nulls = [abs(v) for f in cells.values() if (v := f.get(f"{prefix}{gradient}_null_cosine"))]
-                ceilings = [v for f in cells.values() if (v := f.get(f"{prefix}ceiling"))]
+                nulls = [abs(found[null]) for found in cells.values() if null in found]
+                ceilings = [
+                    found[f"{prefix}ceiling"] for found in cells.values() if f"{prefix}ceiling" in found
+                ]
                 yield Geometry(
                     gradient=gradient.replace("_", "-"),
                     at=at,
                     objective=objective,
-                    cells=len(_cells(records)),
+                    cells=len(cells),
                     absolute=median(map(abs, cosines)),
                     lowest=min(cosines),
                     highest=max(cosines),

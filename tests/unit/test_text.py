@@ -20,9 +20,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     backend = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     backend.pre_tokenizer = BertPreTokenizer()
     backend.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, unk_token="[UNK]", model_max_length=4
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]", model_max_length=4)
 
 
 def test_fertility_and_unknown_rate_by_word(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from advisor.findings import load_tables, signals
 from advisor.findings._tables import Record
-from advisor.findings.signal_report import SignalReport, _holm, _rows
+from advisor.findings.signal_report import SignalReport, _geometry, _holm, _rows
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 
@@ -104,6 +105,24 @@ def test_holm_orders_and_bounds() -> None:
 
 def test_too_few_records_are_not_correlated() -> None:
     assert _rows(list(made_up(0, 1.0))[:7], 20) == ()
+
+
+def test_gradients_are_counted_where_their_cosine_is_resolved() -> None:
+    records = [
+        replace(record, signals={}) if record.target in ("tr", "de") else record
+        for record in made_up(4, slope=0.0)
+        if record.task == "pos"
+    ]
+    rows = {row.objective: row for row in _geometry(records)}
+    assert set(rows) == {"token-contrastive", "sentence-contrastive"}
+    for objective, row in rows.items():
+        cosines = [
+            r.signals["target_labels_cosine"] for r in records if r.signals and r.objective == objective
+        ]
+        assert (row.gradient, row.at, row.cells) == ("target-labels", "theta_warm", len(LANGUAGES) - 2)
+        assert (row.lowest, row.highest) == (min(cosines), max(cosines))
+        assert row.absolute == pytest.approx(np.median(np.abs(cosines)))
+        assert row.ceiling is None
 
 
 def test_the_report_chooses_with_the_language_held_out(tmp_path: Path) -> None:
