@@ -1,6 +1,7 @@
 """What gradient rounds cost beside the passes they cannot do without.
 
     python -m tests.benchmarks.probe_cost [--model SHAPE] [--device cpu|cuda] [--json]
+    python -m tests.benchmarks.probe_cost --show FILE...    # one table of what --json printed
 
 Five ways to take the same rounds, every task gradient, objective and null of them:
 
@@ -19,9 +20,10 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 
@@ -54,6 +56,10 @@ class Outcome(Timed):
     """The same with the peak of a process of its own; None if it did not finish."""
 
     peak_bytes: int | None
+
+
+Run = tuple[Mapping[str, object], Mapping[str, Outcome | str]]
+"""Settings of a measurement, and what was found for every way."""
 
 
 def _rounds(case: Case) -> Iterator[dict[str, Callable[[], Tensor]]]:
@@ -201,32 +207,40 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Outcome | str]:
     return found
 
 
-def _table(found: dict[str, Outcome | str], arguments: argparse.Namespace) -> str:
+def _table(runs: Sequence[Run]) -> str:
     """A Markdown table of medians, with ratios to the floor taken turn by turn."""
-    precision = choose_precision(arguments.precision, torch.device(arguments.device))
-    base = found["floor"]
-    assert not isinstance(base, str), base
-    gradient = base.gradient_bytes
     lines = [
-        f"{arguments.model}, {arguments.device}, {precision}, {torch.get_num_threads()} thread(s), "
-        f"{base.losses} losses, batches of {arguments.batch}, {arguments.rounds} rounds, "
-        f"median of {arguments.repeats}; one gradient is {gradient / 2**20:.0f} MiB",
-        "",
-        "| way | seconds a round | to the floor | peak GiB | gradient copies beyond model and graph |",
-        "|---|---|---|---|---|",
+        "| encoder | way | seconds a round | to the floor | peak GiB | gradient copies |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, outcome in found.items():
-        if isinstance(outcome, str):
-            lines.append(f"| {name} | does not run: {outcome[:90]} | | | |")
-            continue
-        ratio = median(a / b for a, b in zip(outcome.seconds, base.seconds, strict=True))
-        memory = "out of memory | "
-        if outcome.peak_bytes is not None and base.peak_bytes is not None:
-            # The floor itself holds one gradient.
-            copies = 1 + (outcome.peak_bytes - base.peak_bytes) / gradient
-            memory = f"{outcome.peak_bytes / 2**30:.2f} | {copies:.1f}"
-        lines.append(f"| {name} | {median(outcome.seconds):.2f} | {ratio:.2f} | {memory} |")
+    for settings, found in runs:
+        base = found["floor"]
+        assert not isinstance(base, str), base
+        what = (
+            f"{settings['model']}, {settings['device']} {settings['precision']}, {base.losses} losses, "
+            f"batches of {settings['batch']}"
+        )
+        for name, outcome in found.items():
+            if isinstance(outcome, str):
+                lines.append(f"| {what} | {name} | does not run: {outcome[:90]} | | | |")
+                continue
+            ratio = median(a / b for a, b in zip(outcome.seconds, base.seconds, strict=True))
+            memory = "out of memory | "
+            if outcome.peak_bytes is not None and base.peak_bytes is not None:
+                # The floor itself holds one gradient.
+                copies = 1 + (outcome.peak_bytes - base.peak_bytes) / base.gradient_bytes
+                memory = f"{outcome.peak_bytes / 2**30:.2f} | {copies:.1f}"
+            lines.append(f"| {what} | {name} | {median(outcome.seconds):.2f} | {ratio:.2f} | {memory} |")
+            what = ""
     return "\n".join(lines)
+
+
+def _read(path: Path) -> Run:
+    """What ``--json`` printed."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    ways = content["ways"].items()
+    found = {name: way if isinstance(way, str) else Outcome(**way) for name, way in ways}
+    return content["settings"], found
 
 
 def main() -> None:
@@ -242,7 +256,11 @@ def main() -> None:
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="of " + ", ".join(CONTENDERS))
     parser.add_argument("--json", action="store_true", help="print every turn instead of a table")
     parser.add_argument("--only", choices=("time", *CONTENDERS), help=argparse.SUPPRESS)
+    parser.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="what --json printed")
     arguments = parser.parse_args()
+    if arguments.show:
+        print(_table([_read(path) for path in arguments.show]))
+        return
     if arguments.only == "time":
         timed = _in_turns(arguments)
         print(json.dumps({name: t if isinstance(t, str) else asdict(t) for name, t in timed.items()}))
@@ -251,13 +269,17 @@ def main() -> None:
         print(_memory_of(arguments.only, arguments))
         return
     found = _measure(arguments)
+    precision = choose_precision(arguments.precision, torch.device(arguments.device))
+    settings = {
+        name: getattr(arguments, name) for name in ("model", "device", "rounds", "batch", "length", "repeats")
+    } | {"precision": precision, "threads": torch.get_num_threads()}
     if arguments.json:
         ways = {
             name: outcome if isinstance(outcome, str) else asdict(outcome) for name, outcome in found.items()
         }
-        print(json.dumps({"settings": vars(arguments), "ways": ways}, indent=2))
+        print(json.dumps({"settings": settings, "ways": ways}, indent=2))
     else:
-        print(_table(found, arguments))
+        print(_table([(settings, found)]))
 
 
 if __name__ == "__main__":
