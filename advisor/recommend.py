@@ -370,15 +370,14 @@ def _summary(situation: _Situation, decision: Decision, best: _Outlook) -> str:
     expected = f"{gain.mean:+.1f} points (80 % interval {gain.low:+.1f} to {gain.high:+.1f})"
     if decision == "align":
         return f"Align with {best.option}: expect {expected} on {target} {situation.task.name}."
+    # A better mean may stand beside an option that nobody ran: it is a guess, and not what is spoken of.
+    which = "the best option that has been tried" if best.effects else "the best option"
     if decision == "do-not-align":
         return (
-            f"Do not align: even the best option, {best.option}, is expected to give no more than {expected} "
+            f"Do not align: even {which}, {best.option}, is expected to give no more than {expected} "
             f"on {target} {situation.task.name}."
         )
-    return (
-        f"Cannot tell: the best option, {best.option}, may change {target} {situation.task.name} "
-        f"by {expected}."
-    )
+    return f"Cannot tell: {which}, {best.option}, may change {target} {situation.task.name} by {expected}."
 
 
 def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:

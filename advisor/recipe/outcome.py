@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +24,12 @@ from probes.signals import Estimate
 __all__ = ["Outcome", "StepLog", "evaluate", "evaluate_on", "staged"]
 
 
-def evaluate(encoder: Encoder, head: Head, texts: LabelledTexts) -> dict[str, Estimate]:
-    """Points on every set of scored texts; words beyond the longest input count as wrong."""
-    return {name: evaluate_on(encoder, head, items, texts) for name, items in texts.scored.items()}
+def evaluate(
+    encoder: Encoder, head: Head, texts: LabelledTexts, sets: Collection[str] | None = None
+) -> dict[str, Estimate]:
+    """Points on sets of scored texts (None: all); words beyond the longest input count as wrong."""
+    names = texts.scored if sets is None else sets
+    return {name: evaluate_on(encoder, head, texts.scored[name], texts) for name in names}
 
 
 def evaluate_on(
@@ -58,6 +61,7 @@ class Outcome:
         before: scores of a classifier on the untouched encoder's frozen features, by ``source`` and
             ``target``.
         after: scores of the trained encoder and head, likewise.
+        early: scores on target labels on the way, by optimiser steps of fine-tuning taken.
         log: one entry an optimiser step.
         seconds: wall time.
     """
@@ -68,6 +72,7 @@ class Outcome:
     texts: LabelledTexts
     before: dict[str, Estimate]
     after: dict[str, Estimate]
+    early: dict[int, dict[str, Estimate]]
     log: tuple[StepLog, ...]
     seconds: float
 

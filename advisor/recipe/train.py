@@ -9,7 +9,7 @@ word links and metrics are the very ones the probe measures with.
 import argparse
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -44,6 +44,7 @@ from probes.heads import Head, fit_head
 from probes.objectives import OBJECTIVES, PairView
 from probes.precision import PassPrecision, has_fast_bf16
 from probes.progress import Progress, Silent, Stopwatch
+from probes.signals import Estimate
 
 __all__ = ["PHASES", "Losses", "main", "optimise", "train"]
 
@@ -174,10 +175,12 @@ def optimise(
     steps: int,
     learning_rate: float,
     watch: Stopwatch,
+    look: Callable[[int], None] = lambda steps: None,
 ) -> list[StepLog]:
     """Take ``steps`` AdamW steps on the weighted sum of the losses.
 
     Warm-up and decay count optimiser steps, however many batches (``gradient_accumulation``) go into one.
+    ``look`` is told after each how many there have been.
 
     Raises:
         RunError: if a loss is not finite.
@@ -213,6 +216,7 @@ def optimise(
                 optimiser.zero_grad()
         log.append(StepLog(phase, step, schedule.get_last_lr()[0], sums))
         schedule.step()
+        look(step + 1)
     losses.eval()
     if not all(parameter.isfinite().all() for parameter in losses.parameters()):
         raise RunError(
@@ -243,6 +247,7 @@ def train(
     *,
     targets: Mapping[str, str] | None = None,
     shared: Shared | None = None,
+    early: Sequence[float] = (),
 ) -> Outcome:
     """Run a recipe. On a CPU the same recipe gives the same weights; the caller's random state is kept.
 
@@ -251,6 +256,8 @@ def train(
         progress: told of the phases of :data:`PHASES` and their steps.
         targets: labelled data to score on, by name; by default the recipe's target labels as ``target``.
         shared: keeps what several runs have in common; the outcome does not depend on it.
+        early: shares of fine-tuning (0-1) after which ``targets`` are scored as well; the run goes on as if
+            they were not.
 
     Raises:
         InputError: if something the recipe names cannot be used.
@@ -259,10 +266,12 @@ def train(
     if targets is None:
         targets = {} if recipe.target_labels is None else {"target": recipe.target_labels}
     with torch.random.fork_rng():
-        return _train(recipe, targets, Stopwatch(progress or Silent()), shared or Shared())
+        return _train(recipe, targets, Stopwatch(progress or Silent()), shared or Shared(), early)
 
 
-def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared: Shared) -> Outcome:
+def _train(
+    recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared: Shared, early: Sequence[float]
+) -> Outcome:
     accelerator = make_accelerator(recipe)
     precision = precision_of(recipe, accelerator.device)
     given = shared.get(
@@ -337,6 +346,15 @@ def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared:
             head = fit_on_frozen(encoder, texts, recipe.seed)
     if recipe.head == "fitted":
         losses.head.load_state_dict(head.state_dict())
+    looks = {max(1, round(share * steps)) for share in early}
+    found: dict[int, dict[str, Estimate]] = {}
+
+    def look(taken: int) -> None:
+        if taken in looks:
+            with evaluating(losses), in_full(encoder, given) as whole:
+                points = evaluate(whole, losses.head, texts, targets)
+            found[taken] = points
+
     with watch.phase("fine-tune", steps):
         log += optimise(
             accelerator,
@@ -348,10 +366,11 @@ def _train(recipe: Recipe, targets: Mapping[str, str], watch: Stopwatch, shared:
             steps=steps,
             learning_rate=recipe.learning_rate,
             watch=watch,
+            look=look,
         )
     trained = with_full_table(encoder, given)
     after = evaluate(trained, losses.head, texts)
-    return Outcome(recipe, trained, losses.head, texts, before, after, tuple(log), watch.total)
+    return Outcome(recipe, trained, losses.head, texts, before, after, found, tuple(log), watch.total)
 
 
 def trainable_copy(
@@ -382,6 +401,26 @@ def with_full_table(trained: Encoder, given: Encoder) -> Encoder:
     trained.base.set_input_embeddings(whole)
     reason = "training left its MLM head behind"
     return replace(trained, masked_lm=None, no_mlm_reason=reason, blocks=given.blocks)
+
+
+@contextmanager
+def in_full(encoder: Encoder, given: Encoder) -> Iterator[Encoder]:
+    """An encoder in training as one with the whole vocabulary; afterwards it trains on as it was."""
+    rows = encoder.base.get_input_embeddings()
+    try:
+        yield with_full_table(encoder, given)
+    finally:
+        encoder.base.set_input_embeddings(rows)
+
+
+@contextmanager
+def evaluating(losses: nn.Module) -> Iterator[None]:
+    """Without dropout."""
+    losses.eval()
+    try:
+        yield
+    finally:
+        losses.train()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

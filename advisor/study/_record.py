@@ -12,7 +12,16 @@ from advisor.report._files import write_files
 from probes.errors import InputError
 from probes.signals import Estimate
 
-__all__ = ["Configuration", "CurvePoint", "Record", "Records", "Scores", "Status", "read_record"]
+__all__ = [
+    "Configuration",
+    "CurvePoint",
+    "EarlyScores",
+    "Record",
+    "Records",
+    "Scores",
+    "Status",
+    "read_record",
+]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -79,6 +88,13 @@ class CurvePoint(_Frozen):
     alignment: Finite | None = None
 
 
+class EarlyScores(_Frozen):
+    """Points on target labels, by language, after so many optimiser steps of fine-tuning."""
+
+    step: int
+    targets: dict[str, Estimate]
+
+
 class Record(_Frozen):
     """One run of one option with one seed.
 
@@ -91,6 +107,7 @@ class Record(_Frozen):
         metric: what the scores are: ``accuracy`` or ``span-f1``.
         scores: of the trained encoder and head; None unless it is done.
         before: of a classifier on the untouched encoder's frozen features.
+        early: scores on the way.
         curve: losses, one entry an optimiser step.
         texts: how many texts were trained on (``train``), scored on (``source``, languages) and ``cut``.
         device: where it ran.
@@ -109,6 +126,7 @@ class Record(_Frozen):
     metric: Literal["accuracy", "span-f1"]
     scores: Scores | None = None
     before: Scores | None = None
+    early: tuple[EarlyScores, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     texts: dict[str, int] = Field(default_factory=dict)
     device: str

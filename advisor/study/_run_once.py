@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from advisor.options import Objective, Schedule, WordPairs
 from advisor.recipe import Recipe
 from advisor.recipe._versions import versions
-from advisor.study._record import Configuration, CurvePoint, Record, Scores
+from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.signals import Estimate
@@ -27,6 +27,10 @@ _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "di
 _LABELS = frozenset({"target_labels", "source_labels"})
 _ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output"}
 """Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
+
+
+_EARLY = (0.25, 0.5)
+"""Shares of fine-tuning after which a run is scored, to see what shorter trials would have said."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     status: Literal["done", "failed", "diverged"] = "done"
     error: str | None = None
     try:
-        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared)
+        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared, early=_EARLY)
     except InputError:
         raise
     except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more
@@ -131,6 +135,9 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         metric=find_task(run.recipe.task).metric,
         scores=_scores(outcome.after) if outcome else None,
         before=_scores(outcome.before) if outcome else None,
+        early=tuple(EarlyScores(step=step, targets=points) for step, points in outcome.early.items())
+        if outcome
+        else (),
         curve=tuple(_curve(outcome)) if outcome else (),
         texts=outcome.sizes if outcome else {},
         device=_device_name(device),

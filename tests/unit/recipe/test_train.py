@@ -460,7 +460,7 @@ def test_the_command_writes_a_model_that_loads_again(
 def test_texts_that_are_cut_are_counted(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe(folder, max_length=32, max_steps=1)
+    recipe = make_recipe(folder, max_length=20, max_steps=1)
     (tmp_path / "recipe.yaml").write_text(write_recipe(recipe), encoding="utf-8")
 
     assert main([str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "trained")]) == 0
@@ -534,6 +534,26 @@ def test_any_number_of_languages_is_scored_on_by_name(folder: Path) -> None:
     assert both.sizes["tr"] == TEXTS
     alone = train(make_recipe(folder), targets={"en": targets["en"]})
     assert alone.after == {name: both.after[name] for name in ("source", "en")}
+
+
+@pytest.mark.parametrize("schedule", Schedule)
+def test_looking_early_changes_nothing(folder: Path, schedule: Schedule) -> None:
+    option = Option(
+        objective=Objective.SENTENCE_CONTRASTIVE,
+        schedule=schedule,
+        weight=0.1 if schedule is Schedule.JOINT else None,
+    )
+    recipe = make_recipe(folder, model=str(folder / "mt5"), max_steps=8, option=option)  # it has dropout
+    targets = {"tr": str(folder / "tr.conllu")}
+    seen = train(recipe, targets=targets, early=(0.25, 0.5, 1.0))
+    unseen = train(recipe, targets=targets)
+    assert sorted(seen.early) == [2, 4, 8]
+    assert {*seen.early[2]} == {"tr"}
+    assert seen.early[8]["tr"] == seen.after["tr"]
+    assert unseen.early == {}
+    assert (seen.log, seen.after) == (unseen.log, unseen.after)
+    for name, weight in seen.encoder.base.state_dict().items():
+        assert torch.equal(weight, unseen.encoder.base.state_dict()[name]), name
 
 
 def test_source_text_of_its_own_is_scored_on_and_none_is_held_out(folder: Path) -> None:
