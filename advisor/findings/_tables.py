@@ -139,6 +139,8 @@ class Record:
 
     Attributes:
         baseline_scores, aligned_scores: in points, a seed each and paired; empty where not known.
+        early_scores: the same two after a ``quarter`` and a ``half`` of fine-tuning, where they were taken.
+        run_seconds, probe_seconds: wall time of an aligned run, and of the probe.
         signals: every other number of the probe, by its column: at ``theta_warm``, or at ``theta0`` where
             the name says so.
     """
@@ -160,6 +162,9 @@ class Record:
     cosines: Mapping[str, tuple[float, float]]
     baseline_scores: tuple[float, ...] = ()
     aligned_scores: tuple[float, ...] = ()
+    early_scores: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
+    run_seconds: float | None = None
+    probe_seconds: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -411,6 +416,12 @@ def _read_records(path: Path) -> Iterator[Record]:
             cosines=cosines,
             baseline_scores=row.numbers("baseline_scores"),
             aligned_scores=row.numbers("aligned_scores"),
+            early_scores={
+                share: (row.numbers(f"{share}_baseline_scores"), row.numbers(f"{share}_aligned_scores"))
+                for share in ("quarter", "half")
+            },
+            run_seconds=row.maybe_number("run_seconds"),
+            probe_seconds=row.maybe_number("probe_seconds"),
             signals=_signals(row),
         )
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from advisor.findings._choosing import Choice, cells_of, choose, option_of
 from advisor.findings._features import CaseMaker
 from advisor.findings._resample import Figure, Resample, ranks
 from advisor.findings._tables import TABLES, Record, load_tables
 from advisor.findings.signal_stage import (
-    HeldOut,
     SignalStage,
     hold_languages_out,
     leading_cosine,
@@ -92,20 +92,6 @@ class Geometry(_Frozen):
     ceiling: float | None
 
 
-class Choice(_Frozen):
-    """A way of choosing an option for each cell, with that cell's language held out.
-
-    Attributes:
-        name: of the way.
-        regret: mean points lost against the best option in hindsight, fine-tuning alone among them.
-        kept: mean points gained.
-    """
-
-    name: str
-    regret: Figure
-    kept: Figure
-
-
 class SignalReport(_Frozen):
     """What ``signals`` found.
 
@@ -156,10 +142,10 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
     return SignalReport(
         findings_sha256=tables.sha256,
         records=len(records),
-        cells=len(_cells(records)),
+        cells=len(cells_of(records)),
         rows=_rows(records, draws),
         geometry=tuple(_geometry(records)),
-        choices=() if held is None else _choices(held, [record for _, record in own], cosines, draws),
+        choices=() if held is None else choose(held, [record for _, record in own], cosines, draws),
         stage=_stage_in_words(SignalStage() if held is None else held.slope_on(cosines)),
     )
 
@@ -222,7 +208,7 @@ def _within(values: Array, records: Sequence[Record]) -> Array:
     """Values less the mean of those that share model, task and option."""
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, record in enumerate(records):
-        groups[record.model, record.task, *_option_of(record)].append(i)
+        groups[record.model, record.task, *option_of(record)].append(i)
     result = values.copy()
     for members in groups.values():
         result[members] -= values[members].mean()
@@ -234,7 +220,7 @@ def _permuted(x: Array, gain_ranks: Array, records: Sequence[Record]) -> float:
     of a cell together, since they share a baseline."""
     option_sets: defaultdict[tuple[str, str, str], dict[tuple[object, ...], int]] = defaultdict(dict)
     for i, record in enumerate(records):
-        option_sets[record.model, record.task, record.target][_option_of(record)] = i
+        option_sets[record.model, record.task, record.target][option_of(record)] = i
     blocks: defaultdict[tuple[object, ...], list[list[int]]] = defaultdict(list)
     for (model, task, _), options in option_sets.items():
         order = sorted(options, key=str)
@@ -291,72 +277,6 @@ def _geometry(records: Sequence[Record]) -> Iterator[Geometry]:
                     null=median(nulls) if nulls else None,
                     ceiling=median(ceilings) if ceilings else None,
                 )
-
-
-# --- choosing ------------------------------------------------------------------------------------------
-
-
-def _option_of(record: Record) -> tuple[object, ...]:
-    return record.objective, record.schedule, record.frozen_layers, record.weight
-
-
-def _choices(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int) -> tuple[Choice, ...]:
-    """What each way of choosing gets; by the gain over all seeds, even where one seed was looked at."""
-    shifts, averages = np.zeros(len(records)), np.zeros(len(records))
-    for language in {record.target for record in records}:
-        out = np.array([record.target == language for record in records])
-        stage = held.slope_on(cosines, ~out)
-        moved = [stage.shift(cosine, 0.0)[0] if np.isfinite(cosine) else 0.0 for cosine in cosines[out]]
-        shifts[out] = moved
-        averages[out] = [_average(records, i) for i in np.flatnonzero(out).tolist()]
-    scores = {
-        "evidence alone": held.centre,
-        "evidence and leading cosine": held.centre + shifts,
-        "best on average in other languages": averages,
-        "leading cosine alone": np.nan_to_num(cosines),
-        "one seed of every option": np.array([_first_seed(record) for record in records]),
-        "never": np.full(len(records), -1.0),
-    }
-    gains = np.array([record.gain for record in records])
-    cells = [np.array(rows) for rows in _cells(records).values()]
-    best = np.array([max(0.0, gains[rows].max()) for rows in cells])
-    resample = Resample([records[rows[0]].target for rows in cells], draws)
-    choices = []
-    for name, score in scores.items():
-        tops = [rows[score[rows].argmax()] for rows in cells]
-        got = np.array([gains[top] if score[top] > 0 else 0.0 for top in tops])
-        regret, kept = resample.mean(best - got), resample.mean(got)
-        assert regret is not None
-        assert kept is not None
-        choices.append(Choice(name=name, regret=regret, kept=kept))
-    return tuple(sorted(choices, key=lambda choice: choice.regret.value))
-
-
-def _cells(records: Sequence[Record]) -> dict[tuple[str, str, str], list[int]]:
-    """The rows of every model, task and target."""
-    cells: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for i, record in enumerate(records):
-        cells[record.model, record.task, record.target].append(i)
-    return dict(cells)
-
-
-def _average(records: Sequence[Record], row: int) -> float:
-    """Mean gain of the same option for the same model and task in other languages; 0 if there is none."""
-    this = records[row]
-    same = [
-        record.gain
-        for record in records
-        if (record.model, record.task) == (this.model, this.task)
-        and _option_of(record) == _option_of(this)
-        and record.target != this.target
-    ]
-    return float(np.mean(same)) if same else 0.0
-
-
-def _first_seed(record: Record) -> float:
-    if not record.aligned_scores or not record.baseline_scores:
-        return 0.0
-    return record.aligned_scores[0] - record.baseline_scores[0]
 
 
 # --- Markdown ------------------------------------------------------------------------------------------
@@ -424,13 +344,17 @@ def _markdown(report: SignalReport) -> str:
             "",
             "### Choosing an option",
             "",
-            "With the cell's language held out. One seed of every option is what short trials would cost; "
-            "its gain is among those it is scored on.",
+            "With the cell's language held out. A trial of one seed chooses by that seed and gets what the "
+            "other seeds gained, each seed in turn. Cost: in whole runs; a trial includes one without alignment.",
             "",
-            "| way | regret, points | kept, points |",
-            "|---|---|---|",
+            "| way | cells | cost | regret, points | kept, points |",
+            "|---|---|---|---|---|",
         ]
-        lines += [f"| {choice.name} | {choice.regret} | {choice.kept} |" for choice in report.choices]
+        lines += [
+            f"| {choice.name} | {choice.cells} | {'' if choice.cost is None else f'{choice.cost:.2g}'} "
+            f"| {choice.regret} | {choice.kept} |"
+            for choice in report.choices
+        ]
     return "\n".join(lines) + "\n"
 
 

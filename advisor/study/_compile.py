@@ -27,7 +27,9 @@ COLUMNS = (
     *("id", "model", "source", "target", "task", "objective", "schedule", "frozen_layers", "word_pairs"),
     *("weight", "seeds", "baseline", "gain", "gain_sd"),
     *("seed_list", "baseline_scores", "aligned_scores", "source_baseline_scores", "source_aligned_scores"),
-    *("diverged", "steps", "precision", "device", "model_sha256", "probe_budget"),
+    *("quarter_baseline_scores", "quarter_aligned_scores", "half_baseline_scores", "half_aligned_scores"),
+    *("diverged", "steps", "precision", "device", "run_seconds", "model_sha256"),
+    *("probe_seconds", "probe_budget"),
     *SIGNAL_COLUMNS,
     *BY_LAYER,
 )
@@ -204,15 +206,36 @@ def _row(
         "aligned_scores": _scores(after),
         "source_baseline_scores": _scores([_points(none, None) for _, none in pairs]),
         "source_aligned_scores": _scores([_points(record, None) for record, _ in pairs]),
+        **dict(_early(pairs, target)),
         "diverged": str(sum(record.status == "diverged" for record in aligned)),
         "steps": str(configuration.settings.get("max_steps") or ""),
         "precision": str(configuration.settings.get("mixed_precision", "")),
         "device": first.device,
+        "run_seconds": f"{mean(record.seconds for record, _ in pairs):.1f}",
         "model_sha256": configuration.model_sha256[:12],
     }
     if signals is not None:
-        row |= {"probe_budget": signals.run.budget, **signal_columns(signals, option.objective)}
+        row |= {"probe_budget": signals.run.budget, "probe_seconds": f"{signals.run.seconds:.1f}"}
+        row |= signal_columns(signals, option.objective)
     return row
+
+
+def _early(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator[tuple[str, str]]:
+    """Scores on the way, as far as every run has them."""
+    for share, name in ((0.25, "quarter"), (0.5, "half")):
+        scores = [[_points_at(record, share, target) for record in pair] for pair in pairs]
+        if all(point is not None for pair in scores for point in pair):
+            yield f"{name}_baseline_scores", _scores(none for _, none in scores if none is not None)
+            yield f"{name}_aligned_scores", _scores(one for one, _ in scores if one is not None)
+
+
+def _points_at(record: Record, share: float, target: str) -> float | None:
+    """The score after a share of fine-tuning, if it was taken."""
+    steps = sum(point.phase == "fine-tune" for point in record.curve)
+    for early in record.early:
+        if early.step == max(1, round(share * steps)):
+            return early.targets[target].value
+    return None
 
 
 def _points(record: Record, target: str | None) -> float:

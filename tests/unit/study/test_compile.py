@@ -13,7 +13,7 @@ from advisor.findings.linter import check
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.study import Record, Scores
 from advisor.study._compile import COLUMNS, compile_study
-from advisor.study._record import Records
+from advisor.study._record import CurvePoint, EarlyScores, Records
 from probes.errors import InputError
 from probes.signals import Estimate, Signals
 from tests.factories import make_signals
@@ -106,6 +106,24 @@ def test_the_table_is_read_by_the_findings_and_clean(tmp_path: Path) -> None:
     assert record.signals["fertility_ratio"] == pytest.approx(
         signals.text.target_fertility / signals.text.source_fertility, rel=1e-4
     )
+
+
+def test_scores_on_the_way_are_listed_where_every_run_has_them(tmp_path: Path) -> None:
+    def on_the_way(record: Record, quarter: float) -> Record:
+        curve = [CurvePoint(phase="fine-tune", step=step, learning_rate=1e-5) for step in range(8)]
+        early = [EarlyScores(step=step, targets={"wo": Estimate(value=quarter + step)}) for step in (2, 4)]
+        return record.model_copy(update={"curve": tuple(curve), "early": tuple(early)})
+
+    runs = [named(make_record(option, seed, 50.0)) for option in (NO_ALIGNMENT, JOINT) for seed in (0, 1)]
+    whole = [on_the_way(record, 30.0 + i) for i, record in enumerate(runs)]
+    compile_study([save(tmp_path / "whole", whole)], tmp_path / "whole.csv")
+    compile_study([save(tmp_path / "part", [*whole[:3], runs[3]])], tmp_path / "part.csv")
+    (row,), (part,) = rows(tmp_path / "whole.csv"), rows(tmp_path / "part.csv")
+    assert row["quarter_baseline_scores"] == "32.0000 33.0000"
+    assert row["quarter_aligned_scores"] == "34.0000 35.0000"
+    assert row["half_aligned_scores"] == "36.0000 37.0000"
+    assert part["quarter_baseline_scores"] == part["half_aligned_scores"] == ""
+    assert row["run_seconds"] == "60.0"
 
 
 def test_signals_may_be_compressed(tmp_path: Path) -> None:

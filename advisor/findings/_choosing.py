@@ -1,0 +1,148 @@
+"""Ways of choosing an option for a cell, scored on own records: predictions, probes and short trials."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from advisor.findings._resample import Figure, Resample
+from advisor.findings._tables import Record
+from advisor.findings.signal_stage import HeldOut
+
+__all__ = ["Choice", "cells_of", "choose", "option_of"]
+
+Array = NDArray[np.float64]
+
+_TRIALS = {"quarter": 0.25, "half": 0.5, "whole": 1.0}
+"""Shares of fine-tuning after which a trial of one seed may be looked at."""
+
+
+class Choice(BaseModel):
+    """A way of choosing an option for each cell, with that cell's language held out.
+
+    Attributes:
+        name: of the way.
+        cells: that it could be tried on.
+        cost: of choosing, in runs of an aligned option; None if it is not known.
+        regret: mean points lost against the best option in hindsight, fine-tuning alone among them.
+        kept: mean points gained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    cells: int
+    cost: float | None
+    regret: Figure
+    kept: Figure
+
+
+def choose(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int) -> tuple[Choice, ...]:
+    """What each way of choosing gets, the best first.
+
+    Args:
+        held: predictions for the records, by a model that never saw their languages in own records.
+        records: shape (n,).
+        cosines: the leading signal of each, NaN where there is none, shape (n,).
+        draws: of the bootstrap.
+    """
+    cells = [np.array(rows) for rows in cells_of(records).values()]
+    gains = np.array([record.gain for record in records])
+    best = np.array([max(0.0, gains[rows].max()) for rows in cells])
+    resample = Resample([records[rows[0]].target for rows in cells], draws)
+    probed = _cost_of_a_probe(records)
+    choices = []
+    for name, (scores, cost) in _predictions(held, records, cosines).items():
+        tops = [rows[scores[rows].argmax()] for rows in cells]
+        got = np.array([gains[top] if scores[top] > 0 else 0.0 for top in tops])
+        choices.append((name, probed if cost is None else cost, got))
+    for share, of_all in _TRIALS.items():
+        runs = np.mean([1 + len(rows) for rows in cells])
+        got = np.array([_by_trial([records[i] for i in rows], share) for rows in cells])
+        choices.append((f"one seed of every option, {share} run", float(runs * of_all), got))
+    found = []
+    for name, cost, got in choices:
+        regret, kept = resample.mean(best - got), resample.mean(got)
+        if regret is not None and kept is not None:
+            tried = int(np.isfinite(got).sum())
+            found.append(Choice(name=name, cells=tried, cost=cost, regret=regret, kept=kept))
+    return tuple(sorted(found, key=lambda choice: choice.regret.value))
+
+
+def _predictions(
+    held: HeldOut, records: Sequence[Record], cosines: Array
+) -> Mapping[str, tuple[Array, float | None]]:
+    """Scores of the records, above 0 where aligning is preferred, and their cost (None: a probe's)."""
+    shifts, averages = np.zeros(len(records)), np.zeros(len(records))
+    for language in {record.target for record in records}:
+        out = np.array([record.target == language for record in records])
+        stage = held.slope_on(cosines, ~out)
+        moved = [stage.shift(cosine, 0.0)[0] if np.isfinite(cosine) else 0.0 for cosine in cosines[out]]
+        shifts[out] = moved
+        averages[out] = [_average(records, i) for i in np.flatnonzero(out).tolist()]
+    return {
+        "evidence alone": (held.centre, 0.0),
+        "evidence and leading cosine": (held.centre + shifts, None),
+        "best on average in other languages": (averages, 0.0),
+        "leading cosine alone": (np.nan_to_num(cosines), None),
+        "never": (np.full(len(records), -1.0), 0.0),
+    }
+
+
+def _by_trial(options: Sequence[Record], share: str) -> float:
+    """What a trial of one seed gets in a cell: it chooses by that seed and gets what the others gained.
+
+    The mean over the seeds; NaN where they are too few, or no score was taken then.
+    """
+    found = []
+    seeds = min(len(record.aligned_scores) for record in options)
+    for seed in range(seeds) if seeds > 1 else ():
+        seen = [_gains(record, share) for record in options]
+        if any(len(gains) < seeds for gains in seen):
+            return float("nan")
+        top = int(np.argmax([gains[seed] for gains in seen]))
+        others = np.delete(_gains(options[top], "whole")[:seeds], seed)
+        found.append(float(others.mean()) if seen[top][seed] > 0 else 0.0)
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _gains(record: Record, share: str) -> Array:
+    """The gain of every seed after a share of fine-tuning; empty where it was not scored then."""
+    before, after = record.baseline_scores, record.aligned_scores
+    if share != "whole":
+        before, after = record.early_scores.get(share, ((), ()))
+    return np.asarray(np.array(after) - np.array(before))
+
+
+def _cost_of_a_probe(records: Sequence[Record]) -> float | None:
+    """Median seconds of a probe over those of a run."""
+    costs = [r.probe_seconds / r.run_seconds for r in records if r.probe_seconds and r.run_seconds]
+    return float(np.median(costs)) if costs else None
+
+
+def _average(records: Sequence[Record], row: int) -> float:
+    """Mean gain of the same option for the same model and task in other languages; 0 if there is none."""
+    this = records[row]
+    same = [
+        record.gain
+        for record in records
+        if (record.model, record.task) == (this.model, this.task)
+        and option_of(record) == option_of(this)
+        and record.target != this.target
+    ]
+    return float(np.mean(same)) if same else 0.0
+
+
+def option_of(record: Record) -> tuple[object, ...]:
+    """What was done, as far as options differ in own records."""
+    return record.objective, record.schedule, record.frozen_layers, record.weight
+
+
+def cells_of(records: Sequence[Record]) -> dict[tuple[str, str, str], list[int]]:
+    """The rows of every model, task and target."""
+    cells: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for i, record in enumerate(records):
+        cells[record.model, record.task, record.target].append(i)
+    return dict(cells)
