@@ -345,7 +345,7 @@ def _markdown(report: SignalReport) -> str:
             "### Choosing an option",
             "",
             "With the cell's language held out. A trial of one seed chooses by that seed and gets what the "
-            "other seeds gained, each seed in turn. Cost: in whole runs; a trial includes one without alignment.",
+            "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment.",
             "",
             "| way | cells | cost | regret, points | kept, points |",
             "|---|---|---|---|---|",
