@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from advisor.findings._store import Findings, load_findings
 from advisor.findings._tables import TABLES
 from advisor.findings.linter import check
+from advisor.findings.signal_report import SignalReport, signals
 from advisor.findings.summary import show
 from advisor.findings.validation import Validation, validate
 from probes.errors import InputError
@@ -34,12 +35,14 @@ class CardFigures(BaseModel):
     Attributes:
         fingerprint: centre of the prediction (model's scale) for a few fixed questions.
         validation: the figures.
+        signals: what probes tell of gains.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fingerprint: dict[str, float]
     validation: Validation
+    signals: SignalReport
 
 
 def fingerprint(findings: Findings) -> dict[str, float]:
@@ -76,7 +79,9 @@ def write_card(*, card_path: Path = CARD, figures_path: Path = FIGURES, jobs: in
         raise InputError(
             f"The tables have errors ({report.issues[0].text}): mend them before writing a card."
         )
-    figures = CardFigures(fingerprint=fingerprint(load_findings()), validation=validate(jobs=jobs))
+    figures = CardFigures(
+        fingerprint=fingerprint(load_findings()), validation=validate(jobs=jobs), signals=signals()
+    )
     figures_path.write_text(figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
     card_path.write_text(card(figures), encoding="utf-8")
     return figures
@@ -125,6 +130,9 @@ languages drawn with replacement.
 
 {figures.validation.markdown()}
 
+## What probes tell
+
+{figures.signals.markdown()}
 ## Which method, and why this one
 
 {_comparison(figures.validation)}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._choosing import Choice, cells_of, choose, option_of
+from advisor.findings._claims import claims
 from advisor.findings._features import CaseMaker
 from advisor.findings._resample import Figure, Resample, ranks
 from advisor.findings._tables import TABLES, Record, load_tables
@@ -300,6 +301,8 @@ def _markdown(report: SignalReport) -> str:
         return "There are no own records yet: `advisor study run` and `advisor study compile` make them.\n"
     lines = [
         f"{report.records} own records (an option over its seeds) in {report.cells} cells. {report.stage}",
+        "",
+        *claims(report),
         "",
         "### Signals and gains",
         "",

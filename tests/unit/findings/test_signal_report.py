@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from advisor.findings import load_tables, signals
+from advisor.findings._claims import claims
 from advisor.findings._tables import Record
 from advisor.findings.signal_report import SignalReport, _geometry, _holm, _rows
 from advisor.study._compile import COLUMNS
@@ -101,6 +102,39 @@ def test_signs_are_scored_on_clear_gains_alone() -> None:
 
 def test_holm_orders_and_bounds() -> None:
     assert _holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+
+
+def test_the_questions_are_answered_from_the_figures() -> None:
+    def said(slope: float) -> str:
+        # the sign of the cosine is that of the gain only without the tasks' levels
+        records = [
+            replace(r, gain=r.gain - {"pos": 6.0, "topic": -6.0}[r.task]) for r in made_up(0, slope=slope)
+        ]
+        report = SignalReport(
+            findings_sha256="",
+            records=len(records),
+            cells=16,
+            rows=_rows(records, draws=100),
+            geometry=tuple(_geometry(records)),
+            choices=(),
+            stage="",
+        )
+        return "\n".join(claims(report))
+
+    strong, none = said(60.0), said(0.0)
+    assert "it does." in strong
+    assert "`target_labels_cosine`" in strong
+    assert "it does not." in none
+    assert "survive correction for multiple tests?** None." in none
+    for text in (strong, none):
+        assert "0 of 1 distance measures" in text
+        assert "median absolute cosine is 0.1" in text
+    assert (
+        claims(
+            SignalReport(findings_sha256="", records=0, cells=0, rows=(), geometry=(), choices=(), stage="")
+        )
+        == []
+    )
 
 
 def test_too_few_records_are_not_correlated() -> None:

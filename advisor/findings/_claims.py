@@ -1,0 +1,104 @@
+"""What own trials answer to the questions that probes are taken for, in sentences made of figures."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from advisor.findings.signal_report import Geometry, SignalReport, SignalRow
+
+__all__ = ["claims"]
+
+_SIGNIFICANT = 0.05
+_DISTANCES = ("sentence_", "word_")
+_LEADING = (
+    ("target_labels_cosine", "with target labels", 90, 0.7, 0.5),
+    ("target_projected_cosine", "without them, from projected labels", 80, 0.5, None),
+)
+"""Signal, what it needs, and what it would have to reach to be relied on: per cent of signs, partial rank
+correlation, and the lower end of its interval."""
+
+
+def claims(report: "SignalReport") -> list[str]:
+    """One Markdown bullet for each question that the records can say something about."""
+    rows = {row.signal: row for row in report.rows}
+    found = [
+        *_distances([row for name, row in rows.items() if name.startswith(_DISTANCES)]),
+        *_orthogonal(report.geometry),
+        *(line for leading in _LEADING for line in _predicts(rows.get(leading[0]), *leading[1:])),
+        *_survivors(report.rows),
+    ]
+    return [f"- {line}" for line in found]
+
+
+def _distances(rows: Sequence["SignalRow"]) -> Iterator[str]:
+    known = [row for row in rows if row.partial is not None]
+    if not known:
+        return
+    best = max(known, key=lambda row: abs(row.partial.value) if row.partial else 0.0)
+    clear = [row for row in known if row.p_adjusted is not None and row.p_adjusted < _SIGNIFICANT]
+    count = f"{len(clear)} of {len(known)} distance measures"
+    yield (
+        f"**Do distances tell gains?** After correction for multiple tests, {count} correlate with the gain "
+        f"within model, task and option; the strongest is `{best.signal}` with {_interval(best)}."
+    )
+
+
+def _orthogonal(geometry: Sequence["Geometry"]) -> Iterator[str]:
+    warm = [g for g in geometry if g.at == "theta_warm" and g.gradient in ("source", "target-labels")]
+    if not warm:
+        return
+    parts = []
+    for gradient in dict.fromkeys(g.gradient for g in warm):
+        these = [g for g in warm if g.gradient == gradient]
+        text = "source" if gradient == "source" else "target"
+        low, high = min(g.lowest for g in these), max(g.highest for g in these)
+        parts.append(
+            f"{median(g.absolute for g in these):.2f} with the task on {text} text (from {low:+.2f} to "
+            f"{high:+.2f})"
+        )
+    ceilings = [g.ceiling for g in warm if g.ceiling is not None]
+    nulls = [g.null for g in warm if g.null is not None]
+    beside = [f"the ceiling is {median(ceilings):.2f}"] if ceilings else []
+    beside += [f"shuffled pairs give {median(nulls):.2f}"] if nulls else []
+    yield (
+        "**Are the gradients orthogonal?** After the warm-up and corrected for noise, the median absolute "
+        f"cosine is {' and '.join(parts)}{'; ' if beside else ''}{', '.join(beside)}."
+    )
+
+
+def _predicts(
+    row: "SignalRow | None", needs: str, share: float, correlation: float, at_least: float | None
+) -> Iterator[str]:
+    if row is None or row.partial is None:
+        return
+    right = (
+        f"it has the sign of {100 * row.sign_right.value:.0f} % of the {row.clear} clear gains"
+        if row.sign_right is not None
+        else "no gain is clear enough to score signs"
+    )
+    reached = (
+        row.sign_right is not None
+        and 100 * row.sign_right.value >= share
+        and row.partial.value >= correlation
+        and (at_least is None or row.partial.low > at_least)
+    )
+    bound = "" if at_least is None else f" with its interval above {at_least:g}"
+    yield (
+        f"**Does the cosine with the target-task gradient, {needs}, tell gains?** Its partial rank "
+        f"correlation with the gain is {_interval(row)}, and {right}. To be relied on it would have to reach "
+        f"{correlation:g}{bound}, and {share:g} % of signs: it does{'' if reached else ' not'}."
+    )
+
+
+def _survivors(rows: Sequence["SignalRow"]) -> Iterator[str]:
+    tested = [row for row in rows if row.p_adjusted is not None]
+    clear = [row.signal for row in tested if row.p_adjusted is not None and row.p_adjusted < _SIGNIFICANT]
+    if tested:
+        names = ", ".join(f"`{name}`" for name in clear) if clear else "None"
+        yield f"**Which of {len(tested)} signals survive correction for multiple tests?** {names}."
+
+
+def _interval(row: "SignalRow") -> str:
+    assert row.partial is not None
+    return f"{row.partial.value:+.2f} [{row.partial.low:+.2f}, {row.partial.high:+.2f}]"
