@@ -25,9 +25,11 @@ _RUNTIME_GIB = 1.0
 _VOCABULARY = {"wikipedia": 119_547, "cc100": 250_002, "other": 250_002}
 """Of mBERT and of XLM-R."""
 _CHARACTERS_PER_SUBWORD = 3.5
-_EFFICIENCY = 0.35
-"""Share of a matrix product's speed that training on short sentences reaches: 0.44 with the offline encoder
-and one thread alone on its processor, less with two threads."""
+_EFFICIENCY, _BF16_EFFICIENCY = 0.42, 0.95
+"""Share of a matrix product's speed in single precision that a probe reaches, in either precision: measured
+with the offline encoder on one thread of a busy machine, 0.41 in fp32, 0.9 (the sample) and 1.4 (long
+sentences) in bf16."""
+_CPU = Path("/proc/cpuinfo")
 _TIMED_SECONDS = 0.3
 _START = 15.0
 """Seconds to start Python, import torch and load an encoder."""
@@ -102,7 +104,7 @@ def forecast(
     losses = 2 + target_labels + 2 * _OBJECTIVES
     gradients = (2 * losses + 5) * 4 * size.layers
     return Forecast(
-        seconds=_START + operations / (_EFFICIENCY * _operations_per_second()),
+        seconds=_START + operations / (_efficiency() * _operations_per_second()),
         memory_gib=_RUNTIME_GIB + (2 * 4 * size.total + gradients) / _GIB,
     )
 
@@ -163,6 +165,16 @@ def _config(model: str) -> _Size | None:
         return _Size(layers=layers, total=layers + config["vocab_size"] * width)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # another architecture's names
+
+
+@lru_cache(maxsize=1)
+def _efficiency() -> float:
+    """By what the processor says of itself: ``probes.precision`` asks torch, which is slow to import."""
+    try:
+        flags = set(_CPU.read_text(encoding="utf-8").split())
+    except OSError:  # not Linux
+        return _EFFICIENCY
+    return _BF16_EFFICIENCY if flags & {"avx512_bf16", "bf16"} else _EFFICIENCY
 
 
 def _operations_per_second() -> float:

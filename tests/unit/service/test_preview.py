@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.service import Limits, RunRequest, admit, forecast, look
+from advisor.service import Limits, RunRequest, _forecast, admit, forecast, look
 from probes.errors import InputError
 from tests.unit.service.stubs import SAMPLE
 
@@ -143,6 +143,22 @@ def test_a_local_models_size_is_read_from_its_configuration(tmp_path: Path) -> N
     assert local is not None
     assert named is not None
     assert local.memory_gib == pytest.approx(named.memory_gib, rel=0.05)
+
+
+def test_a_processor_with_bf16_is_promised_to_be_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for content in ("flags : fpu sse2 avx512f", "flags : fpu avx512_bf16", "Features : fp asimd bf16", None):
+        file = tmp_path / "cpuinfo"
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_text(content)
+        monkeypatch.setattr(_forecast, "_CPU", file)
+        _forecast._efficiency.cache_clear()
+        found.append(_forecast._efficiency())
+    _forecast._efficiency.cache_clear()
+    assert found[0] == found[3] < found[1] == found[2]
 
 
 def test_nothing_is_promised_for_a_model_nobody_knows(tmp_path: Path) -> None:
