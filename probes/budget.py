@@ -43,8 +43,8 @@ BUDGETS: dict[str, Budget] = {
     )
 }
 """By name. Rounds and batches are chosen from ``python -m tests.benchmarks.signal_quality``: for the same
-number of texts more rounds of smaller batches give narrower intervals (8 times 8: half a width of 0.074, 52 %
-of cosines with a sign; 4 times 16: 0.093, 34 %), up to where contrastive losses run short of negatives and a
+number of texts more rounds of smaller batches give narrower intervals (8 times 8: half a width of 0.074, 45 %
+of cosines with a sign; 4 times 16: 0.098, 31 %), up to where contrastive losses run short of negatives and a
 round's fixed cost shows. Rounds stop early where they resolve the leading signals."""
 
 
