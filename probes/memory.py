@@ -13,13 +13,20 @@ __all__ = ["halve_until_it_fits", "is_out_of_memory", "peak_bytes", "resident_by
 
 T = TypeVar("T")
 
+_SAID_ON_CPU = ("allocate memory", "alloc_cpu", "could not create a primitive")
+"""In plain RuntimeErrors: the CPU allocator, and oneDNN, which says the last one when it gets no memory for
+code or scratch."""
+_OTHER = "could not create a primitive descriptor"
+"""What oneDNN says of an operation that the processor does not have."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed, on a processor or on an accelerator."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The CPU allocator raises a plain RuntimeError, and so do some of oneDNN's.
-    return isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "alloc_cpu" in str(error))
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).replace(_OTHER, "") for words in _SAID_ON_CPU
+    )
 
 
 def halve_until_it_fits(size: int, attempt: Callable[[int], T], smallest: int = 2) -> tuple[T, int]:

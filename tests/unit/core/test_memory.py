@@ -49,6 +49,10 @@ def test_other_errors_are_not_tried_again() -> None:
         halve_until_it_fits(8, attempt)
     assert tried == [8]
     assert not is_out_of_memory(ValueError("cannot allocate memory"))
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
+    assert not is_out_of_memory(
+        RuntimeError("could not create a primitive descriptor for a matmul primitive")
+    )
 
 
 def test_a_failed_attempt_holds_nothing_while_the_next_one_runs() -> None:
