@@ -156,7 +156,7 @@ class GradientAccumulator:
         }
         # Memory that is asked for anew each round would cost more in page faults than copying does.
         self._kept = {
-            loss: {block: torch.zeros(d, device=device) for block, d in self.sizes.items()}
+            loss: {block: torch.empty(d, device=device) for block, d in self.sizes.items()}
             for loss in references
         }
         self._device = device
