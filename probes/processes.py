@@ -5,6 +5,7 @@ same seed; of the rounds, which take most of the time, each takes its share. Wha
 together everywhere, so that every process ends with the same signals.
 """
 
+import atexit
 import os
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -43,6 +44,7 @@ class Processes:
         from accelerate import PartialState  # takes long to import, and is of no use to a single process
 
         state = PartialState(cpu=device.type == "cpu")
+        atexit.register(_leave)  # a process that ends without leaving its group is aborted by chance
         return cls(int(state.process_index), int(state.num_processes))
 
     def takes(self, k: int) -> bool:
@@ -96,6 +98,11 @@ class Processes:
             total = tensor.float()
             torch.distributed.all_reduce(total)
             tensor.copy_(total)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 ALONE = Processes()

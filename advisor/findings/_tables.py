@@ -420,8 +420,8 @@ def _read_records(path: Path) -> Iterator[Record]:
                 share: (row.numbers(f"{share}_baseline_scores"), row.numbers(f"{share}_aligned_scores"))
                 for share in ("quarter", "half")
             },
-            run_seconds=row.maybe_number("run_seconds"),
-            probe_seconds=row.maybe_number("probe_seconds"),
+            run_seconds=next(iter(row.numbers("run_seconds")), None),
+            probe_seconds=next(iter(row.numbers("probe_seconds")), None),
             signals=_signals(row),
         )
 

@@ -43,7 +43,7 @@ from tests.models import ARCHITECTURES, HIDDEN, LAYERS, build, fast_tokenizer, s
 every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 with_mlm_head = pytest.mark.parametrize("name", [name for name, kind in ARCHITECTURES.items() if kind.mlm])
 SHAPE: dict[str, Any] = {
-    "vocab_size": 400,
+    "vocab_size": 800,
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
@@ -234,7 +234,7 @@ def remove(folder: Path, pattern: str) -> None:
 
 
 def gpt2(folder: Path) -> None:
-    save(GPT2LMHeadModel(GPT2Config(vocab_size=400, n_embd=32, n_layer=2, n_head=4)), folder)
+    save(GPT2LMHeadModel(GPT2Config(vocab_size=800, n_embd=32, n_layer=2, n_head=4)), folder)
 
 
 def causal_bert(folder: Path) -> None:
@@ -251,7 +251,7 @@ def bart(folder: Path) -> None:
         for side in ("encoder", "decoder")
         for what, value in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 48))
     }
-    save(BartForConditionalGeneration(BartConfig(vocab_size=400, d_model=32, **sides)), folder)
+    save(BartForConditionalGeneration(BartConfig(vocab_size=800, d_model=32, **sides)), folder)
 
 
 def vision(folder: Path) -> None:
