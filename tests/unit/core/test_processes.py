@@ -52,6 +52,7 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
 
 
 _SCRIPT = """
+import os
 import torch
 from probes.errors import RunError
 from probes.processes import Processes
@@ -66,11 +67,11 @@ here.check_in_step("the same")
 try:
     here.raise_any(MemoryError("there is none left") if here.index == 1 else None)
 except MemoryError as error:
-    print("all raise:", error, flush=True)
+    os.write(1, f"all raise: {error}\\n".encode())  # at once, for two processes write here
 try:
     here.check_in_step(here.index)
 except RunError as error:
-    print("out of step:", error, flush=True)
+    os.write(1, f"out of step: {error}\\n".encode())
 """
 
 
