@@ -468,9 +468,10 @@ def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> 
     check_output(out)
     check_min_gain(min_gain)
     _settle_libraries()
-    from probes.run import run_probe  # torch takes seconds to import
+    from probes.processes import leads  # torch takes seconds to import
+    from probes.run import run_probe
 
-    if os.environ.get("RANK", "0") != "0":  # one of several processes that share out the probe
+    if not leads():
         run_probe(request)
         return
     errors.print(

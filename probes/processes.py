@@ -15,7 +15,7 @@ from torch import Tensor
 
 from probes.errors import RunError
 
-__all__ = ["ALONE", "Processes"]
+__all__ = ["ALONE", "Processes", "leads"]
 
 T = TypeVar("T")
 
@@ -98,6 +98,11 @@ class Processes:
             total = tensor.float()
             torch.distributed.all_reduce(total)
             tensor.copy_(total)
+
+
+def leads() -> bool:
+    """Whether this is the process that speaks for all; known before they talk to each other."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _leave() -> None:

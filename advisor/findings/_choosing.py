@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._resample import Figure, Resample
-from advisor.findings._tables import Record
+from advisor.findings._tables import EARLY, Record
 from advisor.findings.signal_stage import HeldOut
 
 __all__ = ["Choice", "cells_of", "choose", "option_of"]
 
 Array = NDArray[np.float64]
 
-_TRIALS = {"quarter": 0.25, "half": 0.5, "whole": 1.0}
+_TRIALS = {**EARLY, "whole": 1.0}
 """Shares of fine-tuning after which a trial of one seed may be looked at."""
 
 

@@ -56,6 +56,8 @@ TASK_LEVELS = {
 """Level of every task in the evidence; ``span`` and ``none`` cannot be asked for."""
 TASKS_SCORED_BY_F1 = frozenset({"ner", "slots", "qa"})
 OWN_RECORDS = "own-records"
+EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
+"""Shares of fine-tuning after which own runs are scored, too, by the names that their columns begin with."""
 """Source id of own trials."""
 
 
@@ -418,7 +420,7 @@ def _read_records(path: Path) -> Iterator[Record]:
             aligned_scores=row.numbers("aligned_scores"),
             early_scores={
                 share: (row.numbers(f"{share}_baseline_scores"), row.numbers(f"{share}_aligned_scores"))
-                for share in ("quarter", "half")
+                for share in EARLY
             },
             run_seconds=next(iter(row.numbers("run_seconds")), None),
             probe_seconds=next(iter(row.numbers("probe_seconds")), None),

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._models import normalise_model
-from advisor.findings._tables import load_tables
+from advisor.findings._tables import EARLY, load_tables
 from advisor.options import NO_ALIGNMENT
 from advisor.report._files import write_files
 from advisor.study._record import Record, read_record
@@ -125,7 +125,8 @@ def _all_signals(folders: Iterable[str | Path]) -> dict[tuple[str, str, str, str
     """By weights, task and languages; of several probes of a cell the one that spent the most."""
     found: dict[tuple[str, str, str, str], Signals] = {}
     for folder in folders:
-        for file in sorted((Path(folder) / "probes").glob("*.json*")):
+        probes = Path(folder) / "probes"
+        for file in sorted([*probes.glob("*.json"), *probes.glob("*.json.gz")]):
             signals = Signals.load(file)
             key = (signals.model.sha256, signals.task.name, signals.source, signals.target)
             if key not in found or _spent(signals) > _spent(found[key]):
@@ -221,21 +222,12 @@ def _row(
 
 
 def _early(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator[tuple[str, str]]:
-    """Scores on the way, as far as every run has them."""
-    for share, name in ((0.25, "quarter"), (0.5, "half")):
-        scores = [[_points_at(record, share, target) for record in pair] for pair in pairs]
-        if all(point is not None for pair in scores for point in pair):
-            yield f"{name}_baseline_scores", _scores(none for _, none in scores if none is not None)
-            yield f"{name}_aligned_scores", _scores(one for one, _ in scores if one is not None)
-
-
-def _points_at(record: Record, share: float, target: str) -> float | None:
-    """The score after a share of fine-tuning, if it was taken."""
-    steps = sum(point.phase == "fine-tune" for point in record.curve)
-    for early in record.early:
-        if early.step == max(1, round(share * steps)):
-            return early.targets[target].value
-    return None
+    """Scores on the way, if every run has them all."""
+    if all(len(record.early) == len(EARLY) for pair in pairs for record in pair):
+        for i, name in enumerate(EARLY):  # a record has them in their order
+            for side, kind in ((1, "baseline"), (0, "aligned")):
+                points = [pair[side].early[i].targets[target].value for pair in pairs]
+                yield f"{name}_{kind}_scores", _scores(point for point in points if point is not None)
 
 
 def _points(record: Record, target: str | None) -> float:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
+from advisor.findings._tables import EARLY
 from advisor.options import Objective, Schedule, WordPairs
 from advisor.recipe import Recipe
 from advisor.recipe._versions import versions
@@ -27,10 +28,6 @@ _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "di
 _LABELS = frozenset({"target_labels", "source_labels"})
 _ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output"}
 """Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
-
-
-_EARLY = (0.25, 0.5)
-"""Shares of fine-tuning after which a run is scored, to see what shorter trials would have said."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,9 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     status: Literal["done", "failed", "diverged"] = "done"
     error: str | None = None
     try:
-        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared, early=_EARLY)
+        outcome = engine.train(
+            run.recipe, progress, targets=run.targets, shared=shared, early=tuple(EARLY.values())
+        )
     except InputError:
         raise
     except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def _environment(**more: str) -> dict[str, str]:
     return {**os.environ, **quiet, **more}
 
 
-class Scenario:
+class Scenario(ABC):
     """A command that is killed again and again."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,22 +56,22 @@ class Scenario:
         self._lasts: float | None = None
 
     @property
+    @abstractmethod
     def command(self) -> list[str]:
         """What is run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self) -> None:
         """Look at the files.
 
         Raises:
             DamageError: if one is half-written, lost or in a wrong place.
         """
-        raise NotImplementedError
 
-    def before(self) -> None:
+    def before(self) -> None:  # noqa: B027 - not every command needs one
         """Make the files for the next run."""
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 - nor the other
         """After the last kill.
 
         Raises:
@@ -342,19 +343,26 @@ KILLED: dict[str, Callable[[Path], Scenario]] = {
 # --- real limits -------------------------------------------------------------------------------------------
 
 
-def _limited(folder: Path, limit: int, most: int) -> Outcome:
-    """A probe under a resource limit: it ends with one sentence and nothing half-written, or well."""
-    shutil.rmtree(folder / "answer", ignore_errors=True)
+def _probed(
+    folder: Path, out: str | Path, first: Callable[[], None] | None = None
+) -> tuple[subprocess.CompletedProcess[str], str]:
+    """A probe in a process that does ``first``, and the error that it printed."""
     done = subprocess.run(
-        _advisor("probe", *_inputs(folder / "model"), "--budget=quick", "--out=answer"),
+        _advisor("probe", *_inputs(folder / "model"), "--budget=quick", f"--out={out}"),
         cwd=folder,
         env=_environment(XDG_CACHE_HOME=str(folder / "cache")),
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(limit, (most, most)),
+        preexec_fn=first,
     )
-    said = " ".join(done.stderr.partition("Error:")[2].split())
+    return done, " ".join(done.stderr.partition("Error:")[2].split())
+
+
+def _limited(folder: Path, limit: int, most: int) -> Outcome:
+    """A probe under a resource limit: it ends with one sentence and nothing half-written, or well."""
+    shutil.rmtree(folder / "answer", ignore_errors=True)
+    done, said = _probed(folder, "answer", lambda: resource.setrlimit(limit, (most, most)))
     damaged = "Traceback" in done.stderr
     try:
         _check_answer(folder / "answer", {})
@@ -385,27 +393,11 @@ def full(folder: Path) -> Iterator[Outcome]:
         yield Outcome(False, "not tried, for want of the right to mount a file system")
         return
     try:
-        done = subprocess.run(
-            _advisor("probe", *_inputs(folder / "model"), "--budget=quick", f"--out={small / 'answer'}"),
-            cwd=folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = " ".join(done.stderr.partition("Error:")[2].split())
+        done, said = _probed(folder, small / "answer")
         damaged = done.returncode != 1 or "Traceback" in done.stderr or any(small.iterdir())
         yield Outcome(damaged, f"64 KiB in all: exit code {done.returncode}. {said}")
         subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
-        done = subprocess.run(
-            _advisor("probe", *_inputs(folder / "model"), "--budget=quick", f"--out={small / 'answer'}"),
-            cwd=folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = " ".join(done.stderr.partition("Error:")[2].split())
+        done, said = _probed(folder, small / "answer")
         damaged = done.returncode not in (1, 2) or "Traceback" in done.stderr
         yield Outcome(damaged, f"read-only: exit code {done.returncode}. {said}")
     finally:
