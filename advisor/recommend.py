@@ -37,7 +37,7 @@ from advisor.findings._models import normalise_model
 from advisor.findings._nearest import nearest, unseen
 from advisor.findings._reasons import causes
 from advisor.findings._rule import decide
-from advisor.findings._tables import OWN_RECORDS
+from advisor.findings._tables import OWN_RECORDS, Effect
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
 from probes.errors import InputError
 from probes.languages import Language, parse_language
@@ -176,6 +176,11 @@ class _Situation:
         name = normalise_model(self.question.model)
         facts = self.findings.tables.models.get(name)
         return facts.name if facts else name
+
+    @property
+    def effects_on_model(self) -> list[Effect]:
+        """The pooled effects that were measured on this encoder."""
+        return [effect for effect in self.findings.tables.pooled if effect.model == self.model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +461,12 @@ _UNSEEN_TEXT: dict[Literal["model", "task", "language"], str] = {
 def _warnings(situation: _Situation, support: Support, best: _Outlook) -> Iterator[Note]:
     for what in support.unseen:
         yield Note(code=f"unseen-{what}", text=_UNSEEN_TEXT[what])
+    if {effect.source_id for effect in situation.effects_on_model} == {OWN_RECORDS}:
+        yield Note(
+            code="own-trials-only",
+            text="All that is known of this encoder comes from own short trials on little data, not from "
+            "published runs.",
+        )
     if not support.unseen and support.distance:
         yield Note(
             code="unseen-combination",

@@ -43,8 +43,9 @@ Receive = Callable[[str, int, Tensor], None]
 
 SKETCH_WIDTH = 16_384
 """Numbers a sketch keeps a block. The relative error of an inner product is 1/sqrt(width x blocks)."""
-_STRETCH = 131_072
-"""Numbers walked over at a time on a CPU: half a MiB, so that they are read from memory once."""
+_STRETCH = 2**18
+"""Numbers walked over at a time on a CPU: a MiB, so that they stay in a cache for all that is done to them.
+With fewer the calls take longer than the memory."""
 _SHORT_STRETCH = 16_384
 """The same where a stretch of every sum is needed at once."""
 _LONG_STRETCH = 2**20
@@ -150,13 +151,13 @@ class GradientAccumulator:
         self._begins = {block: (0, *accumulate(parts)) for block, parts in sizes.items()}
         self._references = tuple(references)
         self._sums = {
-            loss: {block: torch.zeros(d, device=device, dtype=sum_dtype) for block, d in self.sizes.items()}
+            loss: {block: _zeros(d, sum_dtype, device) for block, d in self.sizes.items()}
             for loss in losses
             if loss not in sketched
         }
         # Memory that is asked for anew each round would cost more in page faults than copying does.
         self._kept = {
-            loss: {block: torch.empty(d, device=device) for block, d in self.sizes.items()}
+            loss: {block: _zeros(d, torch.float32, device) for block, d in self.sizes.items()}
             for loss in references
         }
         self._device = device
@@ -267,6 +268,14 @@ class GradientAccumulator:
             grams.append(gram)
         found = torch.stack(grams, dim=2).cpu().numpy()
         return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
+
+
+def _zeros(size: int, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Zeros; on a CPU in memory of numpy, which asks the system for huge pages: with small ones, touching
+    gigabytes for the first time takes longer than all walks of a few rounds."""
+    if torch.device(device).type != "cpu":
+        return torch.zeros(size, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(size * dtype.itemsize, np.uint8)).view(dtype)
 
 
 def _in_turn(

@@ -20,7 +20,8 @@ from probes.warm_up import LEARNING_RATE, AdamScale
 __all__ = ["look_ahead"]
 
 _BATCH = 32
-_RAW_UNITS, _ADAM_UNITS = 0.05, 10.0
+_RAW_UNITS, _ADAM_UNITS = 0.05, 0.1
+"""Lengths of steps up to which the change grows in proportion (``tests.benchmarks.lookahead_steps``)."""
 
 
 def look_ahead(
@@ -37,9 +38,9 @@ def look_ahead(
     """Relative change of the task loss after one step on each objective (TAG, arXiv:2109.04617).
 
     Steps along different objectives are made equally long. The unit is one Adam step at the warm-up's
-    learning rate, which moves every parameter by about that rate: preconditioned steps are ten units long,
-    raw ones, which put their whole length into few directions, a twentieth. The weights are put back bit
-    by bit.
+    learning rate, which moves every parameter by about that rate: preconditioned steps
+    (:meth:`AdamScale.direction`) are a tenth of a unit long, raw ones, which put their whole length into few
+    directions, a twentieth. The weights are put back bit by bit.
 
     Args:
         encoder, head: at the point.
@@ -57,8 +58,7 @@ def look_ahead(
     for objective, scale in watch.each([(name, s) for name in gradients.objectives for s in scales]):
         direction, length = gradients.mean_gradient(objective), _RAW_UNITS * unit
         if scale is not None:
-            direction = {block: g.div_(scale.blocks[block]) for block, g in direction.items()}
-            length = _ADAM_UNITS * unit
+            direction, length = scale.direction(direction), _ADAM_UNITS * unit
         with _stepped(encoder, direction, length):
             for on, items in texts.items():
                 rows.append(

@@ -26,7 +26,13 @@ from probes.heads import FittedHead, Head, fit_head, score_head
 from probes.linking import Linker
 from probes.lookahead import look_ahead
 from probes.material import Inputs, Material, prepare, read_inputs
-from probes.memory import halve_until_it_fits, is_out_of_memory, peak_bytes, resident_bytes
+from probes.memory import (
+    freed_memory_kept,
+    halve_until_it_fits,
+    is_out_of_memory,
+    peak_bytes,
+    resident_bytes,
+)
 from probes.metrics import score
 from probes.objectives import available
 from probes.precision import PassPrecision, choose_precision, or_in_fp32
@@ -85,7 +91,7 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     device = _device(request.device)
     processes = Processes.here(device)
     precision = choose_precision(request.precision, device)
-    with _undisturbed(), _memory_errors(budget):
+    with _undisturbed(), _memory_errors(budget), freed_memory_kept():
         with watch.phase("read"):
             inputs = read_inputs(request)
         with watch.phase("load"):

@@ -1,6 +1,6 @@
 """A short stretch of ordinary task fine-tuning, on a copy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,22 @@ class AdamScale:
     """
 
     blocks: dict[str, Tensor]
+
+    def direction(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Where Adam would go along ``gradient`` in joint training that weighs it to the task's size.
+
+        g / sqrt(v + g^2), with g scaled to the norm of sqrt(v): in joint training v takes in both gradients.
+        Divided by the task's sqrt(v) alone, parameters that the warm-up did not reach (embeddings of words of
+        the other language) would take the whole step.
+
+        Args:
+            gradient: block name -> numbers, (parameters of the block,); overwritten.
+        """
+        norms = [_norm(blocks.values()) for blocks in (self.blocks, gradient)]
+        scale = norms[0] / norms[1] if norms[1] > 0 else 0.0
+        return {
+            block: g.mul_(scale).div_(torch.hypot(g, self.blocks[block])) for block, g in gradient.items()
+        }
 
 
 def warm_up(
@@ -86,6 +102,10 @@ def warm_up(
             for block, group in encoder.block_parameters().items()
         }
     )
+
+
+def _norm(parts: Iterable[Tensor]) -> float:
+    return float(torch.stack([part.square().sum() for part in parts]).sum().sqrt())
 
 
 def _divisor(optimiser: torch.optim.AdamW, parameter: torch.nn.Parameter) -> Tensor:

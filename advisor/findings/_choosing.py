@@ -11,10 +11,12 @@ from advisor.findings._resample import Figure, Resample
 from advisor.findings._tables import EARLY, Record
 from advisor.findings.signal_stage import HeldOut
 
-__all__ = ["Choice", "cells_of", "choose", "option_of"]
+__all__ = ["NEVER", "PROBE", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
 
 Array = NDArray[np.float64]
 
+PROBE, NEVER, TRIAL = "leading cosine alone", "never", "one seed of every option"
+"""Names of ways, and how those of all trials begin."""
 _TRIALS = {**EARLY, "whole": 1.0}
 """Shares of fine-tuning after which a trial of one seed may be looked at."""
 
@@ -61,7 +63,7 @@ def choose(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int)
     for share, of_all in _TRIALS.items():
         runs = np.mean([1 + len(rows) for rows in cells])
         got = np.array([_by_trial([records[i] for i in rows], share) for rows in cells])
-        choices.append((f"one seed of every option, {share} run", float(runs * of_all), got))
+        choices.append((f"{TRIAL}, {share} run", float(runs * of_all), got))
     found = []
     for name, cost, got in choices:
         regret, kept = resample.mean(best - got), resample.mean(got)
@@ -86,8 +88,8 @@ def _predictions(
         "evidence alone": (held.centre, 0.0),
         "evidence and leading cosine": (held.centre + shifts, None),
         "best on average in other languages": (averages, 0.0),
-        "leading cosine alone": (np.nan_to_num(cosines), None),
-        "never": (np.full(len(records), -1.0), 0.0),
+        PROBE: (np.nan_to_num(cosines), None),
+        NEVER: (np.full(len(records), -1.0), 0.0),
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from advisor.findings._choosing import NEVER, PROBE, TRIAL, Choice
+
 if TYPE_CHECKING:
     from advisor.findings.signal_report import Geometry, SignalReport, SignalRow
 
@@ -27,6 +29,7 @@ def claims(report: "SignalReport") -> list[str]:
         *_orthogonal(report.geometry),
         *(line for leading in _LEADING for line in _predicts(rows.get(leading[0]), *leading[1:])),
         *_survivors(report.rows),
+        *_probe_or_trial(report.choices),
     ]
     return [f"- {line}" for line in found]
 
@@ -97,6 +100,36 @@ def _survivors(rows: Sequence["SignalRow"]) -> Iterator[str]:
     if tested:
         names = ", ".join(f"`{name}`" for name in clear) if clear else "None"
         yield f"**Which of {len(tested)} signals survive correction for multiple tests?** {names}."
+
+
+def _probe_or_trial(choices: Sequence[Choice]) -> Iterator[str]:
+    """What the time of a probe would buy if it were spent on short trials."""
+    ways = {choice.name: choice for choice in choices}
+    probe, never = ways.get(PROBE), ways.get(NEVER)
+    if probe is None or probe.cost is None or never is None:
+        return
+    trials = sorted(  # only those that were tried on the same cells can be held against it
+        (way for way in choices if way.name.startswith(TRIAL) and way.cost and way.cells == probe.cells),
+        key=lambda way: way.cost or 0.0,
+    )
+    if not trials:
+        return
+    affordable = [trial for trial in trials if trial.cost is not None and trial.cost <= probe.cost]
+    shown = affordable[-1:] or trials[:1]
+    if affordable:
+        better = "the trial" if shown[0].regret.value < probe.regret.value else "the probe"
+        verdict = f"At equal cost {better} chooses better"
+    else:
+        verdict = "No trial that was taken on these cells costs as little as a probe"
+    described = "; ".join(
+        f"{way.name} costs {way.cost:.2g} runs and loses {way.regret} points a cell"
+        for way in dict.fromkeys((*shown, trials[-1]))
+    )
+    yield (
+        f"**A probe, or short trials?** {verdict}: {probe.name} costs {probe.cost:.2g} runs and loses "
+        f"{probe.regret} points a cell against the best option in hindsight ({probe.cells} cells); "
+        f"{described}; never aligning loses {never.regret}. Costs are wall time, whatever else was running."
+    )
 
 
 def _interval(row: "SignalRow") -> str:

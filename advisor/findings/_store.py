@@ -51,7 +51,8 @@ def load_findings(root: Path = TABLES) -> Findings:
     path = _cache_path(tables)
     fitted = _read(path)
     if fitted is None:
-        fitted = EffectModel.fit(observations(tables.pooled, maker)), SignalStage.fit(tables, maker)
+        model = EffectModel.fit(observations(tables.pooled, maker))
+        fitted = model, SignalStage.fit(tables, maker, model)
         _write(path, *fitted)
     return Findings(tables, maker, *fitted)
 

@@ -56,9 +56,9 @@ TASK_LEVELS = {
 """Level of every task in the evidence; ``span`` and ``none`` cannot be asked for."""
 TASKS_SCORED_BY_F1 = frozenset({"ner", "slots", "qa"})
 OWN_RECORDS = "own-records"
+"""Source id of own trials."""
 EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
 """Shares of fine-tuning after which own runs are scored, too, by the names that their columns begin with."""
-"""Source id of own trials."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ in the fit. The others are kept apart:
 {apart}
 
 Most rows come from one research group and one loss family, so many rows are not many opinions. Three
-encoders have evidence that may be pooled. Nearly everything transfers from English.
+encoders have published evidence that may be pooled; own trials are short runs of one small encoder and of
+what was made of it. Nearly everything transfers from English.
 
 ## How gains are predicted
 
@@ -147,12 +148,13 @@ Plain means over languages; matched rows compare options within one study, model
 
 - A task that was never measured cannot be predicted from others: no method above does better there than
   aligning always, and the advice says `cannot-tell` nearly always. Measure (probe, trial) instead.
-- An encoder that was never measured gets wide intervals; three encoders are too few to learn what makes one
-  gain.
+- An encoder that was never measured gets wide intervals; so few encoders cannot teach what makes one gain.
 - `tlm` and `mlm` have evidence only at the scale of pretraining, which is not pooled: their predictions are
   priors.
-- `token-l2` was measured on one encoder and one task, `sentence-contrastive` by one group.
-- Joint training was measured for tagging only.
+- `token-l2` was measured on one encoder and one task; published runs of `sentence-contrastive` are of one
+  group, and those of joint training are of tagging alone.
+- Own trials are short (about a hundred steps). What a probe says was not yet held against long runs or large
+  encoders.
 - The scale, the terms and their prior sizes were chosen with an eye on these figures (mostly those with a
   language left out), which flatters them a little; variances and calibration are refitted in every fold.
 - Figures are for languages and options like those measured; a new study differs from them by what *source

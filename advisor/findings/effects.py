@@ -17,7 +17,7 @@ size ``scale``). The prior keeps a variance that three levels cannot tell from c
 fourth level is not predicted with false confidence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -126,6 +126,9 @@ class _Design:
                 columns[i, j], weights[i, j] = column, weight
         return cls(columns, weights)
 
+    def rows(self, places: Integers) -> "_Design":
+        return _Design(self.columns[places], self.weights[places])
+
     def times(self, coefficients: Array) -> Array:
         return np.asarray(np.einsum("nk,nk->n", self.weights, coefficients[self.columns]))
 
@@ -194,16 +197,11 @@ class EffectModel:
         rows = []
         for observation, per_point in zip(observations, unit.tolist(), strict=True):
             row = []
-            for name, group, key, weight in _weighted_keys(observation.case, terms, spread):
+            for name, group, key, weight in _columns_of(observation, per_point, terms, spread):
                 if (name, key) not in index:
                     index[name, key] = len(index)
                     variance_of.append((name, group))
                 row.append((index[name, key], weight))
-            column = (_BASELINE, observation.baseline)
-            if column not in index:
-                index[column] = len(index)
-                variance_of.append((_BASELINE, ""))
-            row.append((index[column], -per_point * observation.baseline_error))
             rows.append(row)
         design, size = _Design.of(rows), len(index)
         tau2 = _Variances(terms, variance_of)
@@ -271,6 +269,40 @@ class EffectModel:
             ]
         )
         return Prediction(design.times(self.mean), factor * np.sqrt(known + unseen + residual), tuple(parts))
+
+    def left_out(
+        self, observations: Sequence[Observation], *, terms: Sequence[Term] = TERMS
+    ) -> tuple[Array, Array]:
+        """Predict observations of the fit as a model would that had not seen any of them.
+
+        The variances stay as all observations made them, so that nothing is fitted again.
+
+        Args:
+            observations: some of those that the model was fitted to, in this process: a model from a file
+                has forgotten the baselines of its studies.
+            terms: the terms of the model.
+
+        Returns:
+            Errors (measured less predicted) and their variances on the model's scale, shape (n,).
+
+        Raises:
+            KeyError: if an observation was not in the fit.
+        """
+        index = {column: i for i, column in enumerate(self.columns)}
+        gains = np.array([observation.gain for observation in observations])
+        z, unit = _scale.to_scale(gains), _scale.unit(gains)
+        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
+        design = _Design.of(
+            [
+                [
+                    (index[name, key], weight)
+                    for name, _, key, weight in _columns_of(observation, per_point, terms, self.spread)
+                ]
+                for observation, per_point in zip(observations, unit.tolist(), strict=True)
+            ]
+        )
+        total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
+        return _left_out(design, self.covariance, z - design.times(self.mean), total2)
 
     def _residual(self, case: Case) -> float:
         for key in ((case.source_id, case.model, case.task), ("", case.model, case.task)):
@@ -358,28 +390,49 @@ class _Residuals:
 def _calibration(
     design: _Design, covariance: Array, *, residual: Array, total2: Array, languages: Sequence[str]
 ) -> float:
-    """Factor that gives 80 % intervals their coverage when one language is left out.
-
-    Leaving out rows L of a linear model needs no refit: with H = X C X' and W = diag(1 / total2), their
-    error is (I - H_L W_L)^-1 r_L and its covariance (W_L - W_L H_L W_L)^-1 (variances stay as they are).
-    """
+    """Factor that gives 80 % intervals their coverage when one language is left out."""
     standardised = []
     names = np.array(languages)
     for name in np.unique(names):
         rows = np.flatnonzero(names == name)
-        x = np.zeros((len(rows), len(covariance)))
-        for i, row in enumerate(rows.tolist()):
-            np.add.at(x[i], design.columns[row], design.weights[row])
-        leverage = x @ covariance @ x.T / total2[rows]
-        rest = np.eye(len(rows)) - leverage
-        error = np.linalg.solve(rest, residual[rows])
-        variance = np.diag(np.linalg.solve(rest, np.diag(total2[rows])))
+        error, variance = _left_out(design.rows(rows), covariance, residual[rows], total2[rows])
         # a language counts once, however many rows it has
-        standardised.append(np.sort(np.abs(error) / np.sqrt(np.maximum(variance, 1e-9))))
+        standardised.append(np.sort(np.abs(error) / np.sqrt(variance)))
     steps = np.linspace(0, 1, 101)
     pooled = np.sort(np.concatenate([np.quantile(values, steps) for values in standardised]))
     factor = float(np.quantile(pooled, _COVERAGE)) / NormalDist().inv_cdf((1 + _COVERAGE) / 2)
     return min(max(factor, _CALIBRATION[0]), _CALIBRATION[1])
+
+
+def _left_out(design: _Design, covariance: Array, residual: Array, total2: Array) -> tuple[Array, Array]:
+    """Errors, and their variances, of rows L of a linear model when all of them are left out.
+
+    That needs no refit: with H = X C X' and W = diag(1 / total2), the errors are (I - H_L W_L)^-1 r_L and
+    their covariance is (W_L - W_L H_L W_L)^-1.
+
+    Args:
+        design: the rows.
+        covariance: of the coefficients, with the rows in the fit.
+        residual: of the rows in the fit, shape (n,).
+        total2: their noise and residual variance, shape (n,).
+    """
+    x = np.zeros((len(residual), len(covariance)))
+    for i, (columns, weights) in enumerate(zip(design.columns, design.weights, strict=True)):
+        np.add.at(x[i], columns, weights)
+    rest = np.eye(len(residual)) - x @ covariance @ x.T / total2
+    variance = np.diag(np.linalg.solve(rest, np.diag(total2)))
+    return np.linalg.solve(rest, residual), np.maximum(variance, 1e-9)
+
+
+def _columns_of(
+    observation: Observation, unit: float, terms: Sequence[Term], spread: Spread
+) -> Iterator[tuple[str, str, Key, float]]:
+    """(term, group, key, weight) of an observation, its study's baseline included.
+
+    ``unit`` is what a point is on the model's scale.
+    """
+    yield from _weighted_keys(observation.case, terms, spread)
+    yield _BASELINE, "", observation.baseline, -unit * observation.baseline_error
 
 
 def _weighted_keys(case: Case, terms: Sequence[Term], spread: Spread) -> list[tuple[str, str, Key, float]]:

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from advisor.findings._choosing import Choice, cells_of, choose, option_of
 from advisor.findings._claims import claims
 from advisor.findings._features import CaseMaker
+from advisor.findings._observations import observations
 from advisor.findings._resample import Figure, Resample, ranks
 from advisor.findings._tables import TABLES, Record, load_tables
+from advisor.findings.effects import EffectModel
 from advisor.findings.signal_stage import (
     SignalStage,
     hold_languages_out,
@@ -139,7 +141,9 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
     cosines = np.array([(leading_cosine(record.cosines) or (np.nan,))[0] for _, record in own])
     held = None
     if len({record.target for record in records}) >= _LEAST_LANGUAGES:
-        held = hold_languages_out(tables, CaseMaker(tables), [effect for effect, _ in own])
+        maker = CaseMaker(tables)
+        model = EffectModel.fit(observations(tables.pooled, maker))
+        held = hold_languages_out(model, maker, [effect for effect, _ in own])
     return SignalReport(
         findings_sha256=tables.sha256,
         records=len(records),

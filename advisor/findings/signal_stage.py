@@ -7,7 +7,8 @@ record's language in own records (both on the model's scale), and
     r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
 
 ``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more
-than one standard error of the difference, otherwise the stage adds exactly 0.
+than one standard error of the difference, and with an encoder left out as well, where there are several.
+Otherwise the stage adds exactly 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from advisor.findings import _scale
 from advisor.findings._features import CaseMaker
-from advisor.findings._observations import observations, standard_error
+from advisor.findings._observations import observations
 from advisor.findings._tables import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings.effects import EffectModel
 
@@ -73,20 +74,22 @@ class SignalStage:
         return self.slope != 0.0
 
     @classmethod
-    def fit(cls, tables: Tables, maker: CaseMaker) -> "SignalStage":
+    def fit(cls, tables: Tables, maker: CaseMaker, model: EffectModel) -> "SignalStage":
         """Fit to the own records of the tables.
 
-        With records enough it refits the effect model once for each of their target languages.
+        Args:
+            tables: the evidence.
+            maker: of its cases.
+            model: fitted to the same tables in this process.
         """
         usable = [
             (effect, cosine)
             for effect, record in own_effects(tables)
             if (cosine := leading_cosine(record.cosines))
         ]
-        languages = sorted({effect.target for effect, _ in usable})
-        if len(usable) < MIN_RECORDS or len(languages) < MIN_LANGUAGES:
-            return cls(records=len(usable), languages=len(languages))
-        held = hold_languages_out(tables, maker, [effect for effect, _ in usable])
+        if not usable:
+            return cls()
+        held = hold_languages_out(model, maker, [effect for effect, _ in usable])
         return held.slope_on(np.array([cosine for _, (cosine, _) in usable]))
 
     def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
@@ -113,17 +116,17 @@ class HeldOut:
     All on the model's scale, shape (effects,).
 
     Attributes:
-        languages: target language of each.
-        centre, sd: of the predictions.
+        languages, models: target language and encoder of each.
+        centre: of the predictions.
         gains: measured.
-        noise: standard errors of the gains.
+        variances: of the gains about the predictions.
     """
 
     languages: tuple[str, ...]
+    models: tuple[str, ...]
     centre: Array
-    sd: Array
     gains: Array
-    noise: Array
+    variances: Array
 
     def slope_on(self, cosines: Array, rows: NDArray[np.bool_] | None = None) -> SignalStage:
         """The second stage that a signal gives, from all effects or from some of them.
@@ -138,8 +141,9 @@ class HeldOut:
         return fit_slope(
             cosines=cosines[chosen],
             residuals=(self.gains - self.centre)[chosen],
-            variances=(self.sd**2 + self.noise**2)[chosen],
+            variances=self.variances[chosen],
             languages=[self.languages[i] for i in chosen],
+            models=[self.models[i] for i in chosen],
         )
 
 
@@ -149,20 +153,23 @@ def own_effects(tables: Tables) -> list[tuple[Effect, Record]]:
     return [(e, records[e.locator]) for e in tables.pooled if e.source_id == OWN_RECORDS]
 
 
-def hold_languages_out(tables: Tables, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
-    """Predict own effects, refitting the effect model once for each of their target languages."""
-    centre, sd = np.zeros(len(own)), np.zeros(len(own))
+def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
+    """Predict own effects, each without the own effects of its target language.
+
+    Args:
+        model: fitted in this process to evidence that holds all of ``own``.
+        maker: of its cases.
+        own: own effects.
+    """
+    observed = observations(own, maker)
+    errors, variances = np.zeros(len(own)), np.zeros(len(own))
     languages = [effect.target for effect in own]
     for language in sorted(set(languages)):
-        rest = [e for e in tables.pooled if not (e.source_id == OWN_RECORDS and e.target == language)]
-        held = [i for i, effect in enumerate(own) if effect.target == language]
-        predicted = EffectModel.fit(observations(rest, maker)).predict(
-            [maker.of_effect(own[i]) for i in held]
-        )
-        centre[held], sd[held] = predicted.centre, predicted.sd
-    gains = np.array([effect.gain for effect in own])
-    noise = np.array([standard_error(effect) for effect in own]) * _scale.unit(gains)
-    return HeldOut(tuple(languages), centre, sd, _scale.to_scale(gains), noise)
+        rows = [i for i, name in enumerate(languages) if name == language]
+        errors[rows], variances[rows] = model.left_out([observed[i] for i in rows])
+    gains = _scale.to_scale(np.array([effect.gain for effect in own]))
+    models = tuple(effect.model for effect in own)
+    return HeldOut(tuple(languages), models, gains - errors, gains, variances)
 
 
 def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
@@ -170,41 +177,59 @@ def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, f
     return next((cosines[name] for name in LEADING_SIGNALS if name in cosines), None)
 
 
-def fit_slope(*, cosines: Array, residuals: Array, variances: Array, languages: Sequence[str]) -> SignalStage:
-    """Fit the slope of residual gains on cosines, shrunk as leave-one-language-out validation decides.
+def fit_slope(
+    *,
+    cosines: Array,
+    residuals: Array,
+    variances: Array,
+    languages: Sequence[str],
+    models: Sequence[str] = (),
+) -> SignalStage:
+    """Fit the slope of residual gains on cosines, shrunk as leave-one-out validation decides.
 
     Args:
         cosines: shape (n,).
         residuals: gains less their predictions on the model's scale, shape (n,).
         variances: of the residuals under no slope, shape (n,).
         languages: target language of each record.
+        models: encoder of each record; none, or a single one, cannot be left out.
     """
-    names = sorted(set(languages))
-    summary = SignalStage(centre=float(cosines.mean()), records=len(cosines), languages=len(names))
-    if len(cosines) < MIN_RECORDS or len(names) < MIN_LANGUAGES:
+    count = len(set(languages))
+    summary = SignalStage(centre=float(cosines.mean()), records=len(cosines), languages=count)
+    if len(cosines) < MIN_RECORDS or count < MIN_LANGUAGES:
         return summary
     centred = cosines - summary.centre
-    folds = [np.array([language == name for language in languages]) for name in names]
     best: tuple[float, float] | None = None
     for omega in _OMEGAS:
-        gains = []
-        for held in folds:
-            slope, slope_variance = _posterior(centred[~held], residuals[~held], variances[~held], omega)
-            wider = variances[held] + slope_variance * centred[held] ** 2
-            moved = _log_density(residuals[held] - slope * centred[held], wider)
-            gains.append(float(np.sum(moved - _log_density(residuals[held], variances[held]))))
-        mean, error = float(np.mean(gains)), float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+        gains = _held_out_gains(centred, residuals, variances, omega, languages)
+        mean, error = float(gains.mean()), float(gains.std(ddof=1)) / count**0.5
         if mean > error and (best is None or mean > best[0]):
             best = mean, omega
     if best is None:
         return summary
+    if len(set(models)) > 1:
+        by_model = _held_out_gains(centred, residuals, variances, best[1], models)
+        if by_model.sum() <= 0:
+            return summary
     slope, slope_variance = _posterior(centred, residuals, variances, best[1])
     return replace(
         summary,
         slope=slope,
         slope_sd=slope_variance**0.5,
-        gain_in_score=best[0] * len(names) / len(cosines),
+        gain_in_score=best[0] * count / len(cosines),
     )
+
+
+def _held_out_gains(x: Array, y: Array, variances: Array, omega: float, groups: Sequence[str]) -> Array:
+    """Log predictive density that a slope adds for each group when it is fitted to the others."""
+    gains = []
+    for name in sorted(set(groups)):
+        held = np.array([group == name for group in groups])
+        slope, slope_variance = _posterior(x[~held], y[~held], variances[~held], omega)
+        wider = variances[held] + slope_variance * x[held] ** 2
+        moved = _log_density(y[held] - slope * x[held], wider)
+        gains.append(float(np.sum(moved - _log_density(y[held], variances[held]))))
+    return np.array(gains)
 
 
 def _posterior(x: Array, y: Array, variances: Array, omega: float) -> tuple[float, float]:

@@ -12,8 +12,9 @@ Five ways to take the same rounds, every task gradient, objective and null of th
   no noise-corrected cosines and no blocks.
 - ``autojac``: TorchJD's ``autojac.backward``, all gradients of a round as one Jacobian; the same holds.
 
-The ways take turns in one process; memory comes from a process for each. On a CPU time is processor time, so
-that waiting for other programs does not count. ``pip install ".[benchmark]"`` for TorchJD.
+The ways take turns in one process, which keeps freed memory as a probe does; memory comes from a process for
+each. The first turn is not counted: it touches memory that the machine may have to find. On a CPU time is
+processor time, so that waiting for other programs does not count. ``pip install ".[benchmark]"`` for TorchJD.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import torch
 from torch import Tensor
 
 from probes.gradients import block_gradients
-from probes.memory import peak_bytes
+from probes.memory import freed_memory_kept, peak_bytes
 from probes.precision import PRECISIONS, PassPrecision, choose_precision
 from probes.progress import Silent, Stopwatch
 from probes.rounds import measure_gradients, round_losses, task_name
@@ -154,7 +155,8 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
 def _memory_of(name: str, arguments: argparse.Namespace) -> int:
     """Peak bytes of this process once a way has run in it."""
     case, precision = _prepared(arguments)
-    CONTENDERS[name](case, precision)
+    with freed_memory_kept():
+        CONTENDERS[name](case, precision)
     return peak_bytes(case.encoder.device)
 
 
@@ -166,19 +168,21 @@ def _in_turns(arguments: argparse.Namespace) -> dict[str, Timed | str]:
     names = arguments.contenders.split(",")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
-    for _ in range(arguments.repeats):
-        for name in names:
-            if name in failed:
-                continue
-            begin = clock()
-            try:
-                CONTENDERS[name](case, precision)
-            except (RuntimeError, ImportError, ValueError) as error:
-                failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                continue
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds[name].append((clock() - begin) / arguments.rounds)
+    with freed_memory_kept():
+        for turn in range(1 + arguments.repeats):
+            for name in names:
+                if name in failed:
+                    continue
+                begin = clock()
+                try:
+                    CONTENDERS[name](case, precision)
+                except (RuntimeError, ImportError, ValueError) as error:
+                    failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                    continue
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if turn:
+                    seconds[name].append((clock() - begin) / arguments.rounds)
     size = 4 * sum(p.numel() for p in case.encoder.parameters())
     losses = sum(1 for _ in next(_rounds(case)))
     return {name: failed.get(name) or Timed(seconds[name], size, losses) for name in names}

@@ -53,6 +53,11 @@ def test_of_an_unknown_encoder_nothing_can_be_told() -> None:
     assert advice.would_tell
 
 
+def test_an_encoder_known_from_own_trials_alone_is_doubted() -> None:
+    assert "own-trials-only" in _codes(_ask("bundled", "tr", "pos"))
+    assert "own-trials-only" not in _codes(_ask("xlm-roberta-base", "tr", "pos"))
+
+
 def test_intervals_widen_with_what_is_unknown() -> None:
     def width(model: str, target: str, task: str) -> float:
         gain = _ask(model, target, task).gain
@@ -148,7 +153,13 @@ def test_signals_and_their_file_give_the_same_advice(tmp_path: Path) -> None:
     assert mine.provenance.model_sha256 == signals.model.sha256
 
 
-def test_signals_without_trials_to_learn_from_do_not_move_the_advice() -> None:
+def _taught(monkeypatch: pytest.MonkeyPatch, stage: SignalStage) -> None:
+    findings = replace(load_findings(), signals=stage)
+    monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
+
+
+def test_signals_without_trials_to_learn_from_do_not_move_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    _taught(monkeypatch, SignalStage())
     advice = recommend(make_signals())
     assert "signals-not-validated" in _codes(advice)
     unmoved = _ask("bundled", "tr", "pos", word_pairs="mutual-argmax")
@@ -161,9 +172,9 @@ def test_signals_without_trials_to_learn_from_do_not_move_the_advice() -> None:
 def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a validated slope, an objective that pulls the task's way gains, by the slope, and is a reason."""
     learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, languages=8, gain_in_score=0.2)
+    _taught(monkeypatch, SignalStage())
     plain = recommend(make_signals())
-    findings = replace(load_findings(), signals=learnt)
-    monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
+    _taught(monkeypatch, learnt)
     moved = recommend(make_signals())
     assert "signals-not-validated" in _codes(plain)
     assert "signals-not-validated" not in _codes(moved)

@@ -87,8 +87,10 @@ def copy_tables(to: Path) -> Path:
 
 
 def small_tables(to: Path, languages: tuple[str, ...] = ("ar", "de", "ru", "th", "tr", "zh")) -> Path:
-    """Tables with two sources and few languages, quick to fit."""
+    """Tables with two sources, few languages and no own trials, quick to fit."""
     root = copy_tables(to)
+    header = (root / "records.csv").read_text(encoding="utf-8").splitlines()[0]
+    (root / "records.csv").write_text(header + "\n", encoding="utf-8")
     for path in (root / "effects").iterdir():
         if path.stem not in ("nguyen2025",):
             path.unlink()

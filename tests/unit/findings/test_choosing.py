@@ -46,10 +46,10 @@ def chosen(records: Sequence[Record], centre: Sequence[float], cosines: Sequence
     gains = np.array([r.gain for r in records])
     held = HeldOut(
         tuple(r.target for r in records),
+        tuple(r.model for r in records),
         np.array(centre),
-        np.ones(len(gains)),
         gains,
-        0.1 * np.ones(len(gains)),
+        np.ones(len(gains)),
     )
     return {choice.name: choice for choice in choose(held, records, np.array(cosines), draws=20)}
 

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from advisor.findings import _scale
 from advisor.findings._features import Case
 from advisor.findings._rule import decide
 from advisor.findings.effects import EffectModel, Observation, Prediction, from_arrays, to_arrays
@@ -171,3 +172,26 @@ def test_probabilities_and_quantiles_agree() -> None:
         assert prediction.probability_above(float(tenth[i]))[i] == pytest.approx(0.9)
     assert np.all((tenth < prediction.mean) & (prediction.mean < prediction.quantile(0.9)))
     assert prediction.probability_above(0.0)[0] == pytest.approx(NormalDist().cdf(0.3))
+
+
+def test_leaving_out_without_a_refit_predicts_as_a_refit_does() -> None:
+    world = simulate(3, _effect(3), languages=12)
+    model = EffectModel.fit(world.observations)
+    for language in ("l2", "l7"):
+        out = [o for o in world.observations if o.case.target == language]
+        errors, variances = model.left_out(out)
+        rest = [o for o in world.observations if o.case.target != language]
+        refitted = EffectModel.fit(rest).predict([o.case for o in out])
+        gains = _scale.to_scale(np.array([o.gain for o in out]))
+        assert np.abs(gains - errors - refitted.centre).max() < 0.15
+        assert variances == pytest.approx(np.median(variances), rel=0.5)
+        assert np.sqrt(np.mean(errors**2 / variances)) < 2
+        in_fit = np.abs(gains - model.predict([o.case for o in out]).centre)
+        assert np.mean(np.abs(errors)) > np.mean(in_fit)  # a fit that has seen them errs less
+
+
+def test_only_what_was_fitted_can_be_left_out() -> None:
+    world = simulate(4, _effect(4), languages=6)
+    model = EffectModel.fit(world.observations[:-9])
+    with pytest.raises(KeyError):
+        model.left_out(world.observations[-9:])

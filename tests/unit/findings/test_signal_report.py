@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from advisor.findings import load_tables, signals
+from advisor.findings._choosing import Choice
 from advisor.findings._claims import claims
+from advisor.findings._resample import Figure
 from advisor.findings._tables import Record
 from advisor.findings.signal_report import SignalReport, _geometry, _holm, _rows
 from advisor.study._compile import COLUMNS
@@ -135,6 +137,41 @@ def test_the_questions_are_answered_from_the_figures() -> None:
         )
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("cost", "regret", "verdict"),
+    [
+        (0.4, 0.1, "At equal cost the trial chooses better"),
+        (0.4, 0.9, "At equal cost the probe chooses better"),
+        (2.0, 0.1, "No trial that was taken on these cells costs as little as a probe"),
+    ],
+)
+def test_a_probe_is_held_against_the_trials_that_its_time_would_buy(
+    cost: float, regret: float, verdict: str
+) -> None:
+    def way(name: str, cost: float, regret: float) -> Choice:
+        figure = Figure(value=regret, low=0.0, high=2.0)
+        return Choice(name=name, cells=9, cost=cost, regret=figure, kept=figure)
+
+    report = SignalReport(
+        findings_sha256="",
+        records=18,
+        cells=9,
+        rows=(),
+        geometry=(),
+        choices=(
+            way("leading cosine alone", 0.5, 0.4),
+            way("never", 0.0, 1.5),
+            way("one seed of every option, quarter run", cost, regret),
+            way("one seed of every option, whole run", 3.0, 0.05),
+        ),
+        stage="",
+    )
+    (claim,) = claims(report)
+    assert verdict in claim
+    assert "whole run costs 3 runs and loses 0.05" in claim
+    assert "never aligning loses 1.50" in claim
 
 
 def test_too_few_records_are_not_correlated() -> None:

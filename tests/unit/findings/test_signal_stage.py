@@ -64,10 +64,23 @@ def test_a_stage_survives_its_arrays() -> None:
     assert SignalStage.from_arrays(stage.arrays()) == stage
 
 
-def test_there_are_no_records_to_learn_from_yet_or_the_stage_says_how_many() -> None:
-    tables = load_tables()
-    if not tables.records:
-        assert SignalStage.fit(tables, CaseMaker(tables)) == SignalStage()
+def test_a_slope_that_fails_on_another_encoder_is_not_used() -> None:
+    random = np.random.default_rng(0)
+    cosines = random.normal(0.05, 0.1, 40)
+    models = ["a"] * 28 + ["b"] * 12
+    signs = np.array([1.0] * 28 + [-1.0] * 12)
+    with_models, without = (
+        fit_slope(
+            cosines=cosines,
+            residuals=12 * signs * (cosines - cosines.mean()) + random.normal(0, 0.2, 40),
+            variances=np.full(40, 0.5),
+            languages=[f"l{i % 8}" for i in range(40)],
+            models=of,
+        )
+        for of in (models, [])
+    )
+    assert without.validated
+    assert not with_models.validated
 
 
 def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
@@ -108,7 +121,8 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
         writer.writerows(rows)
     load_tables.cache_clear()
     tables = load_tables(root)
-    stage = SignalStage.fit(tables, CaseMaker(tables))
+    maker = CaseMaker(tables)
+    stage = SignalStage.fit(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
     assert (stage.records, stage.languages) == (20, 4)
     assert stage.validated
     assert 4 < stage.slope < 16

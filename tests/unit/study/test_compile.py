@@ -240,9 +240,9 @@ def test_folders_are_joined_and_a_record_counts_once(tmp_path: Path) -> None:
 
 
 def test_models_that_the_evidence_does_not_know_are_named(tmp_path: Path) -> None:
-    records = [named(make_record(option, 0, 50.0), "bundled-6") for option in (NO_ALIGNMENT, JOINT)]
+    records = [named(make_record(option, 0, 50.0), "bundled-unheard") for option in (NO_ALIGNMENT, JOINT)]
     report = compile_study([save(tmp_path / "study", records)], tmp_path / "records.csv")
-    assert report.unknown_models == ("bundled-6",)
+    assert report.unknown_models == ("bundled-unheard",)
     assert "models.csv" in report.markdown()
 
 
