@@ -421,7 +421,7 @@ def _left_out(design: _Design, covariance: Array, residual: Array, total2: Array
         np.add.at(x[i], columns, weights)
     rest = np.eye(len(residual)) - x @ covariance @ x.T / total2
     variance = np.diag(np.linalg.solve(rest, np.diag(total2)))
-    return np.linalg.solve(rest, residual), np.maximum(variance, 1e-9)
+    return np.asarray(np.linalg.solve(rest, residual)), np.asarray(np.maximum(variance, 1e-9))
 
 
 def _columns_of(

@@ -67,11 +67,27 @@ class ModelStep:
 
 @dataclass(frozen=True)
 class ProbeStep:
-    """Take the probe of a cell, and write its signals."""
+    """Take the probe of a cell, and write its signals.
+
+    Attributes:
+        roots: folders that file names in the signals count from.
+    """
 
     cell: Cell
     request: ProbeRequest
     path: Path
+    roots: tuple[Path, ...]
+
+    def named_as_planned(self, signals: Signals) -> Signals:
+        """The signals with the plan's names of model and files: they do not tell whose machine it was."""
+        data = []
+        for facts in signals.data:
+            spec = facts.spec
+            for root in self.roots:
+                spec = _relative(spec, root)
+            data.append(facts.model_copy(update={"spec": spec}))
+        model = signals.model.model_copy(update={"id": self.cell.model})
+        return signals.model_copy(update={"data": tuple(data), "model": model})
 
 
 def key_of(parts: Any) -> str:
@@ -139,7 +155,8 @@ class State:
         named = (request.train, request.bitext, request.target_labels)
         decides += [self._inputs.sha256.get(name or "", name) for name in named]
         name = f"{cell.model}.{cell.task}.{cell.source}-{cell.target}.{key_of(decides)}.json"
-        return ProbeStep(cell, request, self.folder / "probes" / name)
+        roots = (Path(self.grid.plan.data), self.folder)
+        return ProbeStep(cell, request, self.folder / "probes" / name, roots)
 
     def _probe_request(self, cell: Cell, info: ModelInfo, plan: ProbePlan) -> ProbeRequest:
         data = self.grid.data(cell.task, cell.source, cell.target)

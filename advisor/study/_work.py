@@ -129,7 +129,7 @@ def _run(step: RunStep, device: "torch.device") -> Record:
 def _probe(step: ProbeStep) -> None:
     from probes.run import run_probe
 
-    signals = run_probe(step.request)
+    signals = step.named_as_planned(run_probe(step.request))
     write_files(step.path.parent, {step.path.name: signals.model_dump_json(indent=1) + "\n"})
 
 
