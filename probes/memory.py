@@ -32,8 +32,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory in the process until the end of the context, where the C library is glibc.
 
     A backward pass frees every gradient just before it asks for the next. By default glibc gives such
-    memory back to the system each time, and touching it again costs a page fault every 4 KiB: up to a tenth
-    of a gradient probe. The peak is no higher, as only what has been freed is used again.
+    memory back to the system each time, and touching it again costs a page fault every 4 KiB.
     """
     glibc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not (hasattr(glibc, "mallopt") and hasattr(glibc, "malloc_trim")):
