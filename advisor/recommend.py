@@ -11,7 +11,7 @@ import math
 import platform
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,6 +38,7 @@ from advisor.findings._nearest import nearest, unseen
 from advisor.findings._reasons import causes
 from advisor.findings._rule import decide
 from advisor.findings._tables import OWN_RECORDS, Effect
+from advisor.findings.signal_stage import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
 from probes.errors import InputError
 from probes.languages import Language, parse_language
@@ -307,20 +308,18 @@ def _with_weight(option: Option, signals: Signals | None) -> Option:
 
 
 def _signal_shift(situation: _Situation, option: Option) -> tuple[float, float]:
-    if situation.signals is None:
-        return 0.0, 0.0
-    cosine = _leading_cosine(situation.signals, option.objective)
-    if cosine is None or cosine.value is None:
-        return 0.0, 0.0
-    # Bounded here as they are where they are measured: the file may have been written by anybody.
-    return situation.findings.signals.shift(max(-1.0, min(1.0, cosine.value)), _standard_error(cosine))
+    for gradient, cosine in _leading_cosines(situation.signals, option.objective).items():
+        stage = situation.findings.signals[gradient]
+        if stage.validated and cosine.value is not None:
+            # Bounded here as they are where they are measured: the file may have been written by anybody.
+            return stage.shift(max(-1.0, min(1.0, cosine.value)), _standard_error(cosine))
+    return 0.0, 0.0
 
 
-def _leading_cosine(signals: Signals, objective: Objective) -> Estimate | None:
-    """The best cosine of a target-task gradient that was resolved; else the best that was not."""
-    found = [signals.cosine(objective, "target-labels"), signals.cosine(objective, "target-projected")]
-    measured = [cosine for cosine in found if cosine is not None]
-    return next((cosine for cosine in measured if cosine.resolved), measured[0] if measured else None)
+def _leading_cosines(signals: Signals | None, objective: Objective) -> dict[str, Estimate]:
+    """The cosines of a target-task gradient that were measured, by that gradient, the better one first."""
+    found = {name: signals.cosine(objective, name) for name in LEADING_SIGNALS if signals}
+    return {name: cosine for name, cosine in found.items() if cosine is not None}
 
 
 def _standard_error(estimate: Estimate) -> float:
@@ -493,26 +492,21 @@ def _warnings(situation: _Situation, support: Support, best: _Outlook) -> Iterat
 
 
 def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
-    leading = [_leading_cosine(signals, Objective(name)) for name in signals.objectives]
-    measured = [cosine for cosine in leading if cosine is not None]
+    leading = [_leading_cosines(signals, Objective(name)) for name in signals.objectives]
+    measured = [cosines for cosines in leading if cosines]
     if not measured:
         yield Note(
             code="no-target-gradient",
             text="Neither target labels nor projected ones were to be had, so the leading signal is missing.",
         )
-    elif not all(cosine.resolved for cosine in measured):
-        lost = sum(not cosine.resolved for cosine in measured)
+    lost = sum(not any(cosine.resolved for cosine in cosines.values()) for cosines in measured)
+    if lost:
         yield Note(
             code="signals-unresolved",
             text=f"The cosine with the target-task gradient could not be told from noise for {lost} of "
             f"{len(measured)} objectives: more rounds or more bitext would help.",
         )
-    if not situation.findings.signals.validated:
-        yield Note(
-            code="signals-not-validated",
-            text=f"{situation.findings.signals.records} own trials are too few, or do not show, that the "
-            "measured signals predict the gain: the signals are shown but did not move this advice.",
-        )
+    yield from _validity(situation.findings, {name for cosines in measured for name in cosines})
     bitext = [data for data in signals.data if data.role.startswith("bitext")]
     kept = sum(data.kept for data in bitext)
     if bitext and kept < LITTLE_BITEXT:
@@ -537,6 +531,25 @@ def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
             text="tlm and mlm were left out: the checkpoint has no masked-language-modelling head.",
         )
     yield from signals.notes
+
+
+def _validity(findings: Findings, gradients: Set[str]) -> Iterator[Note]:
+    """What keeps the leading signals that were measured, with these task gradients, from moving advice."""
+    stages = findings.signals
+    if any(stages[name].validated for name in gradients):
+        return
+    if gradients and stages["target-labels"].validated:
+        text = (
+            "Own trials show that the cosine with the target-task gradient predicts the gain when target "
+            "labels are given, and do not show it for projected labels"
+        )
+    else:
+        records = max(stage.records for stage in stages.values())
+        text = f"{records} own trials are too few, or do not show, that the measured signals predict the gain"
+    yield Note(
+        code="signals-not-validated",
+        text=f"{text}: the signals are shown but did not move this advice.",
+    )
 
 
 def _would_tell(situation: _Situation) -> str:

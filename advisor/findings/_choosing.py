@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._resample import Figure, Resample
 from advisor.findings._tables import EARLY, Record
-from advisor.findings.signal_stage import HeldOut
+from advisor.findings.signal_stage import LEADING_SIGNALS, HeldOut, cosines_with
 
 __all__ = ["NEVER", "PROBE", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
 
@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 PROBE, NEVER, TRIAL = "leading cosine alone", "never", "one seed of every option"
 """Names of ways, and how those of all trials begin."""
+_LABELS, _PROJECTED = LEADING_SIGNALS
 _TRIALS = {**EARLY, "whole": 1.0}
 """Shares of fine-tuning after which a trial of one seed may be looked at."""
 
@@ -41,13 +42,12 @@ class Choice(BaseModel):
     kept: Figure
 
 
-def choose(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int) -> tuple[Choice, ...]:
+def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice, ...]:
     """What each way of choosing gets, the best first.
 
     Args:
         held: predictions for the records, by a model that never saw their languages in own records.
         records: shape (n,).
-        cosines: the leading signal of each, NaN where there is none, shape (n,).
         draws: of the bootstrap.
     """
     cells = [np.array(rows) for rows in cells_of(records).values()]
@@ -56,7 +56,7 @@ def choose(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int)
     resample = Resample([records[rows[0]].target for rows in cells], draws)
     probed = _cost_of_a_probe(records)
     choices = []
-    for name, (scores, cost) in _predictions(held, records, cosines).items():
+    for name, (scores, cost) in _predictions(held, records).items():
         tops = [rows[scores[rows].argmax()] for rows in cells]
         got = np.array([gains[top] if scores[top] > 0 else 0.0 for top in tops])
         choices.append((name, probed if cost is None else cost, got))
@@ -73,11 +73,10 @@ def choose(held: HeldOut, records: Sequence[Record], cosines: Array, draws: int)
     return tuple(sorted(found, key=lambda choice: choice.regret.value))
 
 
-def _predictions(
-    held: HeldOut, records: Sequence[Record], cosines: Array
-) -> Mapping[str, tuple[Array, float | None]]:
+def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple[Array, float | None]]:
     """Scores of the records, above 0 where aligning is preferred, and their cost (None: a probe's)."""
-    shifts, averages = np.zeros(len(records)), np.zeros(len(records))
+    cosines, averages = cosines_with(_LABELS, records), np.zeros(len(records))
+    shifts = np.zeros(len(records))
     for language in {record.target for record in records}:
         out = np.array([record.target == language for record in records])
         stage = held.slope_on(cosines, ~out)
@@ -89,6 +88,7 @@ def _predictions(
         "evidence and leading cosine": (held.centre + shifts, None),
         "best on average in other languages": (averages, 0.0),
         PROBE: (np.nan_to_num(cosines), None),
+        "cosine with projected labels alone": (np.nan_to_num(cosines_with(_PROJECTED, records)), None),
         NEVER: (np.full(len(records), -1.0), 0.0),
     }
 

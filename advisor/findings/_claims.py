@@ -2,23 +2,38 @@
 
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from advisor.findings._choosing import NEVER, PROBE, TRIAL, Choice
 
 if TYPE_CHECKING:
-    from advisor.findings.signal_report import Geometry, SignalReport, SignalRow
+    from advisor.findings._geometry import Geometry
+    from advisor.findings._signal_rows import Part, SignalRow
+    from advisor.findings.signal_report import SignalReport
 
 __all__ = ["claims"]
 
 _SIGNIFICANT = 0.05
 _DISTANCES = ("sentence_", "word_")
+
+
+class _Leading(NamedTuple):
+    """A leading signal and what it would have to reach to be relied on."""
+
+    signal: str
+    needs: str
+    signs: float
+    """Per cent of clear gains."""
+    correlation: float
+    """Partial rank correlation, over all and in each part."""
+    at_least: float | None
+    """The lower end of its interval."""
+
+
 _LEADING = (
-    ("target_labels_cosine", "with target labels", 90, 0.7, 0.5),
-    ("target_projected_cosine", "without them, from projected labels", 80, 0.5, None),
+    _Leading("target_labels_cosine", "with target labels", 90, 0.7, 0.5),
+    _Leading("target_projected_cosine", "without them, from projected labels", 80, 0.5, None),
 )
-"""Signal, what it needs, and what it would have to reach to be relied on: per cent of signs, partial rank
-correlation, and the lower end of its interval."""
 
 
 def claims(report: "SignalReport") -> list[str]:
@@ -27,7 +42,11 @@ def claims(report: "SignalReport") -> list[str]:
     found = [
         *_distances([row for name, row in rows.items() if name.startswith(_DISTANCES)]),
         *_orthogonal(report.geometry),
-        *(line for leading in _LEADING for line in _predicts(rows.get(leading[0]), *leading[1:])),
+        *(
+            line
+            for leading in _LEADING
+            for line in _predicts(leading, rows.get(leading.signal), report.parts)
+        ),
         *_survivors(report.rows),
         *_probe_or_trial(report.choices),
     ]
@@ -70,9 +89,7 @@ def _orthogonal(geometry: Sequence["Geometry"]) -> Iterator[str]:
     )
 
 
-def _predicts(
-    row: "SignalRow | None", needs: str, share: float, correlation: float, at_least: float | None
-) -> Iterator[str]:
+def _predicts(leading: _Leading, row: "SignalRow | None", parts: Sequence["Part"]) -> Iterator[str]:
     if row is None or row.partial is None:
         return
     right = (
@@ -80,17 +97,24 @@ def _predicts(
         if row.sign_right is not None
         else "no gain is clear enough to score signs"
     )
+    apart = {
+        part.where: part.row.partial.value
+        for part in parts
+        if part.row.signal == leading.signal and part.row.partial is not None
+    }
     reached = (
         row.sign_right is not None
-        and 100 * row.sign_right.value >= share
-        and row.partial.value >= correlation
-        and (at_least is None or row.partial.low > at_least)
+        and 100 * row.sign_right.value >= leading.signs
+        and min([row.partial.value, *apart.values()]) >= leading.correlation
+        and (leading.at_least is None or row.partial.low > leading.at_least)
     )
-    bound = "" if at_least is None else f" with its interval above {at_least:g}"
+    bound = "" if leading.at_least is None else f" with its interval above {leading.at_least:g}"
+    each = ", ".join(f"{value:+.2f} ({where})" for where, value in apart.items())
     yield (
-        f"**Does the cosine with the target-task gradient, {needs}, tell gains?** Its partial rank "
-        f"correlation with the gain is {_interval(row)}, and {right}. To be relied on it would have to reach "
-        f"{correlation:g}{bound}, and {share:g} % of signs: it does{'' if reached else ' not'}."
+        f"**Does the cosine with the target-task gradient, {leading.needs}, tell gains?** Its partial rank "
+        f"correlation with the gain is {_interval(row)}, and {right}.{f' Apart: {each}.' if each else ''} To "
+        f"be relied on it would have to reach {leading.correlation:g}{bound}, the same in every encoder and "
+        f"level of tasks, and {leading.signs:g} % of signs: it does{'' if reached else ' not'}."
     )
 
 

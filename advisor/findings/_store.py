@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +18,11 @@ from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings._tables import TABLES, Tables, load_tables
 from advisor.findings.effects import EffectModel, from_arrays, to_arrays
-from advisor.findings.signal_stage import SignalStage
+from advisor.findings.signal_stage import LEADING_SIGNALS, SignalStage, fit_stages
 
 __all__ = ["Findings", "load_findings"]
+
+_STAGE = "signal_stage_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,14 @@ class Findings:
         tables: the evidence itself.
         cases: makes cases of questions.
         effects: the effect model.
-        signals: the second stage, which moves a prediction by what a probe measured.
+        signals: the second stage, which moves a prediction by what a probe measured, for each task gradient
+            of ``LEADING_SIGNALS``.
     """
 
     tables: Tables
     cases: CaseMaker
     effects: EffectModel
-    signals: SignalStage
+    signals: Mapping[str, SignalStage]
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +56,7 @@ def load_findings(root: Path = TABLES) -> Findings:
     fitted = _read(path)
     if fitted is None:
         model = EffectModel.fit(observations(tables.pooled, maker))
-        fitted = model, SignalStage.fit(tables, maker, model)
+        fitted = model, fit_stages(tables, maker, model)
         _write(path, *fitted)
     return Findings(tables, maker, *fitted)
 
@@ -64,22 +68,24 @@ def _cache_path(tables: Tables) -> Path:
     return user_cache_path("alignment-advisor") / f"findings-{tables.sha256[:16]}-{code.hexdigest()[:16]}.npz"
 
 
-def _read(path: Path) -> tuple[EffectModel, SignalStage] | None:
+def _read(path: Path) -> tuple[EffectModel, Mapping[str, SignalStage]] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return from_arrays(arrays), SignalStage.from_arrays(arrays)
+            stages = {name: SignalStage.from_array(arrays[_STAGE + name]) for name in LEADING_SIGNALS}
+            return from_arrays(arrays), stages
     except (OSError, BadZipFile, KeyError, ValueError, EOFError):
         return None
 
 
-def _write(path: Path, model: EffectModel, signals: SignalStage) -> None:
+def _write(path: Path, model: EffectModel, signals: Mapping[str, SignalStage]) -> None:
+    stages = {_STAGE + name: stage.array() for name, stage in signals.items()}
     # A cache that cannot be written (read-only home, full disk) costs time, not the answer.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **to_arrays(model), **signals.arrays())
+                np.savez(file, allow_pickle=False, **to_arrays(model), **stages)
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """The second stage: how far a probe's cosine moves the effect model's prediction.
 
 The leading signal is the noise-corrected cosine c of the *target*-task gradient with an objective's gradient
-at ``theta_warm``. For own records, r is the gain less the prediction of an effect model that never saw the
-record's language in own records (both on the model's scale), and
+at ``theta_warm``: with target labels or, without them, with projected ones. What holds for the one need not
+hold for the other, so each has a stage of its own. For own records, r is the gain less the prediction of an
+effect model that never saw the record's language in own records (both on the model's scale), and
 
     r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
 
@@ -11,9 +12,8 @@ than one standard error of the difference, and with an encoder left out as well,
 Otherwise the stage adds exactly 0.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +23,22 @@ from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings._tables import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings.effects import EffectModel
+from probes.signals import TaskGradient
 
 __all__ = [
     "LEADING_SIGNALS",
     "HeldOut",
     "SignalStage",
+    "cosines_with",
     "fit_slope",
+    "fit_stages",
     "hold_languages_out",
-    "leading_cosine",
     "own_effects",
 ]
 
 Array = NDArray[np.float64]
 
-LEADING_SIGNALS = ("target-labels", "target-projected")
+LEADING_SIGNALS: tuple[TaskGradient, ...] = ("target-labels", "target-projected")
 """Task gradients whose cosine may move a prediction, the better one first."""
 
 MIN_RECORDS, MIN_LANGUAGES = 12, 4
@@ -73,39 +75,19 @@ class SignalStage:
         """Whether signals move predictions at all."""
         return self.slope != 0.0
 
-    @classmethod
-    def fit(cls, tables: Tables, maker: CaseMaker, model: EffectModel) -> "SignalStage":
-        """Fit to the own records of the tables.
-
-        Args:
-            tables: the evidence.
-            maker: of its cases.
-            model: fitted to the same tables in this process.
-        """
-        usable = [
-            (effect, cosine)
-            for effect, record in own_effects(tables)
-            if (cosine := leading_cosine(record.cosines))
-        ]
-        if not usable:
-            return cls()
-        held = hold_languages_out(model, maker, [effect for effect, _ in usable])
-        return held.slope_on(np.array([cosine for _, (cosine, _) in usable]))
-
     def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
         """What to add to a prediction's centre, and the standard deviation this adds to it."""
         centred = cosine - self.centre
         return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * cosine_se) ** 2) ** 0.5
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays for ``numpy.savez``."""
-        fields = (self.slope, self.slope_sd, self.centre, self.records, self.languages, self.gain_in_score)
-        return {"signal_stage": np.array(fields, dtype=np.float64)}
+    def array(self) -> Array:
+        """The fields in order, for ``numpy.savez``; ``SignalStage.from_array`` reads them."""
+        return np.array(astuple(self), dtype=np.float64)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "SignalStage":
-        """The stage that ``arrays`` was made of."""
-        slope, slope_sd, centre, records, languages, score = arrays["signal_stage"].tolist()
+    def from_array(cls, fields: Array) -> "SignalStage":
+        """The stage that ``fields`` was made of."""
+        slope, slope_sd, centre, records, languages, score = fields.tolist()
         return cls(slope, slope_sd, centre, int(records), int(languages), score)
 
 
@@ -172,9 +154,26 @@ def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effec
     return HeldOut(tuple(languages), models, gains - errors, gains, variances)
 
 
-def leading_cosine(cosines: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
-    """The leading signal among cosines by task gradient, with its standard error."""
-    return next((cosines[name] for name in LEADING_SIGNALS if name in cosines), None)
+def cosines_with(gradient: str, records: Sequence[Record]) -> Array:
+    """The cosine of each record with a task gradient, NaN where it was not resolved; shape (records,)."""
+    return np.array([record.cosines.get(gradient, (np.nan, 0.0))[0] for record in records])
+
+
+def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[str, SignalStage]:
+    """Fit a stage for each leading signal to the own records of the tables.
+
+    Args:
+        tables: the evidence.
+        maker: of its cases.
+        model: fitted to the same tables in this process.
+
+    Returns:
+        Stages by task gradient, in the order of ``LEADING_SIGNALS``.
+    """
+    own = own_effects(tables)
+    held = hold_languages_out(model, maker, [effect for effect, _ in own])
+    records = [record for _, record in own]
+    return {name: held.slope_on(cosines_with(name, records)) for name in LEADING_SIGNALS}
 
 
 def fit_slope(

@@ -5,7 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["html", "markdown", "terminal"]
 
-_HEADINGS = ("Option", "Seeds", "Target", "Gain [95 %]", "Source", "Gain [95 %]", "Time")
+_GAIN = "Gain [95 %]"
+_HEADINGS = ("Option", "Seeds", "Target", _GAIN, "Source", _GAIN, "Time")
 
 
 def markdown(result: "TrialResult") -> str:
@@ -36,13 +37,33 @@ def markdown(result: "TrialResult") -> str:
 
 def terminal(result: "TrialResult") -> RenderableType:
     """The same for ``rich.print``."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for place, heading in enumerate(_HEADINGS):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0)
-    for row in _rows(result):
-        table.add_row(*map(_plain, row))
     notes = [Text.assemble(("! ", "yellow"), _plain(note)) for note in _notes(result)]
-    return Group(_plain(result.verdict, "bold"), Text(), table, Text(), *notes)
+    return Group(_plain(result.verdict, "bold"), Text(), _Fitted(list(_rows(result))), Text(), *notes)
+
+
+class _Fitted:
+    """The table; where its lines would not fit, options and gains take several."""
+
+    def __init__(self, rows: list[tuple[str, ...]]) -> None:
+        self.rows = rows
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
+        widths = (max(map(len, column)) for column in zip(_HEADINGS, *self.rows, strict=True))
+        fits = sum(widths) + len(_HEADINGS) <= options.max_width
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        for place, heading in enumerate(_HEADINGS):
+            table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        for option, *cells in self.rows:
+            if fits:
+                table.add_row(*map(_plain, (option, *cells)))
+            else:
+                table.add_row(_broken(option, ", "), *(_broken(cell, " [") for cell in cells))
+        yield table
+
+
+def _broken(text: str, at: str) -> Text:
+    """``text`` with a line break in place of the space of every ``at``."""
+    return Text(at.replace(" ", "\n")).join(map(_plain, text.split(at)))
 
 
 def html(result: "TrialResult") -> str:

@@ -125,10 +125,12 @@ def test_signals_of_any_numbers_get_an_advice_of_numbers_or_are_refused(
     for path, number in changes:
         content = with_number(content, path, number)
     findings = load_findings()
-    stage = replace(findings.signals, slope=slope, slope_sd=slope / 4)  # as if signals had been validated
+    stages = {  # as if signals had been validated
+        name: replace(s, slope=slope, slope_sd=slope / 4) for name, s in findings.signals.items()
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            sys.modules["advisor.recommend"], "load_findings", lambda: replace(findings, signals=stage)
+            sys.modules["advisor.recommend"], "load_findings", lambda: replace(findings, signals=stages)
         )
         try:
             advice = recommend(Signals.model_validate_json(content), min_gain=least)

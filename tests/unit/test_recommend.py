@@ -153,8 +153,11 @@ def test_signals_and_their_file_give_the_same_advice(tmp_path: Path) -> None:
     assert mine.provenance.model_sha256 == signals.model.sha256
 
 
-def _taught(monkeypatch: pytest.MonkeyPatch, stage: SignalStage) -> None:
-    findings = replace(load_findings(), signals=stage)
+def _taught(
+    monkeypatch: pytest.MonkeyPatch, labels: SignalStage, projected: SignalStage | None = None
+) -> None:
+    stages = {"target-labels": labels, "target-projected": projected or SignalStage()}
+    findings = replace(load_findings(), signals=stages)
     monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
 
 
@@ -186,6 +189,29 @@ def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.Monk
             shift = alternative.gain.mean - before[alternative.option].mean
             assert shift * cosine.value > 0
     assert any(reason.feature.startswith("cosine:") for reason in moved.reasons)
+
+
+def test_projected_labels_move_the_advice_only_if_they_proved_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What trials have shown of the cosine with target labels says nothing of that with projected ones."""
+    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, languages=8, gain_in_score=0.2)
+    projected = make_signals(
+        cosines=tuple(
+            row.model_copy(update={"task_gradient": "target-projected"})
+            for row in make_signals().cosines
+            if row.task_gradient == "target-labels"
+        )
+    )
+    gains = []
+    for stages in ((SignalStage(), SignalStage()), (learnt, SignalStage()), (SignalStage(), learnt)):
+        _taught(monkeypatch, *stages)
+        advice = recommend(projected)
+        gains.append([alternative.gain.mean for alternative in advice.alternatives])
+        assert ("signals-not-validated" in _codes(advice)) == (not stages[1].validated)
+    untaught, by_labels, by_projected = gains
+    assert by_labels == untaught
+    assert by_projected != untaught
 
 
 def test_objectives_that_could_not_be_measured_are_not_offered() -> None:

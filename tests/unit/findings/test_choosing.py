@@ -1,6 +1,7 @@
 """Ways of choosing an option: what they get, and that none of them is scored on what it chose by."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ NONE = (70.0, 70.0, 70.0)
 
 
 def record(
-    target: str, objective: str, gains: Sequence[float], early: Sequence[float] | None = None
+    target: str,
+    objective: str,
+    gains: Sequence[float],
+    early: Sequence[float] | None = None,
 ) -> Record:
     """One option of a cell with the gain of every seed, at the end and after a quarter."""
     scores = {} if early is None else {"quarter": (NONE, tuple(70.0 + gain for gain in early))}
@@ -42,7 +46,11 @@ def record(
 
 
 def chosen(records: Sequence[Record], centre: Sequence[float], cosines: Sequence[float]) -> dict[str, Choice]:
-    """All ways, by name."""
+    """All ways, by name, when the records have these leading cosines."""
+    records = [
+        replace(r, cosines={"target-labels": (cosine, 0.0)} if np.isfinite(cosine) else {})
+        for r, cosine in zip(records, cosines, strict=True)
+    ]
     gains = np.array([r.gain for r in records])
     held = HeldOut(
         tuple(r.target for r in records),
@@ -51,7 +59,7 @@ def chosen(records: Sequence[Record], centre: Sequence[float], cosines: Sequence
         gains,
         np.ones(len(gains)),
     )
-    return {choice.name: choice for choice in choose(held, records, np.array(cosines), draws=20)}
+    return {choice.name: choice for choice in choose(held, records, draws=20)}
 
 
 def test_each_way_gets_what_its_option_gained() -> None:

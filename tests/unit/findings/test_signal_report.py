@@ -12,9 +12,11 @@ import pytest
 from advisor.findings import load_tables, signals
 from advisor.findings._choosing import Choice
 from advisor.findings._claims import claims
+from advisor.findings._geometry import gradient_geometry
 from advisor.findings._resample import Figure
+from advisor.findings._signal_rows import _holm, signal_parts, signal_rows
 from advisor.findings._tables import Record
-from advisor.findings.signal_report import SignalReport, _geometry, _holm, _rows
+from advisor.findings.signal_report import SignalReport
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 
@@ -59,7 +61,7 @@ def made_up(seed: int, slope: float) -> Iterator[Record]:
 
 
 def test_a_planted_signal_survives_correction_and_noise_does_not() -> None:
-    rows = {row.signal: row for row in _rows(list(made_up(0, slope=20.0)), draws=200)}
+    rows = {row.signal: row for row in signal_rows(list(made_up(0, slope=20.0)), draws=200)}
     leading, noise = rows["target_labels_cosine"], rows["sentence_gap_last"]
     assert leading.partial is not None
     assert leading.p_adjusted is not None
@@ -75,7 +77,7 @@ def test_a_planted_signal_survives_correction_and_noise_does_not() -> None:
 
 
 def test_a_signal_that_tells_tasks_apart_has_no_partial_correlation() -> None:
-    row = next(row for row in _rows(list(made_up(1, slope=0.0)), 200) if row.signal == "theta0_ceiling")
+    row = next(row for row in signal_rows(list(made_up(1, slope=0.0)), 200) if row.signal == "theta0_ceiling")
     assert row.correlation is not None
     assert row.correlation.value > 0.7
     assert row.partial is not None
@@ -85,7 +87,7 @@ def test_a_signal_that_tells_tasks_apart_has_no_partial_correlation() -> None:
 
 
 def test_p_values_are_uniform_enough_without_any_effect() -> None:
-    found = [row.p for seed in range(12) for row in _rows(list(made_up(seed, slope=0.0)), 20)]
+    found = [row.p for seed in range(12) for row in signal_rows(list(made_up(seed, slope=0.0)), 20)]
     values = np.array([p for p in found if p is not None])
     assert len(values) == 60
     assert np.mean(values < 0.05) < 0.15
@@ -94,12 +96,30 @@ def test_p_values_are_uniform_enough_without_any_effect() -> None:
 
 def test_signs_are_scored_on_clear_gains_alone() -> None:
     records = [record for record in made_up(2, slope=40.0) if record.task == "pos"]
-    right = next(row for row in _rows(records, 50) if row.signal == "target_labels_cosine")
+    right = next(row for row in signal_rows(records, 50) if row.signal == "target_labels_cosine")
     clear = [r for r in records if r.gain_sd is not None and abs(r.gain) > 2 * r.gain_sd / 3**0.5]
     assert right.clear == len(clear)
     assert right.sign_right is not None
     share = np.mean([(r.gain > 0) == (r.signals["target_labels_cosine"] > 0) for r in clear])
     assert right.sign_right.value == pytest.approx(share)
+
+
+def test_an_encoder_that_contradicts_the_others_is_shown() -> None:
+    """A correlation over all records can hide that it is turned round in one encoder."""
+    records = [
+        replace(r, model=model, gain=-r.gain if model == "odd" else r.gain)
+        for model, seed in (("even", 0), ("odd", 1))
+        for r in made_up(seed, slope=40.0)
+        if r.task == "pos"
+    ]
+    parts = {part.where: part.row for part in signal_parts(records, ["target_labels_cosine"], draws=50)}
+    assert set(parts) == {"even", "odd", "token tasks"}
+    assert parts["even"].partial is not None
+    assert parts["odd"].partial is not None
+    assert parts["even"].partial.value > 0.8
+    assert parts["odd"].partial.value < -0.8
+    assert parts["token tasks"].records == len(records)
+    assert signal_parts(records, ["no_such_signal"], draws=50) == ()
 
 
 def test_holm_orders_and_bounds() -> None:
@@ -116,8 +136,9 @@ def test_the_questions_are_answered_from_the_figures() -> None:
             findings_sha256="",
             records=len(records),
             cells=16,
-            rows=_rows(records, draws=100),
-            geometry=tuple(_geometry(records)),
+            rows=signal_rows(records, draws=100),
+            parts=signal_parts(records, ["target_labels_cosine"], draws=100),
+            geometry=tuple(gradient_geometry(records)),
             choices=(),
             stage="",
         )
@@ -133,7 +154,9 @@ def test_the_questions_are_answered_from_the_figures() -> None:
         assert "median absolute cosine is 0.1" in text
     assert (
         claims(
-            SignalReport(findings_sha256="", records=0, cells=0, rows=(), geometry=(), choices=(), stage="")
+            SignalReport(
+                findings_sha256="", records=0, cells=0, rows=(), parts=(), geometry=(), choices=(), stage=""
+            )
         )
         == []
     )
@@ -159,6 +182,7 @@ def test_a_probe_is_held_against_the_trials_that_its_time_would_buy(
         records=18,
         cells=9,
         rows=(),
+        parts=(),
         geometry=(),
         choices=(
             way("leading cosine alone", 0.5, 0.4),
@@ -175,7 +199,7 @@ def test_a_probe_is_held_against_the_trials_that_its_time_would_buy(
 
 
 def test_too_few_records_are_not_correlated() -> None:
-    assert _rows(list(made_up(0, 1.0))[:7], 20) == ()
+    assert signal_rows(list(made_up(0, 1.0))[:7], 20) == ()
 
 
 def test_gradients_are_counted_where_their_cosine_is_resolved() -> None:
@@ -184,7 +208,7 @@ def test_gradients_are_counted_where_their_cosine_is_resolved() -> None:
         for record in made_up(4, slope=0.0)
         if record.task == "pos"
     ]
-    rows = {row.objective: row for row in _geometry(records)}
+    rows = {row.objective: row for row in gradient_geometry(records)}
     assert set(rows) == {"token-contrastive", "sentence-contrastive"}
     for objective, row in rows.items():
         cosines = [

@@ -10,7 +10,7 @@ from advisor.findings import SignalStage, _scale, load_tables
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import fit_slope
+from advisor.findings.signal_stage import fit_slope, fit_stages
 from tests.unit.findings.simulation import copy_tables
 
 
@@ -59,9 +59,9 @@ def test_a_shift_is_more_uncertain_far_from_the_records_and_with_noisy_cosines()
     assert near[1] < far[1] < stage.shift(stage.centre + 0.5, 0.2)[1]
 
 
-def test_a_stage_survives_its_arrays() -> None:
+def test_a_stage_survives_its_array() -> None:
     stage = _fit(12.0, 1)
-    assert SignalStage.from_arrays(stage.arrays()) == stage
+    assert SignalStage.from_array(stage.array()) == stage
 
 
 def test_a_slope_that_fails_on_another_encoder_is_not_used() -> None:
@@ -122,7 +122,10 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     load_tables.cache_clear()
     tables = load_tables(root)
     maker = CaseMaker(tables)
-    stage = SignalStage.fit(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
+    stages = fit_stages(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
+    stage = stages["target-labels"]
     assert (stage.records, stage.languages) == (20, 4)
     assert stage.validated
     assert 4 < stage.slope < 16
+    # what target labels have shown does not hold for labels that are projected
+    assert stages["target-projected"] == SignalStage()

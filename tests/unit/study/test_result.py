@@ -12,6 +12,7 @@ from scipy.stats import ttest_rel
 from advisor.options import NO_ALIGNMENT
 from advisor.study import Record, TrialResult, summarise
 from advisor.study._paired import half_width, paired_gain, seeds_needed
+from advisor.study._verdict import gain_words
 from tests.unit.study.made_up import JOINT, SEQUENTIAL, against, make_record, make_records
 
 GAINED = against([54.2, 53.8, 54.9], [58.1, 57.2, 58.9])
@@ -128,6 +129,20 @@ def test_the_verdict_names_the_largest_of_several_gains() -> None:
 def test_a_result_survives_json() -> None:
     result = summarise(GAINED)
     assert TrialResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_terminal_of_80_columns_shows_every_word_and_number() -> None:
+    none, lost, noisy = [54.2, 53.8], [40.1, 43.5], [55.0, 57.0]
+    result = summarise(make_records({NO_ALIGNMENT: none, JOINT: lost, SEQUENTIAL: noisy}))
+    stream = StringIO()
+    Console(file=stream, width=80).print(result)
+    table = stream.getvalue().split("!")[0].split()
+    for row in result.options[1:]:
+        words = (
+            f"{row.option.objective}, {row.option.schedule} {row.target:.1f} {gain_words(row.target_gain)}"
+        )
+        assert set(words.replace("−", "-").split()) <= set(table)
+    assert table.count("60") == len(result.options)
 
 
 def test_every_form_shows_verdict_options_gains_and_what_failed() -> None:

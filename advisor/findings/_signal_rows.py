@@ -1,0 +1,192 @@
+"""Single signals of own records against the gain: correlations, signs, and which of them survive.
+
+A signal that follows the model or the task from cell to cell correlates with the gain without telling one
+language from another. So beside the plain rank correlation stands a partial one, over ranks less their mean
+in each group of records that share model, task and option; and only the partial one is tested.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from advisor.findings._choosing import option_of
+from advisor.findings._resample import Figure, Resample, ranks
+from advisor.findings._tables import Record
+from probes.tasks import find_task
+
+__all__ = ["Part", "SignalRow", "signal_parts", "signal_rows"]
+
+Array = NDArray[np.float64]
+
+_LEAST_RECORDS, _LEAST_LANGUAGES = 8, 4
+"""With fewer a correlation says nothing."""
+_LEAST_IN_PART, _LEAST_LANGUAGES_IN_PART = 4, 2
+"""The same in one encoder or level of tasks: enough to see whether it contradicts the whole."""
+_PERMUTATIONS = 2000
+_CLEAR = 2.0
+"""Standard errors that a gain must lie from 0 for its sign to be scored."""
+
+
+class SignalRow(BaseModel):
+    """One signal against the gain.
+
+    Attributes:
+        signal: its column in the table of records; ``theta0`` is part of the name, else ``theta_warm``.
+        records: rows that have it.
+        languages: target languages among them.
+        correlation: Spearman's, over all of them.
+        partial: the same within model, task and option; None where nothing is left to correlate.
+        p: of the partial correlation, two-sided, languages permuted within model and task.
+        p_adjusted: after Holm, over all signals of the report.
+        sign_right: share of clear gains whose sign the signal has; None for signals without a sign.
+        clear: gains further than two standard errors from 0 that the share is of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    signal: str
+    records: int
+    languages: int
+    correlation: Figure | None
+    partial: Figure | None
+    p: float | None
+    p_adjusted: float | None = None
+    sign_right: Figure | None
+    clear: int
+
+
+class Part(BaseModel):
+    """One signal in the records of one encoder, or of tasks of one level.
+
+    Attributes:
+        where: the encoder, or ``token tasks``, ``sentence tasks``, ``pair tasks``.
+        row: the signal there; its p is not corrected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    where: str
+    row: SignalRow
+
+
+def signal_rows(records: Sequence[Record], draws: int) -> tuple[SignalRow, ...]:
+    """Every signal that enough records have, by strength of the partial correlation.
+
+    Args:
+        records: own records.
+        draws: of the bootstrap.
+    """
+    names = sorted({name for record in records for name in _signals_of(record)})
+    found = []
+    for name in names:
+        known = [record for record in records if name in _signals_of(record)]
+        languages = {record.target for record in known}
+        if len(known) >= _LEAST_RECORDS and len(languages) >= _LEAST_LANGUAGES:
+            found.append(_row(name, known, draws))
+    adjusted = _holm({row.signal: row.p for row in found if row.p is not None})
+    found = [row.model_copy(update={"p_adjusted": adjusted.get(row.signal)}) for row in found]
+    return tuple(sorted(found, key=lambda row: -abs(row.partial.value) if row.partial else 0.0))
+
+
+def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) -> tuple[Part, ...]:
+    """Some signals in each encoder and each level of tasks: what holds over all should hold in every one.
+
+    Args:
+        records: own records.
+        names: of the signals.
+        draws: of the bootstrap.
+    """
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.model].append(record)
+    for record in records:
+        groups[f"{find_task(record.task).level} tasks"].append(record)
+    found = []
+    for name in names:
+        for where, group in groups.items():
+            known = [record for record in group if name in _signals_of(record)]
+            languages = {record.target for record in known}
+            if len(known) >= _LEAST_IN_PART and len(languages) >= _LEAST_LANGUAGES_IN_PART:
+                found.append(Part(where=where, row=_row(name, known, draws)))
+    return tuple(found)
+
+
+def _signals_of(record: Record) -> dict[str, float]:
+    """The signals of a record, and each cosine less that on shuffled pairs."""
+    found = {name: value for name, value in record.signals.items() if not name.endswith("_se")}
+    for name, value in record.signals.items():
+        if name.endswith("_null_cosine"):
+            stem = name.removesuffix("_null_cosine")
+            if f"{stem}_cosine" in found:
+                found[f"{stem}_cosine_less_null"] = found[f"{stem}_cosine"] - value
+    return found
+
+
+def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
+    x = np.array([_signals_of(record)[name] for record in known])
+    gains = np.array([record.gain for record in known])
+    resample = Resample([record.target for record in known], draws)
+    within_x, within_y = _within(ranks(x), known), _within(ranks(gains), known)
+    partial = resample.correlation(within_x, within_y)
+    signed = ("cosine" in name and not name.endswith("null_cosine")) or "lookahead" in name
+    clear = np.array([abs(record.gain) > _CLEAR * _error(record) for record in known])
+    right = np.where(clear, (np.sign(x) == np.sign(gains)).astype(float), np.nan)
+    return SignalRow(
+        signal=name,
+        records=len(known),
+        languages=len({record.target for record in known}),
+        correlation=resample.correlation(ranks(x), ranks(gains)),
+        partial=partial,
+        p=None if partial is None else _permuted(within_x, ranks(gains), known),
+        sign_right=resample.mean(right) if signed else None,
+        clear=int(clear.sum()),
+    )
+
+
+def _error(record: Record) -> float:
+    """Standard error of a gain, in points; infinite where the spread over seeds is not known."""
+    return float("inf") if record.gain_sd is None else record.gain_sd / record.seeds**0.5
+
+
+def _within(values: Array, records: Sequence[Record]) -> Array:
+    """Values less the mean of those that share model, task and option."""
+    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+    for i, record in enumerate(records):
+        groups[record.model, record.task, *option_of(record)].append(i)
+    result = values.copy()
+    for members in groups.values():
+        result[members] -= values[members].mean()
+    return result
+
+
+def _permuted(x: Array, gain_ranks: Array, records: Sequence[Record]) -> float:
+    """Two-sided p of the partial correlation: cells exchange their gains within model and task, all options
+    of a cell together, since they share a baseline."""
+    option_sets: defaultdict[tuple[str, str, str], dict[tuple[object, ...], int]] = defaultdict(dict)
+    for i, record in enumerate(records):
+        option_sets[record.model, record.task, record.target][option_of(record)] = i
+    blocks: defaultdict[tuple[object, ...], list[list[int]]] = defaultdict(list)
+    for (model, task, _), options in option_sets.items():
+        order = sorted(options, key=str)
+        blocks[model, task, *order].append([options[option] for option in order])
+    generator = np.random.default_rng(0)
+    drawn = np.tile(gain_ranks, (_PERMUTATIONS, 1))
+    for members in blocks.values():
+        rows = np.array(members)
+        for draw in drawn:
+            draw[rows] = gain_ranks[rows[generator.permutation(len(rows))]]
+    # x sums to 0 in every group, so the gains need not be centred there
+    reached = np.abs(drawn @ x) >= abs(float(gain_ranks @ x)) - 1e-9
+    return float((1 + reached.sum()) / (1 + _PERMUTATIONS))
+
+
+def _holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjusted p-values (1979)."""
+    adjusted, least = {}, 0.0
+    for i, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
+        least = max(least, min(1.0, (len(p) - i) * value))
+        adjusted[name] = least
+    return adjusted
