@@ -71,7 +71,9 @@ def _cache_path(tables: Tables) -> Path:
 def _read(path: Path) -> tuple[EffectModel, Mapping[str, SignalStage]] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            stages = {name: SignalStage.from_array(arrays[_STAGE + name]) for name in LEADING_SIGNALS}
+            stages: dict[str, SignalStage] = {
+                name: SignalStage.from_array(arrays[_STAGE + name]) for name in LEADING_SIGNALS
+            }
             return from_arrays(arrays), stages
     except (OSError, BadZipFile, KeyError, ValueError, EOFError):
         return None
