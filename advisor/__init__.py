@@ -13,7 +13,7 @@ Four questions, four functions::
 
 The first three return a :class:`Report`: typed, shown by notebooks and by ``rich.print``, saved by
 ``report.write``; its ``report.advice`` has the decision, the option, the gain and the reasons. A trial
-returns its table of scores and gains.
+returns its table of scores and gains, and ``ask`` and ``recommend`` take it to refine their answer.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,9 @@ def ask(
     task: str,
     word_pairs: WordPairs | str = WordPairs.DICTIONARY,
     min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
 ) -> Report:
-    """Advise from published evidence alone, without measuring anything.
+    """Advise from evidence, without measuring anything.
 
     Args:
         model: a hub id, a folder, or the name of an offline encoder; evidence is matched by its last part.
@@ -54,27 +55,43 @@ def ask(
         task: one of ``probes.tasks.TASKS``.
         word_pairs: where aligned words would come from.
         min_gain: smallest gain of interest, in points.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
 
     Raises:
-        InputError: if a language or the task is unknown.
+        InputError: if a language or the task is unknown, or the trial cannot be read or asked another
+            question.
     """
     return Report(
-        _ask(model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain)
+        _ask(
+            model=model,
+            source=source,
+            target=target,
+            task=task,
+            word_pairs=word_pairs,
+            min_gain=min_gain,
+            trial=trial,
+        )
     )
 
 
-def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Report:
+def recommend(
+    signals: Signals | str | Path,
+    *,
+    min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
+) -> Report:
     """Advise from signals that were measured before.
 
     Args:
         signals: measured signals, or the path of a ``signals.json``.
         min_gain: smallest gain of interest, in points.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
 
     Raises:
-        InputError: if the file cannot be read.
+        InputError: if a file cannot be read, or the trial asked another question.
     """
     measured = signals if isinstance(signals, Signals) else Signals.load(signals)
-    return Report(_recommend(measured, min_gain=min_gain), measured)
+    return Report(_recommend(measured, min_gain=min_gain, trial=trial), measured)
 
 
 def probe(

@@ -109,6 +109,10 @@ TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of
 SecondColumn = Annotated[str | None, typer.Option("--second-column", help="Column of the second text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label or tags.")]
 WordsColumn = Annotated[str | None, typer.Option("--words-column", help="Column of the words.")]
+OwnTrial = Annotated[
+    Path | None,
+    typer.Option("--trial", help="Folder of an own trial of the same question: refines the answer."),
+]
 AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
 
 
@@ -142,13 +146,20 @@ def ask(
             "--word-pairs", help="Where aligned words would come from: dictionary, mutual-argmax, file."
         ),
     ] = "dictionary",
+    trial: OwnTrial = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Answer from published evidence alone, at once, without measuring anything."""
+    """Answer from evidence, at once, without measuring anything."""
     with errors.status("Weighing the evidence"):
         advice = ask_evidence(
-            model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain
+            model=model,
+            source=source,
+            target=target,
+            task=task,
+            word_pairs=word_pairs,
+            min_gain=min_gain,
+            trial=trial,
         )
     _answer(Report(advice), as_json)
 
@@ -157,13 +168,14 @@ def ask(
 def recommend(
     signals: Annotated[Path, typer.Argument(help="A signals.json that a probe wrote.")],
     min_gain: MinGain = 0.5,
+    trial: OwnTrial = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Advise from signals that were measured before."""
     measured = Signals.load(signals)
     with errors.status("Weighing the evidence"):
-        report = Report(recommend_from(measured, min_gain=min_gain), measured)
+        report = Report(recommend_from(measured, min_gain=min_gain, trial=trial), measured)
     _answer(report, as_json)
 
 
@@ -301,7 +313,11 @@ def trial(
         typer.echo(result.model_dump_json(indent=2))
     else:
         console.print(result)
-        errors.print(f"Written to {out / 'trial.json'}; one record a run in {out / 'records'}.", markup=False)
+        errors.print(
+            f"Written to {out / 'trial.json'}; one record a run in {out / 'records'}. For an answer that "
+            f"counts it: advisor recommend advice/signals.json --trial {out}, or ask with the same --trial.",
+            markup=False,
+        )
 
 
 @app.command(epilog="Example: advisor demo --out advice")

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import NormalDist
-from typing import Literal
+from statistics import NormalDist, fmean
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from advisor.findings import Findings, Prediction, _scale, load_findings
 from advisor.findings._features import Case
 from advisor.findings._models import normalise_model
 from advisor.findings._nearest import nearest, unseen
+from advisor.findings._observations import of_trial
 from advisor.findings._reasons import causes
 from advisor.findings._rule import decide
 from advisor.findings._tables import OWN_RECORDS, Effect
@@ -44,6 +45,9 @@ from probes.errors import InputError
 from probes.languages import Language, parse_language
 from probes.signals import TOTAL, Estimate, Note, Signals
 from probes.tasks import Task, find_task
+
+if TYPE_CHECKING:
+    from advisor.study import TrialResult  # takes a while to import, and most answers need none
 
 __all__ = ["ask", "check_min_gain", "joint_weight", "recommend"]
 
@@ -63,6 +67,8 @@ _NO_GAIN = Gain(
     mean=0.0, low=0.0, high=0.0, level=_LEVEL, probability_positive=0.0, probability_worthwhile=0.0
 )
 _REASONS = 3
+_FEW_SEEDS, _MANY_SEEDS = 3, 10
+"""Seeds of a trial: what shows the noise, and what is worth its time."""
 
 
 def ask(
@@ -73,8 +79,9 @@ def ask(
     task: str,
     word_pairs: WordPairs | str = WordPairs.DICTIONARY,
     min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
 ) -> Advice:
-    """Advice from published evidence alone, without measuring anything.
+    """Advice from evidence, without measuring anything.
 
     Args:
         model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
@@ -83,10 +90,12 @@ def ask(
         task: one of ``probes.tasks.TASKS``.
         word_pairs: where aligned words would come from.
         min_gain: smallest gain of interest, in points, at least 0.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
 
     Raises:
         InputError: if a language, the task or ``word_pairs`` is unknown, source and target are the same
-            language, or ``min_gain`` is negative or not finite.
+            language, ``min_gain`` is negative or not finite, or the trial cannot be read or asked another
+            question.
 
     Example:
         >>> ask(model="xlm-roberta-base", source="en", target="yo", task="pos").decision
@@ -104,20 +113,27 @@ def ask(
         min_gain=check_min_gain(min_gain),
         signals=None,
         findings=load_findings(),
+        trial=_read_trial(trial),
     )
     return _advise(situation, started)
 
 
-def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Advice:
+def recommend(
+    signals: Signals | str | Path,
+    *,
+    min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
+) -> Advice:
     """Advice from what a probe measured, joined with the evidence.
 
     Args:
         signals: measured signals, or the path of a ``signals.json``.
         min_gain: smallest gain of interest, in points, at least 0.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
 
     Raises:
-        InputError: if the file cannot be read or is not of the current schema, or ``min_gain`` is negative
-            or not finite.
+        InputError: if a file cannot be read or is not of the current schema, ``min_gain`` is negative or not
+            finite, or the trial asked another question.
     """
     started = time.perf_counter()
     if not isinstance(signals, Signals):
@@ -133,6 +149,7 @@ def recommend(signals: Signals | str | Path, *, min_gain: float = 0.5) -> Advice
         min_gain=check_min_gain(min_gain),
         signals=signals,
         findings=load_findings(),
+        trial=_read_trial(trial),
     )
     return _advise(situation, started)
 
@@ -151,6 +168,22 @@ def joint_weight(magnitude_ratio: float | None) -> float:
     return float(f"{min(1.0, max(0.01, ALIGNMENT_SHARE / magnitude_ratio)):.2g}")
 
 
+_Tried = tuple[str, str, str]
+"""Objective, schedule and frozen layers: what the evidence tells options of one encoder apart by."""
+
+
+def _what(option: Option) -> _Tried:
+    return option.objective.value, str(option.schedule or ""), option.frozen_layers.value
+
+
+def _read_trial(trial: "TrialResult | str | Path | None") -> "TrialResult | None":
+    if not isinstance(trial, str | Path):
+        return trial
+    from advisor.study import TrialResult
+
+    return TrialResult.load(trial)
+
+
 @dataclass(frozen=True, slots=True)
 class _Situation:
     """A question with everything that is known about it."""
@@ -163,6 +196,7 @@ class _Situation:
     min_gain: float
     signals: Signals | None
     findings: Findings
+    trial: "TrialResult | None"
 
     def __post_init__(self) -> None:
         if self.source.code == self.target.code:
@@ -170,6 +204,17 @@ class _Situation:
                 f"Source and target are both {self.target.name}: name the language the model is to be used "
                 "in, which must differ from that of the labelled data."
             )
+        if self.trial is not None:
+            tried = (normalise_model(self.trial.model), self.trial.source, self.trial.target, self.trial.task)
+            asked = (
+                normalise_model(self.question.model),
+                *(self.source.code, self.target.code, self.task.name),
+            )
+            if tried != asked:
+                raise InputError(
+                    "The trial was of {}, {} to {}, {}, and the question is about {}, {} to {}, {}: name the "
+                    "trial of the same model, languages and task.".format(*tried, *asked)
+                )
 
     @property
     def model(self) -> str:
@@ -177,6 +222,15 @@ class _Situation:
         name = normalise_model(self.question.model)
         facts = self.findings.tables.models.get(name)
         return facts.name if facts else name
+
+    @property
+    def tried(self) -> dict[_Tried, list[float]]:
+        """The paired gains of the own trial, by what was done; empty without one."""
+        found: defaultdict[_Tried, list[float]] = defaultdict(list)
+        for row in self.trial.options if self.trial else ():
+            if self.trial and row.option != NO_ALIGNMENT and (gains := self.trial.gains(row.option)):
+                found[_what(row.option)] += gains  # of several weights together: the evidence knows but one
+        return dict(found)
 
     @property
     def effects_on_model(self) -> list[Effect]:
@@ -198,7 +252,9 @@ class _Outlook:
     centre: float
     parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
-    """How far the probe's cosine moved the centre (all three on the effect model's scale)."""
+    """How far the probe's cosine moved the centre."""
+    by_trial: float
+    """How far the own trial moved it (all four on the effect model's scale)."""
 
 
 def check_min_gain(min_gain: float) -> float:
@@ -263,11 +319,17 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
         for option in aligned
     ]
     shifts = [_signal_shift(situation, option) for option in aligned]
+    shift, shift_sd = np.array([shift for shift, _ in shifts]), np.array([sd for _, sd in shifts])
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else OTHER_SOURCE_SD
-    prediction = findings.effects.predict(cases).moved(
-        np.array([shift for shift, _ in shifts]),
-        np.array([math.hypot(sd, from_elsewhere) for _, sd in shifts]),
-    )
+    expected = findings.effects.predict(cases)
+    tried = situation.tried
+    prediction = expected
+    if tried:
+        seen = [i for i, option in enumerate(aligned) if _what(option) in tried]
+        measured = [of_trial(cases[i], tried[_what(aligned[i])]) for i in seen]
+        prediction = findings.effects.given(measured, shift[seen]).predict(cases)
+    by_trial = prediction.centre - expected.centre
+    prediction = prediction.moved(shift, np.hypot(shift_sd, from_elsewhere))
     counts = Counter(
         (effect.objective, effect.schedule, effect.frozen_layers) for effect in findings.tables.pooled
     )
@@ -275,7 +337,12 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
     for effect in findings.tables.pooled:
         models[effect.objective].add(effect.model)
     known = any(situation.model in names for names in models.values())
-    outlooks = [_Outlook(NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), True, 0.0, {}, 0.0)]
+    grounded = {
+        objective
+        for objective, names in models.items()
+        if (situation.model in names if known else len(names) > 1)
+    }
+    outlooks = [_Outlook(NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), True, 0.0, {}, 0.0, 0.0)]
     gains = _gains(prediction, situation.min_gain)
     for i, (option, case) in enumerate(zip(aligned, cases, strict=True)):
         outlooks.append(
@@ -283,13 +350,12 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
                 option=option,
                 case=case,
                 gain=gains[i],
-                effects=counts[str(option.objective), str(option.schedule), str(option.frozen_layers)],
-                grounded=situation.model in models[option.objective]
-                if known
-                else len(models[option.objective]) > 1,
+                effects=counts[_what(option)] + (_what(option) in tried),
+                grounded=option.objective in grounded or _what(option) in tried,
                 centre=float(prediction.centre[i]),
-                parts=prediction.parts[i],
-                shift=shifts[i][0],
+                parts=expected.parts[i],
+                shift=float(shift[i]),
+                by_trial=float(by_trial[i]),
             )
         )
     return sorted(outlooks, key=lambda outlook: -outlook.gain.mean)
@@ -393,9 +459,10 @@ def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
             best.case, best.parts, best.centre, situation.findings.tables, situation.target.name
         )
     ]
+    if best.by_trial:
+        found.append(_trial_reason(situation, best))
     if best.shift:
-        ends = _scale.to_points(np.array([best.centre, best.centre - best.shift])).tolist()
-        moved = ends[0] - ends[1]
+        moved = _in_points(best, best.shift)
         way = "the same way" if best.shift > 0 else "less the same way than usual"
         found.append(
             Reason(
@@ -408,6 +475,29 @@ def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
             )
         )
     return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])
+
+
+def _trial_reason(situation: _Situation, best: _Outlook) -> Reason:
+    moved = _in_points(best, best.by_trial)
+    gains = situation.tried.get(_what(best.option))
+    what = (
+        f"{fmean(gains):+.1f} points in your own trial of it, {len(gains)} seed{'s' * (len(gains) > 1)},"
+        if gains
+        else "Your own trial of other options"
+    )
+    verb = "raises" if moved > 0 else "lowers"
+    return Reason(
+        text=f"{what} {verb} the expected gain by {abs(moved):.1f} points.",
+        feature="own-trial",
+        effect=moved,
+        evidence=(),
+    )
+
+
+def _in_points(best: _Outlook, part: float) -> float:
+    """What a part of the centre adds to the expected gain."""
+    with_it, without = _scale.to_points(np.array([best.centre, best.centre - part])).tolist()
+    return float(with_it - without)
 
 
 # --- doubts ----------------------------------------------------------------------------------------------
@@ -443,8 +533,9 @@ def _support(situation: _Situation, outlooks: Sequence[_Outlook]) -> Support:
     return Support(
         nearest=tuple(rows),
         distance=distance,
-        # one thing may be new, and its interval says what that costs; two leave nothing to stand on
-        in_range=len(missing) <= 1,
+        # one thing may be new, and its interval says what that costs; two leave nothing to stand on, unless
+        # the very question was tried
+        in_range=len(missing) <= 1 or bool(situation.tried),
         unseen=missing,
     )
 
@@ -555,6 +646,8 @@ def _validity(findings: Findings, gradients: Set[str]) -> Iterator[Note]:
 def _would_tell(situation: _Situation) -> str:
     """The cheapest thing that would tell."""
     signals = situation.signals
+    if situation.trial is not None and situation.tried:
+        return _more_of_the_trial(situation.trial)
     if signals is None:
         return (
             "Run `advisor probe` on the model with some bitext, best with a hundred labelled "
@@ -571,6 +664,19 @@ def _would_tell(situation: _Situation) -> str:
     return (
         "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
         "with fine-tuning alone over three seeds."
+    )
+
+
+def _more_of_the_trial(trial: "TrialResult") -> str:
+    seeds = 1 + max(run.seed for run in trial.runs)
+    needed = max(row.seeds_needed or _FEW_SEEDS for row in trial.options if row.option != NO_ALIGNMENT)
+    if needed <= seeds:
+        return (
+            "Try another option, or train longer and on more pairs: more seeds of this trial would not tell."
+        )
+    return (
+        f"Go on with your trial: the same command with --seeds {min(needed, _MANY_SEEDS)} keeps the runs "
+        "that are done."
     )
 
 

@@ -14,14 +14,17 @@ __all__ = ["load_file"]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_file(model: type[Model], path: str | Path, kind: str, schema: int) -> Model:
-    """Read a file that a probe wrote.
+def load_file(
+    model: type[Model], path: str | Path, kind: str, schema: int, *, writer: str = "probe"
+) -> Model:
+    """Read a file that a probe or a trial wrote.
 
     Args:
         model: what it holds.
         path: where it is; with the ending ``.gz`` it is compressed.
         kind: what it is called, as in ``signals``.
         schema: the version that is read here.
+        writer: what writes such files: the command's name.
 
     Raises:
         InputError: if the file is missing, is no JSON, is of another schema version, or is damaged.
@@ -32,22 +35,24 @@ def load_file(model: type[Model], path: str | Path, kind: str, schema: int) -> M
     # A NUL in the path is a ValueError, and so is what pydantic says.
     except (OSError, ValueError, EOFError, zlib.error) as error:
         if isinstance(error, ValidationError):
-            raise InputError(f"{path} {_problem(error, kind, schema)}") from error
+            raise InputError(f"{path} {_problem(error, kind, schema, writer)}") from error
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"Cannot read {path} ({reason}): name a {kind}.json that a probe wrote.") from error
+        raise InputError(
+            f"Cannot read {path} ({reason}): name a {kind}.json that a {writer} wrote."
+        ) from error
 
 
-def _problem(error: ValidationError, kind: str, schema: int) -> str:
+def _problem(error: ValidationError, kind: str, schema: int, writer: str) -> str:
     problems = error.errors()
     written = next((problem["input"] for problem in problems if problem["loc"] == ("schema_version",)), None)
     if isinstance(written, int):
         older = "this version reads" if written < schema else "this older version reads"
         return (
-            f"is of {kind} schema {written}, and {older} schema {schema}: probe again to write one, or use "
-            "the version of alignment-advisor that wrote it."
+            f"is of {kind} schema {written}, and {older} schema {schema}: {writer} again to write one, or "
+            "use the version of alignment-advisor that wrote it."
         )
     where = ".".join(map(str, problems[0]["loc"])) or "the whole file"
     return (
-        f"is not a {kind} file of schema {schema} ({where}: {problems[0]['msg'].lower()}): probe again to "
-        "write one."
+        f"is not a {kind} file of schema {schema} ({where}: {problems[0]['msg'].lower()}): {writer} again "
+        "to write one."
     )

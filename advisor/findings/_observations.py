@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from advisor.findings._features import CaseMaker
+from advisor.findings._features import Case, CaseMaker
 from advisor.findings._tables import Effect
 from advisor.findings.effects import Observation
 
-__all__ = ["observations", "standard_error"]
+__all__ = ["observations", "of_trial", "standard_error"]
 
 _SEED_SD = 0.9
 """Standard deviation over seeds of a paired gain where none is published; about the median of the others."""
@@ -27,6 +27,26 @@ def standard_error(effect: Effect) -> float:
     if sd is None:
         sd = math.sqrt(2) * effect.aligned_sd if effect.aligned_sd is not None else _SEED_SD
     return max(sd / math.sqrt(effect.n_seeds or 1), _LEAST)
+
+
+_SEED_TRUST = 2
+"""Seeds' worth of evidence that ``_SEED_SD`` is for a trial: two or three seeds can agree by chance."""
+_TRIAL = ("own-trial",)
+
+
+def of_trial(case: Case, gains: Sequence[float]) -> Observation:
+    """What the user's own trial of an option measured.
+
+    Args:
+        case: the option on the question's model, task and language.
+        gains: paired gains in points, one a seed, at least one.
+    """
+    mean = sum(gains) / len(gains)
+    squares = sum((gain - mean) ** 2 for gain in gains)
+    sd = math.sqrt((squares + _SEED_TRUST * _SEED_SD**2) / (len(gains) - 1 + _SEED_TRUST))
+    total = sd / math.sqrt(len(gains))
+    # the runs of fine-tuning alone are the same for every option
+    return Observation(case, mean, total / math.sqrt(2), _TRIAL, total / math.sqrt(2))
 
 
 def observations(effects: Sequence[Effect], maker: CaseMaker) -> list[Observation]:

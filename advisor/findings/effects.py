@@ -18,7 +18,7 @@ fourth level is not predicted with false confidence.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -125,6 +125,13 @@ class _Design:
             for j, (column, weight) in enumerate(row):
                 columns[i, j], weights[i, j] = column, weight
         return cls(columns, weights)
+
+    def dense(self, size: int) -> Array:
+        """The matrix itself, shape (n, size)."""
+        x = np.zeros((len(self.columns), size))
+        for i, (columns, weights) in enumerate(zip(self.columns, self.weights, strict=True)):
+            np.add.at(x[i], columns, weights)
+        return x
 
     def rows(self, places: Integers) -> "_Design":
         return _Design(self.columns[places], self.weights[places])
@@ -269,6 +276,52 @@ class EffectModel:
             ]
         )
         return Prediction(design.times(self.mean), factor * np.sqrt(known + unseen + residual), tuple(parts))
+
+    def given(
+        self,
+        observations: Sequence[Observation],
+        offsets: Array | None = None,
+        *,
+        terms: Sequence[Term] = TERMS,
+    ) -> "EffectModel":
+        """The model once it has seen further gains too: the exact Gaussian posterior, variances as they are.
+
+        Args:
+            observations: that the model was not fitted to.
+            offsets: on the model's scale, what of each gain is explained otherwise, shape (n,).
+            terms: the terms of the model.
+        """
+        gains = np.array([observation.gain for observation in observations])
+        z, unit = _scale.to_scale(gains), _scale.unit(gains)
+        index = {column: i for i, column in enumerate(self.columns)}
+        new: list[float] = []
+        rows = []
+        for observation, per_point in zip(observations, unit.tolist(), strict=True):
+            row = []
+            for name, group, key, weight in _columns_of(observation, per_point, terms, self.spread):
+                if (name, key) not in index:
+                    index[name, key] = len(index)
+                    of_term = self.variances.get((name, ""), 1.0)  # of a baseline's: known, and so not kept
+                    new.append(self.variances.get((name, group), of_term))
+                row.append((index[name, key], weight))
+            rows.append(row)
+        old = len(self.columns)
+        mean = np.concatenate([self.mean, np.zeros(len(new))])
+        covariance = np.zeros((len(index), len(index)))
+        covariance[:old, :old] = self.covariance
+        covariance[np.arange(old, len(index)), np.arange(old, len(index))] = new
+        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
+        total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
+        x = _Design.of(rows).dense(len(index))
+        seen = x @ covariance
+        gain = np.linalg.solve(seen @ x.T + np.diag(total2), seen).T
+        error = z - (0.0 if offsets is None else offsets) - x @ mean
+        return replace(
+            self,
+            columns=tuple(index),
+            mean=mean + gain @ error,
+            covariance=covariance - gain @ seen,
+        )
 
     def left_out(
         self, observations: Sequence[Observation], *, terms: Sequence[Term] = TERMS
@@ -416,9 +469,7 @@ def _left_out(design: _Design, covariance: Array, residual: Array, total2: Array
         residual: of the rows in the fit, shape (n,).
         total2: their noise and residual variance, shape (n,).
     """
-    x = np.zeros((len(residual), len(covariance)))
-    for i, (columns, weights) in enumerate(zip(design.columns, design.weights, strict=True)):
-        np.add.at(x[i], columns, weights)
+    x = design.dense(len(covariance))
     rest = np.eye(len(residual)) - x @ covariance @ x.T / total2
     variance = np.diag(np.linalg.solve(rest, np.diag(total2)))
     return np.asarray(np.linalg.solve(rest, residual)), np.asarray(np.maximum(variance, 1e-9))

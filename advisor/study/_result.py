@@ -1,7 +1,8 @@
 """What a trial ends with: every option's scores and its gains over fine-tuning alone."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import RenderableType
@@ -11,9 +12,13 @@ from advisor.study import _table
 from advisor.study._paired import paired_gain, seeds_needed
 from advisor.study._record import Record, Status
 from advisor.study._verdict import verdict
+from probes._files import load_file
 from probes.signals import Estimate
 
 __all__ = ["OptionResult", "RunSummary", "TrialResult", "summarise"]
+
+SCHEMA_VERSION: Literal[1] = 1
+TRIAL_FILE = "trial.json"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -82,7 +87,7 @@ class TrialResult(_Frozen):
         runs: every run, in the order of its turn.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = SCHEMA_VERSION
     verdict: str
     model: str
     source: str
@@ -91,6 +96,28 @@ class TrialResult(_Frozen):
     metric: Literal["accuracy", "span-f1"]
     options: tuple[OptionResult, ...]
     runs: tuple[RunSummary, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what a trial wrote.
+
+        Args:
+            path: of the folder, or of the ``trial.json`` in it.
+
+        Raises:
+            InputError: if the file is missing, is no JSON, or is not of this schema.
+        """
+        path = Path(path)
+        file = path / TRIAL_FILE if path.is_dir() else path
+        return load_file(cls, file, "trial", SCHEMA_VERSION, writer="trial")
+
+    def gains(self, option: Option) -> list[float]:
+        """Target gains of an option in points, one for each seed that ``none`` was run with too."""
+        aligned, unaligned = (
+            {run.seed: run.target for run in self.runs if run.option == which and run.target is not None}
+            for which in (option, NO_ALIGNMENT)
+        )
+        return _differences(aligned, unaligned)
 
     def markdown(self) -> str:
         """The verdict and the table as Markdown."""

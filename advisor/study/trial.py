@@ -12,7 +12,7 @@ from advisor.recipe._config import COLUMN_NAMES
 from advisor.recipe._files import _align_learning_rate, _weighted
 from advisor.report._files import check_output, write_files
 from advisor.study._record import Record, Records
-from advisor.study._result import TrialResult, summarise
+from advisor.study._result import TRIAL_FILE, TrialResult, summarise
 from advisor.study._run_once import Run, configure, roles_of, run_once
 from advisor.study._watch import SilentWatcher, Watcher
 from probes.data import Columns
@@ -84,7 +84,7 @@ def run_trial(
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
         records = _run_all(runs, Records(out / "records"), device, watcher)
     result = summarise(records)
-    write_files(out, {"trial.json": result.model_dump_json(indent=2) + "\n"})
+    write_files(out, {TRIAL_FILE: result.model_dump_json(indent=2) + "\n"})
     if not any(record.status == "done" for record in records):
         raise RunError(
             f"None of the {len(records)} runs could be finished; the first {records[0].status}: "

@@ -1,6 +1,7 @@
 """The effect model on simulated evidence with known truth."""
 
 from collections import defaultdict
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from advisor.findings import _scale
 from advisor.findings._features import Case
 from advisor.findings._rule import decide
+from advisor.findings._spread import Spread
 from advisor.findings.effects import EffectModel, Observation, Prediction, from_arrays, to_arrays
 from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
 
@@ -188,6 +190,40 @@ def test_leaving_out_without_a_refit_predicts_as_a_refit_does() -> None:
         assert np.sqrt(np.mean(errors**2 / variances)) < 2
         in_fit = np.abs(gains - model.predict([o.case for o in out]).centre)
         assert np.mean(np.abs(errors)) > np.mean(in_fit)  # a fit that has seen them errs less
+
+
+@pytest.mark.parametrize("from_a_file", [False, True])
+def test_what_is_given_later_counts_as_if_it_had_been_fitted(
+    from_a_file: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the variances held fixed, the update is exactly the fit to everything."""
+    world = simulate(0, _effect(0), languages=9).observations
+    spread = Spread.fit([o.case for o in world], np.array([o.gain for o in world]))
+    monkeypatch.setattr(Spread, "fit", lambda *_: spread)
+    later = [o for o in world if o.case.target == "l4" and o.case.task == "pos"]
+    first = EffectModel.fit([o for o in world if o not in later], iterations=0)
+    if from_a_file:
+        first = from_arrays(to_arrays(first))
+    fitted, updated = EffectModel.fit(world, iterations=0), first.given(later)
+
+    places = [updated.columns.index(column) for column in fitted.columns if column in updated.columns]
+    kept = [fitted.columns.index(updated.columns[place]) for place in places]
+    assert len(kept) > 100
+    tolerance = 1e-4 if from_a_file else 1e-9
+    assert updated.mean[places] == pytest.approx(fitted.mean[kept], abs=tolerance)
+    block = updated.covariance[np.ix_(places, places)]
+    assert block == pytest.approx(fitted.covariance[np.ix_(kept, kept)], abs=tolerance)
+
+
+def test_offsets_are_taken_off_what_is_given() -> None:
+    world = simulate(0, _effect(0), languages=9).observations
+    model = EffectModel.fit(world[9:])
+    told = model.given(world[:9], np.full(9, 2.0))
+    plain = model.given([replace(o, gain=0.0) for o in world[:9]])
+    moved = model.given([replace(o, gain=0.0) for o in world[:9]], np.full(9, 2.0))
+    cases = [o.case for o in world[:9]]
+    assert (moved.predict(cases).centre < plain.predict(cases).centre).all()
+    assert (told.predict(cases).sd < model.predict(cases).sd + 1e-9).all()
 
 
 def test_only_what_was_fitted_can_be_left_out() -> None:
