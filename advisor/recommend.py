@@ -289,7 +289,8 @@ def _advise(situation: _Situation, started: float) -> Advice:
             versions=_versions(signals),
             model_id=situation.question.model,
             model_sha256=signals.model.sha256 if signals else None,
-            data_sha256={data.role: data.sha256 for data in signals.data} if signals else {},
+            data_sha256=({data.role: data.sha256 for data in signals.data} if signals else {})
+            | ({"trial": situation.trial.sha256} if situation.trial else {}),
             findings_sha256=situation.findings.tables.sha256,
             seed=signals.run.seed if signals else None,
             device=signals.run.device if signals else None,

@@ -15,8 +15,8 @@ from advisor.app._trial_files import (
     read_trial,
 )
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.recommend import ask
-from advisor.report import _words
+from advisor.recommend import ask, recommend
+from advisor.report import Report, _words
 from advisor.study import OptionResult, TrialResult
 from probes.errors import InputError
 
@@ -80,15 +80,17 @@ def _trial(trial: Trial) -> None:
         f'says</p><p class="aa-summary" role="heading" aria-level="2">{_show.text(result.verdict)}</p>'
         "</div></section>"
     )
-    advice = _compared_with(trial)
+    beside = _compared_with(trial)
+    advice = beside.advice if beside else None
     labels = _labels(result)
     _gains(result, advice, labels)
+    _refined(result, beside)
     _curves(trial, labels)
     _cost(trial)
 
 
-def _compared_with(trial: Trial) -> Advice | None:
-    """The advice to show beside the trial."""
+def _compared_with(trial: Trial) -> Report | None:
+    """The answer to show beside the trial, with the signals that it rests on where there are any."""
     result = trial.result
     runs = {
         run.id: run
@@ -113,14 +115,36 @@ def _compared_with(trial: Trial) -> Advice | None:
         return None
     if chosen == _EVIDENCE:
         try:
-            return ask(model=result.model, source=result.source, target=result.target, task=result.task)
+            return Report(_asked(result))
         except InputError as error:
             st.error(_show.markdown(error))
             return None
-    advice = trial.advice if chosen == _GIVEN else _read.of_run(chosen).advice
-    if advice is not None and (asked := _differs(advice, result)):
+    report = Report(trial.advice) if chosen == _GIVEN and trial.advice else _read.of_run(chosen)
+    if asked := _differs(report.advice, result):
         st.warning(_show.markdown(f"That advice is about {asked}, the trial is about something else."))
-    return advice
+    return report
+
+
+def _asked(result: TrialResult, trial: TrialResult | None = None) -> Advice:
+    return ask(model=result.model, source=result.source, target=result.target, task=result.task, trial=trial)
+
+
+def _refined(result: TrialResult, beside: Report | None) -> None:
+    """The answer once it counts the trial."""
+    signals = beside.signals if beside and not _differs(beside.advice, result) else None
+    try:
+        advice = recommend(signals, trial=result) if signals else _asked(result, result)
+    except InputError:  # of a model, language or task that the evidence does not know: said above
+        return
+    joined = "the probe and the evidence" if signals else "the evidence"
+    st.subheader("What to do now", anchor=False)
+    st.markdown(f"**{_show.markdown(advice.summary)}**")
+    st.caption(
+        f"The answer from this trial, {joined} together; `advisor {'recommend' if signals else 'ask'} ... "
+        "--trial FOLDER` gives it with its reasons."
+    )
+    if advice.would_tell:
+        st.markdown(f"What would tell: {_show.markdown(advice.would_tell)}")
 
 
 def _differs(advice: Advice, result: TrialResult) -> str:

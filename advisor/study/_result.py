@@ -1,5 +1,6 @@
 """What a trial ends with: every option's scores and its gains over fine-tuning alone."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -110,6 +111,15 @@ class TrialResult(_Frozen):
         path = Path(path)
         file = path / TRIAL_FILE if path.is_dir() else path
         return load_file(cls, file, "trial", SCHEMA_VERSION, writer="trial")
+
+    def text(self) -> str:
+        """What ``trial.json`` holds."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @property
+    def sha256(self) -> str:
+        """Of ``trial.json``."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
 
     def gains(self, option: Option) -> list[float]:
         """Target gains of an option in points, one for each seed that ``none`` was run with too."""

@@ -84,7 +84,7 @@ def run_trial(
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
         records = _run_all(runs, Records(out / "records"), device, watcher)
     result = summarise(records)
-    write_files(out, {TRIAL_FILE: result.model_dump_json(indent=2) + "\n"})
+    write_files(out, {TRIAL_FILE: result.text()})
     if not any(record.status == "done" for record in records):
         raise RunError(
             f"None of the {len(records)} runs could be finished; the first {records[0].status}: "

@@ -445,6 +445,8 @@ def test_a_trial_is_shown_beside_what_was_expected(
         and row.option.frozen_layers == "none"
     ]
     assert joint["expected"].startswith(_words.signed(expected))
+    counted = ask(model=result.model, source="en", target="wo", task="pos", trial=result)
+    assert counted.summary.split("(")[0] in said.replace("\\", "")
     page.selectbox(key="trial-beside").set_value("nothing").run()
     assert not page.exception
     assert set(page.dataframe[0].value["expected"]) == {""}

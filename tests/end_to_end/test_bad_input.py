@@ -471,6 +471,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "ask --model m --target tr --task pos --min-gain nan": ("nan", "0 or more"),
     "ask --model m --target tr --task pos --min-gain inf": ("inf", "0 or more"),
     "ask --model m --target tr --task pos --word-pairs guess": ("guess", "dictionary"),
+    "ask --model m --target tr --task pos --trial nowhere": ("nowhere", "trial.json"),
     "recommend nowhere.json": ("nowhere.json", "signals.json"),
     "recommend .": ("signals.json",),
     "demo --target fr": ("fr", "tr"),

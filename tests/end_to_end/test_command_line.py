@@ -12,7 +12,9 @@ import pytest
 
 from advisor.advice import Advice
 from advisor.cli import main
+from advisor.study import summarise
 from tests.factories import make_signals
+from tests.unit.study.made_up import against
 
 
 class Outcome(NamedTuple):
@@ -107,6 +109,17 @@ def test_recommend_gives_what_python_gives(advisor: Callable[..., Outcome], tmp_
     printed = Advice.model_validate_json(outcome.out)
     returned = package.recommend(signals, min_gain=1).advice
     assert printed.model_copy(update={"provenance": returned.provenance}) == returned
+
+
+def test_ask_counts_an_own_trial(advisor: Callable[..., Outcome], tmp_path: Path) -> None:
+    trial = summarise(against([54.0, 54.5, 53.5], [62.0, 63.0, 61.0]))
+    (tmp_path / "trial.json").write_text(trial.text(), encoding="utf-8")
+    question = ("ask", "--model", trial.model, "--target", "wo", "--task", "pos", "--json")
+    before, after = (
+        Advice.model_validate_json(advisor(*question, *extra).out) for extra in ((), ("--trial", tmp_path))
+    )
+    assert before.decision == "cannot-tell"
+    assert after.decision == "align"
 
 
 @pytest.fixture(scope="module")

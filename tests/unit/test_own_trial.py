@@ -1,5 +1,6 @@
 """An own trial refines the answer about the very question that it tried."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -111,8 +112,10 @@ def test_a_trial_of_another_question_is_refused(changes: dict[str, str], word: s
 
 def test_it_is_read_from_its_folder_or_file(tmp_path: Path) -> None:
     trial = _trial(6.0)
-    (tmp_path / "trial.json").write_text(trial.model_dump_json())
-    assert _ask(tmp_path).alternatives == _ask(tmp_path / "trial.json").alternatives
+    file = tmp_path / "trial.json"
+    file.write_text(trial.text())
+    assert _ask(tmp_path).alternatives == _ask(file).alternatives
+    assert _ask(trial).provenance.data_sha256 == {"trial": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert TrialResult.load(tmp_path) == trial
 
 
