@@ -31,6 +31,7 @@ class Choice(BaseModel):
         cost: of choosing, in runs of an aligned option; None if it is not known.
         regret: mean points lost against the best option in hindsight, fine-tuning alone among them.
         kept: mean points gained.
+        probe_regret: regret of ``PROBE`` on the same cells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class Choice(BaseModel):
     cost: float | None
     regret: Figure
     kept: Figure
+    probe_regret: Figure | None
 
 
 def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice, ...]:
@@ -64,12 +66,17 @@ def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice
         runs = np.mean([1 + len(rows) for rows in cells])
         got = np.array([_by_trial([records[i] for i in rows], share) for rows in cells])
         choices.append((f"{TRIAL}, {share} run", float(runs * of_all), got))
+    by_probe = next(got for name, _, got in choices if name == PROBE)
     found = []
     for name, cost, got in choices:
         regret, kept = resample.mean(best - got), resample.mean(got)
         if regret is not None and kept is not None:
-            tried = int(np.isfinite(got).sum())
-            found.append(Choice(name=name, cells=tried, cost=cost, regret=regret, kept=kept))
+            tried = np.isfinite(got)
+            there = resample.mean(np.where(tried, best - by_probe, np.nan))
+            cells_tried = int(tried.sum())
+            found.append(
+                Choice(name=name, cells=cells_tried, cost=cost, regret=regret, kept=kept, probe_regret=there)
+            )
     return tuple(sorted(found, key=lambda choice: choice.regret.value))
 
 

@@ -132,27 +132,32 @@ def _probe_or_trial(choices: Sequence[Choice]) -> Iterator[str]:
     probe, never = ways.get(PROBE), ways.get(NEVER)
     if probe is None or probe.cost is None or never is None:
         return
-    trials = sorted(  # only those that were tried on the same cells can be held against it
-        (way for way in choices if way.name.startswith(TRIAL) and way.cost and way.cells == probe.cells),
-        key=lambda way: way.cost or 0.0,
+    trials = sorted(
+        (way for way in choices if way.name.startswith(TRIAL) and way.cost), key=lambda way: way.cost or 0.0
     )
     if not trials:
         return
     affordable = [trial for trial in trials if trial.cost is not None and trial.cost <= probe.cost]
-    shown = affordable[-1:] or trials[:1]
+    shown = dict.fromkeys((*affordable[-1:], trials[-1]))
+    verdict = "No trial costs as little as a probe"
     if affordable:
-        better = "the trial" if shown[0].regret.value < probe.regret.value else "the probe"
+        trial = affordable[-1]
+        better = (
+            "the trial"
+            if trial.probe_regret is not None and trial.regret.value < trial.probe_regret.value
+            else "the probe"
+        )
         verdict = f"At equal cost {better} chooses better"
-    else:
-        verdict = "No trial that was taken on these cells costs as little as a probe"
     described = "; ".join(
-        f"{way.name} costs {way.cost:.2g} runs and loses {way.regret} points a cell"
-        for way in dict.fromkeys((*shown, trials[-1]))
+        f"{way.name} costs {way.cost:.2g} runs and loses {way.regret} where the probe loses "
+        f"{way.probe_regret} ({way.cells} cells)"
+        for way in shown
     )
     yield (
-        f"**A probe, or short trials?** {verdict}: {probe.name} costs {probe.cost:.2g} runs and loses "
-        f"{probe.regret} points a cell against the best option in hindsight ({probe.cells} cells); "
-        f"{described}; never aligning loses {never.regret}. Costs are wall time, whatever else was running."
+        f"**A probe, or short trials?** {verdict}. Points lost a cell against the best option in hindsight: "
+        f"{probe.name} costs {probe.cost:.2g} runs and loses {probe.regret} ({probe.cells} cells); "
+        f"{described}; never aligning loses {never.regret}. Costs are wall time of runs as short as these: "
+        "a probe's stays, and a trial's grows with the training that it is to tell of."
     )
 
 

@@ -172,12 +172,12 @@ def _markdown(report: SignalReport) -> str:
             "With the cell's language held out. A trial of one seed chooses by that seed and gets what the "
             "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment.",
             "",
-            "| way | cells | cost | regret, points | kept, points |",
-            "|---|---|---|---|---|",
+            "| way | cells | cost | regret, points | regret of the cosine there | kept, points |",
+            "|---|---|---|---|---|---|",
         ]
         lines += [
             f"| {choice.name} | {choice.cells} | {'' if choice.cost is None else f'{choice.cost:.2g}'} "
-            f"| {choice.regret} | {choice.kept} |"
+            f"| {choice.regret} | {choice.probe_regret} | {choice.kept} |"
             for choice in report.choices
         ]
     return "\n".join(lines) + "\n"

@@ -97,6 +97,8 @@ def test_short_trials_count_where_scores_were_taken_on_the_way() -> None:
     assert (short.cells, short.cost) == (1, 0.5)
     assert short.kept.value == pytest.approx(2 / 3)
     assert "one seed of every option, half run" not in found
+    assert short.probe_regret is not None
+    assert short.probe_regret.value == pytest.approx(1.0)  # in tr alone, where a cosine of 0 does nothing
     assert found["one seed of every option, whole run"].cells == 2
 
 
