@@ -11,11 +11,11 @@ import math
 import platform
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -39,11 +39,11 @@ from advisor.findings._observations import of_trial
 from advisor.findings._reasons import causes
 from advisor.findings._rule import decide
 from advisor.findings._tables import OWN_RECORDS, Effect
-from advisor.findings.signal_stage import LEADING_SIGNALS
+from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs, option_space
 from probes.errors import InputError
 from probes.languages import Language, parse_language
-from probes.signals import TOTAL, Estimate, Note, Signals
+from probes.signals import TOTAL, Note, Signals
 from probes.tasks import Task, find_task
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ class _Outlook:
     centre: float
     parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
-    """How far the probe's cosine moved the centre."""
+    """How far the probe's leading signal moved the centre."""
     by_trial: float
     """How far the own trial moved it (all four on the effect model's scale)."""
 
@@ -375,26 +375,20 @@ def _with_weight(option: Option, signals: Signals | None) -> Option:
 
 
 def _signal_shift(situation: _Situation, option: Option) -> tuple[float, float]:
-    for gradient, cosine in _leading_cosines(situation.signals, option.objective).items():
-        stage = situation.findings.signals[gradient]
-        if stage.validated and cosine.value is not None:
-            # Bounded here as they are where they are measured: the file may have been written by anybody.
-            return stage.shift(max(-1.0, min(1.0, cosine.value)), _standard_error(cosine))
-    return 0.0, 0.0
+    findings, signals = situation.findings, situation.signals
+    found = _moving(findings, signals, option.objective) if signals else None
+    return (0.0, 0.0) if found is None else findings.signals[found[0]].shift(*found[1])
 
 
-def _leading_cosines(signals: Signals | None, objective: Objective) -> dict[str, Estimate]:
-    """The cosines of a target-task gradient that were measured, by that gradient, the better one first."""
-    found = {name: signals.cosine(objective, name) for name in LEADING_SIGNALS if signals}
-    return {name: cosine for name, cosine in found.items() if cosine is not None}
-
-
-def _standard_error(estimate: Estimate) -> float:
-    """Of a cosine, from its interval."""
-    if estimate.low is None or estimate.high is None:
-        return 0.0
-    width = max(0.0, min(2.0, estimate.high - estimate.low))
-    return width / (2 * NormalDist().inv_cdf((1 + estimate.level) / 2))
+def _moving(
+    findings: Findings, signals: Signals, objective: Objective
+) -> tuple[LeadingSignal, tuple[float, float]] | None:
+    """Of the validated signals that were measured for an objective the one that did best, and its value."""
+    for signal in sorted(LEADING_SIGNALS, key=lambda signal: -findings.signals[signal].gain_in_score):
+        value = signal.of_probe(signals, objective)
+        if findings.signals[signal].validated and value is not None:
+            return signal, value
+    return None
 
 
 def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
@@ -462,20 +456,28 @@ def _reasons(situation: _Situation, best: _Outlook) -> tuple[Reason, ...]:
     ]
     if best.by_trial:
         found.append(_trial_reason(situation, best))
-    if best.shift:
-        moved = _in_points(best, best.shift)
-        way = "the same way" if best.shift > 0 else "less the same way than usual"
-        found.append(
-            Reason(
-                text=f"After the warm-up, {best.option.objective} and the task on "
-                f"{situation.target.name} text pull {way}, "
-                f"which moves the expected gain by {moved:+.1f} points.",
-                feature=f"cosine:{best.option.objective}",
-                effect=moved,
-                evidence=(OWN_RECORDS,),
-            )
-        )
+    if best.shift and situation.signals is not None:
+        found.append(_signal_reason(situation, situation.signals, best))
     return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])
+
+
+def _signal_reason(situation: _Situation, signals: Signals, best: _Outlook) -> Reason:
+    objective, target = best.option.objective, situation.target.name
+    moving = _moving(situation.findings, signals, objective)
+    assert moving is not None
+    moved = _in_points(best, best.shift)
+    if moving[0].measure == "cosine":
+        way = "the same way" if best.shift > 0 else "less the same way than usual"
+        what = f"{objective} and the task on {target} text pull {way}"
+    else:
+        way = "more" if best.shift > 0 else "less"
+        what = f"a small step on {objective} helps the task on {target} text {way} than usual"
+    return Reason(
+        text=f"After the warm-up, {what}, which moves the expected gain by {moved:+.1f} points.",
+        feature=f"{moving[0].measure}:{objective}",
+        effect=moved,
+        evidence=(OWN_RECORDS,),
+    )
 
 
 def _trial_reason(situation: _Situation, best: _Outlook) -> Reason:
@@ -584,21 +586,22 @@ def _warnings(situation: _Situation, support: Support, best: _Outlook) -> Iterat
 
 
 def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
-    leading = [_leading_cosines(signals, Objective(name)) for name in signals.objectives]
-    measured = [cosines for cosines in leading if cosines]
+    gradients = dict.fromkeys(signal.gradient for signal in LEADING_SIGNALS)
+    asked = [[signals.cosine(name, gradient) for gradient in gradients] for name in signals.objectives]
+    measured = [cosines for cosines in asked if any(cosines)]
     if not measured:
         yield Note(
             code="no-target-gradient",
             text="Neither target labels nor projected ones were to be had, so the leading signal is missing.",
         )
-    lost = sum(not any(cosine.resolved for cosine in cosines.values()) for cosines in measured)
+    lost = sum(not any(cosine and cosine.resolved for cosine in cosines) for cosines in measured)
     if lost:
         yield Note(
             code="signals-unresolved",
             text=f"The cosine with the target-task gradient could not be told from noise for {lost} of "
             f"{len(measured)} objectives: more rounds or more bitext would help.",
         )
-    yield from _validity(situation.findings, {name for cosines in measured for name in cosines})
+    yield from _validity(situation.findings, signals)
     bitext = [data for data in signals.data if data.role.startswith("bitext")]
     kept = sum(data.kept for data in bitext)
     if bitext and kept < LITTLE_BITEXT:
@@ -625,16 +628,14 @@ def _signal_warnings(situation: _Situation, signals: Signals) -> Iterator[Note]:
     yield from signals.notes
 
 
-def _validity(findings: Findings, gradients: Set[str]) -> Iterator[Note]:
-    """What keeps the leading signals that were measured, with these task gradients, from moving advice."""
-    stages = findings.signals
-    if any(stages[name].validated for name in gradients):
+def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
+    """What keeps the leading signals from moving the advice."""
+    if any(_moving(findings, signals, Objective(name)) for name in signals.objectives):
         return
-    if gradients and stages["target-labels"].validated:
-        text = (
-            "Own trials show that the cosine with the target-task gradient predicts the gain when target "
-            "labels are given, and do not show it for projected labels"
-        )
+    stages = findings.signals
+    labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
+    if not labelled and any(stages[s].validated for s in LEADING_SIGNALS if s.gradient == "target-labels"):
+        text = "Own trials show that signals from target labels predict the gain, and not those without them"
     else:
         records = max(stage.records for stage in stages.values())
         text = f"{records} own trials are too few, or do not show, that the measured signals predict the gain"

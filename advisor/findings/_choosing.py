@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._resample import Figure, Resample
 from advisor.findings._tables import EARLY, Record
-from advisor.findings.signal_stage import LEADING_SIGNALS, HeldOut, cosines_with
+from advisor.findings.signal_stage import LEADING_SIGNALS, HeldOut, LeadingSignal
 
-__all__ = ["NEVER", "PROBE", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
+__all__ = ["NEVER", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
 
 Array = NDArray[np.float64]
 
-PROBE, NEVER, TRIAL = "leading cosine alone", "never", "one seed of every option"
+NEVER, TRIAL, EVIDENCE = "never", "one seed of every option", "evidence"
 """Names of ways, and how those of all trials begin."""
-_LABELS, _PROJECTED = LEADING_SIGNALS
+_BY_LABELS = tuple(signal for signal in LEADING_SIGNALS if signal.gradient == "target-labels")
 _TRIALS = {**EARLY, "whole": 1.0}
 """Shares of fine-tuning after which a trial of one seed may be looked at."""
 
@@ -31,7 +31,8 @@ class Choice(BaseModel):
         cost: of choosing, in runs of an aligned option; None if it is not known.
         regret: mean points lost against the best option in hindsight, fine-tuning alone among them.
         kept: mean points gained.
-        probe_regret: regret of ``PROBE`` on the same cells.
+        probed: whether it needs a probe with target labels.
+        probe_regret: regret, on the same cells, of that way with a probe which has the least over all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +42,7 @@ class Choice(BaseModel):
     cost: float | None
     regret: Figure
     kept: Figure
+    probed: bool
     probe_regret: Figure | None
 
 
@@ -58,46 +60,59 @@ def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice
     resample = Resample([records[rows[0]].target for rows in cells], draws)
     probed = _cost_of_a_probe(records)
     choices = []
-    for name, (scores, cost) in _predictions(held, records).items():
+    for name, (scores, probes) in _predictions(held, records).items():
         tops = [rows[scores[rows].argmax()] for rows in cells]
         got = np.array([gains[top] if scores[top] > 0 else 0.0 for top in tops])
-        choices.append((name, probed if cost is None else cost, got))
+        choices.append((name, probed if probes else 0.0, got, probes))
     for share, of_all in _TRIALS.items():
         runs = np.mean([1 + len(rows) for rows in cells])
         got = np.array([_by_trial([records[i] for i in rows], share) for rows in cells])
-        choices.append((f"{TRIAL}, {share} run", float(runs * of_all), got))
-    by_probe = next(got for name, _, got in choices if name == PROBE)
+        choices.append((f"{TRIAL}, {share} run", float(runs * of_all), got, False))
+    by_probe = max((got for *_, got, probes in choices if probes), key=lambda got: float(got.mean()))
     found = []
-    for name, cost, got in choices:
+    for name, cost, got, probes in choices:
         regret, kept = resample.mean(best - got), resample.mean(got)
         if regret is not None and kept is not None:
             tried = np.isfinite(got)
             there = resample.mean(np.where(tried, best - by_probe, np.nan))
             cells_tried = int(tried.sum())
             found.append(
-                Choice(name=name, cells=cells_tried, cost=cost, regret=regret, kept=kept, probe_regret=there)
+                Choice(
+                    name=name,
+                    cells=cells_tried,
+                    cost=cost,
+                    regret=regret,
+                    kept=kept,
+                    probed=probes,
+                    probe_regret=there,
+                )
             )
     return tuple(sorted(found, key=lambda choice: choice.regret.value))
 
 
-def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple[Array, float | None]]:
-    """Scores of the records, above 0 where aligning is preferred, and their cost (None: a probe's)."""
-    cosines, averages = cosines_with(_LABELS, records), np.zeros(len(records))
-    shifts = np.zeros(len(records))
+def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple[Array, bool]]:
+    """Scores of the records, above 0 where aligning is preferred, and whether they need a probe."""
+    by_signal = {signal: signal.of_records(records) for signal in _BY_LABELS}
+    averages, shifts = np.zeros(len(records)), np.zeros(len(records))
     for language in {record.target for record in records}:
         out = np.array([record.target == language for record in records])
-        stage = held.slope_on(cosines, ~out)
-        moved = [stage.shift(cosine, 0.0)[0] if np.isfinite(cosine) else 0.0 for cosine in cosines[out]]
-        shifts[out] = moved
+        shifts[out] = _best_shifts(held, by_signal, out)
         averages[out] = [_average(records, i) for i in np.flatnonzero(out).tolist()]
     return {
-        "evidence alone": (held.centre, 0.0),
-        "evidence and leading cosine": (held.centre + shifts, None),
-        "best on average in other languages": (averages, 0.0),
-        PROBE: (np.nan_to_num(cosines), None),
-        "cosine with projected labels alone": (np.nan_to_num(cosines_with(_PROJECTED, records)), None),
-        NEVER: (np.full(len(records), -1.0), 0.0),
+        f"{EVIDENCE} alone": (held.centre, False),
+        f"{EVIDENCE} and leading signal": (held.centre + shifts, True),
+        "best on average in other languages": (averages, False),
+        **{f"{signal}, alone": (np.nan_to_num(values), True) for signal, values in by_signal.items()},
+        NEVER: (np.full(len(records), -1.0), False),
     }
+
+
+def _best_shifts(held: HeldOut, by_signal: Mapping[LeadingSignal, Array], out: NDArray[np.bool_]) -> Array:
+    """How far records left out are moved by the signal that did best on the others."""
+    stages = {signal: held.slope_on(values, ~out) for signal, values in by_signal.items()}
+    best = max(stages, key=lambda signal: stages[signal].gain_in_score)
+    values = by_signal[best][out]
+    return np.array([stages[best].shift(x, 0.0)[0] if np.isfinite(x) else 0.0 for x in values.tolist()])
 
 
 def _by_trial(options: Sequence[Record], share: str) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from advisor.findings._choosing import NEVER, PROBE, TRIAL, Choice
+from advisor.findings._choosing import NEVER, TRIAL, Choice
 
 if TYPE_CHECKING:
     from advisor.findings._geometry import Geometry
@@ -129,7 +129,8 @@ def _survivors(rows: Sequence["SignalRow"]) -> Iterator[str]:
 def _probe_or_trial(choices: Sequence[Choice]) -> Iterator[str]:
     """What the time of a probe would buy if it were spent on short trials."""
     ways = {choice.name: choice for choice in choices}
-    probe, never = ways.get(PROBE), ways.get(NEVER)
+    never = ways.get(NEVER)
+    probe = min((way for way in choices if way.probed), key=lambda way: way.regret.value, default=None)
     if probe is None or probe.cost is None or never is None:
         return
     trials = sorted(
@@ -155,7 +156,7 @@ def _probe_or_trial(choices: Sequence[Choice]) -> Iterator[str]:
     )
     yield (
         f"**A probe, or short trials?** {verdict}. Points lost a cell against the best option in hindsight: "
-        f"{probe.name} costs {probe.cost:.2g} runs and loses {probe.regret} ({probe.cells} cells); "
+        f"a probe ({probe.name}) costs {probe.cost:.2g} runs and loses {probe.regret} ({probe.cells} cells); "
         f"{described}; never aligning loses {never.regret}. Costs are wall time of runs as short as these: "
         "a probe's stays, and a trial's grows with the training that it is to tell of."
     )

@@ -18,11 +18,9 @@ from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings._tables import TABLES, Tables, load_tables
 from advisor.findings.effects import EffectModel, from_arrays, to_arrays
-from advisor.findings.signal_stage import LEADING_SIGNALS, SignalStage, fit_stages
+from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal, SignalStage, fit_stages
 
 __all__ = ["Findings", "load_findings"]
-
-_STAGE = "signal_stage_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,13 @@ class Findings:
         tables: the evidence itself.
         cases: makes cases of questions.
         effects: the effect model.
-        signals: the second stage, which moves a prediction by what a probe measured, for each task gradient
-            of ``LEADING_SIGNALS``.
+        signals: the second stage, which moves a prediction by what a probe measured, for each leading signal.
     """
 
     tables: Tables
     cases: CaseMaker
     effects: EffectModel
-    signals: Mapping[str, SignalStage]
+    signals: Mapping[LeadingSignal, SignalStage]
 
 
 @lru_cache(maxsize=4)
@@ -68,19 +65,19 @@ def _cache_path(tables: Tables) -> Path:
     return user_cache_path("alignment-advisor") / f"findings-{tables.sha256[:16]}-{code.hexdigest()[:16]}.npz"
 
 
-def _read(path: Path) -> tuple[EffectModel, Mapping[str, SignalStage]] | None:
+def _read(path: Path) -> tuple[EffectModel, Mapping[LeadingSignal, SignalStage]] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            stages: dict[str, SignalStage] = {
-                name: SignalStage.from_array(arrays[_STAGE + name]) for name in LEADING_SIGNALS
+            stages: dict[LeadingSignal, SignalStage] = {
+                signal: SignalStage.from_array(arrays[_name(signal)]) for signal in LEADING_SIGNALS
             }
             return from_arrays(arrays), stages
     except (OSError, BadZipFile, KeyError, ValueError, EOFError):
         return None
 
 
-def _write(path: Path, model: EffectModel, signals: Mapping[str, SignalStage]) -> None:
-    stages = {_STAGE + name: stage.array() for name, stage in signals.items()}
+def _write(path: Path, model: EffectModel, signals: Mapping[LeadingSignal, SignalStage]) -> None:
+    stages = {_name(signal): stage.array() for signal, stage in signals.items()}
     # A cache that cannot be written (read-only home, full disk) costs time, not the answer.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,3 +88,7 @@ def _write(path: Path, model: EffectModel, signals: Mapping[str, SignalStage]) -
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def _name(signal: LeadingSignal) -> str:
+    return f"stage {signal}"

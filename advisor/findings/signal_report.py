@@ -15,8 +15,8 @@ from advisor.findings._tables import TABLES, load_tables
 from advisor.findings.effects import EffectModel
 from advisor.findings.signal_stage import (
     LEADING_SIGNALS,
+    LeadingSignal,
     SignalStage,
-    cosines_with,
     hold_languages_out,
     own_effects,
 )
@@ -83,8 +83,8 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
         model = EffectModel.fit(observations(tables.pooled, maker))
         held = hold_languages_out(model, maker, [effect for effect, _ in own])
     stages = {
-        name: SignalStage() if held is None else held.slope_on(cosines_with(name, pooled))
-        for name in LEADING_SIGNALS
+        signal: SignalStage() if held is None else held.slope_on(signal.of_records(pooled))
+        for signal in LEADING_SIGNALS
     }
     return SignalReport(
         findings_sha256=tables.sha256,
@@ -94,23 +94,24 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
         parts=signal_parts(records, _LEADING, draws),
         geometry=tuple(gradient_geometry(records)),
         choices=() if held is None else choose(held, pooled, draws),
-        stage=" ".join(_stage_in_words(name, stage) for name, stage in stages.items()),
+        stage=" ".join(_stage_in_words(signal, stage) for signal, stage in stages.items()),
     )
 
 
 # --- Markdown ------------------------------------------------------------------------------------------
 
 
-def _stage_in_words(gradient: str, stage: SignalStage) -> str:
+def _stage_in_words(signal: LeadingSignal, stage: SignalStage) -> str:
     basis = f"{stage.records} records in {stage.languages} languages"
     if not stage.validated:
         return (
-            f"With {gradient} the second stage adds nothing: over {basis} no slope on the cosine beats none "
-            "by more than a standard error with a language left out, and with an encoder left out as well."
+            f"The {signal} moves nothing: over {basis} no slope beats none by more than a standard error "
+            "with a language left out, and at all with an encoder left out."
         )
     return (
-        f"With {gradient} the second stage adds {stage.slope:+.1f} (standard deviation {stage.slope_sd:.1f}) "
-        f"on the model's scale for every unit of the cosine above {stage.centre:+.2f}, from {basis}."
+        f"The {signal} moves predictions by {stage.slope:+.1f} (standard deviation {stage.slope_sd:.1f}) on "
+        f"the model's scale for every unit above {stage.centre:+.2f}, from {basis}; that adds "
+        f"{stage.gain_in_score:.2f} nats a record with a language left out."
     )
 
 

@@ -1,11 +1,13 @@
-"""The second stage: how far a probe's cosine moves the effect model's prediction.
+"""The second stage: how far a probe's leading signal moves the effect model's prediction.
 
-The leading signal is the noise-corrected cosine c of the *target*-task gradient with an objective's gradient
-at ``theta_warm``: with target labels or, without them, with projected ones. What holds for the one need not
-hold for the other, so each has a stage of its own. For own records, r is the gain less the prediction of an
+A leading signal x says how an objective and the task on *target* text get on at ``theta_warm``: as the
+noise-corrected cosine of their gradients, or as what a small Adam-scaled step on the objective does to the
+task loss (on the model's scale, since a few steps do very much); with target labels or, without them, with
+projected ones. What holds for one need not hold for another, so each has a stage of its own, and of those
+that a probe measured the one that did best is used. For own records, r is the gain less the prediction of an
 effect model that never saw the record's language in own records (both on the model's scale), and
 
-    r_j = beta (c_j - mean c) + noise_j,   beta ~ N(0, omega^2).
+    r_j = beta (x_j - mean x) + noise_j,   beta ~ N(0, omega^2).
 
 ``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more
 than one standard error of the difference, and with an encoder left out as well, where there are several.
@@ -14,6 +16,8 @@ Otherwise the stage adds exactly 0.
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +27,13 @@ from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings._tables import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings.effects import EffectModel
-from probes.signals import TaskGradient
+from probes.signals import Estimate, Signals, TaskGradient
 
 __all__ = [
     "LEADING_SIGNALS",
     "HeldOut",
+    "LeadingSignal",
     "SignalStage",
-    "cosines_with",
     "fit_slope",
     "fit_stages",
     "hold_languages_out",
@@ -38,15 +42,69 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-LEADING_SIGNALS: tuple[TaskGradient, ...] = ("target-labels", "target-projected")
-"""Task gradients whose cosine may move a prediction, the better one first."""
-
 MIN_RECORDS, MIN_LANGUAGES = 12, 4
 """Fewer cannot validate a slope."""
 
-_OMEGAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Points per unit of cosine. Cosines of encoders lie mostly within 0.2, so 32 is a slope of some 6 points
-between the ends."""
+_OMEGAS = (0.15, 0.3, 0.6, 1.25, 2.5, 5.0)
+"""Points per standard deviation of the signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadingSignal:
+    """A signal that may move predictions.
+
+    Attributes:
+        gradient: of the task: with target labels, or with projected ones.
+        measure: ``cosine``, or ``lookahead`` after an Adam-scaled step.
+    """
+
+    gradient: TaskGradient
+    measure: Literal["cosine", "lookahead"]
+
+    def __str__(self) -> str:
+        return f"{self.measure} with {self.gradient}"
+
+    def of_records(self, records: Sequence[Record]) -> Array:
+        """The signal of each record on the stage's scale, NaN where there is none; shape (records,)."""
+        suffix = "cosine" if self.measure == "cosine" else "lookahead_adam"
+        column = f"{self.gradient.replace('-', '_')}_{suffix}"
+        return np.array([self._scaled(record.signals.get(column, float("nan"))) for record in records])
+
+    def of_probe(self, signals: Signals, objective: str) -> tuple[float, float] | None:
+        """The signal that a probe measured and its standard error, on the stage's scale, if it is there."""
+        found = self.measured(signals, objective)
+        if found is None or found.value is None:
+            return None
+        value = found.value
+        if self.measure == "cosine":
+            value = max(-1.0, min(1.0, value))  # as where it is measured: anybody may have written the file
+        error = 0.0
+        if found.low is not None and found.high is not None:
+            width = max(0.0, found.high - found.low)
+            width = min(2.0, width) if self.measure == "cosine" else width
+            error = width / (2 * NormalDist().inv_cdf((1 + found.level) / 2))
+        if self.measure == "lookahead":
+            error *= float(_scale.unit(np.array(value)))
+        return self._scaled(value), error
+
+    def measured(self, signals: Signals, objective: str) -> Estimate | None:
+        """What the probe says of it, if it was measured."""
+        if self.measure == "cosine":
+            return signals.cosine(objective, self.gradient)
+        wanted = ("theta_warm", objective, self.gradient, "adam")
+        rows = (row for row in signals.lookahead if (row.point, row.objective, row.on, row.scaling) == wanted)
+        return next((row.change for row in rows), None)
+
+    def _scaled(self, value: float) -> float:
+        return value if self.measure == "cosine" else float(_scale.to_scale(np.array(value)))
+
+
+LEADING_SIGNALS = (
+    LeadingSignal("target-labels", "lookahead"),
+    LeadingSignal("target-labels", "cosine"),
+    LeadingSignal("target-projected", "lookahead"),
+    LeadingSignal("target-projected", "cosine"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +112,9 @@ class SignalStage:
     """The fitted second stage; ``slope`` is exactly 0 unless validation says that it helps.
 
     Attributes:
-        slope: of the gain on the model's scale (about points) per unit of cosine.
+        slope: of the gain on the model's scale (about points) per unit of the signal.
         slope_sd: its posterior standard deviation.
-        centre: the cosine at which the prediction is not moved.
+        centre: the signal at which the prediction is not moved.
         records: how many records had the signal.
         languages: in how many target languages.
         gain_in_score: mean improvement of the log predictive density a record when a language is left out,
@@ -75,10 +133,15 @@ class SignalStage:
         """Whether signals move predictions at all."""
         return self.slope != 0.0
 
-    def shift(self, cosine: float, cosine_se: float) -> tuple[float, float]:
-        """What to add to a prediction's centre, and the standard deviation this adds to it."""
-        centred = cosine - self.centre
-        return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * cosine_se) ** 2) ** 0.5
+    def shift(self, value: float, error: float) -> tuple[float, float]:
+        """What to add to a prediction's centre, and the standard deviation this adds to it.
+
+        Args:
+            value: of the signal.
+            error: its standard error.
+        """
+        centred = value - self.centre
+        return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * error) ** 2) ** 0.5
 
     def array(self) -> Array:
         """The fields in order, for ``numpy.savez``; ``SignalStage.from_array`` reads them."""
@@ -110,18 +173,18 @@ class HeldOut:
     gains: Array
     variances: Array
 
-    def slope_on(self, cosines: Array, rows: NDArray[np.bool_] | None = None) -> SignalStage:
+    def slope_on(self, values: Array, rows: NDArray[np.bool_] | None = None) -> SignalStage:
         """The second stage that a signal gives, from all effects or from some of them.
 
         Args:
-            cosines: the signal, shape (effects,).
+            values: of the signal, NaN where there is none, shape (effects,).
             rows: which effects to use.
         """
-        chosen = np.flatnonzero(np.isfinite(cosines) if rows is None else rows & np.isfinite(cosines))
+        chosen = np.flatnonzero(np.isfinite(values) if rows is None else rows & np.isfinite(values))
         if not len(chosen):
             return SignalStage()
         return fit_slope(
-            cosines=cosines[chosen],
+            values=values[chosen],
             residuals=(self.gains - self.centre)[chosen],
             variances=self.variances[chosen],
             languages=[self.languages[i] for i in chosen],
@@ -154,52 +217,44 @@ def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effec
     return HeldOut(tuple(languages), models, gains - errors, gains, variances)
 
 
-def cosines_with(gradient: str, records: Sequence[Record]) -> Array:
-    """The cosine of each record with a task gradient, NaN where it was not resolved; shape (records,)."""
-    return np.array([record.cosines.get(gradient, (np.nan, 0.0))[0] for record in records])
-
-
-def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[str, SignalStage]:
+def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[LeadingSignal, SignalStage]:
     """Fit a stage for each leading signal to the own records of the tables.
 
     Args:
         tables: the evidence.
         maker: of its cases.
         model: fitted to the same tables in this process.
-
-    Returns:
-        Stages by task gradient, in the order of ``LEADING_SIGNALS``.
     """
     own = own_effects(tables)
     held = hold_languages_out(model, maker, [effect for effect, _ in own])
     records = [record for _, record in own]
-    return {name: held.slope_on(cosines_with(name, records)) for name in LEADING_SIGNALS}
+    return {signal: held.slope_on(signal.of_records(records)) for signal in LEADING_SIGNALS}
 
 
 def fit_slope(
     *,
-    cosines: Array,
+    values: Array,
     residuals: Array,
     variances: Array,
     languages: Sequence[str],
     models: Sequence[str] = (),
 ) -> SignalStage:
-    """Fit the slope of residual gains on cosines, shrunk as leave-one-out validation decides.
+    """Fit the slope of residual gains on a signal, shrunk as leave-one-out validation decides.
 
     Args:
-        cosines: shape (n,).
+        values: of the signal, shape (n,).
         residuals: gains less their predictions on the model's scale, shape (n,).
         variances: of the residuals under no slope, shape (n,).
         languages: target language of each record.
         models: encoder of each record; none, or a single one, cannot be left out.
     """
     count = len(set(languages))
-    summary = SignalStage(centre=float(cosines.mean()), records=len(cosines), languages=count)
-    if len(cosines) < MIN_RECORDS or count < MIN_LANGUAGES:
+    summary = SignalStage(centre=float(values.mean()), records=len(values), languages=count)
+    centred = values - summary.centre
+    if len(values) < MIN_RECORDS or count < MIN_LANGUAGES or not centred.any():
         return summary
-    centred = cosines - summary.centre
     best: tuple[float, float] | None = None
-    for omega in _OMEGAS:
+    for omega in np.array(_OMEGAS) / centred.std():
         gains = _held_out_gains(centred, residuals, variances, omega, languages)
         mean, error = float(gains.mean()), float(gains.std(ddof=1)) / count**0.5
         if mean > error and (best is None or mean > best[0]):
@@ -215,7 +270,7 @@ def fit_slope(
         summary,
         slope=slope,
         slope_sd=slope_variance**0.5,
-        gain_in_score=best[0] * count / len(cosines),
+        gain_in_score=best[0] * count / len(values),
     )
 
 

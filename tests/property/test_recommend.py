@@ -84,7 +84,10 @@ def test_a_signal_that_points_up_more_never_lowers_the_gain(
 ) -> None:
     raised = [(low + more * (1 - low), high + more * (1 - high)) for low, high in intervals]
     findings = load_findings()
-    stages = {name: replace(s, slope=2.0, slope_sd=0.0) for name, s in findings.signals.items()}
+    stages = {
+        signal: replace(stage, slope=2.0 if signal.measure == "cosine" else 0.0, slope_sd=0.0)
+        for signal, stage in findings.signals.items()
+    }
     validated = replace(findings, signals=stages)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: validated)

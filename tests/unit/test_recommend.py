@@ -10,6 +10,7 @@ import pytest
 
 from advisor.advice import Advice
 from advisor.findings import SignalStage, load_findings
+from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Objective, Schedule, option_space
 from advisor.recommend import ask, joint_weight, recommend
 from probes.errors import InputError
@@ -156,7 +157,9 @@ def test_signals_and_their_file_give_the_same_advice(tmp_path: Path) -> None:
 def _taught(
     monkeypatch: pytest.MonkeyPatch, labels: SignalStage, projected: SignalStage | None = None
 ) -> None:
-    stages = {"target-labels": labels, "target-projected": projected or SignalStage()}
+    stages = dict.fromkeys(LEADING_SIGNALS, SignalStage())
+    stages[LeadingSignal("target-labels", "cosine")] = labels
+    stages[LeadingSignal("target-projected", "cosine")] = projected or SignalStage()
     findings = replace(load_findings(), signals=stages)
     monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
 
@@ -189,6 +192,21 @@ def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.Monk
             shift = alternative.gain.mean - before[alternative.option].mean
             assert shift * cosine.value > 0
     assert any(reason.feature.startswith("cosine:") for reason in moved.reasons)
+
+
+def test_of_several_signals_the_one_that_did_best_moves_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    cosine = SignalStage(slope=12.0, slope_sd=2.0, records=60, languages=8, gain_in_score=0.2)
+    lookahead = replace(cosine, slope=1.0, gain_in_score=0.5)
+    stages = dict.fromkeys(LEADING_SIGNALS, SignalStage()) | {
+        LeadingSignal("target-labels", "cosine"): cosine,
+        LeadingSignal("target-labels", "lookahead"): lookahead,
+    }
+    for change, better in ((0.5, "lookahead"), (0.1, "cosine")):
+        stages[LeadingSignal("target-labels", "lookahead")] = replace(lookahead, gain_in_score=change)
+        findings = replace(load_findings(), signals=dict(stages))
+        monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda f=findings: f)
+        features = [reason.feature for reason in recommend(make_signals()).reasons]
+        assert any(feature.startswith(better) for feature in features)
 
 
 def test_projected_labels_move_the_advice_only_if_they_proved_themselves(

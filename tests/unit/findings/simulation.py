@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from advisor.findings import _scale
 from advisor.findings._features import Case
-from advisor.findings._tables import TABLES
+from advisor.findings._tables import TABLES, Record
 from advisor.findings.effects import Observation
 
 MODELS = ("alpha", "beta", "gamma")
@@ -35,6 +35,28 @@ def make_case(model: str, task: str, level: str, language: int, frozen: str, sou
         facts=(float(random.normal()), 0.0, *random.normal(size=3).tolist(), float(language % 3 > 0), 0.0),
         source_id=source,
     )
+
+
+def own_record(**changes: object) -> Record:
+    """A record of an own trial, with these fields of one's own."""
+    record = Record(
+        id="tr-token-contrastive",
+        model="xlm-roberta-base",
+        source="en",
+        target="tr",
+        task="pos",
+        objective="token-contrastive",
+        schedule="joint",
+        frozen_layers="none",
+        word_pairs="mutual-argmax",
+        weight=0.1,
+        seeds=3,
+        baseline=70.0,
+        gain=1.0,
+        gain_sd=0.5,
+        cosines={},
+    )
+    return replace(record, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from advisor.findings._choosing import Choice, choose
 from advisor.findings._tables import Record
 from advisor.findings.signal_stage import HeldOut
+from tests.unit.findings.simulation import own_record
 
 NONE = (70.0, 70.0, 70.0)
 
@@ -21,22 +22,13 @@ def record(
 ) -> Record:
     """One option of a cell with the gain of every seed, at the end and after a quarter."""
     scores = {} if early is None else {"quarter": (NONE, tuple(70.0 + gain for gain in early))}
-    return Record(
+    return own_record(
         id=f"{target}-{objective}",
-        model="xlm-roberta-base",
-        source="en",
         target=target,
-        task="pos",
         objective=objective,
-        schedule="joint",
-        frozen_layers="none",
         word_pairs="",
-        weight=0.1,
-        seeds=3,
-        baseline=70.0,
         gain=float(np.mean(gains)),
         gain_sd=float(np.std(gains, ddof=1)),
-        cosines={},
         baseline_scores=NONE,
         aligned_scores=tuple(70.0 + gain for gain in gains),
         early_scores=scores,
@@ -48,7 +40,7 @@ def record(
 def chosen(records: Sequence[Record], centre: Sequence[float], cosines: Sequence[float]) -> dict[str, Choice]:
     """All ways, by name, when the records have these leading cosines."""
     records = [
-        replace(r, cosines={"target-labels": (cosine, 0.0)} if np.isfinite(cosine) else {})
+        replace(r, signals={"target_labels_cosine": cosine} if np.isfinite(cosine) else {})
         for r, cosine in zip(records, cosines, strict=True)
     ]
     gains = np.array([r.gain for r in records])
@@ -71,13 +63,13 @@ def test_each_way_gets_what_its_option_gained() -> None:
     kept = {name: choice.kept.value for name, choice in found.items()}
     assert kept["never"] == 0
     assert kept["evidence alone"] == pytest.approx((2.0 - 1.0) / 2)
-    assert kept["leading cosine alone"] == pytest.approx(-1.0 / 2)
+    assert kept["cosine with target-labels, alone"] == pytest.approx(-1.0 / 2)
     assert kept["best on average in other languages"] == pytest.approx((0 - 3.0) / 2)
     assert kept["one seed of every option, whole run"] == pytest.approx(2.0 / 2)
     for choice in found.values():
         assert choice.kept.value + choice.regret.value == pytest.approx(2.0 / 2)
     assert found["one seed of every option, whole run"].cost == 3
-    assert found["leading cosine alone"].cost == 0.5
+    assert found["cosine with target-labels, alone"].cost == 0.5
     assert found["never"].cost == 0
 
 

@@ -177,7 +177,16 @@ def test_a_probe_is_held_against_the_trials_that_its_time_would_buy(
         figure = Figure(value=regret, low=0.0, high=2.0)
         # on the cells of the short trial the probe does better than over all
         there = Figure(value=0.6 if cells == 9 else 0.3, low=0.0, high=2.0)
-        return Choice(name=name, cells=cells, cost=cost, regret=figure, kept=figure, probe_regret=there)
+        probed = name.startswith("lookahead")
+        return Choice(
+            name=name,
+            cells=cells,
+            cost=cost,
+            regret=figure,
+            kept=figure,
+            probed=probed,
+            probe_regret=there,
+        )
 
     report = SignalReport(
         findings_sha256="",
@@ -187,7 +196,7 @@ def test_a_probe_is_held_against_the_trials_that_its_time_would_buy(
         parts=(),
         geometry=(),
         choices=(
-            way("leading cosine alone", 0.5, 0.6),
+            way("lookahead with target-labels, alone", 0.5, 0.6),
             way("never", 0.0, 1.5),
             way("one seed of every option, quarter run", cost, regret, cells=4),
             way("one seed of every option, whole run", 3.0, 0.05),
@@ -242,7 +251,7 @@ def test_the_report_chooses_with_the_language_held_out(tmp_path: Path) -> None:
     }
     assert regret["never"] == pytest.approx(np.mean([max(0.0, *both) for both in gains.values()]), abs=1e-6)
     assert min(regret.values()) >= 0
-    assert {"evidence alone", "evidence and leading cosine", "one seed of every option, whole run"} <= set(
+    assert {"evidence alone", "evidence and leading signal", "one seed of every option, whole run"} <= set(
         regret
     )
     assert SignalReport.model_validate_json(report.model_dump_json()) == report

@@ -10,15 +10,17 @@ from advisor.findings import SignalStage, _scale, load_tables
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
 from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import fit_slope, fit_stages
-from tests.unit.findings.simulation import copy_tables
+from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal, fit_slope, fit_stages
+from advisor.study._signal_columns import signal_columns
+from tests.factories import make_signals
+from tests.unit.findings.simulation import copy_tables, own_record
 
 
 def _fit(slope: float, seed: int, records: int = 40, noise: float = 0.8) -> SignalStage:
     random = np.random.default_rng(seed)
     cosines = random.normal(0.05, 0.1, records)
     return fit_slope(
-        cosines=cosines,
+        values=cosines,
         residuals=slope * (cosines - cosines.mean()) + random.normal(0, noise, records),
         variances=np.full(records, noise**2),
         languages=[f"l{i % 8}" for i in range(records)],
@@ -42,7 +44,7 @@ def test_without_a_slope_signals_hardly_ever_move_anything() -> None:
 def test_too_few_records_or_languages_give_exactly_nothing() -> None:
     assert _fit(30.0, 0, records=8).slope == 0
     stage = fit_slope(
-        cosines=np.linspace(-1, 1, 30),
+        values=np.linspace(-1, 1, 30),
         residuals=10 * np.linspace(-1, 1, 30),
         variances=np.full(30, 0.1),
         languages=["tr", "de", "ar"] * 10,
@@ -71,7 +73,7 @@ def test_a_slope_that_fails_on_another_encoder_is_not_used() -> None:
     signs = np.array([1.0] * 28 + [-1.0] * 12)
     with_models, without = (
         fit_slope(
-            cosines=cosines,
+            values=cosines,
             residuals=12 * signs * (cosines - cosines.mean()) + random.normal(0, 0.2, 40),
             variances=np.full(40, 0.5),
             languages=[f"l{i % 8}" for i in range(40)],
@@ -81,6 +83,27 @@ def test_a_slope_that_fails_on_another_encoder_is_not_used() -> None:
     )
     assert without.validated
     assert not with_models.validated
+
+
+def test_a_signal_is_the_same_number_in_a_probe_and_in_a_record() -> None:
+    signals = make_signals()
+    for signal in LEADING_SIGNALS:
+        columns = signal_columns(signals, "token-contrastive")
+        numbers = {name: float(value) for name, value in columns.items() if not name.endswith("by_layer")}
+        (record,) = signal.of_records([own_record(signals=numbers)])
+        found = signal.of_probe(signals, "token-contrastive")
+        assert found is not None
+        assert found[0] == pytest.approx(record, rel=1e-4)
+        assert found[1] >= 0
+
+
+def test_a_huge_lookahead_does_not_move_in_proportion() -> None:
+    """Ten times the step's effect is not ten times the gain."""
+    signal = LeadingSignal("target-labels", "lookahead")
+    column = "target_labels_lookahead_adam"
+    small, large = signal.of_records([own_record(signals={column: x}) for x in (1.0, 10.0)])
+    assert small == pytest.approx(1.0, abs=0.05)
+    assert small < large < 6
 
 
 def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
@@ -123,9 +146,10 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     tables = load_tables(root)
     maker = CaseMaker(tables)
     stages = fit_stages(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
-    stage = stages["target-labels"]
+    stage = stages[LeadingSignal("target-labels", "cosine")]
     assert (stage.records, stage.languages) == (20, 4)
     assert stage.validated
     assert 4 < stage.slope < 16
     # what target labels have shown does not hold for labels that are projected
-    assert stages["target-projected"] == SignalStage()
+    assert stages[LeadingSignal("target-projected", "cosine")] == SignalStage()
+    assert stages[LeadingSignal("target-labels", "lookahead")] == SignalStage()
