@@ -21,7 +21,7 @@ class _Leading(NamedTuple):
     """A leading signal and what it would have to reach to be relied on."""
 
     signal: str
-    needs: str
+    words: str
     signs: float
     """Per cent of clear gains."""
     correlation: float
@@ -30,9 +30,11 @@ class _Leading(NamedTuple):
     """The lower end of its interval."""
 
 
+_COSINE = "cosine with the target-task gradient"
 _LEADING = (
-    _Leading("target_labels_cosine", "with target labels", 90, 0.7, 0.5),
-    _Leading("target_projected_cosine", "without them, from projected labels", 80, 0.5, None),
+    _Leading("target_labels_lookahead_adam", "Adam-scaled lookahead on target labels", 90, 0.7, 0.5),
+    _Leading("target_labels_cosine", f"{_COSINE}, with target labels,", 90, 0.7, 0.5),
+    _Leading("target_projected_cosine", f"{_COSINE}, without them, from projected labels,", 80, 0.5, None),
 )
 
 
@@ -111,7 +113,7 @@ def _predicts(leading: _Leading, row: "SignalRow | None", parts: Sequence["Part"
     bound = "" if leading.at_least is None else f" with its interval above {leading.at_least:g}"
     each = ", ".join(f"{value:+.2f} ({where})" for where, value in apart.items())
     yield (
-        f"**Does the cosine with the target-task gradient, {leading.needs}, tell gains?** Its partial rank "
+        f"**Does the {leading.words} tell gains?** Its partial rank "
         f"correlation with the gain is {_interval(row)}, and {right}.{f' Apart: {each}.' if each else ''} To "
         f"be relied on it would have to reach {leading.correlation:g}{bound}, the same in every encoder and "
         f"level of tasks, and {leading.signs:g} % of signs: it does{'' if reached else ' not'}."

@@ -171,9 +171,10 @@ def _markdown(report: SignalReport) -> str:
             "### Choosing an option",
             "",
             "With the cell's language held out. A trial of one seed chooses by that seed and gets what the "
-            "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment.",
+            "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment. "
+            "There: on the same cells, of the way with a probe that has the least regret over all.",
             "",
-            "| way | cells | cost | regret, points | regret of the cosine there | kept, points |",
+            "| way | cells | cost | regret, points | regret of a probe there | kept, points |",
             "|---|---|---|---|---|---|",
         ]
         lines += [
