@@ -1,5 +1,6 @@
 """What a plan names, read and checked before anything is run; with the hashes that its records quote."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -157,10 +158,11 @@ def _read_task(
         _, left = drawn(test.examples, most)
         if left and folder is not None:
             name = f"labels/{task_name}.{target}.jsonl"
-            files[name] = "".join(
+            written = "".join(
                 json.dumps(_row(example, columns), ensure_ascii=False) + "\n" for example in left
             )
-            labels[key] = str((folder / name).absolute())
+            files[name], labels[key] = written, str((folder / name).absolute())
+            sha256[labels[key]] = hashlib.sha256(written.encode()).hexdigest()
     return sha256
 
 

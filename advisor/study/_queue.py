@@ -88,7 +88,7 @@ class Queue:
 
     def _probe(self, cell: Cell) -> tuple[bool, Step | None]:
         step = self._state.probe_step(cell)
-        if step is None or step.path.exists():
+        if step is None or step.taken is not None:
             return step is not None, None
         if failure_path(step).exists() and not self._retry:
             return True, None

@@ -70,6 +70,7 @@ class ProbeStep:
     """Take the probe of a cell, and write its signals.
 
     Attributes:
+        path: where the signals are written.
         roots: folders that file names in the signals count from.
     """
 
@@ -77,6 +78,12 @@ class ProbeStep:
     request: ProbeRequest
     path: Path
     roots: tuple[Path, ...]
+
+    @property
+    def taken(self) -> Path | None:
+        """Where the signals are, compressed or not; None while they are not."""
+        files = (self.path, self.path.with_name(f"{self.path.name}.gz"))
+        return next((file for file in files if file.exists()), None)
 
     def named_as_planned(self, signals: Signals) -> Signals:
         """The signals with the plan's names of model and files: they do not tell whose machine it was."""
@@ -178,9 +185,9 @@ class State:
         """What the probe of a cell found; None if it has not been taken."""
         if cell not in self._signals:
             step = self.probe_step(cell)
-            if step is None or not step.path.exists():
+            if step is None or step.taken is None:
                 return None
-            self._signals[cell] = Signals.load(step.path)
+            self._signals[cell] = Signals.load(step.taken)
         return self._signals[cell]
 
     def probe_error(self, cell: Cell) -> str | None:

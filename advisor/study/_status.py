@@ -176,6 +176,6 @@ def _probe(state: State, cell: Cell) -> Literal["done", "failed", "left", "none"
     if state.grid.plan.probe is None:
         return "none"
     step = state.probe_step(cell)
-    if step is not None and step.path.exists():
+    if step is not None and step.taken is not None:
         return "done"
     return "failed" if state.probe_error(cell) is not None else "left"

@@ -1,7 +1,9 @@
 """Running a study in this process: what is run, what is not run again, and what its records hold."""
 
 import fcntl
+import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,9 @@ def _one_thread() -> Iterator[None]:
 def study(checkpoint: Checkpoint, tmp_path: Path) -> Study:
     """Write a plan into a folder of its own, and run it in this process."""
 
-    def run(out: str = "out", only: tuple[str, ...] = (), retry: bool = False, **changes: Any) -> StudyStatus:
+    def run(
+        out: str | Path = "out", only: tuple[str, ...] = (), retry: bool = False, **changes: Any
+    ) -> StudyStatus:
         path = plan_file(tmp_path, checkpoint("bert"), **changes)
         return run_study(read_plan(path), tmp_path / out, jobs=1, only=only, retry=retry, device="cpu")
 
@@ -275,6 +279,20 @@ def test_probes_are_taken_once_a_cell_and_give_the_weight(
     taken.clear()
     study(**changes)
     assert not taken
+
+    # nor in a copy of the folder, with probes compressed as they are where records are kept
+    copy = tmp_path / "elsewhere" / "study"
+    shutil.copytree(tmp_path / "out", copy)
+    (probe_file,) = (copy / "probes").iterdir()
+    probe_file.with_name(f"{probe_file.name}.gz").write_bytes(gzip.compress(probe_file.read_bytes()))
+    probe_file.unlink()
+    for record in (copy / "records").iterdir():
+        record.unlink()
+    status = study(**changes, out=copy)
+    assert not taken
+    assert status.cells[0].probe == "done"
+    (again,) = (record for call, record in records(copy).items() if call[0] == SENTENCE)
+    assert again.configuration == aligned.configuration
 
 
 def test_a_probe_that_fails_is_not_taken_again_unless_asked(
