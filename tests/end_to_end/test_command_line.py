@@ -112,9 +112,9 @@ def test_recommend_gives_what_python_gives(advisor: Callable[..., Outcome], tmp_
 
 
 def test_ask_counts_an_own_trial(advisor: Callable[..., Outcome], tmp_path: Path) -> None:
-    trial = summarise(against([54.0, 54.5, 53.5], [62.0, 63.0, 61.0]))
+    trial = summarise(against([54.0, 54.5, 53.5], [62.0, 63.0, 61.0])).model_copy(update={"target": "de"})
     (tmp_path / "trial.json").write_text(trial.text(), encoding="utf-8")
-    question = ("ask", "--model", trial.model, "--target", "wo", "--task", "pos", "--json")
+    question = ("ask", "--model", trial.model, "--target", trial.target, "--task", "pos", "--json")
     before, after = (
         Advice.model_validate_json(advisor(*question, *extra).out) for extra in ((), ("--trial", tmp_path))
     )

@@ -72,7 +72,7 @@ def test_intervals_widen_with_what_is_unknown() -> None:
 
 
 def test_two_unknowns_forbid_a_decision() -> None:
-    advice = _ask("unheard-of", "th", "topic")
+    advice = _ask("unheard-of", "th", "sentiment")
     assert not advice.support.in_range
     assert advice.decision == "cannot-tell"
 
