@@ -15,7 +15,7 @@ __all__ = ["NEVER", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
 
 Array = NDArray[np.float64]
 
-NEVER, TRIAL, EVIDENCE = "never", "one seed of every option", "evidence"
+NEVER, TRIAL = "never", "one seed of every option"
 """Names of ways, and how those of all trials begin."""
 _BY_LABELS = tuple(signal for signal in LEADING_SIGNALS if signal.gradient == "target-labels")
 _TRIALS = {**EARLY, "whole": 1.0}
@@ -75,11 +75,10 @@ def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice
         if regret is not None and kept is not None:
             tried = np.isfinite(got)
             there = resample.mean(np.where(tried, best - by_probe, np.nan))
-            cells_tried = int(tried.sum())
             found.append(
                 Choice(
                     name=name,
-                    cells=cells_tried,
+                    cells=int(tried.sum()),
                     cost=cost,
                     regret=regret,
                     kept=kept,
@@ -99,8 +98,8 @@ def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple
         shifts[out] = _best_shifts(held, by_signal, out)
         averages[out] = [_average(records, i) for i in np.flatnonzero(out).tolist()]
     return {
-        f"{EVIDENCE} alone": (held.centre, False),
-        f"{EVIDENCE} and leading signal": (held.centre + shifts, True),
+        "evidence alone": (held.centre, False),
+        "evidence and leading signal": (held.centre + shifts, True),
         "best on average in other languages": (averages, False),
         **{f"{signal}, alone": (np.nan_to_num(values), True) for signal, values in by_signal.items()},
         NEVER: (np.full(len(records), -1.0), False),

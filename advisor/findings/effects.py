@@ -194,23 +194,11 @@ class EffectModel:
             terms: the terms of the model.
             iterations: of the fixed point that finds the variances.
         """
-        gains = np.array([observation.gain for observation in observations])
-        z, unit = _scale.to_scale(gains), _scale.unit(gains)
-        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
+        z, unit, noise2 = _on_scale(observations)
         spread = Spread.fit([observation.case for observation in observations], z)
-
         index: dict[Column, int] = {}
-        variance_of: list[tuple[str, str]] = []
-        rows = []
-        for observation, per_point in zip(observations, unit.tolist(), strict=True):
-            row = []
-            for name, group, key, weight in _columns_of(observation, per_point, terms, spread):
-                if (name, key) not in index:
-                    index[name, key] = len(index)
-                    variance_of.append((name, group))
-                row.append((index[name, key], weight))
-            rows.append(row)
-        design, size = _Design.of(rows), len(index)
+        design, variance_of = _design(observations, unit, terms, spread, index)
+        size = len(index)
         tau2 = _Variances(terms, variance_of)
         sigma2 = _Residuals([observation.case for observation in observations])
 
@@ -291,28 +279,20 @@ class EffectModel:
             offsets: on the model's scale, what of each gain is explained otherwise, shape (n,).
             terms: the terms of the model.
         """
-        gains = np.array([observation.gain for observation in observations])
-        z, unit = _scale.to_scale(gains), _scale.unit(gains)
+        z, unit, noise2 = _on_scale(observations)
         index = {column: i for i, column in enumerate(self.columns)}
-        new: list[float] = []
-        rows = []
-        for observation, per_point in zip(observations, unit.tolist(), strict=True):
-            row = []
-            for name, group, key, weight in _columns_of(observation, per_point, terms, self.spread):
-                if (name, key) not in index:
-                    index[name, key] = len(index)
-                    of_term = self.variances.get((name, ""), 1.0)  # of a baseline's: known, and so not kept
-                    new.append(self.variances.get((name, group), of_term))
-                row.append((index[name, key], weight))
-            rows.append(row)
+        design, new = _design(observations, unit, terms, self.spread, index)
         old = len(self.columns)
         mean = np.concatenate([self.mean, np.zeros(len(new))])
         covariance = np.zeros((len(index), len(index)))
         covariance[:old, :old] = self.covariance
-        covariance[np.arange(old, len(index)), np.arange(old, len(index))] = new
-        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
+        covariance[np.arange(old, len(index)), np.arange(old, len(index))] = [
+            # a baseline's is known, and so not kept
+            self.variances.get((name, group), self.variances.get((name, ""), 1.0))
+            for name, group in new
+        ]
         total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
-        x = _Design.of(rows).dense(len(index))
+        x = design.dense(len(index))
         seen = x @ covariance
         gain = np.linalg.solve(seen @ x.T + np.diag(total2), seen).T
         error = z - (0.0 if offsets is None else offsets) - x @ mean
@@ -341,19 +321,11 @@ class EffectModel:
         Raises:
             KeyError: if an observation was not in the fit.
         """
+        z, unit, noise2 = _on_scale(observations)
         index = {column: i for i, column in enumerate(self.columns)}
-        gains = np.array([observation.gain for observation in observations])
-        z, unit = _scale.to_scale(gains), _scale.unit(gains)
-        noise2 = (unit * np.array([observation.standard_error for observation in observations])) ** 2
-        design = _Design.of(
-            [
-                [
-                    (index[name, key], weight)
-                    for name, _, key, weight in _columns_of(observation, per_point, terms, self.spread)
-                ]
-                for observation, per_point in zip(observations, unit.tolist(), strict=True)
-            ]
-        )
+        design, unknown = _design(observations, unit, terms, self.spread, index)
+        if unknown:
+            raise KeyError(unknown[0])
         total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
         return _left_out(design, self.covariance, z - design.times(self.mean), total2)
 
@@ -473,6 +445,35 @@ def _left_out(design: _Design, covariance: Array, residual: Array, total2: Array
     rest = np.eye(len(residual)) - x @ covariance @ x.T / total2
     variance = np.diag(np.linalg.solve(rest, np.diag(total2)))
     return np.asarray(np.linalg.solve(rest, residual)), np.asarray(np.maximum(variance, 1e-9))
+
+
+def _on_scale(observations: Sequence[Observation]) -> tuple[Array, Array, Array]:
+    """Gains on the model's scale, what a point is worth there, and their noise's variances, each (n,)."""
+    gains = np.array([observation.gain for observation in observations])
+    unit = _scale.unit(gains)
+    noise = unit * np.array([observation.standard_error for observation in observations])
+    return _scale.to_scale(gains), unit, noise**2
+
+
+def _design(
+    observations: Sequence[Observation],
+    unit: Array,
+    terms: Sequence[Term],
+    spread: Spread,
+    index: dict[Column, int],
+) -> tuple[_Design, list[tuple[str, str]]]:
+    """Rows of observations; columns that ``index`` lacks are added to it, and their (term, group) told."""
+    added: list[tuple[str, str]] = []
+    rows = []
+    for observation, per_point in zip(observations, unit.tolist(), strict=True):
+        row = []
+        for name, group, key, weight in _columns_of(observation, per_point, terms, spread):
+            if (name, key) not in index:
+                index[name, key] = len(index)
+                added.append((name, group))
+            row.append((index[name, key], weight))
+        rows.append(row)
+    return _Design.of(rows), added
 
 
 def _columns_of(
