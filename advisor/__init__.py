@@ -42,7 +42,7 @@ def ask(
     source: str,
     target: str,
     task: str,
-    word_pairs: WordPairs | str = WordPairs.DICTIONARY,
+    word_pairs: WordPairs | str | None = None,
     min_gain: float = 0.5,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Report:

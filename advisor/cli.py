@@ -141,11 +141,13 @@ def ask(
     source: Source = "en",
     min_gain: MinGain = 0.5,
     word_pairs: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--word-pairs", help="Where aligned words would come from: dictionary, mutual-argmax, file."
+            "--word-pairs",
+            help="Where aligned words would come from: dictionary, mutual-argmax, file. By default as in the "
+            "trial, else a dictionary.",
         ),
-    ] = "dictionary",
+    ] = None,
     trial: OwnTrial = None,
     as_json: Json = False,
     debug: Debug = False,

@@ -77,7 +77,7 @@ def ask(
     source: str,
     target: str,
     task: str,
-    word_pairs: WordPairs | str = WordPairs.DICTIONARY,
+    word_pairs: WordPairs | str | None = None,
     min_gain: float = 0.5,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Advice:
@@ -88,7 +88,7 @@ def ask(
         source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
         target: language the model is to be used in.
         task: one of ``probes.tasks.TASKS``.
-        word_pairs: where aligned words would come from.
+        word_pairs: where aligned words would come from; by default as in the trial, else a dictionary.
         min_gain: smallest gain of interest, in points, at least 0.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
 
@@ -102,6 +102,10 @@ def ask(
         'align'
     """
     started = time.perf_counter()
+    trial = _read_trial(trial)
+    if word_pairs is None:
+        of_trial_options = [row.option.word_pairs for row in trial.options] if trial else []
+        word_pairs = next(filter(None, of_trial_options), WordPairs.DICTIONARY)
     if word_pairs not in set(WordPairs):
         raise InputError(f"'{word_pairs}' is no source of word pairs: choose one of {', '.join(WordPairs)}.")
     situation = _Situation(
@@ -113,7 +117,7 @@ def ask(
         min_gain=check_min_gain(min_gain),
         signals=None,
         findings=load_findings(),
-        trial=_read_trial(trial),
+        trial=trial,
     )
     return _advise(situation, started)
 
@@ -224,13 +228,24 @@ class _Situation:
         return facts.name if facts else name
 
     @property
-    def tried(self) -> dict[_Tried, list[float]]:
-        """The paired gains of the own trial, by what was done; empty without one."""
-        found: defaultdict[_Tried, list[float]] = defaultdict(list)
-        for row in self.trial.options if self.trial else ():
-            if self.trial and row.option != NO_ALIGNMENT and (gains := self.trial.gains(row.option)):
-                found[_what(row.option)] += gains  # of several weights together: the evidence knows but one
-        return dict(found)
+    def tried(self) -> dict[Option, list[float]]:
+        """The paired gains of every option of the own trial that has any; empty without one."""
+        if self.trial is None:
+            return {}
+        gains = {row.option: self.trial.gains(row.option) for row in self.trial.options}
+        return {option: found for option, found in gains.items() if found and option != NO_ALIGNMENT}
+
+    def case(self, option: Option) -> Case:
+        """The option on the question's model, task and language."""
+        return self.findings.cases.case(
+            model=self.model,
+            task=self.task.name,
+            target=self.target.code,
+            objective=option.objective,
+            schedule=option.schedule or "",
+            frozen_layers=option.frozen_layers,
+            word_pairs=option.word_pairs or "",
+        )
 
     @property
     def effects_on_model(self) -> list[Effect]:
@@ -307,28 +322,17 @@ def _outlooks(situation: _Situation) -> list[_Outlook]:
     findings, signals = situation.findings, situation.signals
     options = list(option_space(situation.word_pairs, signals.unavailable if signals else ()))
     aligned = [_with_weight(option, signals) for option in options if option != NO_ALIGNMENT]
-    cases = [
-        findings.cases.case(
-            model=situation.model,
-            task=situation.task.name,
-            target=situation.target.code,
-            objective=option.objective,
-            schedule=option.schedule or "",
-            frozen_layers=option.frozen_layers,
-            word_pairs=option.word_pairs or "",
-        )
-        for option in aligned
-    ]
+    cases = [situation.case(option) for option in aligned]
     shifts = [_signal_shift(situation, option) for option in aligned]
     shift, shift_sd = np.array([shift for shift, _ in shifts]), np.array([sd for _, sd in shifts])
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else OTHER_SOURCE_SD
     expected = findings.effects.predict(cases)
-    tried = situation.tried
     prediction = expected
-    if tried:
-        seen = [i for i, option in enumerate(aligned) if _what(option) in tried]
-        measured = [of_trial(cases[i], tried[_what(aligned[i])]) for i in seen]
-        prediction = findings.effects.given(measured, shift[seen]).predict(cases)
+    if situation.tried:
+        measured = [of_trial(situation.case(option), gains) for option, gains in situation.tried.items()]
+        explained = np.array([_signal_shift(situation, option)[0] for option in situation.tried])
+        prediction = findings.effects.given(measured, explained).predict(cases)
+    tried = {_what(option) for option in situation.tried}
     by_trial = prediction.centre - expected.centre
     prediction = prediction.moved(shift, np.hypot(shift_sd, from_elsewhere))
     counts = Counter(
@@ -482,7 +486,8 @@ def _signal_reason(situation: _Situation, signals: Signals, best: _Outlook) -> R
 
 def _trial_reason(situation: _Situation, best: _Outlook) -> Reason:
     moved = _in_points(best, best.by_trial)
-    gains = situation.tried.get(_what(best.option))
+    tried = situation.tried.items()
+    gains = [gain for option, row in tried if _what(option) == _what(best.option) for gain in row]
     what = (
         f"{fmean(gains):+.1f} points in your own trial of it, {len(gains)} seed{'s' * (len(gains) > 1)},"
         if gains

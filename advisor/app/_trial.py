@@ -136,12 +136,12 @@ def _refined(result: TrialResult, beside: Report | None) -> None:
         advice = recommend(signals, trial=result) if signals else _asked(result, result)
     except InputError:  # of a model, language or task that the evidence does not know: said above
         return
-    joined = "the probe and the evidence" if signals else "the evidence"
+    joined, command = ("this trial, the probe", "recommend") if signals else ("this trial", "ask")
     st.subheader("What to do now", anchor=False)
     st.markdown(f"**{_show.markdown(advice.summary)}**")
     st.caption(
-        f"The answer from this trial, {joined} together; `advisor {'recommend' if signals else 'ask'} ... "
-        "--trial FOLDER` gives it with its reasons."
+        f"The answer from {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives it with its "
+        "reasons."
     )
     if advice.would_tell:
         st.markdown(f"What would tell: {_show.markdown(advice.would_tell)}")

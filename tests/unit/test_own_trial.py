@@ -71,6 +71,14 @@ def test_a_trial_settles_what_evidence_cannot_tell() -> None:
     assert "3 seeds" in advice.reasons[0].text
 
 
+def test_word_pairs_are_those_of_the_trial() -> None:
+    trial = _trial(6.0, Option.parse("token-contrastive:sequential"))
+    question = {"model": trial.model, "source": "en", "target": trial.target, "task": "pos"}
+    for given, used in ((trial, "mutual-argmax"), (None, "dictionary")):
+        pairs = {row.option.word_pairs for row in ask(**question, trial=given).alternatives}
+        assert pairs - {None} == {used}
+
+
 def test_more_seeds_count_for_more() -> None:
     one, three = (_gain(_ask(_trial(-6.0, seeds=seeds)))[0] for seeds in (1, 3))
     assert three < one < _gain(_ask())[0]
