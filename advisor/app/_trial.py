@@ -140,8 +140,8 @@ def _refined(result: TrialResult, beside: Report | None) -> None:
     st.subheader("What to do now", anchor=False)
     st.markdown(f"**{_show.markdown(advice.summary)}**")
     st.caption(
-        f"The answer from {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives it with its "
-        "reasons."
+        f"The answer from {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives it "
+        "with its reasons."
     )
     if advice.would_tell:
         st.markdown(f"What would tell: {_show.markdown(advice.would_tell)}")
