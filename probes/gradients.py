@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from probes.errors import NotFiniteError
 from probes.estimators import Moments
 from probes.processes import ALONE, Processes
+from probes.vectors import VectorPool
 
 __all__ = [
     "SKETCH_WIDTH",
@@ -132,6 +133,7 @@ class GradientAccumulator:
         sum_dtype: of the running sums. In bfloat16 they take half the memory. Each addition then rounds
             every number by at most 0.2 %, independently of the others, which over d numbers adds about
             2 %/sqrt(d) of the norms to an inner product.
+        pool: where the vectors come from and go back to; one of its own if there is none.
     """
 
     def __init__(
@@ -145,19 +147,21 @@ class GradientAccumulator:
         width: int = SKETCH_WIDTH,
         seed: int = 0,
         sum_dtype: torch.dtype = torch.float32,
+        pool: VectorPool | None = None,
     ) -> None:
+        self._pool = pool or VectorPool()
         self.losses = tuple(losses)
         self.sizes = {block: sum(parts) for block, parts in sizes.items()}
         self._begins = {block: (0, *accumulate(parts)) for block, parts in sizes.items()}
         self._references = tuple(references)
         self._sums = {
-            loss: {block: _zeros(d, sum_dtype, device) for block, d in self.sizes.items()}
+            loss: {block: self._pool.zeros(d, sum_dtype, device) for block, d in self.sizes.items()}
             for loss in losses
             if loss not in sketched
         }
         # Memory that is asked for anew each round would cost more in page faults than copying does.
         self._kept = {
-            loss: {block: _zeros(d, torch.float32, device) for block, d in self.sizes.items()}
+            loss: {block: self._pool.zeros(d, torch.float32, device) for block, d in self.sizes.items()}
             for loss in references
         }
         self._device = device
@@ -202,11 +206,19 @@ class GradientAccumulator:
         self._sketches.append(sketches)
 
     def release(self) -> None:
-        """Give the references' memory back: there will be no further round."""
+        """Give all vectors back to the pool: there will be no further round, and no mean to ask for."""
+        for vectors in (*self._sums.values(), *self._kept.values()):
+            self._pool.take_back(vectors.values())
+        self._sums.clear()
         self._kept.clear()
+        self._pool = VectorPool()  # what others left in the old one is not to live as long as this
 
     def mean(self, loss: str) -> dict[str, Tensor]:
-        """Mean gradient of one summed loss over the rounds, a block at a time."""
+        """Mean gradient of one summed loss over the rounds, a block at a time.
+
+        Raises:
+            KeyError: if the loss has no sum, or no longer one.
+        """
         return {block: total.float() / max(1, self.rounds) for block, total in self._sums[loss].items()}
 
     def join(self, processes: Processes) -> None:
@@ -268,14 +280,6 @@ class GradientAccumulator:
             grams.append(gram)
         found = torch.stack(grams, dim=2).cpu().numpy()
         return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
-
-
-def _zeros(size: int, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """Zeros; on a CPU in memory of numpy, which asks the system for huge pages: with small ones, touching
-    gigabytes for the first time takes longer than all walks of a few rounds."""
-    if torch.device(device).type != "cpu":
-        return torch.zeros(size, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(size * dtype.itemsize, np.uint8)).view(dtype)
 
 
 def _in_turn(

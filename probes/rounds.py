@@ -1,7 +1,7 @@
 """Gradient rounds at one point, and the rows of signals they give."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from probes.processes import ALONE, Processes
 from probes.progress import Stopwatch
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
 from probes.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
+from probes.vectors import VectorPool
 
 __all__ = [
     "GradientRounds",
@@ -104,9 +105,10 @@ class GradientRounds:
         losses, cosines, conflicts: rows for the signals.
         moments: of all layers together.
         objectives: names of those measured.
-        mean_gradient: gives the mean gradient of an objective, block by block.
+        mean_gradient: gives the mean gradient of an objective, block by block, until ``release`` is called.
         rounds: how many were taken.
         precision: of the passes.
+        release: gives the memory back that mean gradients take.
     """
 
     losses: tuple[LossRow, ...]
@@ -117,14 +119,7 @@ class GradientRounds:
     mean_gradient: Callable[[str], Mapping[str, Tensor]]
     rounds: int
     precision: PassPrecision
-
-    def without_gradients(self) -> "GradientRounds":
-        """The same without the memory that mean gradients take."""
-        return replace(self, mean_gradient=_let_go)
-
-
-def _let_go(objective: str) -> Mapping[str, Tensor]:
-    raise LookupError(f"the mean gradient of {objective} has been let go")
+    release: Callable[[], None]
 
 
 def measure_gradients(
@@ -141,6 +136,7 @@ def measure_gradients(
     precision: PassPrecision = "fp32",
     may_stop: bool = False,
     processes: Processes = ALONE,
+    pool: VectorPool | None = None,
 ) -> GradientRounds:
     """Take the gradient of every task loss, objective and null, round by round.
 
@@ -158,6 +154,7 @@ def measure_gradients(
         precision: of the passes; all is taken again in fp32 if bf16 overflows.
         may_stop: whether to stop as soon as the leading signals are resolved.
         processes: share out the rounds; all of them get all of the outcome.
+        pool: where running sums come from, and go back to on release.
 
     Raises:
         NotFiniteError: if a gradient is not finite in fp32 either.
@@ -167,13 +164,12 @@ def measure_gradients(
     def take(precision: PassPrecision) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
         with encoder.passes_in(precision), (anchor or encoder).passes_in(precision):
             return _take_rounds(
-                encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop, processes
+                encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop, processes, pool
             )
 
     processes.check_in_step((point, batches.rounds, batches.size, precision))
     (accumulator, values), precision = or_in_fp32(precision, take)
     moments = accumulator.moments()
-    accumulator.release()
     layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
     blocks = {block: (block,) for block in encoder.blocks} | {TOTAL: layers}
     sets = {name: moments.total(members, name) for name, members in blocks.items()}
@@ -198,6 +194,7 @@ def measure_gradients(
         mean_gradient=accumulator.mean,
         rounds=accumulator.rounds,
         precision=precision,
+        release=accumulator.release,
     )
 
 
@@ -212,6 +209,7 @@ def _take_rounds(
     watch: Stopwatch,
     may_stop: bool,
     processes: Processes,
+    pool: VectorPool | None,
 ) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
     """All rounds, or as many as it takes; with the values of every loss."""
     parameters = encoder.block_parameters()
@@ -226,6 +224,7 @@ def _take_rounds(
         device=encoder.device,
         seed=seed,
         sum_dtype=sum_dtype_for(encoder),
+        pool=pool,
     )
     values: dict[str, list[float]] = {name: [] for name in accumulator.losses}
 

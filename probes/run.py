@@ -65,6 +65,7 @@ from probes.signals import (
 from probes.tasks import Task
 from probes.text import text_facts
 from probes.timing import subwords, time_passes
+from probes.vectors import VectorPool
 from probes.warm_up import AdamScale, warm_up
 
 __all__ = ["run_probe"]
@@ -257,6 +258,7 @@ def _measure_points(
 
     Both points take the same rounds: as many as the first needs.
     """
+    pool = VectorPool()
     enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in batches.pairs)
     objectives, unavailable = available(points.start, enough_links)
     with watch.phase("theta_warm", batches.rounds):
@@ -273,6 +275,7 @@ def _measure_points(
             precision=precision,
             may_stop=True,
             processes=processes,
+            pool=pool,
         )
     with watch.phase("lookahead", 2 * len(objectives)):
         ahead = look_ahead(
@@ -285,7 +288,7 @@ def _measure_points(
             watch=watch,
             precision=warm.precision,
         )
-    warm = warm.without_gradients()
+    warm.release()
     batches = batches.first(warm.rounds)
     with watch.phase("theta0", batches.rounds + len(objectives)):
         zero = measure_gradients(
@@ -300,6 +303,7 @@ def _measure_points(
             watch=watch,
             precision=precision,
             processes=processes,
+            pool=pool,
         )
         first = look_ahead(
             points.start,
@@ -311,7 +315,8 @@ def _measure_points(
             watch=watch,
             precision=zero.precision,
         )
-    return _Measured(zero.without_gradients(), warm, (*first, *ahead), unavailable)
+    zero.release()
+    return _Measured(zero, warm, (*first, *ahead), unavailable)
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:

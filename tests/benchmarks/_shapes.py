@@ -1,6 +1,6 @@
 """Encoders of well-known shapes with random weights, and real text for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from probes.heads import Head
 from probes.objectives import Objective, available
 from probes.rounds import RoundBatches
 from probes.signals import TaskGradient
+from probes.vectors import VectorPool
 from tests.models import fast_tokenizer, sample_items, sample_pairs
 
 __all__ = ["SHAPES", "Case", "load_shape", "make_case"]
@@ -30,13 +31,14 @@ in a gradient round, they only take memory. The MLM head's output layer is as mu
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that gradient rounds need."""
+    """Everything that gradient rounds need, and the memory that they leave to the next ones."""
 
     encoder: Encoder
     head: Head
     objectives: dict[str, Objective]
     batches: RoundBatches
     tokenizer: Tokenizer
+    pool: VectorPool = field(default_factory=VectorPool)
 
 
 def load_shape(name: str, device: str = "cpu") -> Encoder:

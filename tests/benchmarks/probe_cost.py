@@ -12,7 +12,8 @@ Five ways to take the same rounds, every task gradient, objective and null of th
   no noise-corrected cosines and no blocks.
 - ``autojac``: TorchJD's ``autojac.backward``, all gradients of a round as one Jacobian; the same holds.
 
-The ways take turns in one process, which keeps freed memory as a probe does; memory comes from a process for
+The ways take turns in one process, which keeps freed memory as a probe does; every turn of ours has the
+memory of the last one's sums, as a probe's second point has its first's. Peak memory comes from a process for
 each. The first turn is not counted: it touches memory that the machine may have to find. On a CPU time is
 processor time, so that waiting for other programs does not count. ``pip install ".[benchmark]"`` for TorchJD.
 """
@@ -82,7 +83,7 @@ def floor(case: Case, precision: PassPrecision) -> None:
 
 def ours(case: Case, precision: PassPrecision) -> None:
     """The probe's own way, up to the rows of the signals."""
-    measure_gradients(
+    rounds = measure_gradients(
         case.encoder,
         case.head,
         case.objectives,
@@ -93,7 +94,9 @@ def ours(case: Case, precision: PassPrecision) -> None:
         seed=_SEED,
         watch=Stopwatch(Silent()),
         precision=precision,
+        pool=case.pool,
     )
+    rounds.release()
 
 
 def naive(case: Case, precision: PassPrecision) -> None:

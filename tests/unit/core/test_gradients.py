@@ -27,6 +27,7 @@ from probes.heads import Head
 from probes.objectives import OBJECTIVES, PairView, available
 from probes.precision import PassPrecision
 from probes.tasks import Level
+from probes.vectors import VectorPool
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
 
@@ -161,7 +162,11 @@ def in_pieces(gradient: Mapping[str, Tensor], receive: Receive) -> None:
 
 
 def accumulate(
-    rounds: Rounds, sizes: Mapping[str, int], width: int, sum_dtype: torch.dtype = torch.float32
+    rounds: Rounds,
+    sizes: Mapping[str, int],
+    width: int,
+    sum_dtype: torch.dtype = torch.float32,
+    pool: VectorPool | None = None,
 ) -> GradientAccumulator:
     accumulator = GradientAccumulator(
         parts_of(sizes),
@@ -171,6 +176,7 @@ def accumulate(
         width=width,
         seed=2,
         sum_dtype=sum_dtype,
+        pool=pool,
     )
     for gradients in rounds:
         accumulator.add_round({loss: partial(in_pieces, gradients[loss]) for loss in LOSSES})
@@ -201,6 +207,35 @@ def test_sums_and_products_with_a_reference_are_exact(rounds: int) -> None:
             for k in range(rounds):
                 inner = float(kept[k][first][block].double() @ kept[k][second][block].double())
                 assert moments.within[b, i, j, k] == pytest.approx(inner, rel=1e-5, abs=1e-4)
+
+
+class RecordingPool(VectorPool):
+    """Knows where the vectors lie that it has handed out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[int] = []
+
+    def zeros(self, size: int, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+        vector = super().zeros(size, dtype, device)
+        self.addresses.append(vector.data_ptr())
+        return vector
+
+
+def test_accumulators_after_one_another_share_their_memory_and_nothing_else() -> None:
+    pool = RecordingPool()
+    kept = random_rounds(3, SIZES, seed=1)
+    alone = accumulate(kept, SIZES, width=64).moments()
+    first = accumulate(random_rounds(4, SIZES), SIZES, width=64, pool=pool)
+    before = set(pool.addresses)
+    first.release()
+    with pytest.raises(KeyError):
+        first.mean("align")
+    second = accumulate(kept, SIZES, width=64, pool=pool)
+    assert len(pool.addresses) == 2 * len(before)
+    assert set(pool.addresses) == before
+    for field in ("sums", "within", "between"):
+        assert np.array_equal(getattr(second.moments(), field), getattr(alone, field))
 
 
 def test_what_is_only_sketched_has_no_sum_and_products_without_bias() -> None:

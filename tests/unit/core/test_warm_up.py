@@ -156,7 +156,9 @@ def rounds_along(material: Material, sign: float) -> GradientRounds:
 
     for _ in range(3):
         accumulator.add_round({"made-up": hand_over})
-    return GradientRounds((), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32")
+    return GradientRounds(
+        (), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32", accumulator.release
+    )
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
