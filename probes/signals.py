@@ -14,6 +14,7 @@ from probes._files import load_file
 
 __all__ = [
     "SCHEMA_VERSION",
+    "TASK_GRADIENTS",
     "TOTAL",
     "CosineRow",
     "DataFacts",
@@ -43,6 +44,9 @@ Point = Literal["theta0", "theta_warm"]
 TaskGradient = Literal["source", "target-labels", "target-projected"]
 """Which text and labels the task gradient stands on: labelled source text, target text with the
 user's labels, or target text with labels projected from the source side of held-out bitext."""
+
+TASK_GRADIENTS: tuple[TaskGradient, ...] = ("target-labels", "target-projected", "source")
+"""All of them, those first that say most about transfer."""
 
 TOTAL = "encoder"
 """The block name under which all layers together are reported (embeddings are left out)."""
@@ -331,6 +335,12 @@ class Signals(_Frozen):
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives that were measured, in the order of the registry."""
         return tuple(dict.fromkeys(row.objective for row in self.cosines))
+
+    @property
+    def task_gradients(self) -> tuple[TaskGradient, ...]:
+        """Those that cosines were measured with, the one first that says most about transfer."""
+        measured = {row.task_gradient for row in self.cosines}
+        return tuple(name for name in TASK_GRADIENTS if name in measured)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

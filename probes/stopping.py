@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from probes.estimators import Moments
-from probes.signals import Estimate, TaskGradient
+from probes.signals import TASK_GRADIENTS, Estimate, TaskGradient
 
 __all__ = ["LOOK_EVERY", "MIN_ROUNDS", "leading_task", "settled"]
 
@@ -21,8 +21,7 @@ simulation)."""
 
 def leading_task(tasks: Mapping[TaskGradient, object]) -> TaskGradient:
     """The task gradient that says most about transfer, of those there are."""
-    order: tuple[TaskGradient, ...] = ("target-labels", "target-projected", "source")
-    return next(task for task in order if task in tasks)
+    return next(task for task in TASK_GRADIENTS if task in tasks)
 
 
 def settled(moments: Moments, block: str, task: str, objectives: Sequence[str]) -> bool:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from advisor.advice import Alternative
 from advisor.options import NO_ALIGNMENT
 from advisor.report import Report, _words
-from probes.signals import Estimate, Signals, TaskGradient
+from probes.signals import Estimate, Signals
 
 __all__ = ["Probe", "compare", "comparison_rows"]
-
-_LEADING: tuple[TaskGradient, ...] = ("target-labels", "target-projected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,9 @@ def _name(signals: Signals) -> str:
 
 
 def _cosines(signals: Signals) -> dict[str, Estimate]:
-    measured = {row.task_gradient for row in signals.cosines}
-    gradient: TaskGradient = next((name for name in _LEADING if name in measured), "source")
-    found = {objective: signals.cosine(objective, gradient) for objective in signals.objectives}
+    found = {
+        objective: signals.cosine(objective, signals.task_gradients[0]) for objective in signals.objectives
+    }
     return {objective: cosine for objective, cosine in found.items() if cosine is not None}
 
 

@@ -9,13 +9,9 @@ from probes.signals import Signals, TaskGradient
 
 __all__ = ["direction", "distance", "lookahead", "magnitude", "provenance", "starting_point"]
 
-_LEADING: tuple[TaskGradient, ...] = ("target-labels", "target-projected", "source")
-"""The task gradients, those first that speak of transfer."""
-
 
 def _task_gradient(signals: Signals, key: str) -> TaskGradient | None:
-    measured = {row.task_gradient for row in signals.cosines}
-    names = [name for name in _LEADING if name in measured]
+    names = signals.task_gradients
     if not names:
         st.caption("No objective's gradient was measured.")
         return None

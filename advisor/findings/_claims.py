@@ -1,10 +1,12 @@
 """What own trials answer to the questions that probes are taken for, in sentences made of figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from advisor.findings._choosing import NEVER, TRIAL, Choice
+from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
+from probes.signals import TaskGradient
 
 if TYPE_CHECKING:
     from advisor.findings._geometry import Geometry
@@ -17,11 +19,9 @@ _SIGNIFICANT = 0.05
 _DISTANCES = ("sentence_", "word_")
 
 
-class _Leading(NamedTuple):
-    """A leading signal and what it would have to reach to be relied on."""
+class _Bar(NamedTuple):
+    """What a leading signal would have to reach to be relied on."""
 
-    signal: str
-    words: str
     signs: float
     """Per cent of clear gains."""
     correlation: float
@@ -30,12 +30,10 @@ class _Leading(NamedTuple):
     """The lower end of its interval."""
 
 
-_COSINE = "cosine with the target-task gradient"
-_LEADING = (
-    _Leading("target_labels_lookahead_adam", "Adam-scaled lookahead on target labels", 90, 0.7, 0.5),
-    _Leading("target_labels_cosine", f"{_COSINE}, with target labels,", 90, 0.7, 0.5),
-    _Leading("target_projected_cosine", f"{_COSINE}, without them, from projected labels,", 80, 0.5, None),
-)
+_BARS: Mapping[TaskGradient, _Bar] = {
+    "target-labels": _Bar(90, 0.7, 0.5),
+    "target-projected": _Bar(80, 0.5, None),
+}
 
 
 def claims(report: "SignalReport") -> list[str]:
@@ -46,8 +44,8 @@ def claims(report: "SignalReport") -> list[str]:
         *_orthogonal(report.geometry),
         *(
             line
-            for leading in _LEADING
-            for line in _predicts(leading, rows.get(leading.signal), report.parts)
+            for signal in LEADING_SIGNALS
+            for line in _predicts(signal, rows.get(signal.column), report.parts)
         ),
         *_survivors(report.rows),
         *_probe_or_trial(report.choices),
@@ -91,9 +89,10 @@ def _orthogonal(geometry: Sequence["Geometry"]) -> Iterator[str]:
     )
 
 
-def _predicts(leading: _Leading, row: "SignalRow | None", parts: Sequence["Part"]) -> Iterator[str]:
+def _predicts(signal: LeadingSignal, row: "SignalRow | None", parts: Sequence["Part"]) -> Iterator[str]:
     if row is None or row.partial is None:
         return
+    bar = _BARS[signal.gradient]
     right = (
         f"it has the sign of {100 * row.sign_right.value:.0f} % of the {row.clear} clear gains"
         if row.sign_right is not None
@@ -102,22 +101,31 @@ def _predicts(leading: _Leading, row: "SignalRow | None", parts: Sequence["Part"
     apart = {
         part.where: part.row.partial.value
         for part in parts
-        if part.row.signal == leading.signal and part.row.partial is not None
+        if part.row.signal == signal.column and part.row.partial is not None
     }
     reached = (
         row.sign_right is not None
-        and 100 * row.sign_right.value >= leading.signs
-        and min([row.partial.value, *apart.values()]) >= leading.correlation
-        and (leading.at_least is None or row.partial.low > leading.at_least)
+        and 100 * row.sign_right.value >= bar.signs
+        and min([row.partial.value, *apart.values()]) >= bar.correlation
+        and (bar.at_least is None or row.partial.low > bar.at_least)
     )
-    bound = "" if leading.at_least is None else f" with its interval above {leading.at_least:g}"
+    bound = "" if bar.at_least is None else f" with its interval above {bar.at_least:g}"
     each = ", ".join(f"{value:+.2f} ({where})" for where, value in apart.items())
     yield (
-        f"**Does the {leading.words} tell gains?** Its partial rank "
+        f"**Does the {_name(signal)} tell gains?** Its partial rank "
         f"correlation with the gain is {_interval(row)}, and {right}.{f' Apart: {each}.' if each else ''} To "
-        f"be relied on it would have to reach {leading.correlation:g}{bound}, the same in every encoder and "
-        f"level of tasks, and {leading.signs:g} % of signs: it does{'' if reached else ' not'}."
+        f"be relied on it would have to reach {bar.correlation:g}{bound}, the same in every encoder and "
+        f"level of tasks, and {bar.signs:g} % of signs: it does{'' if reached else ' not'}."
     )
+
+
+def _name(signal: LeadingSignal) -> str:
+    what = (
+        "Adam-scaled lookahead on the target task"
+        if signal.measure == "lookahead"
+        else "cosine with the target task's gradient"
+    )
+    return f"{what} ({signal.gradient.replace('-', ' ')})"
 
 
 def _survivors(rows: Sequence["SignalRow"]) -> Iterator[str]:

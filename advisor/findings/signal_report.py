@@ -25,8 +25,6 @@ __all__ = ["SignalReport", "signals"]
 
 _LEAST_LANGUAGES = 4
 """With fewer no language can be held out."""
-_LEADING = ("target_labels_cosine", "target_projected_cosine", "target_labels_lookahead_adam")
-"""Signals that are shown for every encoder and every level of tasks."""
 
 
 class SignalReport(BaseModel):
@@ -91,7 +89,7 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
         records=len(records),
         cells=len(cells_of(records)),
         rows=signal_rows(records, draws),
-        parts=signal_parts(records, _LEADING, draws),
+        parts=signal_parts(records, [signal.column for signal in LEADING_SIGNALS], draws),
         geometry=tuple(gradient_geometry(records)),
         choices=() if held is None else choose(held, pooled, draws),
         stage=" ".join(_stage_in_words(signal, stage) for signal, stage in stages.items()),

@@ -64,11 +64,15 @@ class LeadingSignal:
     def __str__(self) -> str:
         return f"{self.measure} with {self.gradient}"
 
+    @property
+    def column(self) -> str:
+        """Its name in the table of records."""
+        measure = "cosine" if self.measure == "cosine" else "lookahead_adam"
+        return f"{self.gradient.replace('-', '_')}_{measure}"
+
     def of_records(self, records: Sequence[Record]) -> Array:
         """The signal of each record on the stage's scale, NaN where there is none; shape (records,)."""
-        suffix = "cosine" if self.measure == "cosine" else "lookahead_adam"
-        column = f"{self.gradient.replace('-', '_')}_{suffix}"
-        return np.array([self._scaled(record.signals.get(column, float("nan"))) for record in records])
+        return np.array([self._scaled(record.signals.get(self.column, float("nan"))) for record in records])
 
     def of_probe(self, signals: Signals, objective: str) -> tuple[float, float] | None:
         """The signal that a probe measured and its standard error, on the stage's scale, if it is there."""

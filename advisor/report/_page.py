@@ -16,12 +16,11 @@ from markupsafe import Markup
 from advisor.advice import Advice
 from advisor.report import _words
 from advisor.report._svg import Drawing
-from probes.signals import DistanceRow, Estimate, Signals, TaskGradient
+from probes.signals import DistanceRow, Estimate, Signals
 
 __all__ = ["advice_html", "render_page"]
 
 _WIDE, _NARROW = 1060, 330
-_LEADING: tuple[TaskGradient, ...] = ("target-labels", "target-projected", "source")
 
 
 def render_page(advice: Advice, signals: Signals | None) -> str:
@@ -40,7 +39,7 @@ def render_page(advice: Advice, signals: Signals | None) -> str:
             signals=signals,
             gain_wide=_gain_figure(draw, advice, _WIDE),
             gain_narrow=_gain_figure(draw, advice, _NARROW),
-            gradients=_task_gradients(signals) if signals else (),
+            gradients=signals.task_gradients if signals else (),
             depths=tuple(_depths(signals)) if signals else (),
             matrix=tuple(_matrix(signals)) if signals else (),
             **(_figures(draw, signals) if signals else {}),
@@ -94,14 +93,8 @@ def _gain_figure(draw: Drawing, advice: Advice, width: int) -> Markup | None:
     return draw(charts.gain_chart(advice, width=width), label)
 
 
-def _task_gradients(signals: Signals) -> tuple[TaskGradient, ...]:
-    """Those that were measured, the ones that speak of transfer first."""
-    measured = {row.task_gradient for row in signals.cosines}
-    return tuple(name for name in _LEADING if name in measured)
-
-
 def _matrix(signals: Signals) -> Iterator[tuple[str, tuple[_Cell, ...]]]:
-    gradients = _task_gradients(signals)
+    gradients = signals.task_gradients
     for objective in signals.objectives:
         cells = []
         for gradient in gradients:
@@ -144,7 +137,7 @@ def _figures(draw: Drawing, signals: Signals) -> dict[str, Any]:
     """Every chart of the measured sections, drawn, and their keys; panels without data are left out."""
     from advisor.report import charts  # altair takes half a second to import
 
-    gradients = _task_gradients(signals)
+    gradients = signals.task_gradients
     cosines = [
         draw(
             charts.cosine_chart(signals, objective, gradient, legend=False),

@@ -90,7 +90,7 @@ def test_a_signal_that_points_up_more_never_lowers_the_gain(
     }
     validated = replace(findings, signals=stages)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: validated)
+        patch.setattr(sys.modules["advisor.recommend._answer"], "load_findings", lambda: validated)
         before, after = (
             {row.option.model_copy(update={"weight": None}): row.gain.mean for row in advice.alternatives}
             for advice in (

@@ -130,7 +130,9 @@ def test_signals_of_any_numbers_get_an_advice_of_numbers_or_are_refused(
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            sys.modules["advisor.recommend"], "load_findings", lambda: replace(findings, signals=stages)
+            sys.modules["advisor.recommend._answer"],
+            "load_findings",
+            lambda: replace(findings, signals=stages),
         )
         try:
             advice = recommend(Signals.model_validate_json(content), min_gain=least)

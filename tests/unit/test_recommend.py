@@ -161,7 +161,7 @@ def _taught(
     stages[LeadingSignal("target-labels", "cosine")] = labels
     stages[LeadingSignal("target-projected", "cosine")] = projected or SignalStage()
     findings = replace(load_findings(), signals=stages)
-    monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda: findings)
+    monkeypatch.setattr(sys.modules["advisor.recommend._answer"], "load_findings", lambda: findings)
 
 
 def test_signals_without_trials_to_learn_from_do_not_move_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_of_several_signals_the_one_that_did_best_moves_the_advice(monkeypatch: 
     for change, better in ((0.5, "lookahead"), (0.1, "cosine")):
         stages[LeadingSignal("target-labels", "lookahead")] = replace(lookahead, gain_in_score=change)
         findings = replace(load_findings(), signals=dict(stages))
-        monkeypatch.setattr(sys.modules["advisor.recommend"], "load_findings", lambda f=findings: f)
+        monkeypatch.setattr(sys.modules["advisor.recommend._answer"], "load_findings", lambda f=findings: f)
         features = [reason.feature for reason in recommend(make_signals()).reasons]
         assert any(feature.startswith(better) for feature in features)
 

@@ -1,0 +1,190 @@
+"""From a question to advice."""
+
+import math
+import platform
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.advice import Advice, Alternative, Decision, Provenance, Question
+from advisor.findings import load_findings
+from advisor.options import WordPairs
+from advisor.recommend._doubts import support_of, warnings_on, would_tell
+from advisor.recommend._outlooks import Outlook, choose, outlooks_of
+from advisor.recommend._reasons import reasons_for
+from advisor.recommend._situation import Situation, read_trial
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.signals import Note, Signals
+from probes.tasks import find_task
+
+if TYPE_CHECKING:
+    from advisor.study import TrialResult
+
+__all__ = ["ask", "check_min_gain", "recommend"]
+
+
+def ask(
+    *,
+    model: str,
+    source: str,
+    target: str,
+    task: str,
+    word_pairs: WordPairs | str | None = None,
+    min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
+) -> Advice:
+    """Advice from evidence, without measuring anything.
+
+    Args:
+        model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
+        source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
+        target: language the model is to be used in.
+        task: one of ``probes.tasks.TASKS``.
+        word_pairs: where aligned words would come from; by default as in the trial, else a dictionary.
+        min_gain: smallest gain of interest, in points, at least 0.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+
+    Raises:
+        InputError: if a language, the task or ``word_pairs`` is unknown, source and target are the same
+            language, ``min_gain`` is negative or not finite, or the trial cannot be read or asked another
+            question.
+
+    Example:
+        >>> ask(model="xlm-roberta-base", source="en", target="yo", task="pos").decision
+        'align'
+    """
+    started = time.perf_counter()
+    trial = read_trial(trial)
+    if word_pairs is None:
+        of_trial_options = [row.option.word_pairs for row in trial.options] if trial else []
+        word_pairs = next(filter(None, of_trial_options), WordPairs.DICTIONARY)
+    if word_pairs not in set(WordPairs):
+        raise InputError(f"'{word_pairs}' is no source of word pairs: choose one of {', '.join(WordPairs)}.")
+    situation = Situation(
+        question=Question(model=model, source=source, target=target, task=task),
+        source=parse_language(source),
+        target=parse_language(target),
+        task=find_task(task),
+        word_pairs=WordPairs(word_pairs),
+        min_gain=check_min_gain(min_gain),
+        signals=None,
+        findings=load_findings(),
+        trial=trial,
+    )
+    return _advise(situation, started)
+
+
+def recommend(
+    signals: Signals | str | Path,
+    *,
+    min_gain: float = 0.5,
+    trial: "TrialResult | str | Path | None" = None,
+) -> Advice:
+    """Advice from what a probe measured, joined with the evidence.
+
+    Args:
+        signals: measured signals, or the path of a ``signals.json``.
+        min_gain: smallest gain of interest, in points, at least 0.
+        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+
+    Raises:
+        InputError: if a file cannot be read or is not of the current schema, ``min_gain`` is negative or not
+            finite, or the trial asked another question.
+    """
+    started = time.perf_counter()
+    if not isinstance(signals, Signals):
+        signals = Signals.load(signals)
+    situation = Situation(
+        question=Question(
+            model=signals.model.id, source=signals.source, target=signals.target, task=signals.task.name
+        ),
+        source=parse_language(signals.source),
+        target=parse_language(signals.target),
+        task=find_task(signals.task.name),
+        word_pairs=WordPairs(signals.word_pairs),
+        min_gain=check_min_gain(min_gain),
+        signals=signals,
+        findings=load_findings(),
+        trial=read_trial(trial),
+    )
+    return _advise(situation, started)
+
+
+def check_min_gain(min_gain: float) -> float:
+    """The smallest gain of interest, if it is one; before a long run, so that none is lost to it.
+
+    Raises:
+        InputError: if it is negative or not finite.
+    """
+    if not (math.isfinite(min_gain) and min_gain >= 0):
+        raise InputError(f"The smallest gain of interest cannot be {min_gain}: give points, 0 or more.")
+    return min_gain
+
+
+def _advise(situation: Situation, started: float) -> Advice:
+    outlooks = outlooks_of(situation)
+    support = support_of(situation, outlooks)
+    best, decision = choose(outlooks, situation.min_gain, support.in_range)
+    signals = situation.signals
+    return Advice(
+        question=situation.question,
+        decision=decision,
+        summary=_summary(situation, decision, best),
+        option=best.option if decision == "align" else None,
+        gain=best.gain,
+        min_gain=situation.min_gain,
+        reasons=reasons_for(situation, best),
+        warnings=tuple(_unique(warnings_on(situation, support, best))),
+        would_tell=would_tell(situation) if decision == "cannot-tell" else None,
+        alternatives=tuple(Alternative(option=o.option, gain=o.gain, effects=o.effects) for o in outlooks),
+        support=support,
+        provenance=Provenance(
+            versions=_versions(signals),
+            model_id=situation.question.model,
+            model_sha256=signals.model.sha256 if signals else None,
+            data_sha256=({data.role: data.sha256 for data in signals.data} if signals else {})
+            | ({"trial": situation.trial.sha256} if situation.trial else {}),
+            findings_sha256=situation.findings.tables.sha256,
+            seed=signals.run.seed if signals else None,
+            device=signals.run.device if signals else None,
+            seconds=round(time.perf_counter() - started, 3),
+        ),
+    )
+
+
+def _summary(situation: Situation, decision: Decision, best: Outlook) -> str:
+    target, gain = situation.target.name, best.gain
+    expected = f"{gain.mean:+.1f} points (80 % interval {gain.low:+.1f} to {gain.high:+.1f})"
+    if decision == "align":
+        return f"Align with {best.option}: expect {expected} on {target} {situation.task.name}."
+    # A better mean may stand beside an option that nobody ran: it is a guess, and not what is spoken of.
+    which = "the best option that has been tried" if best.effects else "the best option"
+    if decision == "do-not-align":
+        return (
+            f"Do not align: even {which}, {best.option}, is expected to give no more than {expected} "
+            f"on {target} {situation.task.name}."
+        )
+    return f"Cannot tell: {which}, {best.option}, may change {target} {situation.task.name} by {expected}."
+
+
+def _unique(notes: Iterator[Note]) -> Iterator[Note]:
+    """The first note of each code: the probe and the advice may notice the same thing."""
+    seen: set[str] = set()
+    for note in notes:
+        if note.code not in seen:
+            seen.add(note.code)
+            yield note
+
+
+def _versions(signals: Signals | None) -> dict[str, str]:
+    versions = dict(signals.run.versions) if signals else {}
+    versions["python"] = platform.python_version()
+    for package in ("alignment-advisor", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # a source tree that was never installed
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,202 @@
+"""How far the evidence carries, what is to be doubted, and what would tell."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from advisor.advice import EvidenceRow, Support
+from advisor.findings import Findings
+from advisor.findings._nearest import nearest, unseen
+from advisor.findings._tables import OWN_RECORDS
+from advisor.findings.signal_stage import LEADING_SIGNALS
+from advisor.options import NO_ALIGNMENT, Objective
+from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, choose, moving_signal
+from advisor.recommend._situation import Situation
+from probes.signals import Note, Signals
+
+if TYPE_CHECKING:
+    from advisor.study import TrialResult
+
+__all__ = ["support_of", "warnings_on", "would_tell"]
+
+_LITTLE_BITEXT = 1000
+"""Sentence pairs; published alignment used 10,000 and more."""
+_FEW_SEEDS, _MANY_SEEDS = 3, 10
+"""Seeds of a trial: what shows the noise, and what is worth its time."""
+
+
+def support_of(situation: Situation, outlooks: Sequence[Outlook]) -> Support:
+    """The evidence nearest to the option spoken of, and whether a decision may rest on it."""
+    tables = situation.findings.tables
+    missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
+    best, _ = choose(outlooks, situation.min_gain, in_range=True)
+    rows = []
+    for neighbour in nearest(best.case, tables, situation.findings.cases) if best.case else ():
+        effect = neighbour.effect
+        source = tables.sources[effect.source_id]
+        words = (
+            effect.objective,
+            effect.schedule,
+            f"{effect.frozen_layers} frozen" if effect.frozen_layers != "none" else "",
+            f"{effect.word_pairs} word pairs" if effect.word_pairs else "",
+        )
+        rows.append(
+            EvidenceRow(
+                source_id=effect.source_id,
+                citation=source.citation,
+                url=source.url,
+                model=effect.model,
+                task=effect.task,
+                target=effect.target,
+                option=", ".join(filter(None, words)),
+                gain=round(effect.gain, 3),
+                distance=round(neighbour.distance, 3),
+            )
+        )
+    return Support(
+        nearest=tuple(rows),
+        distance=distance,
+        # one thing may be new, and its interval says what that costs; two leave nothing to stand on, unless
+        # the very question was tried
+        in_range=len(missing) <= 1 or bool(situation.tried),
+        unseen=missing,
+    )
+
+
+_UNSEEN_TEXT: dict[Literal["model", "task", "language"], str] = {
+    "model": "No published effect was measured on this encoder: what alignment does depends on the encoder "
+    "more than on anything else.",
+    "task": "No published effect was measured on this task: the answer leans on other tasks.",
+    "language": "No published effect was measured on this language: the answer leans on languages like it.",
+}
+
+
+def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
+    """What speaks against trusting the advice; a code may come twice."""
+    for what in support.unseen:
+        yield Note(code=f"unseen-{what}", text=_UNSEEN_TEXT[what])
+    if {effect.source_id for effect in situation.effects_on_model} == {OWN_RECORDS}:
+        yield Note(
+            code="own-trials-only",
+            text="All that is known of this encoder comes from own short trials on little data, not from "
+            "published runs.",
+        )
+    if not support.unseen and support.distance:
+        yield Note(
+            code="unseen-combination",
+            text="Model, task and language were each measured, but never together.",
+        )
+    if situation.target.code not in situation.findings.tables.languages:
+        yield Note(
+            code="language-without-facts",
+            text=f"Nothing is on file about {situation.target.name}, not even what pretraining saw of it.",
+        )
+    if situation.source.code != EVIDENCE_SOURCE:
+        yield Note(
+            code="unseen-source-language",
+            text="Nearly all evidence transfers from English: how far it holds from "
+            f"{situation.source.name} is not known.",
+        )
+    if not best.effects:
+        yield Note(
+            code="option-without-evidence",
+            text=f"No published effect that may be pooled used {best.option}.",
+        )
+    if situation.signals is not None:
+        yield from _signal_warnings(situation, situation.signals)
+
+
+def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
+    gradients = dict.fromkeys(signal.gradient for signal in LEADING_SIGNALS)
+    asked = [[signals.cosine(name, gradient) for gradient in gradients] for name in signals.objectives]
+    measured = [cosines for cosines in asked if any(cosines)]
+    if not measured:
+        yield Note(
+            code="no-target-gradient",
+            text="Neither target labels nor projected ones were to be had, so the leading signal is missing.",
+        )
+    lost = sum(not any(cosine and cosine.resolved for cosine in cosines) for cosines in measured)
+    if lost:
+        yield Note(
+            code="signals-unresolved",
+            text=f"The cosine with the target-task gradient could not be told from noise for {lost} of "
+            f"{len(measured)} objectives: more rounds or more bitext would help.",
+        )
+    yield from _validity(situation.findings, signals)
+    bitext = [data for data in signals.data if data.role.startswith("bitext")]
+    kept = sum(data.kept for data in bitext)
+    if bitext and kept < _LITTLE_BITEXT:
+        yield Note(
+            code="little-bitext",
+            text=f"Only {kept} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
+        )
+    retrieval = [
+        row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved
+    ]
+    if retrieval:
+        found, chance = max((row.value.value or 0.0, row.chance or 0.0) for row in retrieval)
+        if found < max(5 * chance, 0.05):
+            yield Note(
+                code="misaligned-bitext",
+                text=f"Even the best layer finds only {100 * found:.1f} % of the translations: "
+                "the bitext's sides may not correspond, or the encoder does not know the language.",
+            )
+    if not signals.model.mlm_head:
+        yield Note(
+            code="no-mlm-head",
+            text="tlm and mlm were left out: the checkpoint has no masked-language-modelling head.",
+        )
+    yield from signals.notes
+
+
+def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
+    """What keeps the leading signals from moving the advice."""
+    if any(moving_signal(findings, signals, Objective(name)) for name in signals.objectives):
+        return
+    stages = findings.signals
+    labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
+    if not labelled and any(stages[s].validated for s in LEADING_SIGNALS if s.gradient == "target-labels"):
+        text = "Own trials show that signals from target labels predict the gain, and not those without them"
+    else:
+        records = max(stage.records for stage in stages.values())
+        text = f"{records} own trials are too few, or do not show, that the measured signals predict the gain"
+    yield Note(
+        code="signals-not-validated",
+        text=f"{text}: the signals are shown but did not move this advice.",
+    )
+
+
+def would_tell(situation: Situation) -> str:
+    """The cheapest thing that would tell."""
+    signals = situation.signals
+    if situation.trial is not None and situation.tried:
+        return _more_of_the_trial(situation.trial)
+    if signals is None:
+        return (
+            "Run `advisor probe` on the model with some bitext, best with a hundred labelled "
+            f"{situation.target.name} sentences."
+        )
+    labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
+    if not labelled:
+        return (
+            f"Label about a hundred {situation.target.name} sentences and probe again with --target-labels."
+        )
+    codes = {note.code for note in _signal_warnings(situation, signals)}
+    if codes & {"little-bitext", "signals-unresolved"}:
+        return "Probe again with more sentence pairs and --budget thorough."
+    return (
+        "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
+        "with fine-tuning alone over three seeds."
+    )
+
+
+def _more_of_the_trial(trial: "TrialResult") -> str:
+    seeds = 1 + max(run.seed for run in trial.runs)
+    needed = max(row.seeds_needed or _FEW_SEEDS for row in trial.options if row.option != NO_ALIGNMENT)
+    if needed <= seeds:
+        return (
+            "Try another option, or train longer and on more pairs: more seeds of this trial would not tell."
+        )
+    return (
+        f"Go on with your trial: the same command with --seeds {min(needed, _MANY_SEEDS)} keeps the runs "
+        "that are done."
+    )

@@ -1,0 +1,77 @@
+"""Why a gain is expected: the terms that moved the prediction most, in words."""
+
+from statistics import fmean
+
+import numpy as np
+
+from advisor.advice import Reason
+from advisor.findings import _scale
+from advisor.findings._reasons import causes
+from advisor.findings._tables import OWN_RECORDS
+from advisor.recommend._outlooks import Outlook, moving_signal
+from advisor.recommend._situation import Situation, kind
+from probes.signals import Signals
+
+__all__ = ["reasons_for"]
+
+_REASONS = 3
+
+
+def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
+    """The terms that moved the prediction most, the largest first."""
+    if best.case is None:
+        return ()
+    found = [
+        Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
+        for cause in causes(
+            best.case, best.parts, best.centre, situation.findings.tables, situation.target.name
+        )
+    ]
+    if best.by_trial:
+        found.append(_trial_reason(situation, best))
+    if best.shift and situation.signals is not None:
+        found.append(_signal_reason(situation, situation.signals, best))
+    return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])
+
+
+def _signal_reason(situation: Situation, signals: Signals, best: Outlook) -> Reason:
+    objective, target = best.option.objective, situation.target.name
+    moving = moving_signal(situation.findings, signals, objective)
+    assert moving is not None
+    moved = _in_points(best, best.shift)
+    if moving[0].measure == "cosine":
+        way = "the same way" if best.shift > 0 else "less the same way than usual"
+        what = f"{objective} and the task on {target} text pull {way}"
+    else:
+        way = "more" if best.shift > 0 else "less"
+        what = f"a small step on {objective} helps the task on {target} text {way} than usual"
+    return Reason(
+        text=f"After the warm-up, {what}, which moves the expected gain by {moved:+.1f} points.",
+        feature=f"{moving[0].measure}:{objective}",
+        effect=moved,
+        evidence=(OWN_RECORDS,),
+    )
+
+
+def _trial_reason(situation: Situation, best: Outlook) -> Reason:
+    moved = _in_points(best, best.by_trial)
+    tried = situation.tried.items()
+    gains = [gain for option, row in tried if kind(option) == kind(best.option) for gain in row]
+    what = (
+        f"{fmean(gains):+.1f} points in your own trial of it, {len(gains)} seed{'s' * (len(gains) > 1)},"
+        if gains
+        else "Your own trial of other options"
+    )
+    verb = "raises" if moved > 0 else "lowers"
+    return Reason(
+        text=f"{what} {verb} the expected gain by {abs(moved):.1f} points.",
+        feature="own-trial",
+        effect=moved,
+        evidence=(),
+    )
+
+
+def _in_points(best: Outlook, part: float) -> float:
+    """What a part of the centre adds to the expected gain."""
+    with_it, without = _scale.to_points(np.array([best.centre, best.centre - part])).tolist()
+    return float(with_it - without)

@@ -1,0 +1,111 @@
+"""A question with everything that is known about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.advice import Question
+from advisor.findings import Findings
+from advisor.findings._features import Case
+from advisor.findings._models import normalise_model
+from advisor.findings._tables import Effect
+from advisor.options import NO_ALIGNMENT, Option, WordPairs
+from probes.errors import InputError
+from probes.languages import Language
+from probes.signals import Signals
+from probes.tasks import Task
+
+if TYPE_CHECKING:
+    from advisor.study import TrialResult  # takes a while to import, and most answers need none
+
+__all__ = ["Kind", "Situation", "kind", "read_trial"]
+
+Kind = tuple[str, str, str]
+"""Objective, schedule and frozen layers: what the evidence tells options of one encoder apart by."""
+
+
+def kind(option: Option) -> Kind:
+    """The kind of an option."""
+    return option.objective.value, str(option.schedule or ""), option.frozen_layers.value
+
+
+def read_trial(trial: "TrialResult | str | Path | None") -> "TrialResult | None":
+    """The trial, read if it is a path.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    if not isinstance(trial, str | Path):
+        return trial
+    from advisor.study import TrialResult
+
+    return TrialResult.load(trial)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A question with everything that is known about it.
+
+    Raises:
+        InputError: if source and target are the same language, or the trial asked another question.
+    """
+
+    question: Question
+    source: Language
+    target: Language
+    task: Task
+    word_pairs: WordPairs
+    min_gain: float
+    signals: Signals | None
+    findings: Findings
+    trial: "TrialResult | None"
+
+    def __post_init__(self) -> None:
+        if self.source.code == self.target.code:
+            raise InputError(
+                f"Source and target are both {self.target.name}: name the language the model is to be used "
+                "in, which must differ from that of the labelled data."
+            )
+        if self.trial is not None:
+            tried = (normalise_model(self.trial.model), self.trial.source, self.trial.target, self.trial.task)
+            asked = (
+                normalise_model(self.question.model),
+                *(self.source.code, self.target.code, self.task.name),
+            )
+            if tried != asked:
+                raise InputError(
+                    "The trial was of {}, {} to {}, {}, and the question is about {}, {} to {}, {}: name the "
+                    "trial of the same model, languages and task.".format(*tried, *asked)
+                )
+
+    @property
+    def model(self) -> str:
+        """The name the evidence has the model under."""
+        name = normalise_model(self.question.model)
+        facts = self.findings.tables.models.get(name)
+        return facts.name if facts else name
+
+    @property
+    def tried(self) -> dict[Option, list[float]]:
+        """The paired gains of every option of the own trial that has any; empty without one."""
+        if self.trial is None:
+            return {}
+        gains = {row.option: self.trial.gains(row.option) for row in self.trial.options}
+        return {option: found for option, found in gains.items() if found and option != NO_ALIGNMENT}
+
+    def case(self, option: Option) -> Case:
+        """The option on the question's model, task and language."""
+        return self.findings.cases.case(
+            model=self.model,
+            task=self.task.name,
+            target=self.target.code,
+            objective=option.objective,
+            schedule=option.schedule or "",
+            frozen_layers=option.frozen_layers,
+            word_pairs=option.word_pairs or "",
+        )
+
+    @property
+    def effects_on_model(self) -> list[Effect]:
+        """The pooled effects that were measured on this encoder."""
+        return [effect for effect in self.findings.tables.pooled if effect.model == self.model]
