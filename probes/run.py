@@ -4,59 +4,40 @@ The user's model is only ever read. Everything that changes happens on working c
 nothing to undo when a run fails or is interrupted.
 """
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
 
 from probes.batches import LabelledText
 from probes.budget import Budget, find_budget
-from probes.cost import CostEstimate, Workload, estimate_cost
 from probes.distances import sentence_rows, word_rows
-from probes.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
+from probes.embedding import EMBEDDING_BATCH, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
-from probes.gradients import SKETCH_WIDTH
+from probes.forecast import forecast_cost
 from probes.heads import FittedHead, Head, fit_head, score_head
 from probes.linking import Linker
-from probes.lookahead import look_ahead
 from probes.material import Inputs, Material, prepare, read_inputs
-from probes.memory import (
-    freed_memory_kept,
-    halve_until_it_fits,
-    is_out_of_memory,
-    peak_bytes,
-    resident_bytes,
-)
+from probes.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
 from probes.metrics import score
-from probes.objectives import available
+from probes.points import MeasuredPoints, Points, measure_points, warmed_copy
 from probes.precision import PassPrecision, choose_precision, or_in_fp32
 from probes.processes import Processes
 from probes.progress import Progress, Silent, Stopwatch
 from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
-from probes.rounds import (
-    GradientRounds,
-    RoundBatches,
-    measure_gradients,
-    nulls_of,
-    sum_dtype_for,
-    task_name,
-)
+from probes.round_data import lookahead_texts, task_batches
+from probes.rounds import GradientRounds, RoundBatches, task_name
+from probes.run_facts import run_facts
 from probes.sampling import deal
 from probes.signals import (
     TOTAL,
     Estimate,
-    LookaheadRow,
     ModelFacts,
     Note,
     ProjectionFacts,
-    RunFacts,
     Signals,
     TaskFacts,
     TaskGradient,
@@ -64,9 +45,7 @@ from probes.signals import (
 )
 from probes.tasks import Task
 from probes.text import text_facts
-from probes.timing import subwords, time_passes
-from probes.vectors import VectorPool
-from probes.warm_up import AdamScale, warm_up
+from probes.warm_up import AdamScale
 
 __all__ = ["run_probe"]
 
@@ -123,7 +102,7 @@ def _measure(
         inputs.dictionary.entries if inputs.dictionary else None,
         given=inputs.bitext.links is not None,
     )
-    watch.estimate(_estimate(start, material, task, budget, precision, processes))
+    watch.estimate(forecast_cost(start, material, task, budget, precision, processes))
     with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
         bitext, _ = halve_until_it_fits(
             EMBEDDING_BATCH,
@@ -143,22 +122,22 @@ def _measure(
 
     def warmed(size: int) -> tuple[tuple[Encoder, Head, AdamScale], PassPrecision]:
         return or_in_fp32(
-            precision, lambda used: _warm(start, fitted.head, material, budget, size, seed, watch, used)
+            precision, lambda used: warmed_copy(start, fitted.head, material, budget, size, seed, watch, used)
         )
 
     with watch.phase("warm-up", budget.warm_up_steps):
         ((warm, warm_head, adam), _), warm_up_batch = halve_until_it_fits(budget.batch_size, warmed)
-    points = _Points(start, fitted.head, warm, warm_head, adam)
+    points = Points(start, fitted.head, warm, warm_head, adam)
     del warm, adam  # held by the points alone, which let go of them early
 
     reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
     projection = project_labels(points.warm, warm_head, reserved, task.level, material.tokenizer)
-    tasks, notes = _task_batches(material, projection, budget)
+    tasks, notes = task_batches(material, projection, budget)
     planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
-    texts = _lookahead_texts(material, projection, budget, tasks)
+    texts = lookahead_texts(material, projection, budget, tasks)
 
-    def measured(size: int) -> _Measured:
-        return _measure_points(
+    def measured(size: int) -> MeasuredPoints:
+        return measure_points(
             points, planned.shrunk(size), texts, material, precision, seed, processes, watch
         )
 
@@ -191,132 +170,10 @@ def _measure(
             *_head_notes(transfer),
             *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
         ),
-        run=_run_facts(
+        run=run_facts(
             request, budget, material, bitext, planned.shrunk(pair_batch), found, start, processes, watch
         ),
     )
-
-
-@dataclass
-class _Points:
-    """The model at the two points where gradients are taken."""
-
-    start: Encoder
-    head: Head
-    warm: Encoder
-    warm_head: Head
-    adam: AdamScale
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What was found at both points."""
-
-    theta0: GradientRounds
-    theta_warm: GradientRounds
-    lookahead: tuple[LookaheadRow, ...]
-    unavailable: dict[str, str]
-
-
-def _warm(
-    start: Encoder,
-    head: Head,
-    material: Material,
-    budget: Budget,
-    batch_size: int,
-    seed: int,
-    watch: Stopwatch,
-    precision: PassPrecision,
-) -> tuple[Encoder, Head, AdamScale]:
-    """A warmed-up copy of the model and its head, with Adam's scale."""
-    warm = start.duplicate()
-    warm_head = Head(head.weight.detach().clone(), head.bias.detach().clone(), head.token_level)
-    adam = warm_up(
-        warm,
-        warm_head,
-        material.source.fit,
-        steps=budget.warm_up_steps,
-        batch_size=batch_size,
-        seed=seed,
-        watch=watch,
-        precision=precision,
-    )
-    return warm, warm_head, adam
-
-
-def _measure_points(
-    points: _Points,
-    batches: RoundBatches,
-    texts: Mapping[TaskGradient, Sequence[LabelledText]],
-    material: Material,
-    precision: PassPrecision,
-    seed: int,
-    processes: Processes,
-    watch: Stopwatch,
-) -> _Measured:
-    """Gradients and lookahead after the warm-up, where the signals lead, then of the model as given.
-
-    Both points take the same rounds: as many as the first needs.
-    """
-    pool = VectorPool()
-    enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in batches.pairs)
-    objectives, unavailable = available(points.start, enough_links)
-    with watch.phase("theta_warm", batches.rounds):
-        warm = measure_gradients(
-            points.warm,
-            points.warm_head,
-            objectives,
-            batches,
-            material.tokenizer,
-            point="theta_warm",
-            anchor=points.start,
-            seed=seed,
-            watch=watch,
-            precision=precision,
-            may_stop=True,
-            processes=processes,
-            pool=pool,
-        )
-    with watch.phase("lookahead", 2 * len(objectives)):
-        ahead = look_ahead(
-            points.warm,
-            points.warm_head,
-            warm,
-            texts,
-            points.adam,
-            point="theta_warm",
-            watch=watch,
-            precision=warm.precision,
-        )
-    warm.release()
-    batches = batches.first(warm.rounds)
-    with watch.phase("theta0", batches.rounds + len(objectives)):
-        zero = measure_gradients(
-            points.start,
-            points.head,
-            objectives,
-            batches,
-            material.tokenizer,
-            point="theta0",
-            anchor=None,
-            seed=seed,
-            watch=watch,
-            precision=precision,
-            processes=processes,
-            pool=pool,
-        )
-        first = look_ahead(
-            points.start,
-            points.head,
-            zero,
-            texts,
-            None,
-            point="theta0",
-            watch=watch,
-            precision=zero.precision,
-        )
-    zero.release()
-    return _Measured(zero, warm, (*first, *ahead), unavailable)
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
@@ -337,44 +194,6 @@ def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Ta
         train_fit=fitted.train_fit,
         regularisation=fitted.regularisation,
     )
-
-
-def _task_batches(
-    material: Material, projection: Projection, budget: Budget
-) -> tuple[dict[TaskGradient, list[list[LabelledText]]], list[Note]]:
-    """Batches for every task gradient there is data for."""
-    tasks: dict[TaskGradient, list[list[LabelledText]]] = {"source": material.source.rounds}
-    notes = []
-    for name, items in (("target-labels", material.target), ("target-projected", list(projection.items))):
-        size = min(budget.batch_size, len(items) // budget.rounds)
-        if size >= 2:
-            key: TaskGradient = "target-labels" if name == "target-labels" else "target-projected"
-            tasks[key] = deal(items, budget.rounds, size)
-        elif items:
-            notes.append(
-                Note(
-                    code=f"too-few-{name}",
-                    text=f"{len(items)} sentences are too few for a gradient ({name}): "
-                    f"{2 * budget.rounds} are needed.",
-                )
-            )
-    return tasks, notes
-
-
-def _lookahead_texts(
-    material: Material,
-    projection: Projection,
-    budget: Budget,
-    tasks: Mapping[TaskGradient, Sequence[Sequence[LabelledText]]],
-) -> dict[TaskGradient, list[LabelledText]]:
-    """Texts to evaluate the task loss on; no objective's gradient has seen their labels."""
-    most = budget.held_out_sentences // 3
-    texts: dict[TaskGradient, list[LabelledText]] = {
-        "source": material.source.held_out,
-        "target-labels": material.target,
-        "target-projected": list(projection.items),
-    }
-    return {name: items[:most] for name, items in texts.items() if name in tasks}
 
 
 def _projection_facts(
@@ -422,118 +241,6 @@ def _shrinking_notes(
             )
 
 
-def _estimate(
-    encoder: Encoder,
-    material: Material,
-    task: Task,
-    budget: Budget,
-    precision: PassPrecision,
-    processes: Processes,
-) -> CostEstimate:
-    """What a run will take, from the sizes of its parts and one timed batch of each kind."""
-    objectives, _ = available(encoder, has_links=True)
-    # The longest batches, since memory is that of the largest graph.
-    texts = max(material.source.rounds, key=subwords)
-    pairs = max(deal(material.pairs, budget.rounds, material.pair_batch), key=subwords)
-    tasks = 2 + bool(material.target)
-    times = time_passes(
-        encoder,
-        objectives,
-        texts,
-        pairs,
-        material.tokenizer,
-        classes=len(material.labels),
-        token_level=task.level == "token",
-        references=tasks,
-        precision=precision,
-    )
-    in_pairs = subwords(material.pairs) / len(material.pairs)  # of a pair's two sides
-    in_text = subwords(material.source.fit) / len(material.source.fit)
-    in_target = subwords(material.target) / max(1, len(material.target)) or in_pairs / 2
-    projected = in_pairs / 2
-    batch = len(texts)
-    most = budget.held_out_sentences // 3
-    sets = [
-        min(most, len(material.source.held_out)) * in_text,
-        min(most, len(material.target)) * in_target,
-        min(most, budget.rounds * material.pair_batch) * projected,
-    ]
-    reserved = len(
-        material.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
-    )
-    size = 4 * sum(p.numel() for p in encoder.parameters())
-    nulls = nulls_of(objectives)
-    losses = tasks + len(objectives) + len(nulls)
-    work = Workload(
-        rounds=budget.rounds,
-        processes=processes.count,
-        tasks=tasks,
-        nulls=nulls,
-        task_subwords=batch * in_text
-        + min(budget.batch_size, len(material.target) // budget.rounds) * in_target
-        + min(budget.batch_size, reserved // budget.rounds) * projected,
-        pair_subwords=material.pair_batch * in_pairs,
-        warm_up_steps=budget.warm_up_steps,
-        warm_up_subwords=budget.warm_up_steps * min(budget.batch_size, len(material.source.fit)) * in_text,
-        forward_subwords=subwords(material.pairs)
-        + min(len(material.source.fit), budget.fit_sentences) * in_text
-        + subwords(material.source.held_out)
-        + subwords(material.target)
-        + reserved * projected,
-        lookahead_subwords=(2 + 3 * len(objectives)) * sum(sets),
-        resident_bytes=resident_bytes(encoder.device),
-        peak_bytes=peak_bytes(encoder.device),
-        gradient_bytes=size,
-        sum_bytes=size * sum_dtype_for(encoder).itemsize // 4,
-        sketch_bytes=4 * SKETCH_WIDTH * len(encoder.blocks) * budget.rounds * losses,
-    )
-    return estimate_cost(times, work)
-
-
-def _run_facts(
-    request: ProbeRequest,
-    budget: Budget,
-    material: Material,
-    bitext: EmbeddedBitext,
-    batches: RoundBatches,
-    found: _Measured,
-    encoder: Encoder,
-    processes: Processes,
-    watch: Stopwatch,
-) -> RunFacts:
-    taken = found.theta_warm.rounds
-    used = {
-        "head": min(len(material.source.fit), budget.fit_sentences),
-        "warm-up": len(material.source.fit),
-        "held-out source": len(material.source.held_out),
-        "target labels": len(material.target),
-        "distances": bitext.source.shape[1],
-        "word links": sum(len(pair.links) for pair in bitext.pairs),
-        "bitext gradients": taken * batches.size,
-    } | {
-        f"gradients {name}": sum(len(batch) for batch in each)
-        for name, each in batches.first(taken).tasks.items()
-    }
-    precisions = {found.theta0.precision, found.theta_warm.precision}
-    return RunFacts(
-        budget=budget.name,
-        rounds=taken,
-        stopped="resolved" if taken < budget.rounds else "budget",
-        batch_size=batches.size,
-        warm_up_steps=budget.warm_up_steps,
-        seed=request.seed,
-        device=str(encoder.device),
-        dtype="bfloat16" if precisions == {"bf16"} else "float32",
-        threads=torch.get_num_threads(),
-        processes=processes.count,
-        seconds=watch.total,
-        phases=dict(watch.seconds),
-        peak_memory_gib=peak_bytes(encoder.device) / 2**30,
-        versions=_versions(),
-        used=used,
-    )
-
-
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -565,13 +272,3 @@ def _memory_errors(budget: Budget) -> Iterator[None]:
 def _out_of_memory(budget: Budget) -> str:
     smaller = "a machine with more memory" if budget.name == "quick" else "--budget quick or more memory"
     return f"Out of memory with budget '{budget.name}': use {smaller}."
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": ".".join(map(str, sys.version_info[:3])), "os": os.uname().sysname}
-    for package in ("alignment-advisor", "torch", "transformers", "scikit-learn", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions

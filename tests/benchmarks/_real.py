@@ -11,12 +11,13 @@ from probes.heads import fit_head
 from probes.linking import Linker
 from probes.material import prepare, read_inputs
 from probes.objectives import available
+from probes.points import warmed_copy
 from probes.precision import choose_precision
 from probes.progress import Silent, Stopwatch
 from probes.projection import project_labels
 from probes.request import ProbeRequest
+from probes.round_data import task_batches
 from probes.rounds import GradientRounds, RoundBatches, measure_gradients
-from probes.run import _task_batches, _warm
 from probes.sampling import deal
 from probes.warm_up import AdamScale
 from tests.benchmarks._shapes import Case
@@ -78,11 +79,11 @@ def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
         start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, request.seed
     )
     size = min(budget.batch_size, len(material.source.fit))
-    warm, head, adam = _warm(start, fitted.head, material, budget, size, request.seed, watch, precision)
+    warm, head, adam = warmed_copy(start, fitted.head, material, budget, size, request.seed, watch, precision)
     drawn = budget.rounds * material.pair_batch
     reserved = bitext.pairs[drawn : 2 * drawn]
     projection = project_labels(warm, head, reserved, inputs.task.level, material.tokenizer)
-    tasks, _ = _task_batches(material, projection, budget)
+    tasks, _ = task_batches(material, projection, budget)
     batches = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
     objectives, _ = available(warm, has_links=True)
     return WarmCase(Case(warm, head, objectives, batches, material.tokenizer), start, adam)

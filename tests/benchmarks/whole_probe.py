@@ -64,7 +64,7 @@ def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
         clock.seconds[name] -= clock.seconds.get("gradient rounds", 0.0) - before
 
     request = request_from(arguments, budget=arguments.budget)
-    with patch("probes.run.measure_gradients", measured), patch.object(Stopwatch, "phase", timed):
+    with patch("probes.points.measure_gradients", measured), patch.object(Stopwatch, "phase", timed):
         return run_probe(request, Silent()), request
 
 

@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from probes import bundled
-from probes.bundled import EncoderFile, load_bundled, parse, to_model, to_tokenizer, trim_vocabulary
+from probes.bundled import (
+    EncoderFile,
+    _installed,
+    _trim,
+    is_encoder_file,
+    load_bundled,
+    load_encoder_file,
+    parse,
+    to_model,
+    to_tokenizer,
+    trim_bundled,
+    trim_vocabulary,
+)
 from probes.encoder import load_encoder
 from probes.errors import InputError
 
@@ -407,13 +418,13 @@ def test_missing_weights_are_a_clear_refusal(monkeypatch: pytest.MonkeyPatch) ->
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(bundled, "distribution", missing)
+    monkeypatch.setattr(_installed, "distribution", missing)
     with pytest.raises(InputError, match=r'pip install "alignment-advisor\[demo\]"'):
         load_bundled("bundled")
 
 
 def test_a_distribution_without_the_file_is_a_clear_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled, "distribution", lambda _: SimpleNamespace(files=None))
+    monkeypatch.setattr(_installed, "distribution", lambda _: SimpleNamespace(files=None))
     with pytest.raises(InputError, match="not installed"):
         load_bundled("bundled-enpt")
 
@@ -424,7 +435,7 @@ def test_other_weights_under_the_same_name_are_refused(
     path = tmp_path / "e5-small-q4.bin"
     path.write_bytes(DATA)
     file: Any = SimpleNamespace(name=path.name, locate=lambda: path)
-    monkeypatch.setattr(bundled, "distribution", lambda _: SimpleNamespace(files=[file]))
+    monkeypatch.setattr(_installed, "distribution", lambda _: SimpleNamespace(files=[file]))
     with pytest.raises(InputError, match="SHA-256"):
         load_bundled("bundled")
 
@@ -435,16 +446,16 @@ def test_an_unknown_name_is_refused() -> None:
 
 
 def trimmed(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> bytes:
-    monkeypatch.setattr(bundled, "_read_bundled", lambda name: (DATA, "0" * 64))
-    return bundled.trim_bundled("bundled", texts)
+    monkeypatch.setattr(_trim, "read_bundled", lambda name: (DATA, "0" * 64))
+    return trim_bundled("bundled", texts)
 
 
 def test_a_trimmed_file_reads_its_texts_as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     texts = ["ab c", "x fi", "c"]
     path = tmp_path / "small"
     path.write_bytes(trimmed(monkeypatch, texts))
-    assert bundled.is_encoder_file(path)
-    model, tokenizer, sha256 = bundled.load_encoder_file(path)
+    assert is_encoder_file(path)
+    model, tokenizer, sha256 = load_encoder_file(path)
     whole = parse(DATA)
     whole_model, whole_tokenizer = to_model(whole), to_tokenizer(whole)
 
@@ -483,6 +494,6 @@ def test_a_trimmed_file_is_an_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize("content", [b"", b"E5", b"anything"])
 def test_other_files_are_no_encoder_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
-    assert not bundled.is_encoder_file(tmp_path / "file")
-    assert not bundled.is_encoder_file(tmp_path)
-    assert not bundled.is_encoder_file(tmp_path / "missing")
+    assert not is_encoder_file(tmp_path / "file")
+    assert not is_encoder_file(tmp_path)
+    assert not is_encoder_file(tmp_path / "missing")

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
@@ -395,7 +396,7 @@ def test_the_attack_in_these_tests_works(tmp_path: Path) -> None:
 def test_no_call_trusts_remote_code(monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoint) -> None:
     trusted: list[object] = []
     for loader in ("AutoConfig", "AutoTokenizer", "AutoModelForMaskedLM", "AutoModelForTextEncoding"):
-        kind = getattr(__import__("probes.encoder", fromlist=[loader]), loader)
+        kind = getattr(transformers, loader)
         original = kind.from_pretrained
 
         def watched(*args: Any, _original: Any = original, **settings: Any) -> Any:

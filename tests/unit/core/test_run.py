@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import probes.points
 import probes.rounds
 import probes.run
 from advisor.sample import sample_path
@@ -299,7 +300,7 @@ def test_running_out_of_memory_is_one_sentence(
     def exhausted(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(probes.run, "warm_up", exhausted)
+    monkeypatch.setattr(probes.points, "warm_up", exhausted)
     with pytest.raises(RunError, match="Out of memory with budget 'quick'"):
         run_probe(request_for("topic", checkpoint("bert"), tmp_path))
 
@@ -322,8 +323,8 @@ def test_batches_are_halved_when_memory_runs_out(
         full(options["batch_size"], "warm-up")
         return warm_up(*arguments, **options)
 
-    monkeypatch.setattr(probes.run, "measure_gradients", short_of_memory)
-    monkeypatch.setattr(probes.run, "warm_up", short_while_warming)
+    monkeypatch.setattr(probes.points, "measure_gradients", short_of_memory)
+    monkeypatch.setattr(probes.points, "warm_up", short_while_warming)
     signals = run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     assert asked == [("warm-up", 4), ("warm-up", 2), ("theta_warm", 4), ("theta_warm", 2), ("theta0", 2)]
     assert signals.run.batch_size == 2

@@ -1,0 +1,192 @@
+"""Checkpoints in a folder or on the hub: safetensors only, and never code of their own."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTextEncoding,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+)
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+from probes.encoder._encoder import Encoder
+from probes.errors import InputError
+
+__all__ = ["load_checkpoint"]
+
+
+def load_checkpoint(name: str) -> Encoder:
+    config = _load_config(name)
+    tokenizer = _load_tokenizer(name)
+    masked_lm, info = None, None
+    no_mlm_reason: str | None = f"the architecture '{config.model_type}' has none in transformers"
+    with _quiet():
+        if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+            masked_lm, info = _from_pretrained(AutoModelForMaskedLM, name, config)
+            base = cast(PreTrainedModel, masked_lm.base_model)
+            prefix = masked_lm.base_model_prefix + "."
+            missing = {key for key in info["missing_keys"] if key.startswith(prefix)}
+            head = sorted(info["missing_keys"] - missing)
+            no_mlm_reason = None
+            if head:
+                no_mlm_reason = f"the checkpoint brings no MLM head ({head[0]} is missing)"
+            elif tokenizer.mask_token_id is None:
+                no_mlm_reason = "its tokenizer has no mask token"
+            if no_mlm_reason is not None:
+                masked_lm = None
+        else:
+            base, info = _from_pretrained(AutoModelForTextEncoding, name, config)
+            missing = set(info["missing_keys"])
+    if missing:
+        raise InputError(
+            f"'{name}' lacks {len(missing)} of the encoder's weights ({min(missing)} first), which would be "
+            "random: point at a complete checkpoint."
+        )
+    if len(tokenizer) > cast(Tensor, base.get_input_embeddings().weight).shape[0]:
+        raise InputError(
+            f"'{name}' has a tokenizer of {len(tokenizer):,} pieces but fewer embeddings: "
+            "the tokenizer belongs to another model."
+        )
+    return Encoder(name, base, tokenizer, masked_lm, no_mlm_reason, _find_pooling(name), _hash_weights(base))
+
+
+def _load_config(name: str) -> PretrainedConfig:
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # a value of the wrong type surfaces as an error of the hub's own
+        raise InputError(_why_not_found(name, error)) from error
+    kind = config.model_type
+    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and config.is_encoder_decoder:
+        raise InputError(
+            f"'{name}' ('{kind}') is an encoder with a decoder that transformers loads as one: "
+            "choose an encoder such as xlm-roberta-base."
+        )
+    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
+        return cast(PretrainedConfig, config)
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(
+            f"'{name}' is a decoder ('{kind}'), and alignment of encoders is what is measured here: "
+            "choose an encoder such as xlm-roberta-base."
+        )
+    raise InputError(
+        f"'{name}' is of type '{kind}', which transformers cannot load as a text encoder: "
+        "choose an encoder such as xlm-roberta-base."
+    )
+
+
+def _why_not_found(name: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return f"'{name}' needs code of its own to load, which is never run here: choose another encoder."
+    if Path(name).exists():
+        return f"'{name}' is no model folder (no usable config.json): name a folder with a saved model."
+    return (
+        f"Cannot find a model called '{name}' in this folder, in the local cache or on the hub: check the "
+        "spelling and the network, or use the offline encoder 'bundled'."
+    )
+
+
+def _load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, use_fast=True)
+    except Exception as error:  # a missing conversion library surfaces as any of a dozen types
+        raise InputError(
+            f"The tokenizer of '{name}' cannot be loaded as a fast tokenizer: save one beside the model "
+            "(tokenizer.json)."
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(
+            f"'{name}' has no fast tokenizer, so subwords cannot be traced to words: "
+            "save one beside the model (tokenizer.json)."
+        )
+    ordinary = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if not any(character.isalnum() for piece in ordinary for character in piece):
+        # Without its files, transformers makes an empty tokenizer of the architecture's usual class.
+        raise InputError(f"'{name}' has no tokenizer: save one beside the model (tokenizer.json).")
+    return cast(PreTrainedTokenizerFast, tokenizer)
+
+
+def _from_pretrained(
+    loader: type, name: str, config: PretrainedConfig
+) -> tuple[PreTrainedModel, Mapping[str, set[str]]]:
+    try:
+        return cast(
+            tuple[PreTrainedModel, Mapping[str, set[str]]],
+            loader.from_pretrained(  # type: ignore[attr-defined]
+                name,
+                config=config,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,  # the default keeps a half-precision checkpoint's type
+                output_loading_info=True,
+            ),
+        )
+    except SafetensorError as error:
+        raise InputError(
+            f"The safetensors file of '{name}' is damaged ({error}): download or save it again."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"'{name}' has no readable weights in safetensors format, the only one that is loaded: convert "
+            "it with model.save_pretrained(folder)."
+        ) from error
+    except Exception as error:  # sizes that make no sense fail in any way
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise  # not the checkpoint's fault
+        raise InputError(
+            f"The weights of '{name}' do not fit its config: point at a checkpoint saved in one piece."
+        ) from error
+
+
+def _find_pooling(name: str) -> Literal["mean", "cls"]:
+    """The pooling a sentence-transformers checkpoint states beside its weights; else mean."""
+    path = Path(name) / "1_Pooling" / "config.json"
+    if not path.exists() and not Path(name).exists():
+        cached = try_to_load_from_cache(name, "1_Pooling/config.json")
+        path = Path(cached) if isinstance(cached, str) else path
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "mean"
+    return "cls" if stated.get("pooling_mode_cls_token") else "mean"
+
+
+def _hash_weights(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bar and table: what they would say is said here, in one sentence."""
+    logger = logging.getLogger("transformers")
+    level, bar = logger.level, is_progress_bar_enabled()
+    logger.setLevel(logging.CRITICAL)
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bar:
+            enable_progress_bar()

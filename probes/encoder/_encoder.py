@@ -1,0 +1,230 @@
+"""An encoder as the probes see it: its passes, its blocks, and copies to work on."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.modeling_outputs import BaseModelOutput
+
+from probes.batches import TextBatch
+from probes.encoder._rows import RowEmbedding
+from probes.precision import PassPrecision
+from probes.signals import ModelFacts
+
+__all__ = ["EMBEDDINGS", "Blocks", "Encoder"]
+
+EMBEDDINGS = "embeddings"
+_GROUP = 8
+"""Texts that share one forward pass on a CPU."""
+
+Blocks = dict[str, tuple[str, ...]]
+"""Block name -> names of its parameters within the encoder, in the model's own order."""
+
+
+@dataclass
+class Encoder:
+    """A user's encoder without heads, and what the probes need to know of it.
+
+    Attributes:
+        id: hub id, path or bundled name, as the user gave it.
+        base: the transformers model whose forward returns ``hidden_states``.
+        tokenizer: a fast tokenizer.
+        masked_lm: the model with its masked-language-modelling head around ``base``, or None.
+        no_mlm_reason: why there is no head; None when there is one.
+        pooling: how token states become a sentence vector.
+        sha256: hash of the weights.
+        blocks: the block partition of ``base``'s parameters.
+        precision: of the passes; set for a stretch of code by :meth:`passes_in`.
+    """
+
+    id: str
+    base: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    masked_lm: PreTrainedModel | None
+    no_mlm_reason: str | None
+    pooling: Literal["mean", "cls"]
+    sha256: str
+    blocks: Blocks = field(default_factory=dict)
+    precision: PassPrecision = "fp32"
+
+    @property
+    def layers(self) -> int:
+        """Number of layers N; ``hidden_states`` has N + 1 entries, the embedding output first."""
+        return len(self.blocks) - 1
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of a hidden state."""
+        return int(self.base.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.base.device
+
+    @property
+    def max_length(self) -> int:
+        """Longest input, in subwords, that the position embeddings allow (at most 512)."""
+        positions = getattr(self.base.config, "max_position_embeddings", None) or 512
+        return int(min(self.tokenizer.model_max_length, positions - 2, 512))
+
+    def parameters(self, blocks: Sequence[str] | None = None) -> Iterator[nn.Parameter]:
+        """The parameters of the named blocks (all of them by default), in a fixed order."""
+        for block in blocks if blocks is not None else self.blocks:
+            for name in self.blocks[block]:
+                yield self.base.get_parameter(name)
+
+    def block_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """Block name -> its parameters."""
+        return {block: list(self.parameters([block])) for block in self.blocks}
+
+    def hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
+        """All N + 1 hidden states of ``batch``, each of shape (batch, length, hidden).
+
+        On a CPU, texts of like length go through the encoder together, since padding costs as much as text
+        there; positions of padding then hold zeros.
+        """
+        with self._cast():  # around all groups, so that weights are cast once
+            return self._hidden_states(batch)
+
+    def _hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
+        if self.device.type != "cpu" or len(batch) <= _GROUP:
+            return self._forward(batch.inputs)
+        lengths = batch.inputs["attention_mask"].sum(1)
+        order = lengths.argsort()
+        width = batch.words.shape[1]
+        groups = []
+        for rows in order.split(_GROUP):
+            longest = int(lengths[rows].max())
+            states = self._forward({name: value[rows, :longest] for name, value in batch.inputs.items()})
+            groups.append([nn.functional.pad(state, (0, 0, 0, width - longest)) for state in states])
+        back = order.argsort()
+        return tuple(torch.cat(parts)[back] for parts in zip(*groups, strict=True))
+
+    def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
+        return tuple(state.float() for state in states)
+
+    @contextmanager
+    def passes_in(self, precision: PassPrecision) -> Iterator[None]:
+        """Run all passes in ``precision`` for as long as the context lasts.
+
+        States and logits come out in fp32 either way, and so do gradients. Weights that have been cast once
+        are reused within the context, so they must not change there.
+        """
+        before, self.precision = self.precision, precision
+        try:
+            with torch.autocast(self.device.type, enabled=False):  # the outermost context holds the casts
+                yield
+        finally:
+            self.precision = before
+
+    @contextmanager
+    def _cast(self) -> Iterator[None]:
+        if self.precision == "fp32":
+            yield
+            return
+        gradients = torch.is_grad_enabled()
+        with ExitStack() as stack:
+            if gradients and self.device.type == "cpu":
+                # The fused kernel's bf16 backward takes six times as long on a CPU at a sentence's length.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            # A cast that was made without a graph must not serve a pass with one.
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, cache_enabled=gradients))
+            yield
+
+    def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
+        """Sentence vectors of shape (batch, hidden) from one hidden state."""
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        mask = batch.inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def mlm_logits(self, hidden: Tensor) -> Tensor:
+        """Vocabulary logits of the MLM head for states of shape (..., hidden).
+
+        The whole ``masked_lm`` forward is run with the encoder's result put in place, so that every
+        architecture's head works without knowing its name.
+        """
+        assert self.masked_lm is not None
+        flat = hidden.reshape(1, -1, hidden.shape[-1])
+        base = self.base
+        base.forward = lambda *_args, **_kwargs: BaseModelOutput(last_hidden_state=flat)
+        try:
+            dummy = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
+            with self._cast():
+                logits = self.masked_lm(input_ids=dummy).logits
+        finally:
+            del base.forward  # uncovers the class's own
+        return cast(Tensor, logits).float().reshape(*hidden.shape[:-1], -1)
+
+    def working_copy(self, used_ids: Sequence[int]) -> "Encoder":
+        """A trainable copy to measure on, in eval mode; this encoder stays as it is whatever happens.
+
+        The full embedding table is shared (it is never written); the rows of ``used_ids`` become
+        parameters of their own, see :class:`RowEmbedding`. The output side of an MLM head that is tied to the
+        embeddings stays fixed.
+        """
+        embedding = self.base.get_input_embeddings()
+        weight = cast(Tensor, embedding.weight)
+        shared = nn.Parameter(weight.detach(), requires_grad=False)
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        duplicate = copy.deepcopy(owner, {id(weight): shared})
+        base = cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate)
+        name = next(n for n, p in self.base.named_parameters() if p is weight)
+        row_module = RowEmbedding(embedding, used_ids)
+        cast(Callable[[nn.Module], None], base.set_input_embeddings)(row_module)
+        rows = next(n for n, p in base.named_parameters() if p is row_module.rows)
+        blocks = {
+            block: tuple(rows if n == name else n for n in names) for block, names in self.blocks.items()
+        }
+        result = Encoder(
+            self.id,
+            base,
+            self.tokenizer,
+            duplicate if self.masked_lm is not None else None,
+            self.no_mlm_reason,
+            self.pooling,
+            self.sha256,
+            blocks,
+            self.precision,
+        )
+        duplicate.eval()
+        duplicate.requires_grad_(False)
+        for parameter in result.parameters():
+            parameter.requires_grad_(True)
+        return result
+
+    def duplicate(self) -> "Encoder":
+        """A further working copy of a working copy; the full embedding table is shared."""
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        shared = {id(t): t for t in (*owner.parameters(), *owner.buffers()) if not t.requires_grad}
+        duplicate = copy.deepcopy(owner, shared)
+        return replace(
+            self,
+            base=cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate),
+            masked_lm=duplicate if self.masked_lm is not None else None,
+        )
+
+    def facts(self) -> ModelFacts:
+        """What a reader of the signals needs to know about this encoder."""
+        count = sum(p.numel() for p in self.base.parameters())
+        inner = [block for block in self.blocks if block != EMBEDDINGS]
+        return ModelFacts(
+            id=self.id,
+            sha256=self.sha256,
+            architecture=type(self.base).__name__,
+            layers=self.layers,
+            hidden_size=self.hidden_size,
+            parameters=count,
+            encoder_parameters=sum(p.numel() for p in self.parameters(inner)),
+            vocabulary=len(self.tokenizer),
+            pooling=self.pooling,
+            mlm_head=self.masked_lm is not None,
+        )
