@@ -8,9 +8,11 @@ aligning gave, and ``write_card`` writes all of it down.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from advisor.findings._evidence import Effect, Record, Source, Tables
+from advisor.findings._prediction import Prediction
 from advisor.findings._store import Findings, load_findings
-from advisor.findings._tables import Effect, Record, Source, Tables, load_tables
-from advisor.findings.effects import EffectModel, Prediction
+from advisor.findings._tables import load_tables
+from advisor.findings.effects import EffectModel
 from advisor.findings.signal_stage import SignalStage
 
 if TYPE_CHECKING:

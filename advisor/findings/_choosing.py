@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from advisor.findings._evidence import EARLY, Record
 from advisor.findings._resample import Figure, Resample
-from advisor.findings._tables import EARLY, Record
 from advisor.findings.signal_stage import LEADING_SIGNALS, HeldOut, LeadingSignal
 
 __all__ = ["NEVER", "TRIAL", "Choice", "cells_of", "choose", "option_of"]

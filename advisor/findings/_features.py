@@ -9,13 +9,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from advisor.findings._evidence import TASK_LEVELS, Effect, Tables
 from advisor.findings._languages import LanguageFacts
 from advisor.findings._models import ModelFacts
-from advisor.findings._tables import TASK_LEVELS, Effect, Tables
 
-__all__ = ["FACTS", "TERMS", "Case", "CaseMaker", "Key", "Term"]
+__all__ = ["FACTS", "TERMS", "Case", "CaseMaker", "Column", "Key", "Term"]
 
 Key = tuple[str, ...]
+Column = tuple[str, Key]
+"""Name of a term, and a key of it: one coefficient."""
 
 PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {
     # Mutual argmax on the encoder's own vectors is what AWESOME-align does; a file of links may come from

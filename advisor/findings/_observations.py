@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from advisor.findings._evidence import Effect
 from advisor.findings._features import Case, CaseMaker
-from advisor.findings._tables import Effect
 from advisor.findings.effects import Observation
 
 __all__ = ["observations", "of_trial", "standard_error"]

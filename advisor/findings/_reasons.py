@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from advisor.findings import _scale
+from advisor.findings._evidence import Effect, Tables
 from advisor.findings._features import Case, Key
-from advisor.findings._tables import Effect, Tables
 
 __all__ = ["Cause", "causes"]
 

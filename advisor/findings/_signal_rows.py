@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._choosing import option_of
+from advisor.findings._evidence import Record
 from advisor.findings._resample import Figure, Resample, ranks
-from advisor.findings._tables import Record
 from probes.tasks import find_task
 
 __all__ = ["Part", "SignalRow", "signal_parts", "signal_rows"]

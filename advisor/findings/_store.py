@@ -14,10 +14,12 @@ from zipfile import BadZipFile
 import numpy as np
 from platformdirs import user_cache_path
 
+from advisor.findings._arrays import from_arrays, to_arrays
+from advisor.findings._evidence import Tables
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
-from advisor.findings._tables import TABLES, Tables, load_tables
-from advisor.findings.effects import EffectModel, from_arrays, to_arrays
+from advisor.findings._tables import TABLES, load_tables
+from advisor.findings.effects import EffectModel
 from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal, SignalStage, fit_stages
 
 __all__ = ["Findings", "load_findings"]

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import _scale
+from advisor.findings._evidence import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
-from advisor.findings._tables import OWN_RECORDS, Effect, Record, Tables
 from advisor.findings.effects import EffectModel
 from probes.signals import Estimate, Signals, TaskGradient
 

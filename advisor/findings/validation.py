@@ -17,13 +17,15 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings import _scale
 from advisor.findings._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
+from advisor.findings._evidence import Tables
 from advisor.findings._features import CaseMaker
 from advisor.findings._observations import observations
+from advisor.findings._prediction import Prediction
 from advisor.findings._resample import Figure, Resample, ranks
 from advisor.findings._rivals import RIVALS, Forecast
 from advisor.findings._rule import decide
-from advisor.findings._tables import TABLES, Tables, load_tables
-from advisor.findings.effects import EffectModel, Prediction
+from advisor.findings._tables import TABLES, load_tables
+from advisor.findings.effects import EffectModel
 from probes.errors import InputError
 
 __all__ = ["Figure", "Method", "SplitReport", "Validation", "validate"]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
+from advisor.findings._evidence import OWN_RECORDS
 from advisor.findings._nearest import nearest, unseen
-from advisor.findings._tables import OWN_RECORDS
 from advisor.findings.signal_stage import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, Objective
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, choose, moving_signal

@@ -6,8 +6,8 @@ import numpy as np
 
 from advisor.advice import Reason
 from advisor.findings import _scale
+from advisor.findings._evidence import OWN_RECORDS
 from advisor.findings._reasons import causes
-from advisor.findings._tables import OWN_RECORDS
 from advisor.recommend._outlooks import Outlook, moving_signal
 from advisor.recommend._situation import Situation, kind
 from probes.signals import Signals

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import _scale
+from advisor.findings._evidence import Record
 from advisor.findings._features import Case
-from advisor.findings._tables import TABLES, Record
+from advisor.findings._tables import TABLES
 from advisor.findings.effects import Observation
 
 MODELS = ("alpha", "beta", "gamma")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from advisor.findings._choosing import Choice, choose
-from advisor.findings._tables import Record
+from advisor.findings._evidence import Record
 from advisor.findings.signal_stage import HeldOut
 from tests.unit.findings.simulation import own_record
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from advisor.findings import _scale
+from advisor.findings._arrays import from_arrays, to_arrays
 from advisor.findings._features import Case
+from advisor.findings._prediction import Prediction
 from advisor.findings._rule import decide
 from advisor.findings._spread import Spread
-from advisor.findings.effects import EffectModel, Observation, Prediction, from_arrays, to_arrays
+from advisor.findings.effects import EffectModel, Observation
 from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
 
 OF_MODEL = {"alpha": 2.0, "beta": 0.5, "gamma": -1.0}

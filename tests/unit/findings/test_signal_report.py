@@ -12,10 +12,10 @@ import pytest
 from advisor.findings import load_tables, signals
 from advisor.findings._choosing import Choice
 from advisor.findings._claims import claims
+from advisor.findings._evidence import Record
 from advisor.findings._geometry import gradient_geometry
 from advisor.findings._resample import Figure
 from advisor.findings._signal_rows import _holm, signal_parts, signal_rows
-from advisor.findings._tables import Record
 from advisor.findings.signal_report import SignalReport
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables

@@ -1,0 +1,81 @@
+"""A fitted effect model as plain arrays and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.findings._spread import Spread
+from advisor.findings._variances import BASELINE
+from advisor.findings.effects import EffectModel
+
+__all__ = ["from_arrays", "to_arrays"]
+
+Array = NDArray[np.float64]
+
+_SEPARATOR = "\x1f"
+
+
+def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
+    """The model as plain arrays of numbers and words, for ``numpy.savez``."""
+
+    def words(names: Sequence[tuple[str, ...]]) -> NDArray[np.str_]:
+        return np.array([_SEPARATOR.join(name) for name in names])
+
+    def numbers(values: Mapping[Any, float]) -> Array:
+        return np.array(list(values.values()), dtype=np.float64)
+
+    spread = model.spread
+    kept = [i for i, (name, _) in enumerate(model.columns) if name != BASELINE]
+    return {
+        # a prediction never uses a study's own baseline error, so its coefficients need not be kept
+        "columns": words([(model.columns[i][0], *model.columns[i][1]) for i in kept]),
+        "mean": model.mean[kept],
+        "covariance": model.covariance[np.ix_(kept, kept)].astype(np.float32),
+        "variance_names": words(list(model.variances)),
+        "variances": numbers(model.variances),
+        "residual_names": words(list(model.residuals)),
+        "residuals": numbers(model.residuals),
+        "calibration": np.array(model.calibration),
+        "spread_overall": np.array(spread.overall),
+        "spread_model_names": words([(name,) for name in spread.models]),
+        "spread_models": numbers(spread.models),
+        "spread_task_names": words([(name,) for name in spread.tasks]),
+        "spread_tasks": numbers(spread.tasks),
+        "spread_cell_names": words(list(spread.cells)),
+        "spread_cells": numbers(spread.cells),
+        "spread_resource_names": words([(name,) for name in spread.resources]),
+        "spread_resources": numbers(spread.resources),
+    }
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> EffectModel:
+    """The model that ``to_arrays`` took apart, without the coefficients of single studies' baselines."""
+
+    def names(key: str) -> list[list[str]]:
+        return [name.split(_SEPARATOR) for name in arrays[key].tolist()]
+
+    def single(key: str, values: str) -> dict[str, float]:
+        return dict(zip([name for (name,) in names(key)], arrays[values].tolist(), strict=True))
+
+    def double(key: str, values: str) -> dict[tuple[str, str], float]:
+        return dict(zip([(a, b) for a, b in names(key)], arrays[values].tolist(), strict=True))
+
+    return EffectModel(
+        columns=tuple((name, tuple(key)) for name, *key in names("columns")),
+        mean=arrays["mean"],
+        covariance=arrays["covariance"],
+        variances=double("variance_names", "variances"),
+        residuals=dict(
+            zip([(a, b, c) for a, b, c in names("residual_names")], arrays["residuals"].tolist(), strict=True)
+        ),
+        calibration=float(arrays["calibration"]),
+        spread=Spread(
+            overall=float(arrays["spread_overall"]),
+            models=single("spread_model_names", "spread_models"),
+            tasks=single("spread_task_names", "spread_tasks"),
+            cells=double("spread_cell_names", "spread_cells"),
+            resources=single("spread_resource_names", "spread_resources"),
+        ),
+    )
