@@ -8,7 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from probes.errors import InputError
 
-__all__ = ["NO_ALIGNMENT", "FrozenLayers", "Objective", "Option", "Schedule", "WordPairs", "option_space"]
+__all__ = [
+    "NO_ALIGNMENT",
+    "FrozenLayers",
+    "Objective",
+    "Option",
+    "Schedule",
+    "WordPairs",
+    "joint_weight",
+    "option_space",
+]
+
+_PUBLISHED_WEIGHT = 0.1
+"""Weight of the alignment loss in the published joint runs (Bakos et al. 2025)."""
+_ALIGNMENT_SHARE = 0.5
+"""What the weighted alignment gradient may be of the task gradient's norm."""
 
 
 class Objective(StrEnum):
@@ -159,3 +173,17 @@ def option_space(
                     frozen_layers=frozen_layers,
                     word_pairs=word_pairs if objective.uses_word_pairs else None,
                 )
+
+
+def joint_weight(magnitude_ratio: float | None) -> float:
+    """Weight of the alignment loss in joint training.
+
+    The weighted alignment gradient gets half the task gradient's norm: ``0.5 / magnitude_ratio``, kept
+    between 0.01 and 1; 0.1, as in the published joint runs, when the ratio is not known.
+
+    Args:
+        magnitude_ratio: norm of the objective's expected gradient over the task's, at ``theta_warm``.
+    """
+    if magnitude_ratio is None or magnitude_ratio <= 0:
+        return _PUBLISHED_WEIGHT
+    return float(f"{min(1.0, max(0.01, _ALIGNMENT_SHARE / magnitude_ratio)):.2g}")

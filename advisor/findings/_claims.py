@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from advisor.findings._choosing import NEVER, TRIAL, Choice
+from advisor.findings._geometry import Geometry
+from advisor.findings._signal_rows import Part, SignalRow
 from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
 from probes.signals import TaskGradient
-
-if TYPE_CHECKING:
-    from advisor.findings._geometry import Geometry
-    from advisor.findings._signal_rows import Part, SignalRow
-    from advisor.findings.signal_report import SignalReport
 
 __all__ = ["claims"]
 
@@ -36,24 +33,36 @@ _BARS: Mapping[TaskGradient, _Bar] = {
 }
 
 
-def claims(report: "SignalReport") -> list[str]:
-    """One Markdown bullet for each question that the records can say something about."""
-    rows = {row.signal: row for row in report.rows}
+def claims(
+    rows: Sequence[SignalRow],
+    parts: Sequence[Part],
+    geometry: Sequence[Geometry],
+    choices: Sequence[Choice],
+) -> list[str]:
+    """One Markdown bullet for each question that the records can say something about.
+
+    Args:
+        rows: every signal over all records.
+        parts: the leading ones in one encoder, or one level of tasks, at a time.
+        geometry: of gradients.
+        choices: what following signals is worth beside other ways.
+    """
+    by_signal = {row.signal: row for row in rows}
     found = [
-        *_distances([row for name, row in rows.items() if name.startswith(_DISTANCES)]),
-        *_orthogonal(report.geometry),
+        *_distances([row for name, row in by_signal.items() if name.startswith(_DISTANCES)]),
+        *_orthogonal(geometry),
         *(
             line
             for signal in LEADING_SIGNALS
-            for line in _predicts(signal, rows.get(signal.column), report.parts)
+            for line in _predicts(signal, by_signal.get(signal.column), parts)
         ),
-        *_survivors(report.rows),
-        *_probe_or_trial(report.choices),
+        *_survivors(rows),
+        *_probe_or_trial(choices),
     ]
     return [f"- {line}" for line in found]
 
 
-def _distances(rows: Sequence["SignalRow"]) -> Iterator[str]:
+def _distances(rows: Sequence[SignalRow]) -> Iterator[str]:
     known = [row for row in rows if row.partial is not None]
     if not known:
         return
@@ -66,7 +75,7 @@ def _distances(rows: Sequence["SignalRow"]) -> Iterator[str]:
     )
 
 
-def _orthogonal(geometry: Sequence["Geometry"]) -> Iterator[str]:
+def _orthogonal(geometry: Sequence[Geometry]) -> Iterator[str]:
     warm = [g for g in geometry if g.at == "theta_warm" and g.gradient in ("source", "target-labels")]
     if not warm:
         return
@@ -89,7 +98,7 @@ def _orthogonal(geometry: Sequence["Geometry"]) -> Iterator[str]:
     )
 
 
-def _predicts(signal: LeadingSignal, row: "SignalRow | None", parts: Sequence["Part"]) -> Iterator[str]:
+def _predicts(signal: LeadingSignal, row: SignalRow | None, parts: Sequence[Part]) -> Iterator[str]:
     if row is None or row.partial is None:
         return
     bar = _BARS[signal.gradient]
@@ -128,7 +137,7 @@ def _name(signal: LeadingSignal) -> str:
     return f"{what} ({signal.gradient.replace('-', ' ')})"
 
 
-def _survivors(rows: Sequence["SignalRow"]) -> Iterator[str]:
+def _survivors(rows: Sequence[SignalRow]) -> Iterator[str]:
     tested = [row for row in rows if row.p_adjusted is not None]
     clear = [row.signal for row in tested if row.p_adjusted is not None and row.p_adjusted < _SIGNIFICANT]
     if tested:
@@ -172,6 +181,6 @@ def _probe_or_trial(choices: Sequence[Choice]) -> Iterator[str]:
     )
 
 
-def _interval(row: "SignalRow") -> str:
+def _interval(row: SignalRow) -> str:
     assert row.partial is not None
     return f"{row.partial.value:+.2f} [{row.partial.low:+.2f}, {row.partial.high:+.2f}]"

@@ -119,7 +119,7 @@ def _markdown(report: SignalReport) -> str:
     lines = [
         f"{report.records} own records (an option over its seeds) in {report.cells} cells. {report.stage}",
         "",
-        *claims(report),
+        *claims(report.rows, report.parts, report.geometry, report.choices),
         "",
         "### Signals and gains",
         "",

@@ -8,6 +8,5 @@ Nothing here imports torch: advice from evidence or from saved signals takes a s
 """
 
 from advisor.recommend._answer import ask, check_min_gain, recommend
-from advisor.recommend._weight import joint_weight
 
-__all__ = ["ask", "check_min_gain", "joint_weight", "recommend"]
+__all__ = ["ask", "check_min_gain", "recommend"]

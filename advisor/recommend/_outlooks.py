@@ -13,9 +13,8 @@ from advisor.findings._observations import of_trial
 from advisor.findings._rule import decide
 from advisor.findings.effects import EffectModel
 from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, option_space
+from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, joint_weight, option_space
 from advisor.recommend._situation import Situation, kind
-from advisor.recommend._weight import joint_weight
 from probes.signals import TOTAL, Signals
 
 __all__ = ["EVIDENCE_SOURCE", "Outlook", "choose", "moving_signal", "outlooks_of"]

@@ -18,9 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor.options import Objective
+from advisor.options import Objective, joint_weight
 from advisor.recipe import Recipe
-from advisor.recommend import joint_weight
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import Inputs
 from advisor.study._plan import Derived, ProbePlan

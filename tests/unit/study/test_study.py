@@ -12,10 +12,9 @@ import pytest
 import torch
 
 import advisor.recipe.train as engine
-from advisor.options import NO_ALIGNMENT, Option
+from advisor.options import NO_ALIGNMENT, Option, joint_weight
 from advisor.recipe import Recipe
 from advisor.recipe.outcome import Outcome
-from advisor.recommend import joint_weight
 from advisor.study import Record
 from advisor.study._grid import Grid
 from advisor.study._inputs import load_inputs
