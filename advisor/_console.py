@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
@@ -20,7 +21,10 @@ from probes.errors import InputError, RunError
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
 
-__all__ = ["Commands", "ConsoleProgress", "console", "errors", "run"]
+__all__ = ["Commands", "ConsoleProgress", "Debug", "Json", "console", "errors", "print_found", "run"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 """For everything that is not the answer, so that ``--json`` and pipes stay clean."""
@@ -33,6 +37,22 @@ _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 
 console = Console(highlight=False)
 """For the answer."""
+
+
+class _Found(Protocol):
+    """What commands that look something up print."""
+
+    def markdown(self) -> str: ...
+
+    def model_dump_json(self, *, indent: int) -> str: ...
+
+
+def print_found(found: _Found, as_json: bool) -> None:
+    """Print an answer to standard output, as JSON or as text."""
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        console.print(Markdown(found.markdown()))
 
 
 class InterruptedCommandError(BaseException):

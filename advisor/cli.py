@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
-from advisor._console import Commands, ConsoleProgress, console, errors, run
+from advisor._console import Commands, ConsoleProgress, Debug, Json, console, errors, run
+from advisor.findings._commands import findings_app
 from advisor.recipe import recipe_files
 from advisor.recommend import ask as ask_evidence
 from advisor.recommend import check_min_gain
@@ -39,9 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-findings_app = typer.Typer(
-    help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
-)
 app.add_typer(findings_app, name="findings")
 app.add_typer(study_app, name="study")
 
@@ -62,16 +59,6 @@ class PrecisionChoice(StrEnum):
     bf16 = "bf16"
 
 
-class SplitChoice(StrEnum):
-    """What the validation leaves out in turn."""
-
-    language = "language"
-    model = "model"
-    task = "task"
-    source = "source"
-    family = "family"
-
-
 Source = Annotated[
     str, typer.Option("--source", help="Language of your labelled data (en, eng, eng_Latn ...).")
 ]
@@ -80,8 +67,6 @@ TaskName = Annotated[
     str, typer.Option("--task", help="pos, ner, slots, topic, intent, sentiment, nli or paraphrase.")
 ]
 MinGain = Annotated[float, typer.Option("--min-gain", help="Smallest gain of interest, in points.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
 Precisions = Annotated[
     PrecisionChoice,
@@ -409,76 +394,6 @@ def serve(
     from advisor.service import serve as listen
 
     listen(host, port)
-
-
-@findings_app.command("show", epilog="Example: advisor findings show")
-def findings_show(as_json: Json = False, debug: Debug = False) -> None:
-    """Say what the evidence holds: gains by model, task, objective, schedule, language group."""
-    from advisor.findings import show
-
-    _findings_answer(show(), as_json)
-
-
-@findings_app.command("check", epilog="Example: advisor findings check")
-def findings_check(as_json: Json = False, debug: Debug = False) -> None:
-    """Lint the evidence tables: impossible rows, duplicates, unknown languages. Exit code 1 on errors."""
-    from advisor.findings import check
-
-    report = check()
-    _findings_answer(report, as_json)
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@findings_app.command("validate", epilog="Example: advisor findings validate --split language --json")
-def findings_validate(
-    split: Annotated[
-        SplitChoice | None, typer.Option("--split", help="What is left out in turn; all five by default.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", help="Processes.", min=1)] = 2,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Score the advice on languages, models, tasks and sources it has not seen (minutes)."""
-    from advisor.findings import validate
-
-    with errors.status("Refitting without each part of the evidence in turn"):
-        found = validate(split.value if split else None, jobs=jobs)
-    _findings_answer(found, as_json)
-
-
-@findings_app.command("signals", epilog="Example: advisor findings signals")
-def findings_signals(as_json: Json = False, debug: Debug = False) -> None:
-    """Say which probe signals predict gains in own trials, and what following them is worth."""
-    from advisor.findings import signals
-
-    with errors.status("Comparing signals with gains"):
-        found = signals()
-    _findings_answer(found, as_json)
-
-
-@findings_app.command("card", epilog="Example: advisor findings card")
-def findings_card(debug: Debug = False) -> None:
-    """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
-    from advisor.findings import write_card
-
-    with errors.status("Validating and writing the card"):
-        write_card()
-
-
-class _Finding(Protocol):
-    """What every ``findings`` command prints."""
-
-    def markdown(self) -> str: ...
-
-    def model_dump_json(self, *, indent: int) -> str: ...
-
-
-def _findings_answer(found: _Finding, as_json: bool) -> None:
-    if as_json:
-        typer.echo(found.model_dump_json(indent=2))
-    else:
-        console.print(Markdown(found.markdown()))
 
 
 def _probe(request: ProbeRequest, out: Path, min_gain: float, as_json: bool) -> None:

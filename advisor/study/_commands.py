@@ -1,12 +1,11 @@
-"""The commands ``advisor study plan | run | status``."""
+"""The commands ``advisor study plan | run | status | compile | pack``."""
 
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
-from advisor._console import console, errors
+from advisor._console import Debug, Json, errors, print_found
 
 __all__ = ["study_app"]
 
@@ -22,8 +21,6 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", help="Cells to keep to, as in target=wo,task=pos; repeat it for more."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 
 
 @study_app.command("plan", epilog="Example: advisor study plan --out plan.yaml; advisor study plan plan.yaml")
@@ -53,7 +50,7 @@ def plan(
     assert plan_file is not None
     with errors.status("Reading the data"):
         found = overview(read_plan(plan_file, data), only or (), like)
-    _answer(found, as_json)
+    print_found(found, as_json)
 
 
 @study_app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
@@ -89,7 +86,7 @@ def run(
         device=device,
         dask=dask,
     )
-    _answer(status, as_json)
+    print_found(status, as_json)
     if status.runs.left or status.runs.failed:
         errors.print(
             f"{status.runs.failed} runs failed, {status.runs.left} are left: see advisor study status {out}",
@@ -109,7 +106,7 @@ def status(
     from advisor.study._status import study_status
 
     found = study_status(folder, only or ())
-    _answer(found, as_json)
+    print_found(found, as_json)
 
 
 @study_app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
@@ -122,7 +119,7 @@ def compile_(
     """Turn records and signals into the table that the findings are fitted on: gains paired by seed."""
     from advisor.study._compile import compile_study
 
-    _answer(compile_study(folders, out), as_json)
+    print_found(compile_study(folders, out), as_json)
     errors.print(f"Written to {out}", markup=False)
 
 
@@ -144,20 +141,5 @@ def pack(
 
     with errors.status("Packing encoders, data and source"):
         report = pack_study(read_plan(plan_file, data), out, only=only or (), limit_mib=limit_mib)
-    _answer(report, as_json)
+    print_found(report, as_json)
     errors.print(f"Written to {out}: run it with sh {out / 'run.sh'}", markup=False)
-
-
-class _Answer(Protocol):
-    """What every command here prints."""
-
-    def markdown(self) -> str: ...
-
-    def model_dump_json(self, *, indent: int) -> str: ...
-
-
-def _answer(found: _Answer, as_json: bool) -> None:
-    if as_json:
-        typer.echo(found.model_dump_json(indent=2))
-    else:
-        console.print(Markdown(found.markdown()))

@@ -1,0 +1,79 @@
+"""The commands ``advisor findings show | check | validate | signals | card``."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from advisor._console import Debug, Json, errors, print_found
+
+__all__ = ["findings_app"]
+
+findings_app = typer.Typer(
+    help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
+)
+
+
+class SplitChoice(StrEnum):
+    """What the validation leaves out in turn."""
+
+    language = "language"
+    model = "model"
+    task = "task"
+    source = "source"
+    family = "family"
+
+
+@findings_app.command("show", epilog="Example: advisor findings show")
+def show(as_json: Json = False, debug: Debug = False) -> None:
+    """Say what the evidence holds: gains by model, task, objective, schedule, language group."""
+    from advisor.findings import show as shown
+
+    print_found(shown(), as_json)
+
+
+@findings_app.command("check", epilog="Example: advisor findings check")
+def check(as_json: Json = False, debug: Debug = False) -> None:
+    """Lint the evidence tables: impossible rows, duplicates, unknown languages. Exit code 1 on errors."""
+    from advisor.findings import check as checked
+
+    report = checked()
+    print_found(report, as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@findings_app.command("validate", epilog="Example: advisor findings validate --split language --json")
+def validate(
+    split: Annotated[
+        SplitChoice | None, typer.Option("--split", help="What is left out in turn; all five by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes.", min=1)] = 2,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score the advice on languages, models, tasks and sources it has not seen (minutes)."""
+    from advisor.findings import validate as validated
+
+    with errors.status("Refitting without each part of the evidence in turn"):
+        found = validated(split.value if split else None, jobs=jobs)
+    print_found(found, as_json)
+
+
+@findings_app.command("signals", epilog="Example: advisor findings signals")
+def signals(as_json: Json = False, debug: Debug = False) -> None:
+    """Say which probe signals predict gains in own trials, and what following them is worth."""
+    from advisor.findings import signals as signal_report
+
+    with errors.status("Comparing signals with gains"):
+        found = signal_report()
+    print_found(found, as_json)
+
+
+@findings_app.command("card", epilog="Example: advisor findings card")
+def card(debug: Debug = False) -> None:
+    """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
+    from advisor.findings import write_card
+
+    with errors.status("Validating and writing the card"):
+        write_card()
