@@ -134,7 +134,8 @@ def _name(signal: LeadingSignal) -> str:
         if signal.measure == "lookahead"
         else "cosine with the target task's gradient"
     )
-    return f"{what} ({signal.gradient.replace('-', ' ')})"
+    labels = "target labels" if signal.gradient == "target-labels" else "projected labels"
+    return f"{what} ({labels})"
 
 
 def _survivors(rows: Sequence[SignalRow]) -> Iterator[str]:
