@@ -104,8 +104,13 @@ def _pick(page: "Page", name: str) -> None:
 
 
 def _upload(page: "Page", label: str, name: str, content: bytes) -> None:
-    field = page.get_by_test_id("stFileUploader").filter(has_text=label).locator("input[type=file]")
-    field.set_input_files({"name": name, "mimeType": "text/plain", "buffer": content})
+    """Choose a file and wait until it is listed, as a person would before choosing the next: Streamlit loses
+    a file that is chosen while the page is still being drawn for the last."""
+    uploader = page.get_by_test_id("stFileUploader").filter(has_text=label)
+    uploader.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "text/plain", "buffer": content}
+    )
+    uploader.get_by_text(name).wait_for()
 
 
 def _run_id(page: "Page") -> str:
