@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -104,13 +105,17 @@ def _pick(page: "Page", name: str) -> None:
 
 
 def _upload(page: "Page", label: str, name: str, content: bytes) -> None:
-    """Choose a file and wait until it is listed, as a person would before choosing the next: Streamlit loses
-    a file that is chosen while the page is still being drawn for the last."""
+    """Choose a file, again if it is not listed, as a person would: if the page is drawn anew at that moment,
+    Streamlit drops its answer to the browser's question where to send the file."""
     uploader = page.get_by_test_id("stFileUploader").filter(has_text=label)
-    uploader.locator("input[type=file]").set_input_files(
-        {"name": name, "mimeType": "text/plain", "buffer": content}
-    )
-    uploader.get_by_text(name).wait_for()
+    for milliseconds in (20_000, 20_000, SECONDS):
+        uploader.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "text/plain", "buffer": content}
+        )
+        with suppress(playwright.TimeoutError):
+            uploader.get_by_text(name).wait_for(timeout=milliseconds)
+            return
+    raise AssertionError(f"{name} is not listed")
 
 
 def _run_id(page: "Page") -> str:
