@@ -9,8 +9,7 @@ import streamlit as st
 from advisor import findings
 from advisor.app import _pictures, _question, _show
 from advisor.findings import Tables, load_tables
-from advisor.findings.card import FIGURES, load_figures
-from advisor.findings.validation import Figure
+from advisor.findings.reports import FIGURES, Figure, load_figures
 from advisor.report import _words
 
 __all__ = ["render"]

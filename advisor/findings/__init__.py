@@ -5,22 +5,14 @@
 aligning gave, and ``write_card`` writes all of it down.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from advisor.findings._evidence import Effect, Record, Source, Tables
-from advisor.findings._prediction import Prediction
 from advisor.findings._store import Findings, load_findings
-from advisor.findings._tables import load_tables
-from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import SignalStage
+from advisor.findings.evidence import Effect, Record, Source, Tables, check, load_tables
+from advisor.findings.model import EffectModel, Prediction, SignalStage
 
 if TYPE_CHECKING:
-    from advisor.findings.card import write_card
-    from advisor.findings.linter import check
-    from advisor.findings.signal_report import signals
-    from advisor.findings.summary import show
-    from advisor.findings.validation import validate
+    from advisor.findings.reports import show, signals, validate, write_card
 
 __all__ = [
     "Effect",
@@ -40,17 +32,10 @@ __all__ = [
     "write_card",
 ]
 
-_ON_USE = {
-    "check": "linter",
-    "show": "summary",
-    "signals": "signal_report",
-    "validate": "validation",
-    "write_card": "card",
-}
-"""Advice does not need these, and it should not wait for what they import."""
-
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_USE:
-        return getattr(import_module(f"{__name__}.{_ON_USE[name]}"), name)
+    if name in ("show", "signals", "validate", "write_card"):  # advice should not wait for the reports
+        from advisor.findings import reports
+
+        return getattr(reports, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,13 +14,16 @@ from zipfile import BadZipFile
 import numpy as np
 from platformdirs import user_cache_path
 
-from advisor.findings._arrays import from_arrays, to_arrays
-from advisor.findings._evidence import Tables
-from advisor.findings._features import CaseMaker
-from advisor.findings._observations import observations
-from advisor.findings._tables import TABLES, load_tables
-from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal, SignalStage, fit_stages
+from advisor.findings.evidence import TABLES, CaseMaker, Tables, load_tables, observations
+from advisor.findings.model import (
+    LEADING_SIGNALS,
+    EffectModel,
+    LeadingSignal,
+    SignalStage,
+    fit_stages,
+    from_arrays,
+    to_arrays,
+)
 
 __all__ = ["Findings", "load_findings"]
 
@@ -62,7 +65,7 @@ def load_findings(root: Path = TABLES) -> Findings:
 
 def _cache_path(tables: Tables) -> Path:
     code = hashlib.sha256(version("numpy").encode())
-    for module in sorted(Path(__file__).parent.glob("*.py")):
+    for module in sorted(Path(__file__).parent.rglob("*.py")):
         code.update(module.read_bytes())
     return user_cache_path("alignment-advisor") / f"findings-{tables.sha256[:16]}-{code.hexdigest()[:16]}.npz"
 

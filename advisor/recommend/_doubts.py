@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
-from advisor.findings._evidence import OWN_RECORDS
-from advisor.findings._nearest import nearest, unseen
-from advisor.findings.signal_stage import LEADING_SIGNALS
+from advisor.findings.evidence import OWN_RECORDS, nearest, unseen
+from advisor.findings.model import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, Objective
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, choose, moving_signal
 from advisor.recommend._situation import Situation

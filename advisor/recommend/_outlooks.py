@@ -8,11 +8,9 @@ import numpy as np
 
 from advisor.advice import Decision, Gain
 from advisor.findings import Findings, Prediction
-from advisor.findings._features import Case
-from advisor.findings._observations import of_trial
 from advisor.findings._rule import decide
-from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
+from advisor.findings.evidence import Case, of_trial
+from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, joint_weight, option_space
 from advisor.recommend._situation import Situation, kind
 from probes.signals import TOTAL, Signals

@@ -5,9 +5,9 @@ from statistics import fmean
 import numpy as np
 
 from advisor.advice import Reason
-from advisor.findings import _scale
-from advisor.findings._evidence import OWN_RECORDS
-from advisor.findings._reasons import causes
+from advisor.findings.evidence import OWN_RECORDS
+from advisor.findings.model import scale
+from advisor.recommend._causes import causes
 from advisor.recommend._outlooks import Outlook, moving_signal
 from advisor.recommend._situation import Situation, kind
 from probes.signals import Signals
@@ -73,5 +73,5 @@ def _trial_reason(situation: Situation, best: Outlook) -> Reason:
 
 def _in_points(best: Outlook, part: float) -> float:
     """What a part of the centre adds to the expected gain."""
-    with_it, without = _scale.to_points(np.array([best.centre, best.centre - part])).tolist()
+    with_it, without = scale.to_points(np.array([best.centre, best.centre - part])).tolist()
     return float(with_it - without)

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Question
 from advisor.findings import Findings
-from advisor.findings._evidence import Effect
-from advisor.findings._features import Case
-from advisor.findings._models import normalise_model
+from advisor.findings.evidence import Case, Effect, normalise_model
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.errors import InputError
 from probes.languages import Language

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from advisor.findings import load_tables
-from advisor.findings._models import normalise_model
+from advisor.findings.evidence import normalise_model
 from probes.budget import Budget, find_budget
 from probes.sampling import batch_size_for
 

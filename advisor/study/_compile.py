@@ -9,9 +9,7 @@ from statistics import mean, stdev
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._evidence import EARLY
-from advisor.findings._models import normalise_model
-from advisor.findings._tables import load_tables
+from advisor.findings.evidence import EARLY, load_tables, normalise_model
 from advisor.options import NO_ALIGNMENT
 from advisor.report._files import write_files
 from advisor.study._record import Record, read_record

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-from advisor.findings._evidence import EARLY
+from advisor.findings.evidence import EARLY
 from advisor.options import Objective, Schedule, WordPairs
 from advisor.recipe import Recipe
 from advisor.recipe._versions import versions

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.app import _launch
 from advisor.app._run import label
-from advisor.findings.card import load_figures
+from advisor.findings.reports import load_figures
 from advisor.recommend import ask
 from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue

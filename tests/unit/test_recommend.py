@@ -10,7 +10,7 @@ import pytest
 
 from advisor.advice import Advice
 from advisor.findings import SignalStage, load_findings
-from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
+from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Objective, Schedule, joint_weight, option_space
 from advisor.recommend import ask, recommend
 from probes.errors import InputError

@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings import _scale
-from advisor.findings._evidence import Record
-from advisor.findings._features import Case
-from advisor.findings._tables import TABLES
-from advisor.findings.effects import Observation
+from advisor.findings.evidence import TABLES, Case, Observation, Record
+from advisor.findings.model import scale
 
 MODELS = ("alpha", "beta", "gamma")
 TASKS = (("pos", "token"), ("ner", "token"), ("nli", "pair"))
@@ -90,7 +87,7 @@ def simulate(
                 baseline_error = random.normal(0, noise)
                 for frozen in FROZEN:
                     case = make_case(model, task, level, language, frozen)
-                    gain = float(_scale.to_points(np.array(effect(case, random))))
+                    gain = float(scale.to_points(np.array(effect(case, random))))
                     truth.append(gain)
                     observations.append(
                         Observation(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from advisor.findings import load_findings, load_tables, show
-from advisor.findings.card import CARD, card, fingerprint, load_figures, write_card
+from advisor.findings.reports import card, load_figures, write_card
+from advisor.findings.reports._card import CARD, fingerprint
 from probes.errors import InputError
 
 
@@ -28,8 +29,8 @@ def test_the_card_has_every_split_and_every_method() -> None:
 
 
 def test_no_card_is_written_from_tables_with_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from advisor.findings import card as module
-    from advisor.findings.linter import CheckReport, Issue
+    from advisor.findings.evidence import CheckReport, Issue
+    from advisor.findings.reports import _card as module
 
     broken = CheckReport(
         effects=0,

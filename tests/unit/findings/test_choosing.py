@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from advisor.findings._choosing import Choice, choose
-from advisor.findings._evidence import Record
-from advisor.findings.signal_stage import HeldOut
+from advisor.findings.evidence import Record
+from advisor.findings.model import HeldOut
+from advisor.findings.reports._choosing import Choice, choose
 from tests.unit.findings.simulation import own_record
 
 NONE = (70.0, 70.0, 70.0)

@@ -7,13 +7,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from advisor.findings import _scale
-from advisor.findings._arrays import from_arrays, to_arrays
-from advisor.findings._features import Case
-from advisor.findings._prediction import Prediction
 from advisor.findings._rule import decide
-from advisor.findings._spread import Spread
-from advisor.findings.effects import EffectModel, Observation
+from advisor.findings.evidence import Case, Observation
+from advisor.findings.model import EffectModel, Prediction, from_arrays, scale, to_arrays
+from advisor.findings.model._spread import Spread
 from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
 
 OF_MODEL = {"alpha": 2.0, "beta": 0.5, "gamma": -1.0}
@@ -186,7 +183,7 @@ def test_leaving_out_without_a_refit_predicts_as_a_refit_does() -> None:
         errors, variances = model.left_out(out)
         rest = [o for o in world.observations if o.case.target != language]
         refitted = EffectModel.fit(rest).predict([o.case for o in out])
-        gains = _scale.to_scale(np.array([o.gain for o in out]))
+        gains = scale.to_scale(np.array([o.gain for o in out]))
         assert np.abs(gains - errors - refitted.centre).max() < 0.15
         assert variances == pytest.approx(np.median(variances), rel=0.5)
         assert np.sqrt(np.mean(errors**2 / variances)) < 2

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from advisor.findings import load_tables, signals
-from advisor.findings._choosing import Choice
-from advisor.findings._claims import claims
-from advisor.findings._evidence import Record
-from advisor.findings._geometry import gradient_geometry
-from advisor.findings._resample import Figure
-from advisor.findings._signal_rows import _holm, signal_parts, signal_rows
-from advisor.findings.signal_report import SignalReport
+from advisor.findings.evidence import Record
+from advisor.findings.reports import Figure, SignalReport
+from advisor.findings.reports._choosing import Choice
+from advisor.findings.reports._claims import claims
+from advisor.findings.reports._geometry import gradient_geometry
+from advisor.findings.reports._signal_rows import _holm, signal_parts, signal_rows
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advisor.findings import SignalStage, _scale, load_tables
-from advisor.findings._features import CaseMaker
-from advisor.findings._observations import observations
-from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal, fit_slope, fit_stages
+from advisor.findings import SignalStage, load_tables
+from advisor.findings.evidence import CaseMaker, observations
+from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, fit_stages, scale
+from advisor.findings.model._signal_stage import fit_slope
 from advisor.study._signal_columns import signal_columns
 from tests.factories import make_signals
 from tests.unit.findings.simulation import copy_tables, own_record
@@ -126,7 +125,7 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
             word_pairs="dictionary",
         )
         centre = float(model.predict([case]).centre[0])
-        gain = float(_scale.to_points(np.array(centre + 12 * (cosine - 0.05) + random.normal(0, 0.2))))
+        gain = float(scale.to_points(np.array(centre + 12 * (cosine - 0.05) + random.normal(0, 0.2))))
         rows.append(
             {
                 **{"id": f"r{i}", "model": case.model, "source": "en", "target": target, "task": "pos"},

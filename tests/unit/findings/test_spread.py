@@ -5,7 +5,7 @@ import math
 import pytest
 
 from advisor.findings import load_findings
-from advisor.findings._features import Case
+from advisor.findings.evidence import Case
 
 
 def case(model: str, task: str, target: str) -> Case:

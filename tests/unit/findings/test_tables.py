@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from advisor.findings import check, load_tables
-from advisor.findings._evidence import Effect
-from advisor.findings._models import normalise_model
-from advisor.findings._tables import TABLES
+from advisor.findings.evidence import TABLES, Effect, normalise_model
 from probes.errors import InputError
 from tests.unit.findings.simulation import copy_tables, edit_rows
 

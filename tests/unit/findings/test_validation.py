@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from advisor.findings import load_tables, validate
-from advisor.findings._cells import SPLITS, Split, cells, folds, in_fold
-from advisor.findings.validation import Validation, _run_fold
+from advisor.findings.reports import Validation
+from advisor.findings.reports._cells import SPLITS, Split, cells, folds, in_fold
+from advisor.findings.reports._validation import _run_fold
 from probes.errors import InputError
 from tests.unit.findings.simulation import edit_rows, small_tables
 

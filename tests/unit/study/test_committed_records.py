@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.findings import _tables
+from advisor.findings.evidence import TABLES
 from advisor.options import NO_ALIGNMENT
 from advisor.study._compile import compile_study
 from advisor.study._plan import read_plan
@@ -14,7 +14,7 @@ from advisor.study._record import read_record
 from probes.languages import parse_language
 from probes.signals import Signals
 
-STUDY = Path(_tables.__file__).parent / "study"
+STUDY = TABLES.parent / "study"
 RECORDS = sorted((STUDY / "records").glob("*.json"))
 
 

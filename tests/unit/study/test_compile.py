@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.findings._tables import TABLES, load_tables
-from advisor.findings.linter import check
+from advisor.findings.evidence import TABLES, check, load_tables
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.study import Record, Scores
 from advisor.study._compile import COLUMNS, compile_study

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._evidence import Effect, Tables
-from advisor.findings._features import CaseMaker
-from advisor.findings._tables import TABLES, load_tables
+from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables
 
 __all__ = ["GroupFinding", "Summary", "show"]
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from advisor.findings._evidence import Effect, Tables
-from advisor.findings._features import Case, CaseMaker
+from advisor.findings.evidence._cases import Case, CaseMaker
+from advisor.findings.evidence._effects import Effect, Tables
 
 __all__ = ["Neighbour", "nearest", "unseen"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from advisor.findings._languages import LanguageFacts
-from advisor.findings._models import ModelFacts
+from advisor.findings.evidence._languages import LanguageFacts
+from advisor.findings.evidence._models import ModelFacts
 
 __all__ = [
     "EARLY",

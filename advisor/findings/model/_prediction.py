@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings import _scale
-from advisor.findings._features import Column
+from advisor.findings.model import scale
+from advisor.findings.model._features import Column
 
 __all__ = ["Prediction"]
 
@@ -44,14 +44,14 @@ class Prediction:
         a plain mean of it can lie outside its own interval.
         """
         z = self.centre[:, None] + self.sd[:, None] * _QUANTILES
-        return np.asarray(_scale.to_points(z).mean(axis=1))
+        return np.asarray(scale.to_points(z).mean(axis=1))
 
     def quantile(self, probability: float) -> Array:
         """Quantiles of the gains in points, shape (n,)."""
-        return _scale.to_points(self.centre + self.sd * NormalDist().inv_cdf(probability))
+        return scale.to_points(self.centre + self.sd * NormalDist().inv_cdf(probability))
 
     def probability_above(self, points: float) -> Array:
         """P(gain > points), shape (n,)."""
-        threshold = float(_scale.to_scale(np.array(points)))
+        threshold = float(scale.to_scale(np.array(points)))
         normal = NormalDist()
         return np.array([normal.cdf(z) for z in ((self.centre - threshold) / self.sd).tolist()])

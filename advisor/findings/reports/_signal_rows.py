@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._choosing import option_of
-from advisor.findings._evidence import Record
-from advisor.findings._resample import Figure, Resample, ranks
+from advisor.findings.evidence import Record
+from advisor.findings.reports._choosing import option_of
+from advisor.findings.reports._resample import Figure, Resample, ranks
 from probes.tasks import find_task
 
 __all__ = ["Part", "SignalRow", "signal_parts", "signal_rows"]

@@ -2,12 +2,32 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from advisor.findings._evidence import Effect
-from advisor.findings._features import Case, CaseMaker
-from advisor.findings.effects import Observation
+from advisor.findings.evidence._cases import Case, CaseMaker, Key
+from advisor.findings.evidence._effects import Effect
 
-__all__ = ["observations", "of_trial", "standard_error"]
+__all__ = ["Observation", "observations", "of_trial", "standard_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A measured gain.
+
+    Attributes:
+        case: what was measured.
+        gain: in points.
+        standard_error: of the aligned score, in points.
+        baseline: which baseline score it was taken from.
+        baseline_error: standard error of that score, in points.
+    """
+
+    case: Case
+    gain: float
+    standard_error: float
+    baseline: Key
+    baseline_error: float
+
 
 _SEED_SD = 0.9
 """Standard deviation over seeds of a paired gain where none is published; about the median of the others."""

@@ -4,22 +4,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._choosing import Choice, cells_of, choose
-from advisor.findings._claims import claims
-from advisor.findings._features import CaseMaker
-from advisor.findings._geometry import Geometry, gradient_geometry
-from advisor.findings._observations import observations
-from advisor.findings._resample import Figure
-from advisor.findings._signal_rows import Part, SignalRow, signal_parts, signal_rows
-from advisor.findings._tables import TABLES, load_tables
-from advisor.findings.effects import EffectModel
-from advisor.findings.signal_stage import (
+from advisor.findings.evidence import TABLES, CaseMaker, load_tables, observations
+from advisor.findings.model import (
     LEADING_SIGNALS,
+    EffectModel,
     LeadingSignal,
     SignalStage,
     hold_languages_out,
     own_effects,
 )
+from advisor.findings.reports._choosing import Choice, cells_of, choose
+from advisor.findings.reports._claims import claims
+from advisor.findings.reports._geometry import Geometry, gradient_geometry
+from advisor.findings.reports._resample import Figure
+from advisor.findings.reports._signal_rows import Part, SignalRow, signal_parts, signal_rows
 
 __all__ = ["SignalReport", "signals"]
 

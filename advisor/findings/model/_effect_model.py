@@ -1,6 +1,6 @@
 """The effect model: what alignment does to a score, for every option, with an honest interval.
 
-A Bayesian linear mixed model of the gain on the scale of ``_scale`` over the terms of ``_features``:
+A Bayesian linear mixed model of the gain on the scale of ``scale`` over the terms of ``_features``:
 
     z_i = sum over terms t of <x_t(case_i), w_t> - b_c(i) + u_i + e_i,
     w_t ~ N(0, tau_t^2 I),  b_c ~ N(0, r_c^2),  u_i ~ N(0, sigma_g(i)^2),  e_i ~ N(0, s_i^2)
@@ -24,14 +24,15 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings import _scale
-from advisor.findings._design import Design, inverse, leave_out
-from advisor.findings._features import TERMS, Case, Column, Key, Term
-from advisor.findings._prediction import Prediction
-from advisor.findings._spread import Spread
-from advisor.findings._variances import BASELINE, Residuals, Variances
+from advisor.findings.evidence import Case, Key, Observation
+from advisor.findings.model import scale
+from advisor.findings.model._design import Design, inverse, leave_out
+from advisor.findings.model._features import TERMS, Column, Term
+from advisor.findings.model._prediction import Prediction
+from advisor.findings.model._spread import Spread
+from advisor.findings.model._variances import BASELINE, Residuals, Variances
 
-__all__ = ["EffectModel", "Observation"]
+__all__ = ["EffectModel"]
 
 Array = NDArray[np.float64]
 
@@ -39,25 +40,6 @@ _ITERATIONS = 8
 _CALIBRATION = (0.7, 1.5)
 """Bounds of the calibration factor: beyond them it would hide a model that does not fit."""
 _COVERAGE = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """A measured gain.
-
-    Attributes:
-        case: what was measured.
-        gain: in points.
-        standard_error: of the aligned score, in points.
-        baseline: which baseline score it was taken from.
-        baseline_error: standard error of that score, in points.
-    """
-
-    case: Case
-    gain: float
-    standard_error: float
-    baseline: Key
-    baseline_error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +242,9 @@ def _calibration(
 def _on_scale(observations: Sequence[Observation]) -> tuple[Array, Array, Array]:
     """Gains on the model's scale, what a point is worth there, and their noise's variances, each (n,)."""
     gains = np.array([observation.gain for observation in observations])
-    unit = _scale.unit(gains)
+    unit = scale.unit(gains)
     noise = unit * np.array([observation.standard_error for observation in observations])
-    return _scale.to_scale(gains), unit, noise**2
+    return scale.to_scale(gains), unit, noise**2
 
 
 def _design(

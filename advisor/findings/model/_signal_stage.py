@@ -22,11 +22,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings import _scale
-from advisor.findings._evidence import OWN_RECORDS, Effect, Record, Tables
-from advisor.findings._features import CaseMaker
-from advisor.findings._observations import observations
-from advisor.findings.effects import EffectModel
+from advisor.findings.evidence import OWN_RECORDS, CaseMaker, Effect, Record, Tables, observations
+from advisor.findings.model import scale
+from advisor.findings.model._effect_model import EffectModel
 from probes.signals import Estimate, Signals, TaskGradient
 
 __all__ = [
@@ -88,7 +86,7 @@ class LeadingSignal:
             width = min(2.0, width) if self.measure == "cosine" else width
             error = width / (2 * NormalDist().inv_cdf((1 + found.level) / 2))
         if self.measure == "lookahead":
-            error *= float(_scale.unit(np.array(value)))
+            error *= float(scale.unit(np.array(value)))
         return self._scaled(value), error
 
     def measured(self, signals: Signals, objective: str) -> Estimate | None:
@@ -100,7 +98,7 @@ class LeadingSignal:
         return next((row.change for row in rows), None)
 
     def _scaled(self, value: float) -> float:
-        return value if self.measure == "cosine" else float(_scale.to_scale(np.array(value)))
+        return value if self.measure == "cosine" else float(scale.to_scale(np.array(value)))
 
 
 LEADING_SIGNALS = (
@@ -216,7 +214,7 @@ def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effec
     for language in sorted(set(languages)):
         rows = [i for i, name in enumerate(languages) if name == language]
         errors[rows], variances[rows] = model.left_out([observed[i] for i in rows])
-    gains = _scale.to_scale(np.array([effect.gain for effect in own]))
+    gains = scale.to_scale(np.array([effect.gain for effect in own]))
     models = tuple(effect.model for effect in own)
     return HeldOut(tuple(languages), models, gains - errors, gains, variances)
 

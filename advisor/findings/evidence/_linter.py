@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._evidence import OWN_RECORDS, Effect, Tables
-from advisor.findings._tables import TABLES, load_tables
+from advisor.findings.evidence._effects import OWN_RECORDS, Effect, Tables
+from advisor.findings.evidence._tables import TABLES, load_tables
 from advisor.options import Objective
 from probes.errors import InputError
 

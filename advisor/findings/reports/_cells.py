@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from advisor.findings._evidence import Effect, Tables
-from advisor.findings._observations import standard_error
+from advisor.findings.evidence import Effect, Tables, standard_error
 
 __all__ = ["SPLITS", "Cell", "Fold", "Split", "cells", "folds", "in_fold"]
 

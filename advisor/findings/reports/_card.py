@@ -6,17 +6,16 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._store import Findings, load_findings
-from advisor.findings._tables import TABLES
-from advisor.findings.linter import check
-from advisor.findings.signal_report import SignalReport, signals
-from advisor.findings.summary import show
-from advisor.findings.validation import Validation, validate
+from advisor.findings.evidence import TABLES, check
+from advisor.findings.reports._signal_report import SignalReport, signals
+from advisor.findings.reports._summary import show
+from advisor.findings.reports._validation import Validation, validate
 from probes.errors import InputError
 
 __all__ = ["CARD", "CardFigures", "card", "load_figures", "write_card"]
 
-CARD = Path(__file__).with_name("CARD.md")
-FIGURES = Path(__file__).with_name("validation.json")
+CARD = Path(__file__).parent.parent / "CARD.md"
+FIGURES = CARD.with_name("validation.json")
 """The figures the card was written from, so that the card can be checked without minutes of validation."""
 
 _SAMPLE = (
@@ -116,7 +115,7 @@ task. The errors of the scores come from their seeds, and the gains of one study
 share the error of their baseline (without that, a baseline that is low by chance would pass for a gain).
 Anything unseen adds its whole variance to the interval; for a new language of a known model and task,
 interval widths are calibrated on leaving out each language of the evidence. The same model can be read as a
-Gaussian process with an additive structured kernel. See `effects.py`.
+Gaussian process with an additive structured kernel. See `model/`.
 
 The unaligned score itself is no input: told to a Gaussian process ("baseline known" below) it changes
 little, and nobody knows it before fine-tuning.

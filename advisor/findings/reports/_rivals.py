@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings._cells import Cell
-from advisor.findings._features import CaseMaker
+from advisor.findings.evidence import CaseMaker
+from advisor.findings.reports._cells import Cell
 
 __all__ = ["RIVALS", "Forecast"]
 

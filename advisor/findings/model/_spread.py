@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings._features import Case
+from advisor.findings.evidence import Case
 
 __all__ = ["Spread"]
 

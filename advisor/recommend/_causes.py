@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.findings import _scale
-from advisor.findings._evidence import Effect, Tables
-from advisor.findings._features import Case, Key
+from advisor.findings.evidence import Case, Effect, Key, Tables
+from advisor.findings.model import scale
 
 __all__ = ["Cause", "causes"]
 
@@ -164,7 +163,7 @@ def causes(
         effects[_feature(term)] += added
     found = []
     for feature, added in effects.items():
-        with_it, without = _scale.to_points(np.array([centre, centre - added])).tolist()
+        with_it, without = scale.to_points(np.array([centre, centre - added])).tolist()
         points = with_it - without
         kind = _KINDS[feature]
         counts = Counter(effect.source_id for effect in tables.pooled if kind.concerns(case, effect))

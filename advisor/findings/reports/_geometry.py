@@ -5,7 +5,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._evidence import Record
+from advisor.findings.evidence import Record
 
 __all__ = ["Geometry", "gradient_geometry"]
 

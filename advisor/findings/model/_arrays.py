@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings._spread import Spread
-from advisor.findings._variances import BASELINE
-from advisor.findings.effects import EffectModel
+from advisor.findings.model._effect_model import EffectModel
+from advisor.findings.model._spread import Spread
+from advisor.findings.model._variances import BASELINE
 
 __all__ = ["from_arrays", "to_arrays"]
 

@@ -15,17 +15,12 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings import _scale
-from advisor.findings._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
-from advisor.findings._evidence import Tables
-from advisor.findings._features import CaseMaker
-from advisor.findings._observations import observations
-from advisor.findings._prediction import Prediction
-from advisor.findings._resample import Figure, Resample, ranks
-from advisor.findings._rivals import RIVALS, Forecast
 from advisor.findings._rule import decide
-from advisor.findings._tables import TABLES, load_tables
-from advisor.findings.effects import EffectModel
+from advisor.findings.evidence import TABLES, CaseMaker, Tables, load_tables, observations
+from advisor.findings.model import EffectModel, Prediction, scale
+from advisor.findings.reports._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
+from advisor.findings.reports._resample import Figure, Resample, ranks
+from advisor.findings.reports._rivals import RIVALS, Forecast
 from probes.errors import InputError
 
 __all__ = ["Figure", "Method", "SplitReport", "Validation", "validate"]
@@ -251,8 +246,8 @@ def _advice_scores(results: Mapping[Fold, _FoldResult]) -> tuple[_Score, _Score]
 
 def _covered(forecast: Prediction, gains: Array, errors: Array) -> float:
     """Share of the measured gains inside the interval, widened by their seed noise on the model's scale."""
-    noise = errors * _scale.unit(gains)
-    distance = np.abs(_scale.to_scale(gains) - forecast.centre) / np.hypot(forecast.sd, noise)
+    noise = errors * scale.unit(gains)
+    distance = np.abs(scale.to_scale(gains) - forecast.centre) / np.hypot(forecast.sd, noise)
     return float((distance < 1.2815515655446004).mean())
 
 

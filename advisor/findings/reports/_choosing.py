@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._evidence import EARLY, Record
-from advisor.findings._resample import Figure, Resample
-from advisor.findings.signal_stage import LEADING_SIGNALS, HeldOut, LeadingSignal
+from advisor.findings.evidence import EARLY, Record
+from advisor.findings.model import LEADING_SIGNALS, HeldOut, LeadingSignal
+from advisor.findings.reports._resample import Figure, Resample
 
 __all__ = ["NEVER", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from advisor.findings._choosing import NEVER, TRIAL, Choice
-from advisor.findings._geometry import Geometry
-from advisor.findings._signal_rows import Part, SignalRow
-from advisor.findings.signal_stage import LEADING_SIGNALS, LeadingSignal
+from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
+from advisor.findings.reports._choosing import NEVER, TRIAL, Choice
+from advisor.findings.reports._geometry import Geometry
+from advisor.findings.reports._signal_rows import Part, SignalRow
 from probes.signals import TaskGradient
 
 __all__ = ["claims"]

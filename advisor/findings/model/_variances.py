@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings._design import sums
-from advisor.findings._features import Case, Term
+from advisor.findings.evidence import Case
+from advisor.findings.model._design import sums
+from advisor.findings.model._features import Term
 
 __all__ = ["BASELINE", "Residuals", "Variances"]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from advisor.findings._evidence import (
+from advisor.findings.evidence._effects import (
     EARLY,
     FROZEN_LAYERS,
     OBJECTIVES,
@@ -34,14 +34,14 @@ from advisor.findings._evidence import (
     Source,
     Tables,
 )
-from advisor.findings._languages import LanguageFacts
-from advisor.findings._models import ModelFacts, normalise_model
-from advisor.findings._rows import Row, read_rows
+from advisor.findings.evidence._languages import LanguageFacts
+from advisor.findings.evidence._models import ModelFacts, normalise_model
+from advisor.findings.evidence._rows import Row, read_rows
 from probes.errors import InputError
 
 __all__ = ["TABLES", "load_tables"]
 
-TABLES = Path(__file__).parent / "tables"
+TABLES = Path(__file__).parent.parent / "tables"
 
 
 def _option_fields(row: Row, baseline: bool = False) -> dict[str, str]:

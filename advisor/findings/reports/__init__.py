@@ -1,0 +1,25 @@
+"""What the findings are worth: validation, signals against gains, what the rows say, and the card."""
+
+from advisor.findings.reports._card import FIGURES, CardFigures, card, load_figures, write_card
+from advisor.findings.reports._resample import Figure
+from advisor.findings.reports._signal_report import SignalReport, signals
+from advisor.findings.reports._summary import GroupFinding, Summary, show
+from advisor.findings.reports._validation import Method, SplitReport, Validation, validate
+
+__all__ = [
+    "FIGURES",
+    "CardFigures",
+    "Figure",
+    "GroupFinding",
+    "Method",
+    "SignalReport",
+    "SplitReport",
+    "Summary",
+    "Validation",
+    "card",
+    "load_figures",
+    "show",
+    "signals",
+    "validate",
+    "write_card",
+]
