@@ -1,0 +1,137 @@
+"""What the race is measured against, on the same runs and with the same account."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from advisor.race.rungs import WHOLE, Rung
+from advisor.race.runner import NONE, Moment, Runner
+
+__all__ = ["favourite", "halving", "paired_pruner", "sampled_bands"]
+
+Array = NDArray[np.float64]
+
+_ETA = 2
+"""Of successive halving: one arm in so many goes on to the next rung."""
+
+
+def favourite(runner: Runner, prior: Array) -> Iterator[Moment]:
+    """One whole run of what the prior likes best: it is taken if it beats fine-tuning alone."""
+    arm = int(prior.argmax())
+    yield Moment(0.0, arm if prior[arm] > 0 else NONE)
+    gain = runner.take(runner.step(arm, runner.seeds[0], WHOLE))[-1]
+    yield Moment(runner.spent, arm if gain > 0 else NONE)
+
+
+def halving(runner: Runner, prior: Array | None, budget: float) -> Iterator[Moment]:
+    """Successive halving (Jamieson and Talwalkar 2016).
+
+    As many arms begin as the budget takes to the first rung: the best of the prior or, without one, the
+    first in the order of the options.
+    """
+    order = list(range(len(runner.trace.options)))
+    if prior is None:
+        yield Moment(0.0, NONE)
+    else:
+        order.sort(key=lambda arm: -prior[arm])
+        yield Moment(0.0, order[0] if prior[order[0]] > 0 else NONE)
+    yield from _halve(runner, order, budget)
+
+
+def sampled_bands(
+    runner: Runner, prior: Array, budget: float, generator: np.random.Generator
+) -> Iterator[Moment]:
+    """Successive halving over arms that PriorBand draws (Mallik et al. 2023): the prior's mode first, then
+    each from the prior with probability eta / (1 + eta), else at random.
+
+    Args:
+        runner: of the cell.
+        prior: expected gain of each arm.
+        budget: in passes.
+        generator: of the draws.
+    """
+    arms = len(prior)
+    weights = np.exp((prior - prior.max()) / max(1.0, float(prior.std())))
+    chosen = [int(prior.argmax())]
+    while len(chosen) < (arms + 1) // 2 + 1 and len(chosen) < arms:
+        left = [arm for arm in range(arms) if arm not in chosen]
+        odds = weights[left] if generator.random() < _ETA / (1 + _ETA) else np.ones(len(left))
+        chosen.append(int(generator.choice(left, p=odds / odds.sum())))
+    yield Moment(0.0, chosen[0] if prior[chosen[0]] > 0 else NONE)
+    yield from _halve(runner, chosen, budget)
+
+
+def paired_pruner(runner: Runner, prior: Array, level: float = 0.1) -> Iterator[Moment]:
+    """Arms one after the other, the best of the prior first; one is pruned where a signed-rank test over the
+    looks that it shares with the best so far says that it is behind (Optuna's ``WilcoxonPruner``).
+
+    Args:
+        runner: of the cell.
+        prior: expected gain of each arm.
+        level: of the one-sided test.
+    """
+    seed, champion = runner.seeds[0], NONE
+    best: dict[Rung, float] = {}
+    yield Moment(0.0, int(prior.argmax()) if prior.max() > 0 else NONE)
+    for arm in np.argsort(-prior).tolist():
+        own: dict[Rung, float] = {}
+        for rung in runner.trace.rungs(arm, seed):
+            step = runner.step(arm, seed, rung)
+            if rung.align < 1 or not step.looks:
+                continue
+            own |= dict(zip((look.rung for look in step.looks), runner.take(step), strict=True))
+            behind = [own[rung] - best.get(rung, 0.0) for rung in own]
+            if any(behind) and wilcoxon(behind, alternative="less").pvalue < level:
+                break
+        if own.get(WHOLE, -np.inf) > best.get(WHOLE, 0.0):
+            best, champion = own, arm
+        yield Moment(runner.spent, champion)
+
+
+def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Moment]:
+    """All arms to one rung, the better part of them to the next, as far as the budget goes."""
+    seed = runner.seeds[0]
+    ladder = _ladder(runner, arms, seed)
+    alive = _affordable(runner, arms, seed, ladder, budget)
+    for rung, further in pairwise((*ladder, None)):
+        shown: dict[int, float] = {}
+        for arm in alive:
+            step = runner.step(arm, seed, _nearest(runner, arm, seed, rung))
+            if not step.looks:
+                continue
+            if runner.spent + step.cost > budget:
+                return
+            shown[arm] = runner.take(step)[-1]
+        if not shown:
+            return
+        alive = sorted(shown, key=lambda arm: -shown[arm])
+        yield Moment(runner.spent, alive[0] if shown[alive[0]] > 0 else NONE)
+        if further is None:
+            return
+        alive = alive[: -(-len(alive) // _ETA)]
+
+
+def _ladder(runner: Runner, arms: Sequence[int], seed: int) -> list[float]:
+    return sorted({rung.tune for arm in arms for rung in runner.trace.rungs(arm, seed)})
+
+
+def _nearest(runner: Runner, arm: int, seed: int, share: float) -> Rung:
+    """The rung with that share of fine-tuning and, of those, as little alignment above it as was recorded."""
+    rungs = [rung for rung in runner.trace.rungs(arm, seed) if rung.tune == share]
+    return min(rungs, key=lambda rung: (rung.align < share, rung.align)) if rungs else WHOLE
+
+
+def _affordable(
+    runner: Runner, arms: Sequence[int], seed: int, ladder: Sequence[float], budget: float
+) -> list[int]:
+    """As many arms as the budget takes to the first rung."""
+    spent, count = 0.0, 0
+    for arm in arms:
+        spent += runner.step(arm, seed, _nearest(runner, arm, seed, ladder[0])).cost
+        if spent > budget:
+            break
+        count += 1
+    return list(arms[:count])
