@@ -1,12 +1,21 @@
-"""Fixtures that any test may ask for."""
+"""How the tests are run, and fixtures that any of them may ask for.
+
+``pytest`` runs everything but the exhaustive sweeps, on all cores; ``pytest -m quick`` what a change is tried
+against while it is made; ``pytest -m ""`` everything. ``-n 0`` keeps a run in one process.
+"""
 
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported; no test needs a hub
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores, and need no threads of their own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import joblib
+import psutil
 import pytest
 import torch
 from hypothesis import settings
@@ -17,8 +26,32 @@ from tests.models import build
 settings.register_profile("any machine", deadline=None)  # a busy one must not fail a test
 settings.load_profile("any machine")
 
+_WORKER_GIB = 1.5
+"""Memory of a worker and of the processes that its tests start."""
+_NEVER_QUICK = ("browser", "end_to_end")
+"""Folders whose tests start servers, browsers and commands."""
+
 Checkpoint = Callable[[str], Path]
 Load = Callable[[str], Encoder]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One worker a core, as far as they fit into memory."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:  # the user has chosen
+        return None
+    room = int(psutil.virtual_memory().available / 2**30 / _WORKER_GIB)
+    return max(1, min(joblib.cpu_count(), room))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as quick what is neither slow nor exhaustive nor outside this process."""
+    tests = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0]
+        long = any(mark.name in ("slow", "exhaustive") for mark in item.iter_markers())
+        if folder not in _NEVER_QUICK and not long:
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session")
