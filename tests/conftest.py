@@ -13,15 +13,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores, and need 
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import psutil
 import pytest
-import torch
 from hypothesis import settings
 
-from probes.encoder import Encoder, load_encoder
-from tests.models import build
+if TYPE_CHECKING:  # seconds, which the process that only hands out the tests need not wait for
+    from probes.encoder import Encoder
 
 settings.register_profile("any machine", deadline=None)  # a busy one must not fail a test
 settings.load_profile("any machine")
@@ -32,7 +32,7 @@ _NEVER_QUICK = ("browser", "end_to_end")
 """Folders whose tests start servers, browsers and commands."""
 
 Checkpoint = Callable[[str], Path]
-Load = Callable[[str], Encoder]
+Load = Callable[[str], "Encoder"]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -57,6 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Folder of a tiny random model, built once a session; only to be read."""
+    from tests.models import build
+
     folders: dict[str, Path] = {}
 
     def folder(name: str) -> Path:
@@ -70,9 +72,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.fixture(scope="session")
 def load(checkpoint: Checkpoint) -> Load:
     """A tiny encoder as ``load_encoder`` returns it, loaded once a session; only to be read."""
+    from probes.encoder import load_encoder
+
     encoders: dict[str, Encoder] = {}
 
-    def encoder(name: str) -> Encoder:
+    def encoder(name: str) -> "Encoder":
         if name not in encoders:
             encoders[name] = load_encoder(str(checkpoint(name)))
         return encoders[name]
@@ -83,6 +87,8 @@ def load(checkpoint: Checkpoint) -> Load:
 @pytest.fixture
 def fixed_seed() -> Iterator[None]:
     """The same torch random numbers whenever the test runs; what comes after it is not affected."""
+    import torch
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
