@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -16,7 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from advisor.report._words import clean
-from probes.errors import InputError, RunError
+from probes.errors import InputError, MissingDataError, RunError
 
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
@@ -133,7 +134,7 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     except (InputError, RunError) as error:
         if debug:
             raise
-        _say(str(error))
+        _say(f"{error}{_public_data() if isinstance(error, MissingDataError) else ''}")
         return 2 if isinstance(error, InputError) else 1
     except (InterruptedCommandError, KeyboardInterrupt, typer.Abort):
         errors.print("Interrupted: no half-written file is left.")
@@ -146,6 +147,8 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
     except Exception as error:  # the last line of defence
         if isinstance(error, _USAGE_ERROR):
             error.show()
+            if {"--train", "--bitext"} & set(getattr(getattr(error, "param", None), "opts", ())):
+                errors.print(_public_data().strip(), markup=False)
             return int(error.exit_code)
         if debug:
             raise
@@ -160,6 +163,17 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
             "see where."
         )
         return 1
+
+
+def _public_data() -> str:
+    """Where to find data for the question that the command line asks."""
+
+    def value(option: str, default: str) -> str:
+        arguments = sys.argv[1:]
+        return next((after for name, after in pairwise(arguments) if name == option), default)
+
+    asked = f"--target {value('--target', 'LANGUAGE')} --task {value('--task', 'TASK')}"
+    return f" `advisor data {asked}` lists public data sets."
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``advisor ask | probe | recommend | trial | demo | app | serve | findings | study``.
+"""The command line: ``advisor ask | data | probe | recommend | trial | demo | app | serve | findings | study``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
 the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from advisor._console import Commands, ConsoleProgress, Debug, Json, console, errors, run
+from advisor._console import Commands, ConsoleProgress, Debug, Json, console, errors, print_found, run
+from advisor.corpora import find_data
 from advisor.findings._commands import findings_app
 from advisor.recipe import recipe_files
 from advisor.recommend import ask as ask_evidence
@@ -149,6 +150,18 @@ def ask(
             trial=trial,
         )
     _answer(Report(advice), as_json)
+
+
+@app.command(epilog="Example: advisor data --target yo --task ner")
+def data(
+    target: Target,
+    task: TaskName,
+    source: Source = "en",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List public data sets for a question, and how the options name them; from a table, offline."""
+    print_found(find_data(source=source, target=target, task=task), as_json)
 
 
 @app.command(epilog="Example: advisor recommend advice/signals.json --min-gain 1")

@@ -1,6 +1,6 @@
 """The two ways a run can end badly, so that every front end reports them alike."""
 
-__all__ = ["InputError", "NotFiniteError", "RunError"]
+__all__ = ["InputError", "MissingDataError", "NotFiniteError", "RunError"]
 
 
 class InputError(ValueError):
@@ -11,6 +11,10 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(_on_one_line(message))
+
+
+class MissingDataError(InputError):
+    """A file of data that was named is not there; whoever lists public data may say so."""
 
 
 class RunError(RuntimeError):

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from probes.data._records import Dropped
-from probes.errors import InputError
+from probes.errors import InputError, MissingDataError
 
 __all__ = ["MAX_LINE", "OVERLONG", "InputFile", "joint_sha256", "open_file"]
 
@@ -100,7 +100,7 @@ def open_file(spec: str | Path) -> InputFile:
             digest = hashlib.file_digest(stream, "sha256")
             size = stream.tell()
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {shown}: {_nearest(path)}.") from error
+        raise MissingDataError(f"There is no file {shown}: {_nearest(path)}.") from error
     except IsADirectoryError as error:
         raise InputError(f"{shown} is a folder: name a file in it.") from error
     except (OSError, ValueError, RuntimeError) as error:  # not allowed, a NUL in the path, no such user

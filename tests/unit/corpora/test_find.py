@@ -1,0 +1,73 @@
+"""Public data: what the tables hold, and how it is named."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import advisor.corpora
+from advisor.corpora import find_data
+from probes.data._hub import is_hub_spec
+from probes.errors import InputError
+from probes.languages import parse_language
+from probes.tasks import TASKS
+
+TABLES = Path(advisor.corpora.__file__).with_name("tables")
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (TABLES / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_labelled_sets_in_sixty_languages_and_more() -> None:
+    bitexts = {row["id"] for row in _rows("collections.csv") if row["tasks"] == "bitext"}
+    labelled = {row["language"] for row in _rows("sets.csv") if row["collection"] not in bitexts}
+    paired = {row["language"] for row in _rows("sets.csv") if row["collection"] in bitexts}
+    assert len(labelled & paired) >= 60
+
+
+def test_every_row_is_of_a_known_language_and_collection() -> None:
+    collections = {row["id"] for row in _rows("collections.csv")}
+    for row in _rows("sets.csv"):
+        assert row["collection"] in collections
+        assert parse_language(row["language"]).code == row["language"]
+
+
+def test_every_collection_has_a_licence_and_an_address() -> None:
+    for row in _rows("collections.csv"):
+        assert row["licence"]
+        assert row["url"].startswith("https://")
+        assert row["source"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_english_training_data(task: str) -> None:
+    assert find_data(source="en", target="sw", task=task).of("train")
+
+
+def test_a_set_is_named_as_the_option_takes_it() -> None:
+    yoruba = find_data(source="eng", target="yor_Latn", task="ner")
+    assert [row.spec for row in yoruba.of("target-labels")] == [
+        "MasakhaNER2.0/data/yor/dev.txt",
+        "hf:unimelb-nlp/wikiann:yo:validation",
+    ]
+    assert is_hub_spec(yoruba.of("train")[0].spec)
+    assert "MasakhaNER 2.0, 983 examples, CC BY-NC 4.0" in yoruba.markdown()
+
+
+def test_the_source_side_of_a_bitext_comes_first() -> None:
+    def sides(source: str, target: str) -> set[str]:
+        return {row.spec for row in find_data(source=source, target=target, task="pos").of("bitext")}
+
+    assert "dev/eng_Latn.dev,dev/tur_Latn.dev" in sides("en", "tr")
+    assert "dev/tur_Latn.dev,dev/eng_Latn.dev" in sides("tr", "en")
+    assert "tatoeba.tur-eng.tur,tatoeba.tur-eng.eng" in sides("tr", "en")
+    assert "NTREX-128/newstest2019-ref.deu.txt,NTREX-128/newstest2019-ref.tur.txt" in sides("de", "tr")
+    assert not any(spec.startswith("hf:Helsinki") for spec in sides("de", "tr"))
+
+
+def test_what_is_not_on_file_is_said() -> None:
+    assert "None is on file" in find_data(source="en", target="tlh", task="nli").markdown()
+    with pytest.raises(InputError, match="No task"):
+        find_data(source="en", target="tr", task="cooking")
