@@ -1,4 +1,4 @@
-"""The command line: ``advisor ask | data | probe | recommend | trial | demo | app | serve | findings | study``.
+"""The command line: ``advisor ask | data | probe | recommend | trial | demo | app | serve | findings ...``.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 answered, 2 bad input, 1
 the run failed, 130 interrupted. Nothing here imports torch until a probe starts.
