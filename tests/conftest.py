@@ -4,6 +4,7 @@
 against while it is made; ``pytest -m ""`` everything. ``-n 0`` keeps a run in one process.
 """
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported; no test needs a hub
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         long = any(mark.name in ("slow", "exhaustive") for mark in item.iter_markers())
         if folder not in _NEVER_QUICK and not long:
             item.add_marker("quick")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: no collection of garbage (studies ask for many) looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
