@@ -1,7 +1,7 @@
 """The HTTP API: what the page can do, for programs.
 
-Interactive documentation is at ``/docs``, the OpenAPI document at ``/openapi.json``. Whatever goes wrong is
-answered with ``{"detail": "one sentence"}``.
+Interactive documentation is at ``/docs`` and needs no network, the OpenAPI document at ``/openapi.json``.
+Whatever goes wrong is answered with ``{"detail": "one sentence"}``.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -125,8 +127,11 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         dependencies=[Depends(_gate(token))],
         responses=_answers(),
         lifespan=_lifespan(queue),
+        docs_url=None,
+        redoc_url=None,
     )
     _refuse_in_one_sentence(app)
+    _document_offline(app)
 
     @app.get("/health")
     def health() -> Health:
@@ -357,6 +362,32 @@ def _is_own_name(host: str) -> bool:
     except ValueError:
         return False
     return name is not None and _is_loopback(name)
+
+
+def _document_offline(app: FastAPI) -> None:
+    """``/docs`` and ``/redoc`` with scripts and styles of this machine: FastAPI's own come from elsewhere."""
+    assets = "/docs-assets"
+    app.mount(assets, StaticFiles(packages=["fastapi_offline"]))  # the package's folder ``static``
+    describes = {
+        "openapi_url": str(app.openapi_url),
+        "title": app.title,
+    }
+    pages = {
+        "/docs": get_swagger_ui_html(
+            **describes,
+            swagger_js_url=f"{assets}/swagger-ui-bundle.js",
+            swagger_css_url=f"{assets}/swagger-ui.css",
+            swagger_favicon_url=f"{assets}/favicon.png",
+        ),
+        "/redoc": get_redoc_html(
+            **describes,
+            redoc_js_url=f"{assets}/redoc.standalone.js",
+            redoc_favicon_url=f"{assets}/favicon.png",
+            with_google_fonts=False,
+        ),
+    }
+    for path, page in pages.items():
+        app.add_route(path, lambda _request, page=page: page, include_in_schema=False)
 
 
 def _file(store: RunStore, run_id: str, name: str) -> Response:

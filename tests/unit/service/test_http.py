@@ -1,5 +1,6 @@
 """The API keeps to its own description, to the limits, and to its token."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
     for operation in operations:
         _keeps_to_its_description(operation)
     queue.close()
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_documentation_asks_nothing_of_the_network(tmp_path: Path, page: str) -> None:
+    queue = make_queue(tmp_path, FINISHES)
+    with TestClient(create_app(queue, TOKEN), base_url=LOOPBACK) as client:
+        text = client.get(page).text
+        addresses = re.findall(r'(?:src|href)="([^"]+)"', text)
+        assert addresses
+        assert all(address.startswith("/") for address in addresses)
+        assert all(client.get(address).status_code == 200 for address in addresses)
+        assert "/openapi.json" in text
 
 
 def _keeps_to_its_description(operation: "APIOperation[Any, Any, Any, Any]") -> None:
