@@ -367,7 +367,7 @@ def _is_own_name(host: str) -> bool:
 def _document_offline(app: FastAPI) -> None:
     """``/docs`` and ``/redoc`` with scripts and styles of this machine: FastAPI's own come from elsewhere."""
     assets = "/docs-assets"
-    app.mount(assets, StaticFiles(packages=["fastapi_offline"]))  # the package's folder ``static``
+    app.mount(assets, StaticFiles(packages=[("fastapi_offline", "static")]))
     describes = {
         "openapi_url": str(app.openapi_url),
         "title": app.title,
