@@ -294,8 +294,8 @@ def trial(
         device=device,
     )
     _settle_libraries()
-    from advisor.recipe.train import PHASES as TRAINING_PHASES  # torch takes seconds to import
     from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
+    from advisor.training import PHASES as TRAINING_PHASES  # torch takes seconds to import
 
     try:
         with ConsoleWatcher(TRAINING_PHASES).shown() as watcher:

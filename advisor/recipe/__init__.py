@@ -1,10 +1,26 @@
 """From advice to something that runs: a training script and the recipe it reads.
 
-Importing this package loads neither torch nor transformers; only :mod:`advisor.recipe.train` does.
+Importing this package loads neither torch nor transformers; only ``advisor.recipe.train`` does.
 """
 
-from advisor.recipe._config import Recipe
 from advisor.recipe._files import recipe_files, recipe_for
-from advisor.recipe._yaml import read_recipe, write_recipe
+from advisor.recipe._paths import OFFLINE_MODELS, anchor_bitext, anchor_data, anchor_model, anchor_recipe
+from advisor.recipe._yaml import comment, entry, first_problem, load_yaml, read_recipe, write_recipe
+from advisor.training import Recipe
 
-__all__ = ["Recipe", "read_recipe", "recipe_files", "recipe_for", "write_recipe"]
+__all__ = [
+    "OFFLINE_MODELS",
+    "Recipe",
+    "anchor_bitext",
+    "anchor_data",
+    "anchor_model",
+    "anchor_recipe",
+    "comment",
+    "entry",
+    "first_problem",
+    "load_yaml",
+    "read_recipe",
+    "recipe_files",
+    "recipe_for",
+    "write_recipe",
+]

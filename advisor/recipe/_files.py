@@ -4,17 +4,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from advisor.advice import Advice
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule
-from advisor.recipe._config import COLUMN_NAMES, Recipe
+from advisor.options import NO_ALIGNMENT, Objective, Option
 from advisor.recipe._paths import anchor_recipe
 from advisor.recipe._yaml import write_recipe
+from advisor.training import COLUMN_NAMES, Recipe, align_learning_rate, weighted
 from probes.data import Columns
 from probes.request import ProbeRequest
 
 __all__ = ["recipe_files", "recipe_for"]
-
-_WEIGHT = 0.1
-"""Of the alignment loss in the published joint runs (Bakos et al. 2025), where the advice leaves it open."""
 
 _README = """\
 # Training recipe
@@ -74,8 +71,8 @@ def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:
         dictionary=request.dictionary,
         word_links=request.word_links,
         columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
-        option=_weighted(option),
-        align_learning_rate=_align_learning_rate(request.model),
+        option=weighted(option),
+        align_learning_rate=align_learning_rate(request.model),
         seed=request.seed,
     )
     anchored = anchor_recipe(recipe, Path.cwd())
@@ -86,15 +83,4 @@ def _best_looking(advice: Advice) -> Option | None:
     """The alternative with the largest expected gain, whatever its uncertainty."""
     aligning = [row for row in advice.alternatives if row.option.objective is not Objective.NONE]
     best = max(aligning, key=lambda row: row.gain.mean, default=None)
-    return None if best is None else _weighted(best.option)
-
-
-def _weighted(option: Option) -> Option:
-    if option.schedule is Schedule.JOINT and option.weight is None:
-        return option.model_copy(update={"weight": _WEIGHT})
-    return option
-
-
-def _align_learning_rate(model: str) -> float:
-    """The published rates: 7.5e-6 for XLM-R and 2e-5 for mBERT and distilmBERT (Gaschi et al. 2023)."""
-    return 7.5e-6 if Path(model).name.startswith("xlm-roberta") else 2e-5
+    return None if best is None else weighted(best.option)

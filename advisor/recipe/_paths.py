@@ -3,9 +3,9 @@
 import os.path
 from pathlib import Path
 
-from advisor.recipe._config import Recipe
+from advisor.training import Recipe
 
-__all__ = ["OFFLINE_MODELS", "anchor_recipe"]
+__all__ = ["OFFLINE_MODELS", "anchor_bitext", "anchor_data", "anchor_model", "anchor_recipe"]
 
 OFFLINE_MODELS = ("bundled", "bundled-enpt")
 """Names of encoders that are no paths, as in ``probes.bundled`` (which needs torch to be imported)."""
@@ -19,13 +19,13 @@ def anchor_recipe(recipe: Recipe, folder: Path) -> Recipe:
     Offline encoders, hub ids and ``hf:`` data sets stay as they are, unless they name a local folder.
     """
     anchors = {
-        "model": _model,
-        "train": _data,
-        "bitext": _bitext,
-        "target_labels": _data,
-        "source_labels": _data,
+        "model": anchor_model,
+        "train": anchor_data,
+        "bitext": anchor_bitext,
+        "target_labels": anchor_data,
+        "source_labels": anchor_data,
         "dictionary": _path,
-        "word_links": _bitext,
+        "word_links": anchor_bitext,
         "output": _path,
     }
     given = {name: getattr(recipe, name) for name in anchors}
@@ -39,7 +39,7 @@ def _path(path: str, folder: Path) -> str:
     return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
-def _data(spec: str, folder: Path) -> str:
+def anchor_data(spec: str, folder: Path) -> str:
     """A file name, or ``hf:NAME[:CONFIG][:SPLIT]`` (where NAME may be a folder), made absolute."""
     if not spec.startswith(_HUB):
         return _path(spec, folder)
@@ -48,16 +48,16 @@ def _data(spec: str, folder: Path) -> str:
     return f"{_HUB}{local}{colon}{rest}" if name and os.path.isdir(local) else spec
 
 
-def _bitext(spec: str, folder: Path) -> str:
+def anchor_bitext(spec: str, folder: Path) -> str:
     """The parts of a bitext or its links (``A,B`` line by line, joined by ``+``), each made absolute."""
     for separator in "+,":
         # A file may have a plus or a comma in its own name.
         if separator in spec and not os.path.exists(_path(spec, folder)):
-            return separator.join(_bitext(part.strip(), folder) for part in spec.split(separator))
-    return _data(spec, folder)
+            return separator.join(anchor_bitext(part.strip(), folder) for part in spec.split(separator))
+    return anchor_data(spec, folder)
 
 
-def _model(name: str, folder: Path) -> str:
+def anchor_model(name: str, folder: Path) -> str:
     """A model's name made absolute if it is there; offline encoders and hub ids stay as they are."""
     local = _path(name, folder)
     return local if name not in OFFLINE_MODELS and os.path.exists(local) else name

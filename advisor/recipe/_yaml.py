@@ -11,8 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from advisor.options import Option
-from advisor.recipe._config import Recipe
 from advisor.recipe._paths import anchor_recipe
+from advisor.training import Recipe
 from probes.errors import InputError
 
 __all__ = ["comment", "entry", "first_problem", "load_yaml", "read_recipe", "write_recipe"]

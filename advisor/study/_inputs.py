@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor.recipe._draw import drawn
 from advisor.report._files import write_files
 from advisor.study._grid import Grid
 from advisor.study._plan import Derived
+from advisor.training import drawn
 from probes.data import (
     Columns,
     Example,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.recipe._paths import OFFLINE_MODELS
+from advisor.recipe import OFFLINE_MODELS
 from advisor.report._files import check_output
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import mlm_bitexts, read_sentences

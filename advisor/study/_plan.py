@@ -17,11 +17,18 @@ from pydantic import (
 )
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
-from advisor.recipe._config import ColumnName, Count, HeadStart, Precision, Rate
-from advisor.recipe._files import _weighted
-from advisor.recipe._paths import OFFLINE_MODELS, _bitext, _data, _model
-from advisor.recipe._yaml import comment, entry, first_problem, load_yaml
+from advisor.recipe import (
+    OFFLINE_MODELS,
+    anchor_bitext,
+    anchor_data,
+    anchor_model,
+    comment,
+    entry,
+    first_problem,
+    load_yaml,
+)
 from advisor.report._files import write_files
+from advisor.training import ColumnName, Count, HeadStart, Precision, Rate, weighted
 from probes.budget import BudgetName
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -97,7 +104,7 @@ class PlannedOption(BaseModel):
         option = Option.parse(":".join(part for part in parts if part != _NORMS))
         if from_norms and (option.schedule is not Schedule.JOINT or option.weight is not None):
             raise InputError(f"'{text}' is not an option: norms stands for the weight of joint training.")
-        return cls(option=option if from_norms else _weighted(option), from_norms=from_norms)
+        return cls(option=option if from_norms else weighted(option), from_norms=from_norms)
 
     def weighted(self, weight: float) -> Option:
         """The option with the weight that the norms gave."""
@@ -309,24 +316,26 @@ def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: b
 def _anchored(plan: Plan, root: Path) -> Plan:
     def model(spec: str | Derived) -> str | Derived:
         if isinstance(spec, str):
-            return _model(spec, root)
+            return anchor_model(spec, root)
         mlm = spec.continued_mlm
         if mlm is not None:
-            mlm = mlm.model_copy(update={"bitext": [_bitext(part, root) for part in mlm.bitext]})
-        return spec.model_copy(update={"base": _model(spec.base, root), "continued_mlm": mlm})
+            mlm = mlm.model_copy(update={"bitext": [anchor_bitext(part, root) for part in mlm.bitext]})
+        return spec.model_copy(update={"base": anchor_model(spec.base, root), "continued_mlm": mlm})
 
     def task(spec: TaskPlan) -> TaskPlan:
         names = ("train", "source_test", "target_test", "target_labels")
         given = {name: getattr(spec, name) for name in names}
         return spec.model_copy(
-            update={name: _data(value, root) for name, value in given.items() if value is not None}
+            update={name: anchor_data(value, root) for name, value in given.items() if value is not None}
         )
 
     return plan.model_copy(
         update={
             "data": str(root),
             "models": {name: model(spec) for name, spec in plan.models.items()},
-            "pairs": [pair.model_copy(update={"bitext": _bitext(pair.bitext, root)}) for pair in plan.pairs],
+            "pairs": [
+                pair.model_copy(update={"bitext": anchor_bitext(pair.bitext, root)}) for pair in plan.pairs
+            ],
             "tasks": {name: task(spec) for name, spec in plan.tasks.items()},
         }
     )

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from advisor.findings.evidence import EARLY
 from advisor.options import Objective, Schedule, WordPairs
-from advisor.recipe import Recipe
-from advisor.recipe._versions import versions
 from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
+from advisor.training import Recipe, versions
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.signals import Estimate
@@ -19,8 +18,7 @@ from probes.tasks import find_task
 if TYPE_CHECKING:
     import torch
 
-    from advisor.recipe._shared import Shared
-    from advisor.recipe.outcome import Outcome
+    from advisor.training import Outcome, Shared
 
 __all__ = ["Run", "configure", "failed", "roles_of", "run_once"]
 
@@ -108,7 +106,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     """
     import torch
 
-    from advisor.recipe import train as engine
+    from advisor import training as engine
 
     begin = perf_counter()
     outcome: Outcome | None = None
@@ -116,7 +114,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     error: str | None = None
     try:
         outcome = engine.train(
-            run.recipe, progress, targets=run.targets, shared=shared, early=tuple(EARLY.values())
+            run.recipe, progress, targets=run.targets, shared=shared, looks=tuple(EARLY.values())
         )
     except InputError:
         raise
@@ -134,7 +132,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         metric=find_task(run.recipe.task).metric,
         scores=_scores(outcome.after) if outcome else None,
         before=_scores(outcome.before) if outcome else None,
-        early=tuple(EarlyScores(step=step, targets=points) for step, points in outcome.early.items())
+        early=tuple(EarlyScores(step=step, targets=points) for step, points in outcome.looks.items())
         if outcome
         else (),
         curve=tuple(_curve(outcome)) if outcome else (),

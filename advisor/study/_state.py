@@ -19,12 +19,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor.options import Objective, joint_weight
-from advisor.recipe import Recipe
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import Inputs
 from advisor.study._plan import Derived, ProbePlan
 from advisor.study._record import Record, Records
 from advisor.study._run_once import Run, configure, roles_of
+from advisor.training import Recipe
 from probes.data import Columns
 from probes.errors import InputError
 from probes.request import ProbeRequest

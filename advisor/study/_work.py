@@ -20,7 +20,7 @@ from probes.progress import Silent
 if TYPE_CHECKING:
     import torch
 
-    from advisor.recipe._shared import Shared
+    from advisor.training import Shared
 
 __all__ = ["Ended", "RunStep", "Step", "execute"]
 
@@ -108,7 +108,7 @@ def _execute(key: str, step: Step, device: str) -> Ended:
 @cache
 def _shared() -> "Shared":
     """What the runs of this process have in common."""
-    from advisor.recipe._shared import Shared
+    from advisor.training import Shared
 
     return Shared()
 

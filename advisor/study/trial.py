@@ -7,14 +7,12 @@ from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
-from advisor.recipe import Recipe
-from advisor.recipe._config import COLUMN_NAMES
-from advisor.recipe._files import _align_learning_rate, _weighted
 from advisor.report._files import check_output, write_files
 from advisor.study._record import Record, Records
 from advisor.study._result import TRIAL_FILE, TrialResult, summarise
 from advisor.study._run_once import Run, configure, roles_of, run_once
 from advisor.study._watch import SilentWatcher, Watcher
+from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate, weighted
 from probes.data import Columns
 from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
@@ -109,7 +107,7 @@ def _options(options: Sequence[Option | str], request: ProbeRequest) -> list[Opt
             raise InputError(f"'{option}' needs a bilingual dictionary: name one with --dictionary.")
         if option.word_pairs is WordPairs.FILE and not request.word_links:
             raise InputError(f"'{option}' needs word links of the bitext: name them with --word-links.")
-    chosen = list(dict.fromkeys([NO_ALIGNMENT, *map(_weighted, typed)]))
+    chosen = list(dict.fromkeys([NO_ALIGNMENT, *map(weighted, typed)]))
     if len(chosen) == 1:
         raise InputError(
             "There is nothing to compare fine-tuning alone with: name an option, such as "
@@ -160,7 +158,7 @@ def _plan(
                 },
                 option=option,
                 max_steps=steps,
-                align_learning_rate=_align_learning_rate(request.model),
+                align_learning_rate=align_learning_rate(request.model),
                 mixed_precision=precision,
                 seed=seed,
             )
@@ -189,8 +187,6 @@ def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
 
 def _run_all(runs: Sequence[Run], records: Records, device: "torch.device", watcher: Watcher) -> list[Record]:
     """The records of ``runs``, in their order; those that are not there yet are made."""
-    from advisor.recipe._shared import Shared
-
     shared = Shared()
     found = [records.find(run.configuration) for run in runs]
     ended = {i: record for i, record in enumerate(found) if record and record.status != "failed"}

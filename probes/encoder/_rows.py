@@ -20,12 +20,14 @@ class RowEmbedding(nn.Module):
         used: ids that will be looked up, in any order; any other id raises IndexError.
 
     Attributes:
+        strict: whether an id without a row of its own is an error; else its embedding is the table's.
         rows: trainable copy of the used rows, shape (used, hidden).
         weight: the full table, shape (vocabulary, hidden), without gradient (MLM heads tie to it).
     """
 
     def __init__(self, embedding: nn.Module, used: Sequence[int]) -> None:
         super().__init__()
+        self.strict = True
         table = cast(Tensor, embedding.weight).detach()
         ids = torch.tensor(sorted(set(used)), device=table.device)
         position = torch.full((table.shape[0],), len(ids), device=table.device)
@@ -36,7 +38,20 @@ class RowEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Look up ``ids`` of any shape; returns that shape with the hidden size appended."""
-        return nn.functional.embedding(cast(Tensor, self.position)[ids], self.rows)
+        position = cast(Tensor, self.position)[ids]
+        if self.strict:
+            return nn.functional.embedding(position, self.rows)
+        last = len(self.rows) - 1
+        own = nn.functional.embedding(position.clamp(max=last), self.rows)
+        return torch.where((position <= last).unsqueeze(-1), own, cast(Tensor, self.weight)[ids])
+
+    def with_rows(self, used: Sequence[int]) -> "RowEmbedding":
+        """The same embedding with rows of their own for ``used`` as well; the full table is shared."""
+        before = (cast(Tensor, self.position) < len(self.rows)).nonzero().flatten()
+        more = RowEmbedding(self, [*before.tolist(), *used])
+        with torch.no_grad():
+            more.rows[cast(Tensor, more.position)[before]] = self.rows
+        return more
 
     @torch.no_grad()
     def full_table(self) -> Tensor:

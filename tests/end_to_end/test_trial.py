@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import advisor
-import advisor.recipe.train as engine
+import advisor.training as engine
 from advisor.cli import main
-from advisor.recipe import Recipe
-from advisor.recipe.outcome import Outcome
 from advisor.sample import sample_path
 from advisor.study import TrialResult
+from advisor.training import Outcome, Recipe
 from probes.progress import Progress
 from tests.conftest import Checkpoint
 

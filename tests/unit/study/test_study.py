@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-import advisor.recipe.train as engine
+import advisor.training as engine
 from advisor.options import NO_ALIGNMENT, Option, joint_weight
-from advisor.recipe import Recipe
-from advisor.recipe.outcome import Outcome
 from advisor.study import Record
 from advisor.study._grid import Grid
 from advisor.study._inputs import load_inputs
@@ -22,6 +20,7 @@ from advisor.study._plan import read_plan
 from advisor.study._runner import run_study
 from advisor.study._state import State
 from advisor.study._status import StudyStatus, study_status
+from advisor.training import Outcome, Recipe
 from probes.encoder import load_encoder
 from probes.errors import InputError
 from probes.progress import Progress

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-import advisor.recipe.train as engine
+import advisor.training as engine
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
-from advisor.recipe import Recipe
-from advisor.recipe.outcome import Outcome
 from advisor.sample import sample_path
 from advisor.study import Record, SilentWatcher, TrialResult, run_trial
+from advisor.training import Outcome, Recipe
 from probes.batches import LabelledBatch, LabelledText, collate_labelled
 from probes.errors import InputError, RunError
 from probes.progress import Progress
@@ -141,7 +140,7 @@ def test_every_option_runs_with_every_seed(trial: Trial, calls: list[Call], tmp_
 def test_runs_of_one_seed_share_head_and_task_batches(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[list[list[tuple[int, ...]]]] = []
     heads: list[torch.Tensor] = []
-    train, optimise = engine.train, engine.optimise
+    train, begin = engine.train, engine.FineTuning.__init__
 
     def watched_train(recipe: Recipe, progress: Progress | None = None, **rest: Any) -> Outcome:
         batches.append([])
@@ -151,13 +150,13 @@ def test_runs_of_one_seed_share_head_and_task_batches(trial: Trial, monkeypatch:
         batches[-1].append([item.text.ids for item in items])
         return collate_labelled(items, *rest)
 
-    def watched_optimise(accelerator: Any, losses: engine.Losses, *rest: Any, **named: Any) -> Any:
-        heads.append(losses.head.weight.detach().clone())
-        return optimise(accelerator, losses, *rest, **named)
+    def watched_begin(self: engine.FineTuning, *rest: Any, **named: Any) -> None:
+        begin(self, *rest, **named)
+        heads.append(self.head.weight.detach().clone())
 
     monkeypatch.setattr(engine, "train", watched_train)
-    monkeypatch.setattr(engine, "collate_labelled", watched_collate)
-    monkeypatch.setattr(engine, "optimise", watched_optimise)
+    monkeypatch.setattr("advisor.training.run.collate_labelled", watched_collate)
+    monkeypatch.setattr(engine.FineTuning, "__init__", watched_begin)
     trial()
 
     none_0, joint_0, none_1, joint_1 = batches

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from torch import Tensor
 
-import advisor.recipe.train as engine
+import advisor.training.run as engine
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, WordPairs
 from advisor.recipe import Recipe, read_recipe, write_recipe
-from advisor.recipe._shared import Shared
-from advisor.recipe.data import read_pairs
-from advisor.recipe.train import PHASES, Losses, main, optimise, train
+from advisor.recipe.train import main
 from advisor.sample import sample_path
+from advisor.training import PHASES, Losses, Phase, Shared, train
+from advisor.training.batches import Batches
+from advisor.training.data import read_pairs
+from advisor.training.phase import Feed, RandomState
 from probes.batches import PairBatch, Tokenizer, collate_labelled, collate_pairs
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
@@ -146,22 +147,28 @@ def test_alignment_leaves_frozen_layers_bit_identical(
     recipe = make_recipe(folder, option=make_option(objective, frozen=frozen))
     before = weights(encoder)
 
-    optimise(
-        Accelerator(cpu=True),
-        Losses(encoder, 3, True, recipe),
-        zip(repeat(None), repeat(pair_batch(encoder)), strict=False),
+    phase = Phase(
+        "align",
+        Losses(encoder, recipe.option),
+        Feed(pairs=Batches([0], 1, lambda _: pair_batch(encoder), 0)),
         {"alignment": 1.0},
         recipe,
-        phase="align",
+        accelerator=Accelerator(cpu=True),
         steps=3,
         learning_rate=1e-3,
-        watch=Stopwatch(Silent()),
+        random=RandomState.now(encoder.device),
     )
+    phase.advance(3, Stopwatch(Silent()))
 
     moved = changed(before, weights(encoder))
     assert not moved & layer_names(encoder, fixed)
     assert moved & layer_names(encoder, free)
     assert moved & set(encoder.blocks[EMBEDDINGS])  # gradient passes through what is frozen
+
+
+def random_head(encoder: Encoder, classes: int) -> Head:
+    weight = torch.empty(classes, encoder.hidden_size).normal_(std=0.02)
+    return Head(weight, torch.zeros(classes), True)
 
 
 def pair_batch(encoder: Encoder) -> PairBatch:
@@ -176,7 +183,7 @@ def test_in_joint_training_only_the_task_reaches_frozen_layers(
     encoder = load_encoder(str(folder / "bert"))
     items, labels = sample_items(Tokenizer(encoder.tokenizer, 64), "token", 6)
     option = make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT, frozen)
-    losses = Losses(encoder, len(labels), True, make_recipe(folder, option=option))
+    losses = Losses(encoder, option, random_head(encoder, len(labels)))
     labelled = collate_labelled(items, True, encoder.tokenizer)
     layers = [list(encoder.parameters([f"layer.{i}"])) for i in range(encoder.layers)]
 
@@ -198,7 +205,7 @@ def test_frozen_layers_matter_in_joint_training(folder: Path) -> None:
         torch.manual_seed(0)
         encoder = load_encoder(str(folder / "bert"))
         option = make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT, frozen)
-        losses = Losses(encoder, len(labels), True, make_recipe(folder, option=option))
+        losses = Losses(encoder, option, random_head(encoder, len(labels)))
         found = losses(collate_labelled(items, True, encoder.tokenizer), pair_batch(encoder))
         (found["task"] + found["alignment"]).backward()
         parameter = encoder.base.get_parameter(encoder.blocks["layer.0"][0])
@@ -212,7 +219,7 @@ def test_frozen_layers_matter_in_joint_training(folder: Path) -> None:
 def test_the_anchor_of_token_l2_stays_at_the_start(folder: Path) -> None:
     encoder = load_encoder(str(folder / "bert"))
     start = weights(encoder)
-    losses = Losses(encoder, 3, True, make_recipe(folder, option=make_option(Objective.TOKEN_L2)))
+    losses = Losses(encoder, make_option(Objective.TOKEN_L2))
     with torch.no_grad():
         for parameter in encoder.base.parameters():
             parameter.add_(0.1)
@@ -317,7 +324,7 @@ def test_a_fitted_head_starts_where_the_frozen_features_score(folder: Path) -> N
 def test_a_label_that_no_fitted_text_shows_can_still_be_learned(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("advisor.recipe.train._FIT_TEXTS", 4)
+    monkeypatch.setattr("advisor.training.run._FIT_TEXTS", 4)
 
     outcome = train(make_recipe(folder, learning_rate=1e-30, max_steps=1))
 
@@ -377,7 +384,7 @@ def test_progress_is_told_of_every_step(folder: Path) -> None:
     train(make_recipe(folder, option=make_option(Objective.TOKEN_L2), align_steps=4), watcher)
 
     assert watcher.steps == {"embed": [1, 1], "align": [4, 4], "fine-tune": [3, 3]}
-    assert set(watcher.steps) == set(PHASES)
+    assert set(watcher.steps) == set(PHASES) - {"warm"}
 
 
 def test_links_from_a_file_count_words_at_white_space(folder: Path, tmp_path: Path) -> None:
@@ -545,12 +552,12 @@ def test_looking_early_changes_nothing(folder: Path, schedule: Schedule) -> None
     )
     recipe = make_recipe(folder, model=str(folder / "mt5"), max_steps=8, option=option)  # it has dropout
     targets = {"tr": str(folder / "tr.conllu")}
-    seen = train(recipe, targets=targets, early=(0.25, 0.5, 1.0))
+    seen = train(recipe, targets=targets, looks=(0.25, 0.5, 1.0))
     unseen = train(recipe, targets=targets)
-    assert sorted(seen.early) == [2, 4, 8]
-    assert {*seen.early[2]} == {"tr"}
-    assert seen.early[8]["tr"] == seen.after["tr"]
-    assert unseen.early == {}
+    assert sorted(seen.looks) == [2, 4, 8]
+    assert {*seen.looks[2]} == {"tr"}
+    assert seen.looks[8]["tr"] == seen.after["tr"]
+    assert unseen.looks == {}
     assert (seen.log, seen.after) == (unseen.log, unseen.after)
     for name, weight in seen.encoder.base.state_dict().items():
         assert torch.equal(weight, unseen.encoder.base.state_dict()[name]), name

@@ -1,18 +1,13 @@
 """The data a recipe names, tokenised, and batches of it."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
-
-import torch
-from accelerate import Accelerator
-from torch.utils.data import DataLoader, Dataset
 
 from advisor.options import WordPairs
-from advisor.recipe._config import Recipe
-from advisor.recipe._draw import drawn
-from advisor.recipe._shared import Shared
+from advisor.training.config import Recipe
+from advisor.training.draw import drawn
+from advisor.training.shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.data import (
     Columns,
@@ -31,10 +26,7 @@ from probes.progress import Stopwatch
 from probes.sampling import shuffled
 from probes.tasks import Task, find_task
 
-__all__ = ["LabelledTexts", "batch_size", "endless_batches", "read_pairs", "read_texts"]
-
-T = TypeVar("T")
-B = TypeVar("B")
+__all__ = ["LabelledTexts", "read_pairs", "read_texts"]
 
 _POOL = 4096
 """Pairs whose words are linked at least, so that runs with other seeds find theirs linked already."""
@@ -167,33 +159,3 @@ def _pool(
             "find aligned words another way (word_pairs)."
         )
     return pairs
-
-
-def batch_size(wanted: int, available: int, accelerator: Accelerator) -> int:
-    """The size of a batch that every process can fill at least once."""
-    return max(1, min(wanted, available // int(accelerator.num_processes)))
-
-
-def endless_batches(
-    accelerator: Accelerator, items: Sequence[T], size: int, collate: Callable[[list[T]], B], seed: int
-) -> Iterator[B]:
-    """Full batches without end, in a new order each time round; several processes share them out.
-
-    Args:
-        accelerator: knows the processes.
-        items: at least ``size`` for each process.
-        size: items in a batch.
-        collate: makes a batch of items.
-        seed: of the order.
-    """
-    loader: DataLoader[T] = DataLoader(
-        cast(Dataset[T], items),
-        batch_size=size,
-        shuffle=True,
-        drop_last=True,  # contrastive losses are not comparable over batches of different sizes
-        collate_fn=collate,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    shared = accelerator.prepare_data_loader(loader)
-    while True:
-        yield from shared

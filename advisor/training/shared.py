@@ -35,3 +35,7 @@ class Shared:
                 kept.popitem(last=False)
             kept[key] = make()
         return cast(T, kept[key])
+
+    def forget(self, kind: str) -> None:
+        """Let go of everything of a kind."""
+        self._kept.pop(kind, None)

@@ -6,15 +6,16 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-from advisor.recipe._config import Recipe
-from advisor.recipe._versions import versions
-from advisor.recipe._yaml import write_recipe
-from advisor.recipe.data import LabelledTexts
+from advisor.training.config import Recipe
+from advisor.training.data import LabelledTexts
+from advisor.training.encoders import with_full_table
+from advisor.training.versions import versions
 from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
@@ -55,26 +56,33 @@ class Outcome:
 
     Attributes:
         recipe: what was run.
-        encoder: trained, in evaluation mode.
+        trained: the encoder in evaluation mode, with the embeddings that training used.
+        given: the encoder that was begun with.
         head: the task's classifier.
         texts: what it was trained and scored on.
         before: scores of a classifier on the untouched encoder's frozen features, by ``source`` and
             ``target``.
         after: scores of the trained encoder and head, likewise.
-        early: scores on target labels on the way, by optimiser steps of fine-tuning taken.
+        looks: scores on target labels on the way, by optimiser steps of fine-tuning taken.
         log: one entry an optimiser step.
         seconds: wall time.
     """
 
     recipe: Recipe
-    encoder: Encoder
+    trained: Encoder
+    given: Encoder
     head: Head
     texts: LabelledTexts
     before: dict[str, Estimate]
     after: dict[str, Estimate]
-    early: dict[int, dict[str, Estimate]]
+    looks: dict[int, dict[str, Estimate]]
     log: tuple[StepLog, ...]
     seconds: float
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The trained encoder with its whole vocabulary."""
+        return with_full_table(self.trained, self.given)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -92,19 +100,19 @@ class Outcome:
             "steps": {phase: sum(entry.phase == phase for entry in self.log) for phase in phases},
             "texts": self.sizes,
             "seconds": self.seconds,
-            "device": str(self.encoder.device),
-            "start_sha256": self.encoder.sha256,
+            "device": str(self.given.device),
+            "start_sha256": self.given.sha256,
             "versions": versions(),
         }
 
     def save(self, folder: Path) -> None:
-        """Write encoder, tokenizer, head, metrics, log and recipe into ``folder``, which exists."""
+        """Write encoder, tokenizer, head, metrics and log into ``folder``, which exists."""
         self.encoder.base.save_pretrained(folder)
         self.encoder.tokenizer.save_pretrained(folder)
         about = {
             "task": self.texts.task.name,
             "labels": json.dumps(self.texts.labels, ensure_ascii=False),
-            "pooling": self.encoder.pooling,
+            "pooling": self.given.pooling,
         }
         weights = {name: value.contiguous() for name, value in self.head.state_dict().items()}
         save_file(weights, folder / "head.safetensors", metadata=about)
@@ -112,7 +120,6 @@ class Outcome:
         (folder / "metrics.json").write_text(metrics + "\n", encoding="utf-8")
         rows = "".join(json.dumps(asdict(entry)) + "\n" for entry in self.log)
         (folder / "log.jsonl").write_text(rows, encoding="utf-8")
-        (folder / "recipe.yaml").write_text(write_recipe(self.recipe), encoding="utf-8")
 
 
 @contextmanager

@@ -1,21 +1,73 @@
 """What a training run is made of: the schema of ``recipe.yaml``."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
 
-__all__ = ["COLUMN_NAMES", "ColumnName", "HeadStart", "Precision", "Recipe"]
+__all__ = [
+    "COLUMN_NAMES",
+    "ColumnName",
+    "Count",
+    "Experiment",
+    "HeadStart",
+    "Pairing",
+    "Precision",
+    "Rate",
+    "Recipe",
+    "align_learning_rate",
+    "weighted",
+]
 
 ColumnName = Literal["text", "label", "second", "words", "tags"]
 COLUMN_NAMES: tuple[ColumnName, ...] = get_args(ColumnName)
-Precision = Literal["auto", "no", "bf16"]
+Precision = Literal["auto", "no", "tf32", "bf16"]
 
 HeadStart = Literal["fitted", "random"]
+Pairing = Literal["translations", "shuffled", "same-text"]
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+_JOINT_WEIGHT = 0.1
+"""Of the alignment loss in the published joint runs (Bakos et al. 2025)."""
+
+
+def weighted(option: Option) -> Option:
+    """The option, with the published weight where joint training leaves it open."""
+    if option.schedule is Schedule.JOINT and option.weight is None:
+        return option.model_copy(update={"weight": _JOINT_WEIGHT})
+    return option
+
+
+def align_learning_rate(model: str) -> float:
+    """The published rates: 7.5e-6 for XLM-R and 2e-5 for mBERT and distilmBERT (Gaschi et al. 2023)."""
+    return 7.5e-6 if Path(model).name.startswith("xlm-roberta") else 2e-5
+
+
+class Experiment(BaseModel):
+    """Departures from a usual run: they tell apart what its gain is due to, or cut it short.
+
+    Attributes:
+        pairing: what the alignment loss is given: translations, sentences with another pair's translation, or
+            every source sentence with itself (which dropout makes two of).
+        refit_head: whether a fitted head is fitted anew on the features after sequential alignment.
+        warm_steps: steps of fine-tuning, at the alignment's learning rate, that are taken in the place of
+            alignment; then the head is fitted anew and fine-tuning begins.
+        align_stop: stop the alignment phase after so many steps of its schedule.
+        stop: stop fine-tuning after so many steps of its schedule.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pairing: Pairing = "translations"
+    refit_head: bool = True
+    warm_steps: Count | None = None
+    align_stop: Count | None = None
+    stop: Count | None = None
 
 
 class Recipe(BaseModel):
@@ -114,12 +166,15 @@ class Recipe(BaseModel):
     )
     mixed_precision: Precision = Field(
         default="auto",
-        description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware. Else no "
-        "or bf16.",
+        description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware. Else "
+        "no, tf32 (fp32 whose matrix products a GPU takes in TF32) or bf16.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Of sampling, head and dropout.")
     output: str = Field(
         default="trained", description="Folder to create for the trained model and its scores."
+    )
+    experiment: Experiment | None = Field(
+        default=None, description="What is done otherwise to learn what a gain is due to; null: nothing."
     )
 
     @model_validator(mode="after")
