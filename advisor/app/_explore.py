@@ -157,14 +157,14 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sources(tables: Tables) -> None:
-    st.markdown("Sources of one group share authors, code or runs: they are not independent opinions.")
+    st.markdown("Sources of one lab share authors, code or runs: they are not independent opinions.")
     st.dataframe(
         [
             {
                 "id": source.id,
                 "citation": source.citation,
                 "link": source.url if (source.url or "").startswith("https://") else None,
-                "group": source.group,
+                "lab": source.lab,
                 "effects": sum(effect.source_id == source.id for effect in tables.effects),
             }
             for source in tables.sources.values()

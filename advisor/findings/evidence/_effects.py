@@ -9,13 +9,16 @@ from advisor.findings.evidence._models import ModelFacts
 __all__ = [
     "EARLY",
     "FROZEN_LAYERS",
+    "MIXTURES",
     "OBJECTIVES",
     "OWN_RECORDS",
     "SCHEDULES",
+    "STRATA",
     "TASKS_SCORED_BY_F1",
     "TASK_LEVELS",
     "WORD_PAIRS",
     "Effect",
+    "Lab",
     "Record",
     "SeedScores",
     "Source",
@@ -28,7 +31,10 @@ OBJECTIVES = (
     "sentence-contrastive",
     "tlm",
     "mlm",
-    "other",  # a loss outside the option space (word-alignment attention, ELECTRA-like, ...)
+    # methods outside the option space
+    "token-ot",
+    "code-switching",
+    "other",
 )
 SCHEDULES = ("sequential", "joint", "post-hoc")
 FROZEN_LAYERS = ("none", "lower-half", "upper-half")
@@ -42,25 +48,58 @@ TASK_LEVELS = {
     "sentiment": "sentence",
     "nli": "pair",
     "paraphrase": "pair",
+    "relevance": "pair",
+    "wic": "pair",
     "qa": "span",
     "retrieval": "none",  # measures alignment itself, no fine-tuning
 }
-"""Level of every task in the evidence; ``span`` and ``none`` cannot be asked for."""
+"""Level of every task in the evidence; ``none`` cannot be asked for."""
 TASKS_SCORED_BY_F1 = frozenset({"ner", "slots", "qa"})
+MIXTURES = frozenset({"avg", "multi", "hi-en"})
+"""What stands in place of a language: an average, several at once, code-switched Hindi and English."""
+OUTSIDE = frozenset({"token-ot", "code-switching", "other"})
+"""Methods that the evidence has and the option space has not."""
 OWN_RECORDS = "own-records"
 """Source id of own trials."""
+STRATA: Mapping[str, str] = {
+    "light": "10^3 to 10^5 alignment steps on an encoder as released, then fine-tuning of the whole encoder",
+    "own-short": "own runs, of a few hundred steps",
+    "pretraining": "10^5 to 10^6 alignment steps and extra data",
+    "frozen-probe": "a head on the frozen encoder instead of fine-tuning",
+    "secondary": "figures that others report of a study",
+}
+"""Kinds of study. One informs another through a hyperparameter at most."""
+_POOLED = frozenset({"light", "own-short"})
 EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
 """Shares of fine-tuning after which own runs are scored, too, by the names that their columns begin with."""
 
 
 @dataclass(frozen=True, slots=True)
+class Lab:
+    """Who runs studies: people who share authors or a codebase.
+
+    Attributes:
+        people: names, as a reader would look for them.
+        code: address of the codebase; None where none is public or known.
+    """
+
+    id: str
+    people: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """Where effects come from. Sources of one ``group`` are not independent opinions."""
+    """Where effects come from.
+
+    Attributes:
+        lab: id of the ``Lab`` that ran it. Sources of one lab are not independent opinions.
+    """
 
     id: str
     citation: str
     url: str | None
-    group: str
+    lab: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +107,32 @@ class Effect:
     """An aligned model against its unaligned baseline on one language.
 
     Attributes:
-        setup: the alignment data, in the source's words.
+        lab: who ran the source.
+        setup: the alignment data and method, in the source's words.
         benchmark: the test set, where a source has several for one task.
         baseline: score of the unaligned model, in points (0-100).
+        aligned: score of the aligned model as printed; None where only the gain is.
         gain: aligned minus baseline, in points.
         gain_sd: sample standard deviation over seeds of the paired gain.
         baseline_sd: the same of the baseline's score.
         aligned_sd: the same of the aligned score, where only that is known.
-        scale: ``light`` (10^3-10^5 alignment steps) or ``pretraining`` (10^5-10^6 and extra data).
+        stratum: one of ``STRATA``.
         comparison: ``vs-unaligned``, or ``marginal`` when against another aligned model.
         reliability: ``per-seed``, ``published``, ``unpublished`` or ``secondary``.
+        checkpoint: the released aligned encoder that was measured; blank for one of the source's own. What
+            several sources measured of one checkpoint is one alignment, not several.
+        pairs_per_language: distinct sentence pairs of each aligned language that alignment was trained on.
+        aligned_languages: how many languages were aligned with the source language.
+        target_aligned: whether the target was one of them.
+        align_steps: optimiser steps of alignment.
+        train_steps: optimiser steps of fine-tuning.
         locator: where in the source the number stands.
+
+    None means that the source, as far as it was read, does not say.
     """
 
     source_id: str
+    lab: str
     model: str
     objective: str
     schedule: str
@@ -94,29 +145,41 @@ class Effect:
     source: str
     target: str
     baseline: float | None
+    aligned: float | None
     gain: float
     gain_sd: float | None
     baseline_sd: float | None
     aligned_sd: float | None
     n_seeds: int | None
-    scale: str
+    stratum: str
     comparison: str
     reliability: str
+    checkpoint: str
+    pairs_per_language: int | None
+    aligned_languages: int | None
+    target_aligned: bool | None
+    align_steps: int | None
+    train_steps: int | None
     locator: str
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no fit may use the effect, not even one of its own stratum; None if one may."""
+        reasons = {
+            "average of other rows": self.target == "avg",
+            "measures alignment itself, not transfer": self.schedule == "post-hoc",
+            "compared with another aligned model": self.comparison != "vs-unaligned",
+            "measured on the source language": self.source == self.target,
+            "not zero-shot: trained on several languages": self.source == "multi",
+            "a method outside the option space": self.objective in OUTSIDE,
+            "second metric of the same runs": self.metric == "em",
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
     @property
     def kept_apart(self) -> str | None:
         """Why the effect must not be pooled with the others, or None if it may be."""
-        reasons = {
-            "average of other rows": self.target == "avg",
-            "measures alignment itself, not transfer": self.schedule == "post-hoc",
-            "alignment at the scale of pretraining": self.scale != "light",
-            "compared with another aligned model": self.comparison != "vs-unaligned",
-            "measured on the source language": self.source == self.target,
-            "a loss outside the option space": self.objective == "other",
-            "second metric of the same runs": self.metric == "em",
-        }
-        return next((reason for reason, holds in reasons.items() if holds), None)
+        return self.unfit or (None if self.stratum in _POOLED else f"another stratum: {self.stratum}")
 
     @property
     def level(self) -> str:
@@ -135,6 +198,8 @@ class Record:
         baseline_scores, aligned_scores: in points, a seed each and paired; empty where not known.
         early_scores: the same two after a ``quarter`` and a ``half`` of fine-tuning, where they were taken.
         run_seconds, probe_seconds: wall time of an aligned run, and of the probe.
+        steps: of training.
+        device: what the runs were made on; CPU and GPU are one lab with two kinds of hardware.
         signals: every other number of the probe, by its column: at ``theta_warm``, or at ``theta0`` where
             the name says so.
     """
@@ -160,11 +225,16 @@ class Record:
     run_seconds: float | None = None
     probe_seconds: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
+    steps: int | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SeedScores:
-    """Scores of one configuration on one language, a seed each, in points; ``none`` is the baseline."""
+    """Scores of one configuration on one language, a seed each, in points; ``none`` is the baseline.
+
+    The other facts are those of ``Effect``.
+    """
 
     source_id: str
     model: str
@@ -176,6 +246,11 @@ class SeedScores:
     word_pairs: str
     source: str
     target: str
+    pairs_per_language: int | None
+    aligned_languages: int | None
+    target_aligned: bool | None
+    align_steps: int | None
+    train_steps: int | None
     scores: tuple[float, ...]
 
 
@@ -183,6 +258,7 @@ class SeedScores:
 class Tables:
     """All tables, read and checked."""
 
+    labs: Mapping[str, Lab]
     sources: Mapping[str, Source]
     effects: tuple[Effect, ...]
     scores: tuple[SeedScores, ...]
@@ -195,3 +271,7 @@ class Tables:
     def pooled(self) -> tuple[Effect, ...]:
         """The effects a fit may pool."""
         return tuple(effect for effect in self.effects if effect.kept_apart is None)
+
+    def of_stratum(self, stratum: str) -> tuple[Effect, ...]:
+        """The effects of one of ``STRATA`` that a fit of it may use."""
+        return tuple(effect for effect in self.effects if effect.stratum == stratum and effect.unfit is None)

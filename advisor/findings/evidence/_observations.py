@@ -82,7 +82,7 @@ def observations(effects: Sequence[Effect], maker: CaseMaker) -> list[Observatio
         baseline_error = min(baseline_error, _BASELINE_SHARE * total)
         own = max(math.sqrt(total**2 - baseline_error**2), _LEAST)
         key = (
-            *(effect.source_id, effect.model, effect.task, effect.benchmark, effect.target),
+            *(effect.lab, effect.model, effect.task, effect.benchmark, effect.target),
             "" if effect.baseline is None else f"{effect.baseline:.1f}",
         )
         found.append(Observation(maker.of_effect(effect), effect.gain, own, key, baseline_error))

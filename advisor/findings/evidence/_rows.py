@@ -58,6 +58,11 @@ class Row:
         """``true`` or ``false``."""
         return self.text(column, ("true", "false")) == "true"
 
+    def maybe_flag(self, column: str) -> bool | None:
+        """``true``, ``false``, or None where the cell is blank."""
+        text = self.text(column, ("true", "false", ""))
+        return None if not text else text == "true"
+
     def _cast(self, column: str, kind: Callable[[str], _Number]) -> _Number | None:
         text = self.text(column)
         if not text:

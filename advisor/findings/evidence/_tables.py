@@ -2,7 +2,8 @@
 
 Layout under ``tables/``::
 
-    sources.csv               one line a source: citation, URL, research group
+    labs.csv                  one line a lab: people and codebase
+    sources.csv               one line a source: citation, URL, lab
     effects/<source_id>.csv   one line a comparison of an aligned model with its unaligned baseline
     scores/<source_id>.csv    one line a configuration and language, one column a seed
     records.csv               own trials: outcome and probe signals
@@ -15,9 +16,10 @@ Adding a paper's results takes one file under ``effects/`` and one line in ``sou
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypedDict
 
 from advisor.findings.evidence._effects import (
     EARLY,
@@ -25,10 +27,12 @@ from advisor.findings.evidence._effects import (
     OBJECTIVES,
     OWN_RECORDS,
     SCHEDULES,
+    STRATA,
     TASK_LEVELS,
     TASKS_SCORED_BY_F1,
     WORD_PAIRS,
     Effect,
+    Lab,
     Record,
     SeedScores,
     Source,
@@ -54,10 +58,31 @@ def _option_fields(row: Row, baseline: bool = False) -> dict[str, str]:
     }
 
 
-def _read_effects(path: Path) -> Iterator[Effect]:
+class _Dose(TypedDict):
+    """How much alignment and fine-tuning there was, as far as a source says."""
+
+    pairs_per_language: int | None
+    aligned_languages: int | None
+    target_aligned: bool | None
+    align_steps: int | None
+    train_steps: int | None
+
+
+def _dose(row: Row) -> _Dose:
+    return {
+        "pairs_per_language": row.maybe_count("pairs_per_language"),
+        "aligned_languages": row.maybe_count("aligned_languages"),
+        "target_aligned": row.maybe_flag("target_aligned"),
+        "align_steps": row.maybe_count("align_steps"),
+        "train_steps": row.maybe_count("train_steps"),
+    }
+
+
+def _read_effects(path: Path, lab: str) -> Iterator[Effect]:
     for row in read_rows(path):
         yield Effect(
             source_id=path.stem,
+            lab=lab,
             model=row.text("model"),
             **_option_fields(row),
             setup=row.text("setup"),
@@ -67,14 +92,17 @@ def _read_effects(path: Path) -> Iterator[Effect]:
             source=row.text("source"),
             target=row.text("target"),
             baseline=row.maybe_number("baseline"),
+            aligned=row.maybe_number("aligned"),
             gain=row.number("gain"),
             gain_sd=row.maybe_number("gain_sd"),
             baseline_sd=None,
             aligned_sd=row.maybe_number("aligned_sd"),
             n_seeds=row.maybe_count("n_seeds"),
-            scale=row.text("scale", ("light", "pretraining")),
+            stratum=row.text("stratum", tuple(STRATA)),
             comparison=row.text("comparison", ("vs-unaligned", "marginal")),
             reliability=row.text("reliability", ("per-seed", "published", "unpublished", "secondary")),
+            checkpoint=row.text("checkpoint"),
+            **_dose(row),
             locator=row.text("locator"),
         )
 
@@ -90,6 +118,7 @@ def _read_scores(path: Path) -> Iterator[SeedScores]:
             **_option_fields(row, baseline=True),
             source=row.text("source"),
             target=row.text("target"),
+            **_dose(row),
             scores=tuple(row.number(column) for column in seeds),
         )
 
@@ -102,7 +131,7 @@ def sample_sd(values: Sequence[float]) -> float | None:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _effects_of_scores(scores: list[SeedScores], source_id: str) -> Iterator[Effect]:
+def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Effect]:
     """Paired gains: every configuration against the baseline of the same seeds."""
     baselines = {
         (row.model, row.task, row.source, row.target): row.scores for row in scores if row.objective == "none"
@@ -114,7 +143,8 @@ def _effects_of_scores(scores: list[SeedScores], source_id: str) -> Iterator[Eff
         gains = [after - before for after, before in zip(row.scores, baseline, strict=True)]
         n = len(gains)
         yield Effect(
-            source_id=source_id,
+            source_id=source.id,
+            lab=source.lab,
             model=row.model,
             objective=row.objective,
             schedule=row.schedule,
@@ -127,21 +157,29 @@ def _effects_of_scores(scores: list[SeedScores], source_id: str) -> Iterator[Eff
             source=row.source,
             target=row.target,
             baseline=sum(baseline) / n,
+            aligned=sum(row.scores) / n,
             gain=sum(gains) / n,
             gain_sd=sample_sd(gains),
             baseline_sd=sample_sd(baseline),
             aligned_sd=sample_sd(row.scores),
             n_seeds=n,
-            scale="light",
+            stratum="light",
             comparison="vs-unaligned",
             reliability="per-seed",
-            locator=f"per-seed scores, scores/{source_id}.csv",
+            checkpoint="",
+            pairs_per_language=row.pairs_per_language,
+            aligned_languages=row.aligned_languages,
+            target_aligned=row.target_aligned,
+            align_steps=row.align_steps,
+            train_steps=row.train_steps,
+            locator=f"per-seed scores, scores/{source.id}.csv",
         )
 
 
-def _effect_of_record(record: Record) -> Effect:
+def _effect_of_record(record: Record, lab: str) -> Effect:
     return Effect(
         source_id=OWN_RECORDS,
+        lab=lab,
         model=record.model,
         objective=record.objective,
         schedule=record.schedule,
@@ -154,14 +192,21 @@ def _effect_of_record(record: Record) -> Effect:
         source=record.source,
         target=record.target,
         baseline=record.baseline,
+        aligned=None if record.baseline is None else record.baseline + record.gain,
         gain=record.gain,
         gain_sd=record.gain_sd,
         baseline_sd=sample_sd(record.baseline_scores),
         aligned_sd=sample_sd(record.aligned_scores),
         n_seeds=record.seeds,
-        scale="light",
+        stratum="own-short",
         comparison="vs-unaligned",
         reliability="per-seed",
+        checkpoint="",
+        pairs_per_language=None,
+        aligned_languages=1,
+        target_aligned=True,
+        align_steps=record.steps,
+        train_steps=record.steps,
         locator=f"records.csv, {record.id}",
     )
 
@@ -202,6 +247,8 @@ def _read_records(path: Path) -> Iterator[Record]:
             run_seconds=next(iter(row.numbers("run_seconds")), None),
             probe_seconds=next(iter(row.numbers("probe_seconds")), None),
             signals=_signals(row),
+            steps=row.maybe_count("steps") if "steps" in row.cells else None,
+            device=row.cells.get("device") or "",
         )
 
 
@@ -257,6 +304,12 @@ def _digest(root: Path) -> str:
     return digest.hexdigest()
 
 
+def _source(sources: Mapping[str, Source], name: str) -> Source:
+    if name not in sources:
+        raise InputError(f"sources.csv has no line for '{name}': add its citation, URL and lab there.")
+    return sources[name]
+
+
 @lru_cache(maxsize=4)
 def load_tables(root: Path = TABLES) -> Tables:
     """Read every table.
@@ -265,12 +318,16 @@ def load_tables(root: Path = TABLES) -> Tables:
         InputError: if a cell does not fit its column's type, naming file, line and column; or if an
             effect's source is missing from ``sources.csv``.
     """
+    labs = {
+        row.text("lab"): Lab(row.text("lab"), row.text("people"), row.text("code") or None)
+        for row in read_rows(root / "labs.csv")
+    }
     sources = {
         row.text("source_id"): Source(
             id=row.text("source_id"),
             citation=row.text("citation"),
             url=row.text("url") or None,
-            group=row.text("group"),
+            lab=row.text("lab"),
         )
         for row in read_rows(root / "sources.csv")
     }
@@ -279,14 +336,15 @@ def load_tables(root: Path = TABLES) -> Tables:
     for path in sorted((root / "scores").glob("*.csv")):
         read = list(_read_scores(path))
         scores += read
-        effects += _effects_of_scores(read, path.stem)
+        effects += _effects_of_scores(read, _source(sources, path.stem))
     for path in sorted((root / "effects").glob("*.csv")):
-        effects += _read_effects(path)
+        effects += _read_effects(path, _source(sources, path.stem).lab)
     records = tuple(_read_records(root / "records.csv"))
-    effects += map(_effect_of_record, records)
-    for name in {effect.source_id for effect in effects} - set(sources):
-        raise InputError(f"sources.csv has no line for '{name}': add its citation and URL there.")
+    if records:
+        lab = _source(sources, OWN_RECORDS).lab
+        effects += (_effect_of_record(record, lab) for record in records)
     return Tables(
+        labs=labs,
         sources=sources,
         effects=tuple(effects),
         scores=tuple(scores),

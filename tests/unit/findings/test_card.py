@@ -35,6 +35,8 @@ def test_no_card_is_written_from_tables_with_errors(tmp_path: Path, monkeypatch:
     broken = CheckReport(
         effects=0,
         pooled=0,
+        strata={},
+        labs={},
         kept_apart={},
         sources=0,
         languages=0,
