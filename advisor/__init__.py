@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import Option, WordPairs
 from advisor.recommend import ask as _ask
 from advisor.recommend import recommend as _recommend
@@ -43,7 +44,7 @@ def ask(
     target: str,
     task: str,
     word_pairs: WordPairs | str | None = None,
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Report:
     """Advise from evidence, without measuring anything.
@@ -77,7 +78,7 @@ def ask(
 def recommend(
     signals: Signals | str | Path,
     *,
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Report:
     """Advise from signals that were measured before.
@@ -110,7 +111,7 @@ def probe(
     device: str = "auto",
     precision: str = "auto",
     seed: int = 0,
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
     progress: "Progress | None" = None,
 ) -> Report:
     """Measure an encoder for a language pair and a task, and advise.

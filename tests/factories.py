@@ -10,10 +10,12 @@ from advisor.advice import (
     Alternative,
     EvidenceRow,
     Gain,
+    NextMove,
     Provenance,
     Question,
     Reason,
     Support,
+    Worth,
 )
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, option_space
 from probes.signals import (
@@ -344,7 +346,9 @@ def make_alternatives() -> tuple[Alternative, ...]:
     alternatives = []
     for option in option_space(unavailable=("tlm", "mlm")):
         if option == NO_ALIGNMENT:
-            alternatives.append(Alternative(option=option, gain=_NO_GAIN, effects=3_737))
+            alternatives.append(
+                Alternative(option=option, gain=_NO_GAIN, basis="measured-elsewhere", direct=3_737)
+            )
             continue
         joint = option.schedule is Schedule.JOINT
         mean = _MEAN[option.objective] + _FROZEN_BONUS[option.frozen_layers] - (0.15 if joint else 0)
@@ -352,7 +356,8 @@ def make_alternatives() -> tuple[Alternative, ...]:
             Alternative(
                 option=option,
                 gain=make_gain(mean, sd=1.1 if joint else 0.9),
-                effects=0 if option.objective is Objective.TOKEN_L2 else 214,
+                basis="extrapolated" if option.objective is Objective.TOKEN_L2 else "measured-elsewhere",
+                direct=0 if option.objective is Objective.TOKEN_L2 else 214,
             )
         )
     return tuple(sorted(alternatives, key=lambda row: -row.gain.mean))
@@ -373,6 +378,8 @@ def make_advice(**overrides: Any) -> Advice:
     fields: dict[str, Any] = {
         "question": Question(model="bundled", source="en", target="tr", task="pos"),
         "decision": "align",
+        "confidence": "likely",
+        "worth": Worth(right=0.9, cells=120),
         "summary": (
             "Align with token-contrastive before fine-tuning, lower half frozen: "
             "expect +1.6 points on tr (80% interval +0.5 to +2.8)."
@@ -405,7 +412,7 @@ def make_advice(**overrides: Any) -> Advice:
             Note(code="unseen-model", text="No published effect was measured on this encoder."),
             Note(code="no-mlm-head", text="tlm and mlm were left out: the checkpoint has no MLM head."),
         ),
-        "would_tell": None,
+        "next_moves": (),
         "alternatives": make_alternatives(),
         "support": Support(
             nearest=(
@@ -450,20 +457,34 @@ def make_advice(**overrides: Any) -> Advice:
     return Advice(**(fields | overrides))
 
 
-def make_cannot_tell(**overrides: Any) -> Advice:
-    """Advice from evidence alone that abstains."""
+def make_open(**overrides: Any) -> Advice:
+    """Advice from evidence alone that leaves the model as it is, and is not sure of that."""
     fields: dict[str, Any] = {
         "question": Question(model="xlm-roberta-base", source="en", target="yo", task="pos"),
-        "decision": "cannot-tell",
+        "decision": "do-not-align",
+        "confidence": "open",
+        "worth": None,
         "summary": "The evidence does not tell whether aligning for yo helps: the best option may lose.",
-        "option": None,
+        "option": NO_ALIGNMENT,
         "gain": None,
-        "would_tell": "A hundred labelled Yoruba sentences: run a probe with target labels.",
+        "next_moves": (
+            NextMove(
+                text="A hundred labelled Yoruba sentences: run a probe with target labels.",
+                command="advisor probe xlm-roberta-base --target yo --task pos --target-labels FILE",
+                minutes=4.0,
+                value=0.3,
+            ),
+        ),
         "alternatives": tuple(
-            row.model_copy(update={"gain": make_gain(row.gain.mean, sd=2.5)})
-            if row.option != NO_ALIGNMENT
-            else row
-            for row in make_alternatives()
+            sorted(
+                (
+                    row
+                    if row.option == NO_ALIGNMENT
+                    else row.model_copy(update={"gain": make_gain(row.gain.mean - 1.5, sd=2.5)})
+                    for row in make_alternatives()
+                ),
+                key=lambda row: (row.option != NO_ALIGNMENT, -row.gain.mean),
+            )
         ),
         "provenance": Provenance(
             versions={"alignment-advisor": "0.1.0"},

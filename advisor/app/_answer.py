@@ -16,10 +16,10 @@ _CHART_WIDTH = 540
 def decision(advice: Advice) -> None:
     """The decision in one sentence, with the option and what it should bring."""
     parts = [
-        f'<p class="aa-verdict">{_words.DECISION_WORDS[advice.decision]}</p>',
+        f'<p class="aa-verdict">{_words.decision_title(advice)}</p>',
         f'<p class="aa-summary" role="heading" aria-level="2">{_show.text(advice.summary)}</p>',
     ]
-    if advice.decision == "align" and advice.option is not None:
+    if advice.aligns:
         option = advice.option
         chosen = {
             "Objective": option.objective.value,
@@ -34,21 +34,20 @@ def decision(advice: Advice) -> None:
             if value
         )
         parts.append(f'<dl class="aa-choice">{entries}</dl>')
-    tell = ""
-    if advice.would_tell:
-        tell = f'<p class="aa-tell"><b>What would tell.</b> {_show.text(advice.would_tell)}</p>'
+    tell = "".join(
+        f'<p class="aa-tell"><b>What would tell.</b> {_show.text(move.text)}</p>'
+        for move in advice.next_moves
+    )
     _show.html(
-        f'<section class="aa-hero {advice.decision}" aria-label="Decision"><div>{"".join(parts)}</div>'
+        f'<section class="aa-hero {_words.tone(advice)}" aria-label="Decision"><div>{"".join(parts)}</div>'
         f"{_gain(advice)}{tell}</section>"
     )
 
 
 def _gain(advice: Advice) -> str:
     gain, label = advice.gain, "Expected gain over fine-tuning alone"
-    if advice.decision != "align" or gain is None:
-        # The option the summary speaks of, which need not be the one with the highest mean.
-        spoken_of = next((row for row in advice.alternatives if gain is not None and row.gain == gain), None)
-        best = spoken_of or _words.best_alternative(advice)
+    if gain is None or not advice.aligns:
+        best = advice.spoken_of
         if best is None:
             return ""
         gain, label = best.gain, f"Best aligning option: {_show.text(best.option)}"
@@ -72,7 +71,7 @@ def _gain(advice: Advice) -> str:
 def gains(advice: Advice) -> None:
     """What each option should bring: chart, explanation, table."""
     st.subheader("What each option should bring", anchor=False)
-    best = _words.best_alternative(advice)
+    best = advice.spoken_of
     if best is None:
         st.caption("No aligning option could be rated.")
         return
@@ -99,13 +98,7 @@ def gains(advice: Advice) -> None:
             "The gain of your own run: seeds alone move it by some tenths of a point. An option that no "
             "effect speaks of leans on its neighbours.",
         )
-    if passed_over := _passed_over(advice):
-        st.caption(
-            f"The {passed_over} passed over. The answer speaks of the option that can be counted on most: "
-            "its interval starts highest, and its objective was measured on this encoder (on more than one, "
-            "if this one is new)."
-        )
-    rows = _words.ranked(advice)
+    rows = advice.alternatives
     labels = _words.option_labels([row.option for row in rows])
     _show.table(
         f"All {len(rows)} options as a table",
@@ -121,21 +114,11 @@ def gains(advice: Advice) -> None:
                 f"P(gain > {_words.number(advice.min_gain)})": None
                 if row.option == NO_ALIGNMENT
                 else round(row.gain.probability_worthwhile, 3),
-                "effects seen": row.effects,
+                "direct effects": row.direct,
             }
             for row, label in zip(rows, labels, strict=True)
         ),
     )
-
-
-def _passed_over(advice: Advice) -> str:
-    """How many options have a higher mean than the one the answer speaks of, in words."""
-    if advice.gain is None:
-        return ""
-    higher = sum(
-        row.option != NO_ALIGNMENT and row.gain.mean > advice.gain.mean for row in advice.alternatives
-    )
-    return {0: "", 1: "option above it is"}.get(higher, f"{higher} options above it are")
 
 
 def why(advice: Advice) -> None:

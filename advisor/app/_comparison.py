@@ -48,7 +48,7 @@ def compare(reports: Sequence[Report]) -> list[Probe]:
 def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
     """A row for each measure, a column for each probe."""
     for measure, of in (
-        ("decision", lambda p: _words.DECISION_WORDS[p.report.advice.decision]),
+        ("decision", lambda p: _words.decision_title(p.report.advice)),
         ("option", lambda p: str(p.report.advice.option or "–")),
         ("expected gain", lambda p: _gain(p.report)),
         ("budget", lambda p: p.signals.run.budget),
@@ -84,14 +84,14 @@ def _cosines(signals: Signals) -> dict[str, Estimate]:
 
 def _best(report: Report) -> dict[str, Alternative]:
     best: dict[str, Alternative] = {}
-    for row in _words.ranked(report.advice):
+    for row in report.advice.alternatives:
         if row.option != NO_ALIGNMENT:
             best.setdefault(row.option.objective.value, row)
     return best
 
 
 def _gain(report: Report) -> str:
-    best = _words.best_alternative(report.advice)
+    best = report.advice.spoken_of
     gain = report.advice.gain or (best.gain if best else None)
     return f"{_words.signed(gain.mean)} ({_words.interval(gain)})" if gain else "–"
 

@@ -74,7 +74,7 @@ def _trial(trial: Trial) -> None:
         _show.markdown(f"{result.model} · {result.source} → {result.target} · {result.task} · really run")
     )
     signs = {row.target_gain.sign for row in result.options if row.option != NO_ALIGNMENT}
-    kind = "align" if 1 in signs else "do-not-align" if signs == {-1} else "cannot-tell"
+    kind = "align" if 1 in signs else "do-not-align" if signs == {-1} else "open"
     _show.html(
         f'<section class="aa-hero one {kind}" aria-label="Outcome"><div><p class="aa-verdict">What the trial '
         f'says</p><p class="aa-summary" role="heading" aria-level="2">{_show.text(result.verdict)}</p>'
@@ -143,8 +143,8 @@ def _refined(result: TrialResult, beside: Report | None) -> None:
         f"The answer from {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives it "
         "with its reasons."
     )
-    if advice.would_tell:
-        st.markdown(f"What would tell: {_show.markdown(advice.would_tell)}")
+    for move in advice.next_moves:
+        st.markdown(f"What would tell: {_show.markdown(move.text)}")
 
 
 def _differs(advice: Advice, result: TrialResult) -> str:

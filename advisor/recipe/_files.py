@@ -4,7 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from advisor.advice import Advice
-from advisor.options import NO_ALIGNMENT, Objective, Option
 from advisor.recipe._paths import anchor_recipe
 from advisor.recipe._yaml import write_recipe
 from advisor.training import COLUMN_NAMES, Recipe, align_learning_rate, weighted
@@ -43,12 +42,14 @@ def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
     """The files of a recipe that carries out ``advice``, by path relative to the output folder.
 
     Args:
-        advice: what was recommended. Unless it is to align, the recipe fine-tunes only; where it cannot tell,
-            the best-looking alternative is there to be switched to.
+        advice: what was recommended. Unless it is to align, the recipe fine-tunes only; where that is open,
+            the best alignment is there to be switched to.
         request: what was probed.
     """
-    alternative = _best_looking(advice) if advice.decision == "cannot-tell" else None
-    verdict = " ".join(f"Advice ({advice.decision}): {advice.summary}".split())
+    best = advice.spoken_of
+    switchable = advice.confidence == "open" and not advice.aligns and best is not None
+    alternative = weighted(best.option) if switchable and best is not None else None
+    verdict = " ".join(f"Advice ({advice.decision}, {advice.confidence}): {advice.summary}".split())
     return {
         "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
         "recipe/recipe.yaml": write_recipe(recipe_for(advice, request), verdict, alternative),
@@ -58,7 +59,6 @@ def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
 
 def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:
     """The recipe that carries out ``advice``, with local paths made absolute."""
-    option = advice.option if advice.decision == "align" and advice.option else NO_ALIGNMENT
     columns = request.columns or Columns()
     recipe = Recipe(
         model=request.model,
@@ -71,16 +71,9 @@ def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:
         dictionary=request.dictionary,
         word_links=request.word_links,
         columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
-        option=weighted(option),
+        option=weighted(advice.option),
         align_learning_rate=align_learning_rate(request.model),
         seed=request.seed,
     )
     anchored = anchor_recipe(recipe, Path.cwd())
     return anchored.model_copy(update={"output": recipe.output})  # beside the recipe, wherever that will be
-
-
-def _best_looking(advice: Advice) -> Option | None:
-    """The alternative with the largest expected gain, whatever its uncertainty."""
-    aligning = [row for row in advice.alternatives if row.option.objective is not Objective.NONE]
-    best = max(aligning, key=lambda row: row.gain.mean, default=None)
-    return None if best is None else weighted(best.option)

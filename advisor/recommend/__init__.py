@@ -1,8 +1,7 @@
 """Signals and findings in, advice out.
 
-The rule is ``advisor.findings._rule.decide``: **align**, **do-not-align** or **cannot-tell**. An option can
-be advised only if its objective was measured on the same encoder (on more than one, if this one is new),
-and whatever lies too far from the evidence is ``cannot-tell``.
+The rule is ``advisor.decide.decide``: the option of the highest expected gain, if that is above
+``min_gain``; and how sure that is.
 
 Nothing here imports torch: advice from evidence or from saved signals takes a second or two.
 """

@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.advice import Advice, Alternative, Decision, Provenance, Question
+from advisor.advice import Advice, Alternative, NextMove, Provenance, Question
+from advisor.decide import DEFAULT_MIN_GAIN, Decision
 from advisor.findings import load_findings
-from advisor.options import WordPairs
+from advisor.options import NO_ALIGNMENT, WordPairs
 from advisor.recommend._doubts import support_of, warnings_on, would_tell
 from advisor.recommend._outlooks import Outlook, choose, outlooks_of
 from advisor.recommend._reasons import reasons_for
@@ -33,7 +34,7 @@ def ask(
     target: str,
     task: str,
     word_pairs: WordPairs | str | None = None,
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Advice:
     """Advice from evidence, without measuring anything.
@@ -80,7 +81,7 @@ def ask(
 def recommend(
     signals: Signals | str | Path,
     *,
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
 ) -> Advice:
     """Advice from what a probe measured, joined with the evidence.
@@ -125,21 +126,26 @@ def check_min_gain(min_gain: float) -> float:
 
 
 def _advise(situation: Situation, started: float) -> Advice:
-    outlooks = outlooks_of(situation)
-    support = support_of(situation, outlooks)
-    best, decision = choose(outlooks, situation.min_gain, support.in_range)
+    outlooks = {outlook.option: outlook for outlook in outlooks_of(situation)}
+    decision = choose(list(outlooks.values()), situation.min_gain)
+    ordered = [outlooks[option] for option in decision.order]
+    best = next(outlook for outlook in ordered if outlook.option != NO_ALIGNMENT)
+    support = support_of(situation, best)
     signals = situation.signals
     return Advice(
         question=situation.question,
-        decision=decision,
+        decision=decision.decision,
+        confidence=decision.confidence,
         summary=_summary(situation, decision, best),
-        option=best.option if decision == "align" else None,
+        option=decision.option,
         gain=best.gain,
         min_gain=situation.min_gain,
         reasons=reasons_for(situation, best),
         warnings=tuple(_unique(warnings_on(situation, support, best))),
-        would_tell=would_tell(situation) if decision == "cannot-tell" else None,
-        alternatives=tuple(Alternative(option=o.option, gain=o.gain, effects=o.effects) for o in outlooks),
+        next_moves=() if decision.confidence == "likely" else (NextMove(text=would_tell(situation)),),
+        alternatives=tuple(
+            Alternative(option=o.option, gain=o.gain, basis=o.basis, direct=o.direct) for o in ordered
+        ),
         support=support,
         provenance=Provenance(
             versions=_versions(signals),
@@ -158,16 +164,12 @@ def _advise(situation: Situation, started: float) -> Advice:
 def _summary(situation: Situation, decision: Decision, best: Outlook) -> str:
     target, gain = situation.target.name, best.gain
     expected = f"{gain.mean:+.1f} points (80 % interval {gain.low:+.1f} to {gain.high:+.1f})"
-    if decision == "align":
+    if decision.decision == "align":
         return f"Align with {best.option}: expect {expected} on {target} {situation.task.name}."
-    # A better mean may stand beside an option that nobody ran: it is a guess, and not what is spoken of.
-    which = "the best option that has been tried" if best.effects else "the best option"
-    if decision == "do-not-align":
-        return (
-            f"Do not align: even {which}, {best.option}, is expected to give no more than {expected} "
-            f"on {target} {situation.task.name}."
-        )
-    return f"Cannot tell: {which}, {best.option}, may change {target} {situation.task.name} by {expected}."
+    return (
+        f"Do not align: even the best option, {best.option}, is expected to give no more than {expected} "
+        f"on {target} {situation.task.name}."
+    )
 
 
 def _unique(notes: Iterator[Note]) -> Iterator[Note]:

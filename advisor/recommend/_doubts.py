@@ -1,6 +1,6 @@
 """How far the evidence carries, what is to be doubted, and what would tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from advisor.advice import EvidenceRow, Support
@@ -8,7 +8,7 @@ from advisor.findings import Findings
 from advisor.findings.evidence import OWN_RECORDS, nearest, unseen
 from advisor.findings.model import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, Objective
-from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, choose, moving_signal
+from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
 from probes.signals import Note, Signals
 
@@ -23,11 +23,10 @@ _FEW_SEEDS, _MANY_SEEDS = 3, 10
 """Seeds of a trial: what shows the noise, and what is worth its time."""
 
 
-def support_of(situation: Situation, outlooks: Sequence[Outlook]) -> Support:
+def support_of(situation: Situation, best: Outlook) -> Support:
     """The evidence nearest to the option spoken of, and whether a decision may rest on it."""
     tables = situation.findings.tables
     missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
-    best, _ = choose(outlooks, situation.min_gain, in_range=True)
     rows = []
     for neighbour in nearest(best.case, tables, situation.findings.cases) if best.case else ():
         effect = neighbour.effect
@@ -95,7 +94,7 @@ def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterat
             text="Nearly all evidence transfers from English: how far it holds from "
             f"{situation.source.name} is not known.",
         )
-    if not best.effects:
+    if not best.direct:
         yield Note(
             code="option-without-evidence",
             text=f"No published effect that may be pooled used {best.option}.",

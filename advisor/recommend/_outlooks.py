@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.advice import Decision, Gain
+from advisor.advice import Gain
+from advisor.decide import Basis, Decision, Expected, decide
 from advisor.findings import Findings, Prediction
-from advisor.findings._rule import decide
 from advisor.findings.evidence import Case, of_trial
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, joint_weight, option_space
@@ -36,9 +36,8 @@ class Outlook:
         option: with its weight, where it has one.
         case: the option on the question's model, task and language; None for ``none``.
         gain: predicted from everything that is known.
-        effects: published or own that speak of it directly.
-        grounded: whether evidence comes near enough to advise it: its objective was measured on this very
-            encoder or, for an encoder without evidence, on more than one.
+        direct: published or own effects that speak of it directly.
+        basis: what the expectation rests on.
         centre: of the prediction, like all that follow on the effect model's scale.
         parts: of the centre, by term of the effect model.
         shift: how far the probe's leading signal moved the centre.
@@ -48,8 +47,8 @@ class Outlook:
     option: Option
     case: Case | None
     gain: Gain
-    effects: int
-    grounded: bool
+    direct: int
+    basis: Basis
     centre: float
     parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
@@ -79,8 +78,14 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
             option=option,
             case=cases[i],
             gain=gains[i],
-            effects=counts[kind(option)] + (kind(option) in tried),
-            grounded=option.objective in grounded or kind(option) in tried,
+            direct=counts[kind(option)],
+            basis=(
+                "measured-here"
+                if kind(option) in tried
+                else "measured-elsewhere"
+                if option.objective in grounded and counts[kind(option)]
+                else "extrapolated"
+            ),
             centre=float(prediction.centre[i]),
             parts=expected.parts[i],
             shift=float(shift[i]),
@@ -88,7 +93,9 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
         )
         for i, option in enumerate(options)
     ]
-    none = Outlook(NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), True, 0.0, {}, 0.0, 0.0)
+    none = Outlook(
+        NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), "measured-elsewhere", 0.0, {}, 0.0, 0.0
+    )
     return sorted([none, *outlooks], key=lambda outlook: -outlook.gain.mean)
 
 
@@ -166,15 +173,20 @@ def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
     ]
 
 
-def choose(outlooks: Sequence[Outlook], min_gain: float, in_range: bool) -> tuple[Outlook, Decision]:
-    """The option spoken of and the decision, over the grounded options (over all, if none is)."""
-    aligned = [outlook for outlook in outlooks if outlook.option != NO_ALIGNMENT]
-    spoken_of = [outlook for outlook in aligned if outlook.grounded and outlook.effects] or aligned
-    place, decision = decide(
-        mean=[outlook.gain.mean for outlook in spoken_of],
-        low=[outlook.gain.low for outlook in spoken_of],
-        positive=[outlook.gain.probability_positive for outlook in spoken_of],
-        worthwhile=[outlook.gain.probability_worthwhile for outlook in spoken_of],
-        min_gain=min_gain,
+def choose(outlooks: Sequence[Outlook], min_gain: float) -> Decision:
+    """The decision over all options."""
+    return decide([_expected(row) for row in outlooks if row.option != NO_ALIGNMENT], min_gain=min_gain)
+
+
+def _expected(outlook: Outlook) -> Expected:
+    gain = outlook.gain
+    return Expected(
+        option=outlook.option,
+        mean=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        positive=gain.probability_positive,
+        worthwhile=gain.probability_worthwhile,
+        direct=outlook.direct,
+        by=outlook.basis,
     )
-    return spoken_of[place], decision if in_range else "cannot-tell"

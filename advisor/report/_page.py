@@ -64,11 +64,11 @@ class _Cell:
 
 
 def _decision(advice: Advice) -> dict[str, Any]:
-    rows = _words.ranked(advice)
+    rows = advice.alternatives
     labels = [", ".join(filter(None, parts)) for parts in _words.option_labels([row.option for row in rows])]
     sources = {row.source_id: row for row in advice.support.nearest}
-    best = _words.best_alternative(advice)
-    aligns = advice.decision == "align" and advice.gain is not None
+    best = advice.spoken_of
+    aligns = advice.aligns and advice.gain is not None
     return {
         "advice": advice,
         # Where nothing is advised, what the best option would bring says more than a zero.
@@ -83,7 +83,7 @@ def _decision(advice: Advice) -> dict[str, Any]:
 def _gain_figure(draw: Drawing, advice: Advice, width: int) -> Markup | None:
     from advisor.report import charts  # altair takes half a second to import
 
-    best = _words.best_alternative(advice)
+    best = advice.spoken_of
     if best is None:
         return None
     label = (
@@ -207,6 +207,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "block": _words.block_label,
         "count": _words.count,
+        "decision_title": _words.decision_title,
         "duration": _words.duration,
         "estimated": _words.estimated,
         "interval": _words.interval,
@@ -214,11 +215,11 @@ def _environment() -> Environment:
         "percent": _words.percent,
         "share": _words.share,
         "signed": _words.signed,
+        "tone": _words.tone,
         "verdict": _words.verdict,
         "web_address": _web_address,
     }
     environment.globals |= {
-        "DECISION_WORDS": _words.DECISION_WORDS,
         "POINT_WORDS": _words.POINT_WORDS,
         "TASK_GRADIENT_WORDS": _words.TASK_GRADIENT_WORDS,
         "is_advised": _words.is_advised,

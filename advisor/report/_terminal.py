@@ -13,22 +13,21 @@ from rich.text import Text
 from advisor.advice import Advice, Alternative, Gain
 from advisor.options import NO_ALIGNMENT
 from advisor.report._words import (
-    DECISION_WORDS,
     MINUS,
-    best_alternative,
     clean,
+    decision_title,
     interval,
     is_advised,
     number,
     option_labels,
     percent,
-    ranked,
     signed,
+    tone,
 )
 
 __all__ = ["render_terminal"]
 
-_COLOURS = {"align": "green", "do-not-align": "yellow", "cannot-tell": "cyan"}
+_COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
 _SHOWN_OPTIONS = 8
 _ROOM_FOR_WHISKERS = 104
 """Columns from which on the intervals are drawn as well."""
@@ -45,17 +44,17 @@ def render_terminal(advice: Advice, files: Sequence[Path] = ()) -> RenderableTyp
 
 
 def _parts(advice: Advice, files: Sequence[Path]) -> Iterator[RenderableType]:
-    colour = _COLOURS[advice.decision]
+    colour = _COLOURS[tone(advice)]
     question = advice.question
     yield Panel(
         Group(_plain(advice.summary, "bold"), *_gain_lines(advice)),
-        title=Text(DECISION_WORDS[advice.decision], style=f"bold {colour}"),
+        title=Text(decision_title(advice), style=f"bold {colour}"),
         subtitle=_plain(f"{question.model}, {question.source} to {question.target}, {question.task}", "dim"),
         border_style=colour,
         padding=(1, 2),
     )
-    if advice.would_tell:
-        yield _titled("What would tell", [_plain(advice.would_tell)])
+    if advice.next_moves:
+        yield _titled("What would tell", [_plain(move.text) for move in advice.next_moves])
     if advice.alternatives:
         yield _Options(advice)
     if advice.reasons:
@@ -70,8 +69,8 @@ def _parts(advice: Advice, files: Sequence[Path]) -> Iterator[RenderableType]:
 
 def _gain_lines(advice: Advice) -> Iterator[Text]:
     gain, lead = advice.gain, "Expected gain"
-    if gain is None or advice.decision != "align":
-        best = best_alternative(advice)
+    if gain is None or not advice.aligns:
+        best = advice.spoken_of
         if best is None:
             return
         gain, lead = best.gain, f"Best aligning option ({best.option})"
@@ -102,7 +101,7 @@ class _Options:
         self._advice = advice
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = ranked(self._advice)
+        rows = self._advice.alternatives
         labels = option_labels([row.option for row in rows])
         shown = [
             (row, ", ".join(filter(None, label)))
@@ -140,7 +139,7 @@ class _Options:
             )
 
     def _style(self, row: Alternative) -> str:
-        if self._advice.decision == "align" and is_advised(self._advice, row.option):
+        if self._advice.aligns and is_advised(self._advice, row.option):
             return "bold green"
         return "dim" if row.option == NO_ALIGNMENT else ""
 

@@ -4,19 +4,21 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-from advisor.advice import Advice, Alternative, Decision, Gain
+from advisor.advice import Advice, Gain
+from advisor.decide import Confidence, Verdict
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
 from probes.signals import Estimate, Point, TaskGradient
 
 __all__ = [
+    "CONFIDENCE_WORDS",
     "DECISION_WORDS",
     "MINUS",
     "POINT_WORDS",
     "TASK_GRADIENT_WORDS",
-    "best_alternative",
     "block_label",
     "clean",
     "count",
+    "decision_title",
     "duration",
     "estimated",
     "interval",
@@ -24,19 +26,16 @@ __all__ = [
     "number",
     "option_labels",
     "percent",
-    "ranked",
     "share",
     "signed",
+    "tone",
     "verdict",
 ]
 
 MINUS = "\N{MINUS SIGN}"
 
-DECISION_WORDS: dict[Decision, str] = {
-    "align": "Align",
-    "do-not-align": "Do not align",
-    "cannot-tell": "Cannot tell",
-}
+DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Do not align"}
+CONFIDENCE_WORDS: dict[Confidence, str] = {"likely": "likely right", "leaning": "leaning", "open": "open"}
 POINT_WORDS: dict[Point, str] = {"theta0": "as given", "theta_warm": "after warm-up"}
 TASK_GRADIENT_WORDS: dict[TaskGradient, str] = {
     "source": "source text",
@@ -173,20 +172,16 @@ def option_labels(options: Sequence[Option]) -> list[tuple[str, str]]:
     ]
 
 
-def ranked(advice: Advice) -> list[Alternative]:
-    """The alternatives with the highest expected gain first; ``none`` stands where its 0 puts it."""
-    return sorted(advice.alternatives, key=lambda row: row.gain.mean, reverse=True)
+def decision_title(advice: Advice) -> str:
+    """The decision and how sure it is, in a word each."""
+    return f"{DECISION_WORDS[advice.decision]} ({CONFIDENCE_WORDS[advice.confidence]})"
+
+
+def tone(advice: Advice) -> str:
+    """Name of the style that an answer is shown in: by its decision, or ``open``."""
+    return "open" if advice.confidence == "open" else advice.decision
 
 
 def is_advised(advice: Advice, option: Option) -> bool:
     """Whether ``option`` is the advised one, whatever weight the advice has put on it."""
-    return advice.option is not None and option.model_copy(update={"weight": None}) == (
-        advice.option.model_copy(update={"weight": None})
-    )
-
-
-def best_alternative(advice: Advice) -> Alternative | None:
-    """The aligning option that the advice speaks of; else the one with the highest expected gain, if any."""
-    aligning = [row for row in ranked(advice) if row.option != NO_ALIGNMENT]
-    spoken_of = (row for row in aligning if row.gain == advice.gain)
-    return next(spoken_of, aligning[0] if aligning else None)
+    return option.model_copy(update={"weight": None}) == advice.option.model_copy(update={"weight": None})

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from advisor.advice import Decision
+from advisor.decide import Verdict
 from probes.budget import BudgetName
 from probes.data import Columns
 from probes.errors import InputError
@@ -123,6 +123,11 @@ class Cost(BaseModel):
     at: float
 
 
+def _today(decision: object) -> object:
+    """Runs of before schema 2 of advice could end as ``cannot-tell``, which is no decision."""
+    return None if decision == "cannot-tell" else decision
+
+
 class Record(BaseModel):
     """What is kept of a run in ``state.json``.
 
@@ -155,7 +160,7 @@ class Record(BaseModel):
     total: int = 0
     cost: Cost | None = None
     error: str | None = None
-    decision: Decision | None = None
+    decision: Annotated[Verdict | None, BeforeValidator(_today)] = None
     summary: str | None = None
     owner: str
     process: Process
@@ -193,7 +198,7 @@ class Run(BaseModel):
     step: int
     total: int
     error: str | None
-    decision: Decision | None
+    decision: Verdict | None
     summary: str | None
     ahead: int
     seconds: float

@@ -18,7 +18,7 @@ from advisor.service import RunStore
 from probes.signals import Signals
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, serve
 from tests.browser.trials import write_trial
-from tests.factories import make_advice, make_cannot_tell, make_signals
+from tests.factories import make_advice, make_open, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION
 
 Scheme = Literal["light", "dark"]
@@ -69,7 +69,7 @@ def _read(folder: Path) -> Report:
 def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[[Page], None]]]:
     """By name, the link that leads to a view and what to press there."""
     done = _finished(store, report)
-    german = make_cannot_tell(provenance=make_advice().provenance)
+    german = make_open(provenance=make_advice().provenance)
     other = _finished(store, Report(german, make_signals(target="de")))
     failed = store.create(SAMPLE, SESSION)
     store.finish(

@@ -17,7 +17,7 @@ from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
 from tests.browser.trials import make_trial, write_trial
-from tests.factories import make_advice, make_cannot_tell, make_signals
+from tests.factories import make_advice, make_open, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
 
 HOSTILE = "<script>alert(1)</script>![x](https://evil.example/x.png)"
@@ -309,11 +309,11 @@ def test_saved_files_can_be_read(open_page: OpenPage) -> None:
     page = open_page(view="read")
     page.file_uploader(key="saved").set_value(
         [
-            ("advice.json", make_cannot_tell().model_dump_json().encode(), "application/json"),
+            ("advice.json", make_open().model_dump_json().encode(), "application/json"),
         ]
     ).run()
-    assert make_cannot_tell().summary in _said(page)
-    assert str(make_cannot_tell().would_tell) in _said(page)
+    assert make_open().summary in _said(page)
+    assert make_open().next_moves[0].text in _said(page)
     assert page.segmented_control(key="part").options == ["Answer", "Provenance"]
 
 
@@ -398,7 +398,7 @@ def test_probes_stand_side_by_side(open_page: OpenPage, finished_run: FinishedRu
     first = finished_run()
     second = finished_run(
         SAMPLE.model_copy(update={"target": "de"}),
-        report=Report(make_cannot_tell(provenance=make_advice().provenance), make_signals(target="de")),
+        report=Report(make_open(provenance=make_advice().provenance), make_signals(target="de")),
     )
     page = open_page(view="compare")
     assert "two probes or more" in _said(page)

@@ -34,16 +34,10 @@ def test_the_decision_follows_from_what_is_shown(model: str, target: str, task: 
     assert all(math.isfinite(g.low) and math.isfinite(g.high) for g in aligned)
     assert all(g.probability_worthwhile <= g.probability_positive for g in aligned)
     assert advice.gain is not None
-    if advice.decision == "align":
-        assert advice.gain.probability_positive >= 0.8
-        assert advice.gain.mean >= least
-        assert advice.option is not None
-    else:
-        assert advice.option is None
-    if advice.decision == "do-not-align":
-        assert advice.gain.probability_worthwhile <= 0.2
-    assert (advice.would_tell is not None) == (advice.decision == "cannot-tell")
-    assert advice.decision == "cannot-tell" or advice.support.in_range
+    assert advice.option == advice.alternatives[0].option
+    assert advice.aligns == (advice.gain.mean > least) == (advice.option != NO_ALIGNMENT)
+    means = [row.gain.mean for row in advice.alternatives if row.option != advice.option]
+    assert means == sorted(means, reverse=True)
     assert Advice.model_validate_json(advice.model_dump_json()) == advice
 
 

@@ -38,20 +38,19 @@ def test_a_small_encoder_is_to_be_aligned_for_tagging() -> None:
     assert _ask("distilbert-base-multilingual-cased", "tr", "pos").decision == "align"
 
 
-def test_a_strong_encoder_is_not_to_be_aligned_for_inference_in_german() -> None:
-    advice = _ask("xlm-roberta-base", "de", "nli")
-    assert advice.decision == "do-not-align"
-    assert advice.option is None
-    assert advice.would_tell is None
+def test_the_first_option_is_the_one_advised() -> None:
+    for task in ("nli", "pos"):
+        advice = _ask("xlm-roberta-base", "de", task)
+        assert advice.option == advice.alternatives[0].option
+        assert advice.aligns == (advice.option != NO_ALIGNMENT)
 
 
-def test_of_an_unknown_encoder_nothing_can_be_told() -> None:
+def test_an_unknown_encoder_is_doubted() -> None:
     advice = _ask("someone/never-heard-of-it", "tr", "nli")
-    assert advice.decision == "cannot-tell"
     assert "unseen-model" in _codes(advice)
     assert advice.support.unseen == ("model",)
     assert advice.support.distance == 1
-    assert advice.would_tell
+    assert advice.next_moves
 
 
 def test_an_encoder_known_from_own_trials_alone_is_doubted() -> None:
@@ -71,10 +70,8 @@ def test_intervals_widen_with_what_is_unknown() -> None:
     assert known < width("xlm-roberta-base", "qu", "pos")
 
 
-def test_two_unknowns_forbid_a_decision() -> None:
-    advice = _ask("unheard-of", "th", "sentiment")
-    assert not advice.support.in_range
-    assert advice.decision == "cannot-tell"
+def test_two_unknowns_are_out_of_range() -> None:
+    assert not _ask("unheard-of", "th", "sentiment").support.in_range
 
 
 @pytest.mark.parametrize(
@@ -113,7 +110,7 @@ def test_reasons_are_the_largest_and_name_sources_on_file() -> None:
 
 def test_the_nearest_evidence_is_the_case_itself_with_a_link() -> None:
     row = _ask("xlm-roberta-base", "de", "nli").support.nearest[0]
-    assert (row.model, row.task, row.target, row.distance) == ("xlm-roberta-base", "nli", "de", 0)
+    assert (row.model, row.task, row.target) == ("xlm-roberta-base", "nli", "de")
     assert row.url is not None
     assert row.url.startswith("https://")
 
@@ -273,7 +270,7 @@ def test_unresolved_and_missing_leading_signals_are_doubted() -> None:
     source = tuple(row for row in signals.cosines if row.task_gradient == "source")
     advice = recommend(make_signals(cosines=source))
     assert "no-target-gradient" in _codes(advice)
-    assert "label" in (advice.would_tell or "label").lower()
+    assert all("label" in move.text.lower() for move in advice.next_moves)
 
 
 def test_the_probes_own_notes_are_passed_on() -> None:

@@ -4,7 +4,7 @@ import altair as alt
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
-from advisor.report._words import interval, is_advised, option_labels, percent, ranked, signed
+from advisor.report._words import interval, is_advised, option_labels, percent, signed
 from advisor.report.charts._style import COLOURS, INKS, finish, over
 
 __all__ = ["gain_chart"]
@@ -22,7 +22,7 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
         width: of the whole chart in pixels; below 560 the labels take two lines.
         limit: options shown at most, beside the advised one, which is always shown.
     """
-    rows = [row for row in ranked(advice) if row.option != NO_ALIGNMENT]
+    rows = [row for row in advice.alternatives if row.option != NO_ALIGNMENT]
     labels = option_labels([row.option for row in rows])
     shown = [
         (row, label)
@@ -39,7 +39,7 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
             "low": row.gain.low,
             "high": row.gain.high,
             "chance": percent(row.gain.probability_positive),
-            "advised": advice.decision == "align" and is_advised(advice, row.option),
+            "advised": advice.aligns and is_advised(advice, row.option),
             "shown": f"{signed(row.gain.mean)} ({interval(row.gain)})",
         }
         for row, (objective, how) in shown

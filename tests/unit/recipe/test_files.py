@@ -12,7 +12,7 @@ from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule
 from advisor.recipe import read_recipe, recipe_files, recipe_for
 from probes.data import Columns
 from probes.request import ProbeRequest
-from tests.factories import make_advice, make_cannot_tell
+from tests.factories import make_advice, make_open
 
 
 def make_request(**fields: object) -> ProbeRequest:
@@ -37,7 +37,7 @@ def test_advice_to_align_runs_the_advised_option(tmp_path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.option == advice.option
     assert recipe.seed == 7
-    assert files["recipe/recipe.yaml"].startswith("# Advice (align): Align with token-contrastive")
+    assert files["recipe/recipe.yaml"].startswith("# Advice (align, likely): Align with token-contrastive")
     assert "# option:" not in files["recipe/recipe.yaml"]
 
 
@@ -46,12 +46,12 @@ def test_advice_against_aligning_fine_tunes_only() -> None:
 
     assert recipe_for(advice, make_request()).option == NO_ALIGNMENT
     text = recipe_files(advice, make_request())["recipe/recipe.yaml"]
-    assert text.startswith("# Advice (do-not-align): Do not align.\n")
+    assert text.startswith("# Advice (do-not-align, likely): Do not align.\n")
     assert "# option:" not in text
 
 
 def test_undecided_advice_fine_tunes_and_offers_the_best_looking_alternative() -> None:
-    advice = make_cannot_tell()
+    advice = make_open()
     best = max(
         (row for row in advice.alternatives if row.option.objective is not Objective.NONE),
         key=lambda row: row.gain.mean,

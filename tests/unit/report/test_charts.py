@@ -5,9 +5,8 @@ import pytest
 
 from advisor.options import NO_ALIGNMENT
 from advisor.report import charts
-from advisor.report._words import ranked
 from probes.signals import Signals
-from tests.factories import make_advice, make_cannot_tell, make_signals, unresolved
+from tests.factories import make_advice, make_open, make_signals, unresolved
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +56,13 @@ def test_gains_are_sorted_and_none_is_the_zero_line() -> None:
 
 
 def test_the_advised_option_is_shown_even_beyond_the_limit() -> None:
-    last = next(row for row in reversed(ranked(make_advice())) if row.option != NO_ALIGNMENT)
+    last = next(row for row in reversed(make_advice().alternatives) if row.option != NO_ALIGNMENT)
     rows = rows_with(drawn(charts.gain_chart(make_advice(option=last.option), limit=3)), "gain")
     assert [row["advised"] for row in rows] == [False, False, False, True]
 
 
 def test_no_option_is_marked_as_advised_when_nothing_is() -> None:
-    assert not any(row["advised"] for row in rows_with(drawn(charts.gain_chart(make_cannot_tell())), "gain"))
+    assert not any(row["advised"] for row in rows_with(drawn(charts.gain_chart(make_open())), "gain"))
 
 
 def test_nothing_to_draw_gives_none(signals: Signals) -> None:

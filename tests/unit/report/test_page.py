@@ -4,11 +4,11 @@ import pytest
 from lxml import html
 from markupsafe import escape
 
-from advisor.advice import Advice, EvidenceRow, Question, Reason, Support
+from advisor.advice import Advice, EvidenceRow, NextMove, Question, Reason, Support
 from advisor.options import NO_ALIGNMENT
 from advisor.report import Report, advice_html
 from probes.signals import DataFacts, Note, TaskFacts
-from tests.factories import make_advice, make_cannot_tell, make_signals
+from tests.factories import make_advice, make_open, make_signals
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x1b[31m"
 
@@ -43,10 +43,10 @@ def hostile_page() -> str:
 
 
 def hostile_advice(url: str = "javascript:alert(3)") -> Advice:
-    return make_cannot_tell(
+    return make_open(
         question=Question(model=HOSTILE, source=HOSTILE, target=HOSTILE, task=HOSTILE),
         summary=HOSTILE,
-        would_tell=HOSTILE,
+        next_moves=(NextMove(text=HOSTILE),),
         reasons=(Reason(text=HOSTILE, feature=HOSTILE, effect=1.0, evidence=(HOSTILE,)),),
         warnings=(Note(code=HOSTILE, text=HOSTILE),),
         support=Support(
@@ -73,7 +73,7 @@ def hostile_advice(url: str = "javascript:alert(3)") -> Advice:
 def test_the_decision_stands_at_the_top_with_gain_and_interval(page: str) -> None:
     text = " ".join(html.fromstring(page).xpath("//div[contains(@class, 'hero')]")[0].text_content().split())
     advice = make_advice()
-    assert text.startswith(f"Align {advice.summary}")
+    assert text.startswith(f"Align (likely right) {advice.summary}")
     assert "+1.6 points 80% interval +0.5 to +2.8" in text
     assert "P(gain > 0) 97%" in text
 
@@ -147,7 +147,7 @@ def test_colours_follow_the_page_so_that_charts_can_be_read_in_the_dark(page: st
 
 
 def test_evidence_alone_makes_a_page_without_measured_sections() -> None:
-    page = Report(make_cannot_tell()).to_html()
+    page = Report(make_open()).to_html()
     tree = html.fromstring(page)
     assert "from evidence alone" in page
     assert "A hundred labelled Yoruba sentences" in page
@@ -171,7 +171,7 @@ def test_bare_signals_make_a_page() -> None:
     bare = make_signals(
         losses=(), cosines=(), conflicts=(), lookahead=(), distances=(), projection=None, notes=(), data=()
     )
-    advice = make_advice(reasons=(), warnings=(), alternatives=(), gain=None, option=None)
+    advice = make_advice(reasons=(), warnings=(), alternatives=(), gain=None)
     page = Report(advice, bare).to_html()
     for sentence in (
         "No distance was measured",

@@ -8,7 +8,7 @@ import pytest
 from advisor.advice import Advice
 from advisor.report import Report
 from probes.signals import Signals
-from tests.factories import make_advice, make_cannot_tell, make_signals
+from tests.factories import make_advice, make_open, make_signals
 
 
 def test_json_holds_advice_and_signals_and_reads_back() -> None:
@@ -22,13 +22,13 @@ def test_json_holds_advice_and_signals_and_reads_back() -> None:
 def test_an_answer_without_signals_takes_the_place_of_one_with_them(tmp_path: Path) -> None:
     Report(make_advice(), make_signals(objectives=("token-l2",))).write(tmp_path)
     assert (tmp_path / "signals.json").exists()
-    Report(make_cannot_tell()).write(tmp_path)
+    Report(make_open()).write(tmp_path)
     assert not (tmp_path / "signals.json").exists()
-    assert Advice.load(tmp_path / "advice.json") == make_cannot_tell()
+    assert Advice.load(tmp_path / "advice.json") == make_open()
 
 
 def test_extra_files_are_written_beside(tmp_path: Path) -> None:
-    written = Report(make_cannot_tell()).write(tmp_path / "out", {"recipe/train.py": "print()"})
+    written = Report(make_open()).write(tmp_path / "out", {"recipe/train.py": "print()"})
     assert [path.relative_to(tmp_path / "out").as_posix() for path in written] == [
         "advice.json",
         "report.html",
@@ -39,7 +39,7 @@ def test_extra_files_are_written_beside(tmp_path: Path) -> None:
 
 def test_extra_files_cannot_replace_the_reports_own(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"advice\.json"):
-        Report(make_cannot_tell()).write(tmp_path / "out", {"advice.json": "{}"})
+        Report(make_open()).write(tmp_path / "out", {"advice.json": "{}"})
     assert not (tmp_path / "out").exists()
 
 
@@ -61,8 +61,8 @@ def test_a_terminal_answer_loads_neither_torch_nor_a_drawing_library() -> None:
 
 def test_the_page_needs_no_torch() -> None:
     script = (
-        "import sys; from advisor.report import Report; from tests.factories import make_cannot_tell;"
-        "Report(make_cannot_tell()).to_html();"
+        "import sys; from advisor.report import Report; from tests.factories import make_open;"
+        "Report(make_open()).to_html();"
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

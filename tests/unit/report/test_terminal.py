@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from advisor.advice import Question, Reason
+from advisor.advice import NextMove, Question, Reason
 from advisor.report import Report
 from probes.signals import Note
-from tests.factories import make_advice, make_cannot_tell
+from tests.factories import make_advice, make_open
 
 
 def shown(report: Report, width: int = 120, files: tuple[Path, ...] = (), encoding: str = "utf-8") -> str:
@@ -32,11 +32,11 @@ def test_decision_gain_reasons_doubts_and_files_are_shown() -> None:
     assert "out/report.html" in text
 
 
-def test_what_would_tell_is_named_when_nothing_can_be_told() -> None:
-    advice = make_cannot_tell()
+def test_what_would_tell_is_named_when_the_answer_is_open() -> None:
+    advice = make_open()
     text = shown(Report(advice), width=200)
-    assert "Cannot tell" in text
-    assert str(advice.would_tell) in text
+    assert "Do not align (open)" in text
+    assert advice.next_moves[0].text in text
     assert "Best aligning option (token-contrastive" in text
 
 
@@ -69,7 +69,7 @@ def test_strings_from_outside_are_neither_markup_nor_escapes() -> None:
             make_advice(
                 question=Question(model=hostile, source="en", target="tr", task="pos"),
                 summary=hostile,
-                would_tell=hostile,
+                next_moves=(NextMove(text=hostile),),
                 reasons=(Reason(text=hostile, feature="f", effect=1.0, evidence=(hostile,)),),
                 warnings=(Note(code="c", text=hostile),),
             )
@@ -82,5 +82,5 @@ def test_strings_from_outside_are_neither_markup_nor_escapes() -> None:
 
 
 def test_advice_without_alternatives_or_reasons_prints() -> None:
-    bare = make_cannot_tell(alternatives=(), reasons=(), warnings=(), would_tell=None)
+    bare = make_open(alternatives=(), reasons=(), warnings=(), next_moves=(), gain=None)
     assert bare.summary in shown(Report(bare), width=200)

@@ -6,7 +6,7 @@ from advisor.advice import Alternative
 from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
 from advisor.report import _words
 from probes.signals import Estimate
-from tests.factories import make_advice, make_cannot_tell, make_gain
+from tests.factories import make_advice, make_gain, make_open
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,16 @@ def test_the_advised_option_is_known_whatever_its_weight() -> None:
     advice = make_advice(option=option.model_copy(update={"weight": 0.1}))
     assert _words.is_advised(advice, option)
     assert not _words.is_advised(advice, Option(objective=Objective.MLM, schedule=Schedule.JOINT))
-    assert not _words.is_advised(make_cannot_tell(), option)
+    assert not _words.is_advised(make_open(), option)
 
 
 def test_the_best_alternative_is_an_aligning_one_even_when_none_ranks_first() -> None:
     losing = Alternative(
-        option=Option(objective=Objective.TLM, schedule=Schedule.JOINT), gain=make_gain(-1.0), effects=3
+        option=Option(objective=Objective.TLM, schedule=Schedule.JOINT),
+        gain=make_gain(-1.0),
+        basis="extrapolated",
+        direct=0,
     )
     none = next(row for row in make_advice().alternatives if row.option == NO_ALIGNMENT)
-    advice = make_advice(alternatives=(losing, none))
-    assert _words.ranked(advice) == [none, losing]
-    assert _words.best_alternative(advice) == losing
-    assert _words.best_alternative(make_advice(alternatives=(none,))) is None
+    assert make_advice(alternatives=(none, losing)).spoken_of == losing
+    assert make_advice(alternatives=(none,)).spoken_of is None
