@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.factories import make_advice, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, make_queue
 
 APP = Path(__file__).parents[2] / "app.py"
+RECIPE = {"recipe/train.py": "print(1)\n"}
 
 OpenPage = Callable[..., AppTest]
 FinishedRun = Callable[..., Run]
@@ -53,16 +55,27 @@ def open_page(queue: RunQueue) -> OpenPage:
     return open_it
 
 
+@pytest.fixture(scope="session")
+def written_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a run writes, made once: its pictures take seconds; only to be copied."""
+    folder = tmp_path_factory.mktemp("written") / "report"
+    Report(make_advice(), make_signals()).write(folder, RECIPE)
+    return folder
+
+
 @pytest.fixture
-def finished_run(queue: RunQueue) -> FinishedRun:
+def finished_run(queue: RunQueue, written_report: Path) -> FinishedRun:
     """Puts a finished run into the store."""
 
     def put(request: RunRequest = SAMPLE, session: str = SESSION, report: Report | None = None) -> Run:
         store = queue.store
         run = store.create(request, session)
-        report = report or Report(make_advice(), make_signals())
-        report.write(store.folder(run.id), {"recipe/train.py": "print(1)\n"})
-        store.finish(store.record(run.id), "done", decision=report.advice.decision, summary="Align.")
+        if report is None:
+            shutil.copytree(written_report, store.folder(run.id), dirs_exist_ok=True)
+        else:
+            report.write(store.folder(run.id), RECIPE)
+        decision = (report.advice if report else make_advice()).decision
+        store.finish(store.record(run.id), "done", decision=decision, summary="Align.")
         return store.run(run.id)
 
     return put
