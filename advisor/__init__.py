@@ -53,7 +53,7 @@ def ask(
         model: a hub id, a folder, or the name of an offline encoder; evidence is matched by its last part.
         source: language of the labelled data.
         target: language the model is to be used in.
-        task: one of ``probes.tasks.TASKS``.
+        task: one of ``probes.catalogue.TASKS``.
         word_pairs: where aligned words would come from.
         min_gain: smallest gain of interest, in points.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
@@ -122,7 +122,7 @@ def probe(
         model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id.
         source: language of the labelled data.
         target: language the model is to be used in.
-        task: one of ``probes.tasks.TASKS``.
+        task: one of ``probes.catalogue.TASKS``.
         train: labelled source-language data.
         bitext: translation pairs, source language first.
         target_labels: labelled target-language data; a hundred sentences do, and they tell the most.
@@ -195,7 +195,7 @@ def trial(
         model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id; only read.
         source: language of the labelled data.
         target: language the model is to be used in.
-        task: one of ``probes.tasks.TASKS``.
+        task: one of ``probes.catalogue.TASKS``.
         train: labelled source-language data; a tenth is held out and scored on.
         bitext: translation pairs, source language first.
         target_labels: labelled target-language data to score on; never trained on.

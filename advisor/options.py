@@ -2,16 +2,19 @@
 
 from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
+from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
 
 __all__ = [
+    "NONE",
     "NO_ALIGNMENT",
     "FrozenLayers",
-    "Objective",
+    "ObjectiveName",
     "Option",
     "Schedule",
     "WordPairs",
@@ -19,31 +22,33 @@ __all__ = [
     "option_space",
 ]
 
+NONE = "none"
+"""The objective of fine-tuning alone."""
+
 _PUBLISHED_WEIGHT = 0.1
 """Weight of the alignment loss in the published joint runs (Bakos et al. 2025)."""
 _ALIGNMENT_SHARE = 0.5
 """What the weighted alignment gradient may be of the task gradient's norm."""
 
 
-class Objective(StrEnum):
-    """An alignment loss; ``none`` is fine-tuning alone."""
+class _ObjectiveSchema:
+    """Lists the objectives of the catalogue in JSON schemas, as they are when the schema is asked for."""
 
-    NONE = "none"
-    TOKEN_CONTRASTIVE = "token-contrastive"
-    TOKEN_L2 = "token-l2"
-    SENTENCE_CONTRASTIVE = "sentence-contrastive"
-    TLM = "tlm"
-    MLM = "mlm"
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "enum": [NONE, *OBJECTIVES]}
 
-    @property
-    def uses_word_pairs(self) -> bool:
-        """Whether the loss is taken over aligned words."""
-        return self in (Objective.TOKEN_CONTRASTIVE, Objective.TOKEN_L2)
 
-    @property
-    def needs_mlm_head(self) -> bool:
-        """Whether the checkpoint must bring a masked-language-modelling head."""
-        return self in (Objective.TLM, Objective.MLM)
+def _known(name: str) -> str:
+    if name != NONE and name not in OBJECTIVES:
+        raise ValueError(f"no objective is called '{name}': choose one of {NONE}, {', '.join(OBJECTIVES)}")
+    return name
+
+
+ObjectiveName = Annotated[str, AfterValidator(_known), _ObjectiveSchema]
+"""An alignment loss of :data:`probes.catalogue.OBJECTIVES`, or ``none``: fine-tuning alone."""
 
 
 class Schedule(StrEnum):
@@ -73,6 +78,7 @@ class Option(BaseModel):
     """One point of the option space.
 
     Attributes:
+        objective: an alignment loss of the catalogue, or ``none``.
         weight: factor of the alignment loss in joint training; None means not set yet.
 
     Raises:
@@ -82,7 +88,7 @@ class Option(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    objective: Objective
+    objective: ObjectiveName
     schedule: Schedule | None = None
     frozen_layers: FrozenLayers = FrozenLayers.NONE
     word_pairs: WordPairs | None = None
@@ -90,24 +96,39 @@ class Option(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.objective is Objective.NONE:
+        if not self.aligns:
             if self.schedule or self.word_pairs or self.weight or self.frozen_layers is not FrozenLayers.NONE:
                 raise ValueError("'none' takes no schedule, frozen layers, word pairs or weight")
             return self
         if self.schedule is None:
             raise ValueError(f"'{self.objective}' needs a schedule: sequential or joint")
-        if bool(self.word_pairs) != self.objective.uses_word_pairs:
+        if bool(self.word_pairs) != self.uses_word_pairs:
             raise ValueError(
-                f"'{self.objective}' {'needs' if self.objective.uses_word_pairs else 'takes no'} word pairs"
+                f"'{self.objective}' {'needs' if self.uses_word_pairs else 'takes no'} word pairs"
             )
         if self.weight is not None and self.schedule is not Schedule.JOINT:
             raise ValueError("a weight belongs to joint training")
         return self
 
+    @property
+    def aligns(self) -> bool:
+        """Whether there is an alignment loss at all."""
+        return self.objective != NONE
+
+    @property
+    def uses_word_pairs(self) -> bool:
+        """Whether the loss is taken over aligned words."""
+        return self.aligns and OBJECTIVES[self.objective].word_pairs
+
+    @property
+    def needs_mlm_head(self) -> bool:
+        """Whether the checkpoint must bring a masked-language-modelling head."""
+        return self.aligns and OBJECTIVES[self.objective].mlm_head
+
     def __str__(self) -> str:
-        if self.objective is Objective.NONE:
+        if not self.aligns:
             return "none (fine-tune only)"
-        parts = [self.objective.value, str(self.schedule)]
+        parts = [self.objective, str(self.schedule)]
         if self.frozen_layers is not FrozenLayers.NONE:
             parts.append(f"{self.frozen_layers} frozen")
         if self.word_pairs:
@@ -136,7 +157,7 @@ class Option(BaseModel):
                 fields["frozen_layers"] = part
             else:
                 fields["weight"] = part
-        if name in set(Objective) and Objective(name).uses_word_pairs:
+        if name in OBJECTIVES and OBJECTIVES[name].word_pairs:
             fields["word_pairs"] = word_pairs
         try:
             return cls.model_validate(fields)
@@ -147,7 +168,7 @@ class Option(BaseModel):
             ) from error
 
 
-NO_ALIGNMENT = Option(objective=Objective.NONE)
+NO_ALIGNMENT = Option(objective=NONE)
 """Fine-tuning alone: the option with gain 0 by definition."""
 
 
@@ -162,16 +183,16 @@ def option_space(
         unavailable: objectives to leave out (no MLM head, say).
     """
     yield NO_ALIGNMENT
-    for objective in Objective:
-        if objective is Objective.NONE or objective in unavailable:
+    for name, objective in OBJECTIVES.items():
+        if name in unavailable:
             continue
         for schedule in Schedule:
             for frozen_layers in FrozenLayers:
                 yield Option(
-                    objective=objective,
+                    objective=name,
                     schedule=schedule,
                     frozen_layers=frozen_layers,
-                    word_pairs=word_pairs if objective.uses_word_pairs else None,
+                    word_pairs=word_pairs if objective.word_pairs else None,
                 )
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from probes.data import Example, PairExample, SentenceExample, TokenExample
 from probes.words import token_words
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "TokenizedPair",
     "TokenizedText",
     "Tokenizer",
-    "collate_labelled",
     "collate_pairs",
     "collate_texts",
 ]
@@ -149,29 +147,6 @@ class Tokenizer:
         sides = encoding.sequence_ids(0)
         return self._finish(encoding, tuple(-1 if side is None else side for side in sides), ())
 
-    def example(self, example: Example) -> TokenizedText:
-        """Tokenise a labelled example of any level."""
-        match example:
-            case TokenExample():
-                return self.words(example.words)
-            case SentenceExample():
-                return self.text(example.text)
-            case PairExample():
-                return self.pair(example.first, example.second)
-
-    def labelled(self, examples: Iterable[Example], index: dict[str, int]) -> list[LabelledText]:
-        """Tokenise examples and look their labels up in ``index``."""
-        return [
-            LabelledText(
-                self.example(example),
-                tuple(
-                    index[label]
-                    for label in (example.labels if isinstance(example, TokenExample) else (example.label,))
-                ),
-            )
-            for example in examples
-        ]
-
     def translation(self, source: str, target: str, *, split: bool = False) -> TokenizedPair:
         """Tokenise both sides of a translation pair; links are set later.
 
@@ -251,26 +226,6 @@ def collate_texts(
     if "token_type_ids" in backend.model_input_names:
         inputs["token_type_ids"] = pad((text.segments for text in texts), 0)
     return TextBatch(inputs, pad((text.words for text in texts), -1))
-
-
-def collate_labelled(
-    items: Sequence[LabelledText],
-    token_level: bool,
-    backend: PreTrainedTokenizerFast,
-    device: torch.device | str = "cpu",
-) -> LabelledBatch:
-    """Pad labelled texts; a word's label stands on its first subword (the usual convention)."""
-    text = collate_texts([item.text for item in items], backend, device)
-    if not token_level:
-        return LabelledBatch(text, torch.tensor([item.labels[0] for item in items], device=device))
-    labels = torch.full(text.words.shape, IGNORED)
-    for row, item in enumerate(items):
-        previous = -1
-        for column, word in enumerate(item.text.words):
-            if word >= 0 and word != previous:
-                labels[row, column] = item.labels[word]
-            previous = word
-    return LabelledBatch(text, labels.to(device))
 
 
 def collate_pairs(

@@ -1,6 +1,7 @@
 """What a run will take, told before it: the work there is, times what single passes take."""
 
 from probes.budget import Budget
+from probes.catalogue import Task
 from probes.cost import CostEstimate, Workload, estimate_cost
 from probes.encoder import Encoder
 from probes.gradients import SKETCH_WIDTH
@@ -11,7 +12,7 @@ from probes.precision import PassPrecision
 from probes.processes import Processes
 from probes.rounds import nulls_of, sum_dtype_for
 from probes.sampling import deal
-from probes.tasks import Task
+from probes.tasks import level_called
 from probes.timing import subwords, time_passes
 
 __all__ = ["forecast_cost"]
@@ -38,7 +39,7 @@ def forecast_cost(
         pairs,
         material.tokenizer,
         classes=len(material.labels),
-        token_level=task.level == "token",
+        level=level_called(task.level),
         references=tasks,
         precision=precision,
     )

@@ -15,16 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from probes.batches import IGNORED, LabelledBatch, LabelledText, collate_labelled
+from probes.batches import LabelledBatch, LabelledText, TokenizedPair, Tokenizer
 from probes.encoder import Encoder
 from probes.errors import InputError
-from probes.metrics import score
 from probes.signals import Estimate
-from probes.tasks import Metric
+from probes.tasks import Answers, Projection, TaskLevel
 
-__all__ = ["FittedHead", "Head", "fit_head", "predict", "score_head"]
+__all__ = ["FittedHead", "Head", "fit_head", "predict", "project_labels", "score_head"]
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation strengths C that are tried."""
@@ -34,42 +32,37 @@ _EVALUATION_BATCH = 32
 
 
 class Head(nn.Module):
-    """A linear classifier on token states (token tasks) or on the pooled state (all others).
+    """A linear classifier on the states that a task's level reads.
 
     Args:
         weight: (classes, hidden).
         bias: (classes,).
-        token_level: whether every word is classified.
+        level: of the task.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, token_level: bool) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, level: TaskLevel) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias)
-        self.token_level = token_level
+        self.level = level
+
+    def copy(self) -> "Head":
+        """A head with the same weights and none of this one's history."""
+        return Head(self.weight.detach().clone(), self.bias.detach().clone(), self.level)
 
     def forward(self, encoder: Encoder, batch: LabelledBatch) -> Tensor:
         """Logits, (batch, length, classes) or (batch, classes)."""
         hidden = encoder.hidden_states(batch.text)[-1]
-        features = hidden if self.token_level else encoder.pool(hidden, batch.text)
-        return nn.functional.linear(features, self.weight, self.bias)
+        return nn.functional.linear(self.level.features(encoder, hidden, batch.text), self.weight, self.bias)
 
     def loss(self, encoder: Encoder, batch: LabelledBatch) -> Tensor:
-        """Mean cross-entropy over the labelled positions of the batch."""
-        logits = self(encoder, batch)
-        return cross_entropy(logits.flatten(0, -2), batch.labels.flatten(), ignore_index=IGNORED)
+        """Mean loss over what is labelled in the batch."""
+        return self.level.loss(self(encoder, batch), batch.labels)
 
     @torch.no_grad()
     def text_losses(self, encoder: Encoder, batch: LabelledBatch) -> tuple[Tensor, Tensor]:
-        """Summed cross-entropy and number of labelled positions of each text, each of shape (batch,)."""
-        logits = self(encoder, batch)
-        each = cross_entropy(
-            logits.flatten(0, -2), batch.labels.flatten(), ignore_index=IGNORED, reduction="none"
-        ).view(batch.labels.shape)
-        counted = (batch.labels != IGNORED).to(each.dtype)
-        if self.token_level:
-            return each.sum(1), counted.sum(1)
-        return each, counted
+        """Summed loss and number of labels of each text, each of shape (batch,)."""
+        return self.level.text_losses(self(encoder, batch), batch.labels)
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ class FittedHead:
 
 
 def fit_head(
-    encoder: Encoder, items: Sequence[LabelledText], classes: int, token_level: bool, seed: int
+    encoder: Encoder, items: Sequence[LabelledText], classes: int, level: TaskLevel, seed: int
 ) -> FittedHead:
     """Fit a multinomial logistic regression on frozen features.
 
@@ -99,13 +92,13 @@ def fit_head(
         encoder: frozen.
         items: labelled sentences.
         classes: number of classes in the task.
-        token_level: whether every word is a case.
+        level: of the task.
         seed: of the split.
 
     Raises:
         InputError: if fewer than two classes occur.
     """
-    x, y, sentence = _features(encoder, items, token_level)
+    x, y, sentence = _features(encoder, items, level)
     if len(np.unique(y)) < 2:
         raise InputError(
             "The training data has a single label, so there is nothing to learn: add the others."
@@ -124,7 +117,7 @@ def fit_head(
     head = Head(
         torch.tensor(weight, dtype=torch.float32, device=encoder.device),
         torch.tensor(bias, dtype=torch.float32, device=encoder.device),
-        token_level,
+        level,
     )
     return FittedHead(head, best, 100 * float((model.predict(z) == y).mean()))
 
@@ -155,46 +148,34 @@ def _both_rows(model: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def _features(
-    encoder: Encoder, items: Sequence[LabelledText], token_level: bool
+    encoder: Encoder, items: Sequence[LabelledText], level: TaskLevel
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature rows, class indices and the sentence each row comes from."""
     features, classes, sentence = [], [], []
     for chosen in _length_batches(items):
-        batch = _collate(encoder, [items[i] for i in chosen], token_level)
-        hidden = encoder.hidden_states(batch.text)[-1]
-        if token_level:
-            rows, columns = (batch.labels != IGNORED).nonzero(as_tuple=True)
-            features.append(hidden[rows, columns])
-            classes.append(batch.labels[rows, columns])
-        else:
-            rows = torch.arange(len(batch.text), device=hidden.device)
-            features.append(encoder.pool(hidden, batch.text))
-            classes.append(batch.labels)
-        sentence.append(torch.tensor(chosen)[rows.cpu()])
+        batch = level.collate([items[i] for i in chosen], encoder)
+        cases = level.cases(encoder, encoder.hidden_states(batch.text)[-1], batch)
+        features.append(cases.features)
+        classes.append(cases.classes)
+        sentence.append(torch.tensor(chosen)[cases.rows.cpu()])
     x = torch.cat(features).double().cpu().numpy()
     return x, torch.cat(classes).cpu().numpy(), torch.cat(sentence).numpy()
 
 
 @torch.no_grad()
-def predict(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> list[list[int]]:
-    """Predicted class indices, one a word or one a text, in the order of ``items``.
-
-    A word without a subword of its own gets ``IGNORED``; words beyond the longest input get nothing, so that
-    the list is shorter than the words.
-    """
-    found: dict[int, list[int]] = {}
+def predict(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> Answers:
+    """The head's answer on every text, in the order of ``items``; see :meth:`TaskLevel.decode`."""
+    answers: dict[int, list[int]] = {}
     for chosen in _length_batches(items):
-        batch = _collate(encoder, [items[i] for i in chosen], head.token_level)
-        best = head(encoder, batch).argmax(-1).tolist()
-        for i, guesses, words in zip(chosen, best, batch.text.words.tolist(), strict=True):
-            found[i] = _by_word(guesses, words) if head.token_level else [guesses]
-    return [found[i] for i in range(len(items))]
+        batch = head.level.collate([items[i] for i in chosen], encoder)
+        answers.update(zip(chosen, head.level.decode(head(encoder, batch), batch.text), strict=True))
+    return [answers[i] for i in range(len(items))]
 
 
 def score_head(
-    encoder: Encoder, head: Head, items: Sequence[LabelledText], labels: Sequence[str], metric: Metric
+    encoder: Encoder, head: Head, items: Sequence[LabelledText], labels: Sequence[str], metric: str
 ) -> Estimate:
-    """Points on labelled texts; a word without a prediction counts as wrong.
+    """Points on labelled texts.
 
     Args:
         encoder, head: the model.
@@ -202,21 +183,21 @@ def score_head(
         labels: names of the classes.
         metric: how.
     """
-    gold = [[labels[i] for i in item.labels] for item in items]
-    guesses = [
-        [labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
-        for row, truth in zip(predict(encoder, head, items), gold, strict=True)
-    ]
-    return score(gold, guesses, metric)
+    return head.level.score(items, predict(encoder, head, items), labels, metric)
 
 
-def _by_word(guesses: Sequence[int], words: Sequence[int]) -> list[int]:
-    """The guess on each word's first subword."""
-    by_word = [IGNORED] * (1 + max(words))
-    for guess, word in reversed(list(zip(guesses, words, strict=True))):
-        if word >= 0:
-            by_word[word] = guess  # the first subword is met last
-    return by_word
+def project_labels(
+    encoder: Encoder, head: Head, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer
+) -> Projection:
+    """Label target-language text that no one has labelled: ``encoder`` and ``head`` label the source sides,
+    and the labels are carried over as the task's level does it.
+
+    Args:
+        encoder, head: the warmed-up model.
+        pairs: linked bitext that no objective's gradient is taken on.
+        tokenizer: for joining pairs.
+    """
+    return head.level.project(pairs, tokenizer, lambda items: predict(encoder, head, items))
 
 
 def _length_batches(items: Sequence[LabelledText]) -> Iterator[list[int]]:
@@ -224,7 +205,3 @@ def _length_batches(items: Sequence[LabelledText]) -> Iterator[list[int]]:
     order = sorted(range(len(items)), key=lambda i: len(items[i].text.ids))
     for start in range(0, len(order), _EVALUATION_BATCH):
         yield order[start : start + _EVALUATION_BATCH]
-
-
-def _collate(encoder: Encoder, items: Sequence[LabelledText], token_level: bool) -> LabelledBatch:
-    return collate_labelled(items, token_level, encoder.tokenizer, encoder.device)

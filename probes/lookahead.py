@@ -8,7 +8,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from probes.batches import LabelledText, collate_labelled
+from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.heads import Head
 from probes.precision import PassPrecision
@@ -99,9 +99,7 @@ def _losses(
     """Summed loss and labelled positions of each text, (texts, 2)."""
     rows = []
     for start in range(0, len(items), _BATCH):
-        batch = collate_labelled(
-            items[start : start + _BATCH], head.token_level, encoder.tokenizer, encoder.device
-        )
+        batch = head.level.collate(items[start : start + _BATCH], encoder)
         with encoder.passes_in(precision):
             rows.append(torch.stack(head.text_losses(encoder, batch), dim=1).double().cpu())
     return np.asarray(torch.cat(rows).numpy())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.budget import Budget
+from probes.catalogue import TASKS, Task
 from probes.data import (
     UNKNOWN_LABEL,
     Bitext,
@@ -22,7 +23,7 @@ from probes.languages import Language, parse_language
 from probes.request import ProbeRequest
 from probes.sampling import SourceSplit, batch_size_for, shuffled, split_source
 from probes.signals import DataFacts, Note
-from probes.tasks import Task, find_task
+from probes.tasks import level_called
 
 __all__ = ["Inputs", "Material", "prepare", "read_inputs"]
 
@@ -94,7 +95,7 @@ def read_inputs(request: ProbeRequest) -> Inputs:
     Raises:
         InputError: if anything is missing, malformed or does not fit together.
     """
-    task = find_task(request.task)
+    task = TASKS.find(request.task)
     source, target = parse_language(request.source), parse_language(request.target)
     if source == target:
         raise InputError(
@@ -125,17 +126,18 @@ def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> Mate
     tokenizer = Tokenizer(encoder.tokenizer, min(budget.max_length, encoder.max_length))
     labels = inputs.train.labels
     index = {label: i for i, label in enumerate(labels)}
+    level = level_called(inputs.task.level)
     wanted = (
         max(budget.fit_sentences, budget.warm_up_steps * budget.batch_size)
         + budget.rounds * budget.batch_size
         + budget.held_out_sentences
     )
     examples = shuffled(inputs.train.examples, seed)[:wanted]
-    source = split_source(tokenizer.labelled(examples, index), budget)
+    source = split_source(level.labelled(tokenizer, examples, index), budget)
     target: list[LabelledText] = []
     if inputs.labelled_target is not None:
         most = max(budget.rounds * budget.batch_size, budget.held_out_sentences)
-        target = tokenizer.labelled(shuffled(inputs.labelled_target.examples, seed)[:most], index)
+        target = level.labelled(tokenizer, shuffled(inputs.labelled_target.examples, seed)[:most], index)
     pair_batch = batch_size_for(len(inputs.bitext.pairs) // 2, budget, "half of the translation pairs")
     order = shuffled(range(len(inputs.bitext.pairs)), seed)
     order = order[: max(2 * budget.rounds * pair_batch, budget.pairs)]

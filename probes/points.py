@@ -54,7 +54,7 @@ def warmed_copy(
 ) -> tuple[Encoder, Head, AdamScale]:
     """A warmed-up copy of the model and its head, with Adam's scale."""
     warm = start.duplicate()
-    warm_head = Head(head.weight.detach().clone(), head.bias.detach().clone(), head.token_level)
+    warm_head = head.copy()
     adam = warm_up(
         warm,
         warm_head,

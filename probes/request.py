@@ -14,7 +14,7 @@ class ProbeRequest:
     Attributes:
         model: ``bundled``, ``bundled-enpt``, a folder or a hub id.
         source, target: languages in any common form of code.
-        task: a name from :data:`probes.tasks.TASKS`.
+        task: a name from :data:`probes.catalogue.TASKS`.
         train: labelled source-language data.
         bitext: translation pairs, source language first.
         target_labels: labelled target-language data; a hundred sentences do.

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from probes.batches import LabelledText
 from probes.budget import Budget
 from probes.material import Material
-from probes.projection import Projection
 from probes.sampling import deal
 from probes.signals import Note, TaskGradient
+from probes.tasks import Projection
 
 __all__ = ["lookahead_texts", "task_batches"]
 

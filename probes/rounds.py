@@ -1,6 +1,6 @@
 """Gradient rounds at one point, and the rows of signals they give."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
+from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
+from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.errors import NotFiniteError
 from probes.estimators import Moments
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
 from probes.heads import Head
-from probes.objectives import Objective, PairView
+from probes.objectives import AlignmentLoss, PairView
 from probes.precision import PassPrecision, or_in_fp32
 from probes.processes import ALONE, Processes
 from probes.progress import Stopwatch
@@ -49,9 +50,9 @@ def null_name(objective: str) -> str:
     return f"null:{objective}"
 
 
-def nulls_of(objectives: Mapping[str, Objective]) -> tuple[str, ...]:
+def nulls_of(objectives: Iterable[str]) -> tuple[str, ...]:
     """The objectives that have a null: those for which it matters that pairs are translations."""
-    return tuple(name for name, objective in objectives.items() if "pairs" in objective.requires)
+    return tuple(name for name in objectives if OBJECTIVES[name].parallel)
 
 
 def sum_dtype_for(encoder: Encoder) -> torch.dtype:
@@ -125,7 +126,7 @@ class GradientRounds:
 def measure_gradients(
     encoder: Encoder,
     head: Head,
-    objectives: Mapping[str, Objective],
+    objectives: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
     tokenizer: Tokenizer,
     *,
@@ -201,7 +202,7 @@ def measure_gradients(
 def _take_rounds(
     encoder: Encoder,
     head: Head,
-    objectives: Mapping[str, Objective],
+    objectives: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
     tokenizer: Tokenizer,
     anchor: Encoder | None,
@@ -262,7 +263,7 @@ def _may_look(taken: int, rounds: int, processes: Processes) -> bool:
 def round_losses(
     encoder: Encoder,
     head: Head,
-    objectives: Mapping[str, Objective],
+    objectives: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
     k: int,
     tokenizer: Tokenizer,
@@ -279,7 +280,7 @@ def round_losses(
     )
     losses: dict[str, Callable[[], Tensor]] = {}
     for task, texts in batches.tasks.items():
-        batch = collate_labelled(texts[k], head.token_level, encoder.tokenizer, encoder.device)
+        batch = head.level.collate(texts[k], encoder)
         losses[task_name(task)] = partial(head.loss, encoder, batch)
     for name, objective in objectives.items():
         losses[name] = partial(objective.loss, view)
@@ -288,7 +289,7 @@ def round_losses(
     return losses
 
 
-def _null_loss(objective: Objective, view: PairView) -> Tensor:
+def _null_loss(objective: AlignmentLoss, view: PairView) -> Tensor:
     """The loss on shuffled pairs; reads the states that the objectives have encoded by then."""
     return objective.loss(view.null())
 

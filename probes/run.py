@@ -7,26 +7,24 @@ nothing to undo when a run fails or is interrupted.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
 from probes.batches import LabelledText
 from probes.budget import Budget, find_budget
+from probes.catalogue import Task
 from probes.distances import sentence_rows, word_rows
 from probes.embedding import EMBEDDING_BATCH, embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.forecast import forecast_cost
-from probes.heads import FittedHead, Head, fit_head, score_head
+from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
 from probes.linking import Linker
 from probes.material import Inputs, Material, prepare, read_inputs
 from probes.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
-from probes.metrics import score
 from probes.points import MeasuredPoints, Points, measure_points, warmed_copy
 from probes.precision import PassPrecision, choose_precision, or_in_fp32
 from probes.processes import Processes
 from probes.progress import Progress, Silent, Stopwatch
-from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
 from probes.round_data import lookahead_texts, task_batches
 from probes.rounds import GradientRounds, RoundBatches, task_name
@@ -43,7 +41,7 @@ from probes.signals import (
     TaskGradient,
     TransferFacts,
 )
-from probes.tasks import Task
+from probes.tasks import Projection, level_called
 from probes.text import text_facts
 from probes.warm_up import AdamScale
 
@@ -96,7 +94,7 @@ def _measure(
     watch: Stopwatch,
 ) -> Signals:
     seed, task = request.seed, inputs.task
-    token_level = task.level == "token"
+    level = level_called(task.level)
     linker = Linker(
         start.layers,
         inputs.dictionary.entries if inputs.dictionary else None,
@@ -116,7 +114,7 @@ def _measure(
         )
     with watch.phase("head"):
         fitted = fit_head(
-            start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, seed
+            start, material.source.fit[: budget.fit_sentences], len(material.labels), level, seed
         )
         transfer = _transfer(start, fitted, material, task)
 
@@ -131,7 +129,7 @@ def _measure(
     del warm, adam  # held by the points alone, which let go of them early
 
     reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
-    projection = project_labels(points.warm, warm_head, reserved, task.level, material.tokenizer)
+    projection = project_labels(points.warm, warm_head, reserved, material.tokenizer)
     tasks, notes = task_batches(material, projection, budget)
     planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
     texts = lookahead_texts(material, projection, budget, tasks)
@@ -182,10 +180,9 @@ def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Ta
     def points(items: Sequence[LabelledText]) -> Estimate:
         return score_head(encoder, fitted.head, items, material.labels, task.metric)
 
-    fit = np.concatenate([item.labels for item in material.source.fit])
-    most_frequent = material.labels[int(np.bincount(fit).argmax())]
-    gold = [[material.labels[i] for i in item.labels] for item in material.source.held_out]
-    majority = score(gold, [[most_frequent] * len(row) for row in gold], task.metric).value
+    level, held_out = fitted.head.level, material.source.held_out
+    guesses = level.majority(material.source.fit, held_out)
+    majority = level.score(held_out, guesses, material.labels, task.metric).value
     assert majority is not None
     return TransferFacts(
         source=points(material.source.held_out),

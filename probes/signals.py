@@ -6,6 +6,7 @@ Rows are flat, so that ``pandas.DataFrame([row.model_dump() for row in signals.c
 """
 
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,6 +82,13 @@ class Estimate(_Frozen):
             return 0
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
+    @property
+    def error(self) -> float | None:
+        """The standard error that the interval's width stands for, if there are a value and an interval."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))
+
     def __str__(self) -> str:
         if self.value is None:
             return "unresolved"
@@ -115,8 +123,8 @@ class TaskFacts(_Frozen):
     """The task and its label set, as found in the source training data."""
 
     name: str
-    level: Literal["token", "sentence", "pair"]
-    metric: Literal["accuracy", "span-f1"]
+    level: str
+    metric: str
     labels: tuple[str, ...]
 
 

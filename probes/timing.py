@@ -9,14 +9,15 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
+from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
 from probes.cost import PassTimes
 from probes.encoder import Encoder
 from probes.gradients import BlockGradients, GradientAccumulator, Receive, block_gradients
 from probes.heads import Head
-from probes.objectives import Objective, PairView
+from probes.objectives import AlignmentLoss, PairView
 from probes.precision import PassPrecision
 from probes.rounds import sum_dtype_for
+from probes.tasks import TaskLevel
 
 __all__ = ["subwords", "time_passes"]
 
@@ -31,13 +32,13 @@ def subwords(items: Sequence[LabelledText] | Sequence[TokenizedPair]) -> int:
 
 def time_passes(
     encoder: Encoder,
-    objectives: Mapping[str, Objective],
+    objectives: Mapping[str, AlignmentLoss],
     texts: Sequence[LabelledText],
     pairs: Sequence[TokenizedPair],
     tokenizer: Tokenizer,
     *,
     classes: int,
-    token_level: bool,
+    level: TaskLevel,
     references: int,
     precision: PassPrecision,
 ) -> PassTimes:
@@ -52,14 +53,14 @@ def time_passes(
         objectives: those to be measured.
         texts, pairs: a round's batches.
         tokenizer: of the encoder.
-        classes, token_level: of the task.
+        classes, level: of the task.
         references: task gradients that every other gradient will be multiplied with.
         precision: of gradients and lookahead; other passes run in fp32.
     """
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(classes, encoder.hidden_size, generator=generator) / encoder.hidden_size
-    head = Head(weight.to(encoder.device), torch.zeros(classes, device=encoder.device), token_level)
-    batch = collate_labelled(texts, token_level, encoder.tokenizer, encoder.device)
+    head = Head(weight.to(encoder.device), torch.zeros(classes, device=encoder.device), level)
+    batch = level.collate(texts, encoder)
     parameters = encoder.block_parameters()
     clock = partial(_seconds, encoder.device)
     with encoder.passes_in(precision):
@@ -105,7 +106,7 @@ def time_passes(
 
 
 def _differentiate(
-    objective: Objective, view: PairView, parameters: Mapping[str, Sequence[nn.Parameter]]
+    objective: AlignmentLoss, view: PairView, parameters: Mapping[str, Sequence[nn.Parameter]]
 ) -> BlockGradients:
     return block_gradients(objective.loss(view), parameters, keep_graph=True)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from probes.batches import LabelledText, collate_labelled
+from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.heads import Head
@@ -82,7 +82,7 @@ def warm_up(
     encoder.base.train()
     try:
         for chosen in watch.each(_draw(items, steps, batch_size, seed)):
-            batch = collate_labelled(chosen, head.token_level, encoder.tokenizer, encoder.device)
+            batch = head.level.collate(chosen, encoder)
             with encoder.passes_in(precision):
                 loss = head.loss(encoder, batch)
                 if not torch.isfinite(loss):

@@ -17,7 +17,7 @@ from advisor.advice import (
     Support,
     Worth,
 )
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, option_space
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, option_space
 from probes.signals import (
     TOTAL,
     ConflictRow,
@@ -334,9 +334,9 @@ def make_gain(mean: float, sd: float = 0.9, min_gain: float = 0.5) -> Gain:
 
 _NO_GAIN = Gain(mean=0, low=0, high=0, probability_positive=0, probability_worthwhile=0)
 _MEAN = {
-    Objective.TOKEN_CONTRASTIVE: 1.4,
-    Objective.TOKEN_L2: 0.5,
-    Objective.SENTENCE_CONTRASTIVE: -0.8,
+    "token-contrastive": 1.4,
+    "token-l2": 0.5,
+    "sentence-contrastive": -0.8,
 }
 _FROZEN_BONUS = {FrozenLayers.NONE: 0.0, FrozenLayers.LOWER_HALF: 0.25, FrozenLayers.UPPER_HALF: -0.35}
 
@@ -356,8 +356,8 @@ def make_alternatives() -> tuple[Alternative, ...]:
             Alternative(
                 option=option,
                 gain=make_gain(mean, sd=1.1 if joint else 0.9),
-                basis="extrapolated" if option.objective is Objective.TOKEN_L2 else "measured-elsewhere",
-                direct=0 if option.objective is Objective.TOKEN_L2 else 214,
+                basis="extrapolated" if option.objective == "token-l2" else "measured-elsewhere",
+                direct=0 if option.objective == "token-l2" else 214,
             )
         )
     return tuple(sorted(alternatives, key=lambda row: -row.gain.mean))
@@ -370,7 +370,7 @@ def make_advice(**overrides: Any) -> Advice:
         overrides: fields of ``Advice`` to set otherwise.
     """
     option = Option(
-        objective=Objective.TOKEN_CONTRASTIVE,
+        objective="token-contrastive",
         schedule=Schedule.SEQUENTIAL,
         frozen_layers=FrozenLayers.LOWER_HALF,
         word_pairs="mutual-argmax",

@@ -38,8 +38,9 @@ from transformers import (
 
 from advisor.sample import sample_path
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.catalogue import TASKS
 from probes.data import Example, PairExample, SentenceExample, read_labelled
-from probes.tasks import TASKS, Level
+from probes.tasks import level_called
 
 __all__ = [
     "ARCHITECTURES",
@@ -307,7 +308,7 @@ def sample_pairs(tokenizer: Tokenizer, count: int, language: str = "tr") -> list
 
 
 @cache
-def sample_examples(level: Level, language: str = "en") -> tuple[Example, ...]:
+def sample_examples(level: str, language: str = "en") -> tuple[Example, ...]:
     """Labelled examples of the sample at any level; pairs are made of neighbouring sentences."""
     if level == "token":
         return read_labelled(sample_path(f"{language}.conllu"), TASKS["pos"], role="train").examples
@@ -330,14 +331,10 @@ def _neighbours(examples: Sequence[Example]) -> Iterable[tuple[SentenceExample, 
 
 
 def sample_items(
-    tokenizer: Tokenizer, level: Level, count: int, language: str = "en"
+    tokenizer: Tokenizer, level: str, count: int, language: str = "en"
 ) -> tuple[list[LabelledText], tuple[str, ...]]:
     """The first labelled texts of the sample, tokenised, and the names of their classes."""
     examples = sample_examples(level, language)
-    labels = sorted({label for example in examples for label in _labels(example)})
+    labels = sorted({label for example in examples for label in example.labels})
     index = {label: i for i, label in enumerate(labels)}
-    return tokenizer.labelled(examples[:count], index), tuple(labels)
-
-
-def _labels(example: Example) -> tuple[str, ...]:
-    return (example.label,) if isinstance(example, SentenceExample | PairExample) else example.labels
+    return level_called(level).labelled(tokenizer, examples[:count], index), tuple(labels)

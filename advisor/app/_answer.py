@@ -22,7 +22,7 @@ def decision(advice: Advice) -> None:
     if advice.aligns:
         option = advice.option
         chosen = {
-            "Objective": option.objective.value,
+            "Objective": option.objective,
             "Schedule": option.schedule,
             "Frozen layers": option.frozen_layers.value,
             "Word pairs": option.word_pairs,

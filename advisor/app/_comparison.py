@@ -86,7 +86,7 @@ def _best(report: Report) -> dict[str, Alternative]:
     best: dict[str, Alternative] = {}
     for row in report.advice.alternatives:
         if row.option != NO_ALIGNMENT:
-            best.setdefault(row.option.objective.value, row)
+            best.setdefault(row.option.objective, row)
     return best
 
 

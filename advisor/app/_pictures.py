@@ -109,7 +109,7 @@ def compared_gains(probes: Sequence[Probe]) -> alt.LayerChart | None:
     """The best gain of every objective, a mark for each probe."""
     values = [
         {
-            "objective": row.option.objective.value,
+            "objective": row.option.objective,
             "probe": probe.name,
             "shown": f"{_words.signed(row.gain.mean)} ({_words.interval(row.gain)}), {row.option}",
             "value": row.gain.mean,

@@ -7,9 +7,9 @@ import streamlit as st
 
 from advisor.app import _state
 from advisor.findings import load_tables
+from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import TASKS
 
 __all__ = ["Question", "called", "question_inputs", "short"]
 

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from probes.catalogue import TASKS
 from probes.languages import parse_language
-from probes.tasks import find_task
 
 __all__ = ["Dataset", "PublicData", "Role", "find_data"]
 
@@ -123,7 +123,7 @@ def find_data(*, source: str, target: str, task: str) -> PublicData:
         InputError: if a language or the task is unknown.
     """
     first, second = parse_language(source).code, parse_language(target).code
-    task = find_task(task).name
+    task = TASKS.find(task).name
     sets = [
         *_labelled("train", first, task),
         *_labelled("target-labels", second, task),

@@ -70,7 +70,7 @@ def _log_density(cell: _Cell, errors: ErrorModel) -> float:
     """Of the multivariate Student-t with covariance K and ``tails`` degrees of freedom."""
     looks = cell.looks
     slope = errors.slope(looks)
-    names = [option.objective.value for option in cell.options]
+    names = [option.objective for option in cell.options]
     schedules = [str(option.schedule) for option in cell.options]
     prior = errors.spread() ** 2 * errors.correlation(names, schedules)
     total = slope[:, None] * prior[np.ix_(looks.arm, looks.arm)] * slope

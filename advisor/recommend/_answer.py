@@ -16,10 +16,10 @@ from advisor.recommend._doubts import support_of, warnings_on, would_tell
 from advisor.recommend._outlooks import Outlook, choose, outlooks_of
 from advisor.recommend._reasons import reasons_for
 from advisor.recommend._situation import Situation, read_trial
+from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 from probes.signals import Note, Signals
-from probes.tasks import find_task
 
 if TYPE_CHECKING:
     from advisor.study import TrialResult
@@ -43,7 +43,7 @@ def ask(
         model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
         source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
         target: language the model is to be used in.
-        task: one of ``probes.tasks.TASKS``.
+        task: one of ``probes.catalogue.TASKS``.
         word_pairs: where aligned words would come from; by default as in the trial, else a dictionary.
         min_gain: smallest gain of interest, in points, at least 0.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
@@ -68,7 +68,7 @@ def ask(
         question=Question(model=model, source=source, target=target, task=task),
         source=parse_language(source),
         target=parse_language(target),
-        task=find_task(task),
+        task=TASKS.find(task),
         word_pairs=WordPairs(word_pairs),
         min_gain=check_min_gain(min_gain),
         signals=None,
@@ -104,7 +104,7 @@ def recommend(
         ),
         source=parse_language(signals.source),
         target=parse_language(signals.target),
-        task=find_task(signals.task.name),
+        task=TASKS.find(signals.task.name),
         word_pairs=WordPairs(signals.word_pairs),
         min_gain=check_min_gain(min_gain),
         signals=signals,

@@ -7,7 +7,7 @@ from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
 from advisor.findings.evidence import OWN_RECORDS, nearest, unseen
 from advisor.findings.model import LEADING_SIGNALS
-from advisor.options import NO_ALIGNMENT, Objective
+from advisor.options import NO_ALIGNMENT
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
 from probes.signals import Note, Signals
@@ -148,7 +148,7 @@ def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
 
 def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
     """What keeps the leading signals from moving the advice."""
-    if any(moving_signal(findings, signals, Objective(name)) for name in signals.objectives):
+    if any(moving_signal(findings, signals, name) for name in signals.objectives):
         return
     stages = findings.signals
     labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)

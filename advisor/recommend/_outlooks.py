@@ -11,7 +11,7 @@ from advisor.decide import Basis, Decision, Expected, decide
 from advisor.findings import Findings, Prediction
 from advisor.findings.evidence import Case, of_trial
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, joint_weight, option_space
+from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option_space
 from advisor.recommend._situation import Situation, kind
 from probes.signals import TOTAL, Signals
 
@@ -141,7 +141,7 @@ def _signal_shift(situation: Situation, option: Option) -> tuple[float, float]:
 
 
 def moving_signal(
-    findings: Findings, signals: Signals, objective: Objective
+    findings: Findings, signals: Signals, objective: str
 ) -> tuple[LeadingSignal, tuple[float, float]] | None:
     """Of the validated signals that were measured for an objective the one that did best, and its value."""
     for signal in sorted(LEADING_SIGNALS, key=lambda signal: -findings.signals[signal].gain_in_score):

@@ -8,10 +8,10 @@ from advisor.advice import Question
 from advisor.findings import Findings
 from advisor.findings.evidence import Case, Effect, normalise_model
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
+from probes.catalogue import Task
 from probes.errors import InputError
 from probes.languages import Language
 from probes.signals import Signals
-from probes.tasks import Task
 
 if TYPE_CHECKING:
     from advisor.study import TrialResult  # takes a while to import, and most answers need none
@@ -24,7 +24,7 @@ Kind = tuple[str, str, str]
 
 def kind(option: Option) -> Kind:
     """The kind of an option."""
-    return option.objective.value, str(option.schedule or ""), option.frozen_layers.value
+    return option.objective, str(option.schedule or ""), option.frozen_layers.value
 
 
 def read_trial(trial: "TrialResult | str | Path | None") -> "TrialResult | None":

@@ -163,11 +163,11 @@ def option_labels(options: Sequence[Option]) -> list[tuple[str, str]]:
     Word pairs and weight are the same throughout one advice as a rule; they are written only where
     two options would otherwise look alike.
     """
-    short = [(option.objective.value, "" if option == NO_ALIGNMENT else _how(option)) for option in options]
+    short = [(option.objective, "" if option == NO_ALIGNMENT else _how(option)) for option in options]
     if len(set(short)) == len(short):
         return short
     return [
-        (option.objective.value, ", ".join(str(option).split(", ")[1:])) if option != NO_ALIGNMENT else label
+        (option.objective, ", ".join(str(option).split(", ")[1:])) if option != NO_ALIGNMENT else label
         for option, label in zip(options, short, strict=True)
     ]
 

@@ -9,10 +9,10 @@ from advisor.sample import sample_path
 from advisor.service._limits import Limits
 from advisor.service._runs import RunRequest
 from advisor.service._store import UPLOAD_PREFIX
+from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 from probes.request import ProbeRequest
-from probes.tasks import find_task
 
 __all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "admit_path", "upload_ids"]
 
@@ -36,7 +36,7 @@ def admit(request: RunRequest, limits: Limits, find_upload: Callable[[str], Path
         InputError: if a language or the task is unknown, or something named lies outside the limits. What
             exists outside the allowed folders cannot be told from what does not.
     """
-    find_task(request.task)
+    TASKS.find(request.task)
     parse_language(request.source)
     parse_language(request.target)
 

@@ -9,12 +9,9 @@ from unicodedata import east_asian_width
 from pydantic import BaseModel, ConfigDict
 
 from advisor.service._forecast import Forecast, forecast
+from probes.catalogue import LEVELS, TASKS
 from probes.data import (
-    Example,
     LabelledData,
-    PairExample,
-    SentenceExample,
-    TokenExample,
     check_direction,
     keep_known_labels,
     read_bitext,
@@ -25,7 +22,6 @@ from probes.errors import InputError
 from probes.languages import Language, parse_language, script_of
 from probes.request import ProbeRequest
 from probes.signals import DataFacts
-from probes.tasks import find_task
 
 __all__ = ["InputPreview", "Preview", "SideCheck", "look"]
 
@@ -124,7 +120,7 @@ def look(request: ProbeRequest, as_called: Callable[[str], str] = str) -> Previe
 
 
 def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
-    task = find_task(request.task)
+    task = TASKS.find(request.task)
     source, target = parse_language(request.source), parse_language(request.target)
     if source == target:
         raise InputError(
@@ -195,17 +191,13 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
 def _labelled(
     role: str, data: LabelledData, language: Language, as_called: Callable[[str], str]
 ) -> InputPreview:
-    header = {
-        "token": ("words", "labels"),
-        "sentence": ("text", "label"),
-        "pair": ("first text", "second text", "label"),
-    }[data.task.level]
-    counted = Counter(label for example in data.examples for label in _labels(example))
+    header = LEVELS[data.task.level].parts
+    counted = Counter(label for example in data.examples for label in example.labels)
     preview = _preview(
         role,
         [data.facts],
         header,
-        (_cells(example) for example in data.examples),
+        ((*example.texts, " ".join(example.labels)) for example in data.examples),
         (_check(language, data.texts[:_CHECKED]),),
         as_called,
     )
@@ -274,17 +266,3 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
 def _length(text: str) -> float:
     """Characters, where one of the wide ones of Chinese and Japanese counts for what it costs in subwords."""
     return sum(_WIDE if east_asian_width(character) == "W" else 1 for character in text)
-
-
-def _labels(example: Example) -> tuple[str, ...]:
-    return example.labels if isinstance(example, TokenExample) else (example.label,)
-
-
-def _cells(example: Example) -> tuple[str, ...]:
-    match example:
-        case TokenExample():
-            return " ".join(example.words), " ".join(example.labels)
-        case SentenceExample():
-            return example.text, example.label
-        case PairExample():
-            return example.first, example.second, example.label

@@ -192,7 +192,7 @@ def _row(
         "source": configuration.source,
         "target": target,
         "task": configuration.task,
-        "objective": option.objective.value,
+        "objective": option.objective,
         "schedule": option.schedule.value if option.schedule else "",
         "frozen_layers": option.frozen_layers.value,
         "word_pairs": option.word_pairs.value if option.word_pairs else "",

@@ -12,6 +12,7 @@ from advisor.report._files import write_files
 from advisor.study._grid import Grid
 from advisor.study._plan import Derived
 from advisor.training import drawn
+from probes.catalogue import TASKS
 from probes.data import (
     Columns,
     Example,
@@ -25,7 +26,6 @@ from probes.data import (
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language
-from probes.tasks import find_task
 
 __all__ = ["Inputs", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
 
@@ -133,7 +133,7 @@ def _read_task(
     files: dict[str, str | bytes | None],
     folder: Path | None,
 ) -> dict[str, str]:
-    task = find_task(task_name)
+    task = TASKS.find(task_name)
     sha256: dict[str, str] = {}
 
     def read(spec: str, role: str, columns: Columns) -> LabelledData:
@@ -176,3 +176,4 @@ def _row(example: Example, columns: Columns) -> dict[str, Any]:
         case PairExample():
             first, second = columns.text or "sentence1", columns.second or "sentence2"
             return {first: example.first, second: example.second, columns.label or "label": example.label}
+    raise TypeError(f"no line of JSONL for {type(example).__name__}")

@@ -79,7 +79,7 @@ def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = N
         runs=len(aligned),
         probes=len(grid.cells) if plan.probe else 0,
         seconds=None if like is None else _seconds(Path(like), len(runs) - len(aligned), len(aligned)),
-        needs_head=sum(run.option.option.objective.needs_mlm_head for run in aligned),
+        needs_head=sum(run.option.option.needs_mlm_head for run in aligned),
         grid=pairs,
     )
 

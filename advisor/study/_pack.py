@@ -12,10 +12,10 @@ from advisor.report._files import check_output
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import mlm_bitexts, read_sentences
 from advisor.study._plan import Derived, Plan, TaskPlan, write_plan
+from probes.catalogue import TASKS
 from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import find_task
 
 __all__ = ["LIMIT_MIB", "PackReport", "pack_study"]
 
@@ -232,7 +232,7 @@ def _texts(grid: Grid) -> Iterator[str]:
     """Every text that the cells read."""
     for cell in grid.cells:
         data = grid.data(cell.task, cell.source, cell.target)
-        task, columns = find_task(cell.task), Columns(**data.columns)
+        task, columns = TASKS.find(cell.task), Columns(**data.columns)
         for spec in dict.fromkeys((data.train, data.source_test, data.target_test, data.target_labels)):
             if spec is not None:
                 yield from read_labelled(spec, task, role="train", columns=columns).texts

@@ -30,9 +30,9 @@ from advisor.recipe import (
 from advisor.report._files import write_files
 from advisor.training import ColumnName, Count, HeadStart, Precision, Rate, weighted
 from probes.budget import BudgetName
+from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import find_task
 
 __all__ = [
     "ContinuedMlm",
@@ -259,7 +259,7 @@ class Plan(_Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for name in self.tasks:
-            _as_value_error(name, find_task)
+            _as_value_error(name, TASKS.find)
         if self.probe is None and any(option.from_norms for option in self.planned_options):
             raise ValueError("a weight from norms needs a probe: set one, or give the weight as a number")
         for what, values in (

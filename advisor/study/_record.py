@@ -45,7 +45,7 @@ class Configuration(_Frozen):
         source: code of the language of the labelled data.
         target: code of the language that is aligned with it; None for fine-tuning alone.
         scored: code of every language that is scored on, with the SHA-256 of its labels.
-        task: a name from :data:`probes.tasks.TASKS`.
+        task: a name from :data:`probes.catalogue.TASKS`.
         option: what was done about alignment.
         seed: of sampling, head and dropout.
         settings: the hyper-parameters and column names of the recipe that the option uses.

@@ -82,7 +82,7 @@ class TrialResult(_Frozen):
         verdict: the answer in one sentence.
         model: the encoder as it was named.
         source, target: codes of the languages.
-        task: a name from :data:`probes.tasks.TASKS`.
+        task: a name from :data:`probes.catalogue.TASKS`.
         metric: what the scores are.
         options: ``none`` first, then in the order asked for.
         runs: every run, in the order of its turn.

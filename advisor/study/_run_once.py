@@ -7,13 +7,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from advisor.findings.evidence import EARLY
-from advisor.options import Objective, Schedule, WordPairs
+from advisor.options import Schedule, WordPairs
 from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
 from advisor.training import Recipe, versions
+from probes.catalogue import TASKS
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.signals import Estimate
-from probes.tasks import find_task
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def roles_of(recipe: Recipe) -> Iterator[str]:
     yield "train"
     if recipe.source_labels is not None:
         yield "source-labels"
-    if option.objective is not Objective.NONE:
+    if option.aligns:
         yield "bitext"
     if option.word_pairs is WordPairs.DICTIONARY:
         yield "dictionary"
@@ -73,7 +73,7 @@ def configure(
         scored: SHA-256 of the labels scored on, by language.
     """
     option = recipe.option
-    none = option.objective is Objective.NONE
+    none = not option.aligns
     unused = set(_ELSEWHERE)
     if option.schedule is not Schedule.SEQUENTIAL:
         unused |= {"align_steps", "align_learning_rate"}
@@ -129,7 +129,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         files=run.files,
         status=status,
         error=error,
-        metric=find_task(run.recipe.task).metric,
+        metric=TASKS.find(run.recipe.task).metric,
         scores=_scores(outcome.after) if outcome else None,
         before=_scores(outcome.before) if outcome else None,
         early=tuple(EarlyScores(step=step, targets=points) for step, points in outcome.looks.items())
@@ -153,7 +153,7 @@ def failed(run: Run, problem: Exception) -> Record:
         files=run.files,
         status="failed",
         error=_one_line(problem),
-        metric=find_task(run.recipe.task).metric,
+        metric=TASKS.find(run.recipe.task).metric,
         device="none",
         threads=1,
         seconds=0.0,

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor.options import Objective, joint_weight
+from advisor.options import joint_weight
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import Inputs
 from advisor.study._plan import Derived, ProbePlan
@@ -202,7 +202,7 @@ class State:
     def impossible(self, planned: PlannedRun) -> str | None:
         """Why a run will never be possible on its model; None as far as is known."""
         info = self.model(planned.model)
-        if info is not None and planned.option.option.objective.needs_mlm_head:
+        if info is not None and planned.option.option.needs_mlm_head:
             return info.no_mlm_reason
         return None
 
@@ -279,7 +279,7 @@ def failure_path(step: ProbeStep) -> Path:
     return step.path.with_suffix(".failed.txt")
 
 
-def _weight_from(signals: Signals, objective: Objective) -> float:
+def _weight_from(signals: Signals, objective: str) -> float:
     for row in signals.cosines:
         if (row.point, row.task_gradient, row.block) == ("theta_warm", "source", TOTAL) and (
             row.objective == objective

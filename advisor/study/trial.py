@@ -175,7 +175,7 @@ def _plan(
 
 
 def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
-    if option.objective.needs_mlm_head and encoder.masked_lm is None:
+    if option.needs_mlm_head and encoder.masked_lm is None:
         raise InputError(
             f"'{option.objective}' cannot be run on '{model}', since {encoder.no_mlm_reason}: "
             "choose another objective."

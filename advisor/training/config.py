@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
 
 __all__ = [
     "COLUMN_NAMES",
@@ -180,7 +180,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _has_what_the_option_needs(self) -> Self:
         option = self.option
-        if option.objective is not Objective.NONE and self.bitext is None:
+        if option.aligns and self.bitext is None:
             raise ValueError(f"'{option.objective}' needs a bitext")
         if option.schedule is Schedule.JOINT and option.weight is None:
             raise ValueError("joint training needs a weight, such as 0.1")

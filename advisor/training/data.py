@@ -9,6 +9,7 @@ from advisor.training.config import Recipe
 from advisor.training.draw import drawn
 from advisor.training.shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.catalogue import TASKS, Task
 from probes.data import (
     Columns,
     LabelledData,
@@ -24,7 +25,7 @@ from probes.languages import parse_language
 from probes.linking import Linker
 from probes.progress import Stopwatch
 from probes.sampling import shuffled
-from probes.tasks import Task, find_task
+from probes.tasks import level_called
 
 __all__ = ["LabelledTexts", "read_pairs", "read_texts"]
 
@@ -68,7 +69,8 @@ def read_texts(
     Raises:
         InputError: if a file cannot be used, or the training data holds fewer than two texts.
     """
-    task = find_task(recipe.task)
+    task = TASKS.find(recipe.task)
+    level = level_called(task.level)
     columns = Columns(**recipe.columns)
     key = (tokenizer.backend, tokenizer.max_length, recipe.train, recipe.task, columns)
 
@@ -76,13 +78,13 @@ def read_texts(
         data = read_labelled(recipe.train, task, role="train", columns=columns)
         if len(data) < 2:
             raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
-        return data, tokenizer.labelled(data.examples, _index(data))
+        return data, level.labelled(tokenizer, data.examples, _index(data))
 
     data, items = shared.get("training texts", key, read_train)
 
     def read_scored(spec: str, role: str) -> list[LabelledText]:
         other = keep_known_labels(data, read_labelled(spec, task, role=role, columns=columns))
-        return tokenizer.labelled(drawn(other.examples, recipe.most_scored)[0], _index(data))
+        return level.labelled(tokenizer, drawn(other.examples, recipe.most_scored)[0], _index(data))
 
     def scored(spec: str, role: str) -> list[LabelledText]:
         where = (*key, spec, recipe.most_scored)

@@ -8,12 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from advisor.options import FrozenLayers, Objective, Option
+from advisor.options import FrozenLayers, Option
 from probes.batches import LabelledBatch, PairBatch
+from probes.catalogue import OBJECTIVES
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.heads import Head
-from probes.objectives import OBJECTIVES, PairView
+from probes.objectives import LOSSES, PairView
 
 __all__ = ["Losses"]
 
@@ -48,9 +49,9 @@ class Losses(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.model: nn.Module = encoder.base
-        self.objective = None if option.objective is Objective.NONE else OBJECTIVES[option.objective]
+        self.objective = LOSSES[option.objective] if option.aligns else None
         self.shuffled = shuffled
-        if option.objective.needs_mlm_head:
+        if option.needs_mlm_head:
             if encoder.masked_lm is None:
                 raise InputError(
                     f"'{option.objective}' cannot be run on '{encoder.id}', since {encoder.no_mlm_reason}: "
@@ -58,7 +59,7 @@ class Losses(nn.Module):
                 )
             self.model = encoder.masked_lm
         self.anchor: Encoder | None = None
-        if option.objective is Objective.TOKEN_L2:  # it holds on to the encoder as it was given
+        if option.aligns and OBJECTIVES[option.objective].anchored:
             self.anchor = start or replace(encoder, base=copy.deepcopy(encoder.base).eval(), masked_lm=None)
         layers = [f"layer.{i}" for i in range(encoder.layers)]
         half = encoder.layers // 2

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from advisor.options import Objective, Schedule
+from advisor.options import Schedule
 from advisor.training.batches import Batches
 from advisor.training.config import Experiment, Recipe
 from advisor.training.data import LabelledTexts, read_pairs, read_texts
@@ -19,13 +19,14 @@ from advisor.training.losses import Losses
 from advisor.training.outcome import Outcome, evaluate, evaluate_on
 from advisor.training.phase import Feed, Phase, RandomState, make_accelerator
 from advisor.training.shared import Shared
-from probes.batches import LabelledBatch, PairBatch, TokenizedPair, Tokenizer, collate_labelled, collate_pairs
+from probes.batches import LabelledBatch, PairBatch, TokenizedPair, Tokenizer, collate_pairs
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, fit_head
 from probes.precision import PassPrecision, has_fast_bf16
 from probes.progress import Progress, Silent, Stopwatch
 from probes.signals import Estimate
+from probes.tasks import TaskLevel, level_called
 
 __all__ = ["Alignment", "FineTuning", "Setting", "prepare", "train"]
 
@@ -86,23 +87,23 @@ class Setting:
         return self.recipe.experiment or Experiment()
 
     @property
-    def token_level(self) -> bool:
-        """Whether every word is classified."""
-        return self.texts.task.level == "token"
+    def level(self) -> TaskLevel:
+        """The task's."""
+        return level_called(self.texts.task.level)
 
     def labelled(self) -> Batches[object, LabelledBatch]:
         """Batches of the task."""
         return _batches(
             self.texts.train,
             self.recipe.batch_size,
-            lambda items: collate_labelled(items, self.token_level, self.given.tokenizer, self.given.device),
+            lambda items: self.level.collate(items, self.given),
             self,
         )
 
     def pairs(self) -> list[TokenizedPair]:
         """The translation pairs that the run draws from; none for fine-tuning alone."""
         recipe = self.recipe
-        if recipe.option.objective is Objective.NONE:
+        if not recipe.option.aligns:
             return []
         per_step = recipe.align_batch_size * recipe.gradient_accumulation * self.accelerator.num_processes
         wanted = per_step * (self.align_steps if self.sequential else self.steps)
@@ -129,9 +130,7 @@ class Setting:
             InputError: if the training data has a single label.
         """
         texts = self.texts
-        fitted = fit_head(
-            encoder, texts.train[:_FIT_TEXTS], len(texts.labels), self.token_level, self.recipe.seed
-        )
+        fitted = fit_head(encoder, texts.train[:_FIT_TEXTS], len(texts.labels), self.level, self.recipe.seed)
         head = fitted.head
         # A class that none of these texts shows is ruled out. Training must still be able to learn it.
         seen = head.weight.detach().abs().sum(1) > 0
@@ -233,7 +232,7 @@ class Alignment:
         encoder = trainable_copy(
             setting.given,
             ids_of([], self.pairs, setting.given),
-            all_rows=option.objective.needs_mlm_head,
+            all_rows=option.needs_mlm_head,
         )
         shuffled = setting.experiment.pairing == "shuffled"
         losses = Losses(encoder, option, None, setting.given, shuffled=shuffled)
@@ -311,7 +310,7 @@ class FineTuning:
         recipe = setting.recipe
         with torch.random.fork_rng():
             setting.fresh_random_state()
-            self.head = _random_head(encoder, len(setting.texts.labels), setting.token_level)
+            self.head = _random_head(encoder, len(setting.texts.labels), setting.level)
             random = RandomState.now(encoder.device)
         if head is not None:
             self.head.load_state_dict(head.state_dict())
@@ -336,9 +335,9 @@ class FineTuning:
             return evaluate(self.losses.encoder, self.head, self._setting.texts, sets)
 
 
-def _random_head(encoder: Encoder, classes: int, token_level: bool) -> Head:
+def _random_head(encoder: Encoder, classes: int, level: TaskLevel) -> Head:
     weight = torch.empty(classes, encoder.hidden_size).normal_(std=0.02)  # transformers' start of a head
-    head: nn.Module = Head(weight, torch.zeros(classes), token_level)
+    head: nn.Module = Head(weight, torch.zeros(classes), level)
     return head.to(encoder.device)
 
 
@@ -394,7 +393,7 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
     else:
         pairs = setting.pairs()
         used = ids_of(setting.texts.train, pairs, setting.given)
-        encoder = trainable_copy(setting.given, used, all_rows=recipe.option.objective.needs_mlm_head)
+        encoder = trainable_copy(setting.given, used, all_rows=recipe.option.needs_mlm_head)
         if experiment.warm_steps:
             log += _warmed(setting, encoder, fitted, experiment.warm_steps)
             fitted = fitted and _refitted(setting, encoder)

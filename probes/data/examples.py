@@ -1,11 +1,11 @@
 """Labelled examples: one type for each level of task, and what a reader returns."""
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol
 
+from probes.catalogue import Task
 from probes.errors import InputError
 from probes.signals import DataFacts
-from probes.tasks import Task
 
 __all__ = [
     "UNKNOWN_LABEL",
@@ -25,12 +25,31 @@ _SHOWN = 10
 """How many labels an error message spells out before it says how many more there are."""
 
 
+class Example(Protocol):
+    """A labelled example of some level."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it carries: one for each word, or just one."""
+        ...
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it says, as running text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TokenExample:
     """A sentence as words, each with a label; ``words`` and ``labels`` are equally long and not empty."""
 
     words: tuple[str, ...]
     labels: tuple[str, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The words joined by spaces."""
+        return (" ".join(self.words),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,16 @@ class SentenceExample:
 
     text: str
     label: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The one label."""
+        return (self.label,)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The one text."""
+        return (self.text,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +78,15 @@ class PairExample:
     second: str
     label: str
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The one label."""
+        return (self.label,)
 
-Example: TypeAlias = TokenExample | SentenceExample | PairExample
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Both texts."""
+        return (self.first, self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +109,12 @@ class LabelledData:
     @property
     def labels(self) -> tuple[str, ...]:
         """The distinct labels, sorted."""
-        return tuple(sorted({label for example in self.examples for label in labels_of(example)}))
+        return tuple(sorted({label for example in self.examples for label in example.labels}))
 
     @property
     def texts(self) -> tuple[str, ...]:
         """Every text in order: words joined by spaces; a pair contributes both its texts."""
-        return tuple(text for example in self.examples for text in _texts_of(example))
-
-
-def labels_of(example: Example) -> tuple[str, ...]:
-    """The labels an example carries: one for each word, or just one."""
-    return example.labels if isinstance(example, TokenExample) else (example.label,)
-
-
-def _texts_of(example: Example) -> tuple[str, ...]:
-    match example:
-        case TokenExample():
-            return (" ".join(example.words),)
-        case SentenceExample():
-            return (example.text,)
-        case PairExample():
-            return (example.first, example.second)
+        return tuple(text for example in self.examples for text in example.texts)
 
 
 def check_labels(train: LabelledData, *others: LabelledData) -> None:
@@ -124,7 +145,7 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
         InputError: if more than half the examples would go: the label sets are then different ones.
     """
     known = set(train.labels)
-    kept = tuple(example for example in other.examples if known.issuperset(labels_of(example)))
+    kept = tuple(example for example in other.examples if known.issuperset(example.labels))
     left_out = len(other) - len(kept)
     if 2 * left_out > len(other):
         check_labels(train, other)

@@ -22,9 +22,9 @@ import re
 from itertools import islice
 from typing import Literal
 
+from probes.catalogue import LEVELS, Task
 from probes.data._files import InputFile
 from probes.errors import InputError
-from probes.tasks import Task
 
 __all__ = ["BitextFormat", "LabelledFormat", "bitext_format", "labelled_format"]
 
@@ -78,7 +78,7 @@ def labelled_format(file: InputFile, task: Task) -> LabelledFormat:
     if found == "conllu" or (found == "conll" and task.name != "intent"):
         raise InputError(
             f"{file.spec} has labels for words, but {task.name} needs one label for each "
-            f"{task.level}: give TSV, CSV, JSONL or Parquet."
+            f"{LEVELS[task.level].unit}: give TSV, CSV, JSONL or Parquet."
         )
     return found
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from probes.catalogue import METRICS, Task
 from probes.data._conll import read_columns, read_conllu, read_intents
 from probes.data._files import InputFile, open_file
 from probes.data._hub import is_hub_spec, load_table
 from probes.data._records import Dropped, Tally, check_limit
-from probes.data.examples import Example, LabelledData, labels_of
+from probes.data.examples import Example, LabelledData
 from probes.data.formats import LabelledFormat, labelled_format
 from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_jsonl, read_parquet, read_tsv
 from probes.errors import InputError
-from probes.tasks import Task
 
 __all__ = ["read_labelled"]
 
@@ -101,7 +101,7 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
             f"{spec} holds no usable example for task {task.name} ({tally}): check that it is the right "
             "file and that its columns are the right ones."
         )
-    all_labels = [label for example in examples for label in labels_of(example)]
+    all_labels = [label for example in examples for label in example.labels]
     labels = set(all_labels)
     if len(labels) == 1:
         raise InputError(
@@ -113,7 +113,7 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
             f"{spec} has {len(labels)} different labels in {len(all_labels)}, which looks like text: "
             "check which column holds the label."
         )
-    if task.metric == "span-f1" and not any(label[:2] in ("B-", "I-", "S-", "U-") for label in labels):
+    if METRICS[task.metric].spans and not any(label[:2] in ("B-", "I-", "S-", "U-") for label in labels):
         shown = ", ".join(f"'{label}'" for label in sorted(labels)[:5])
         raise InputError(
             f"The labels in {spec} are not BIO tags ({shown}): {task.name} is scored on spans, so write "

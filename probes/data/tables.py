@@ -2,15 +2,15 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes.catalogue import Task
 from probes.data._files import InputFile
 from probes.data._records import Dropped
 from probes.data.examples import Example, PairExample, SentenceExample, TokenExample
 from probes.errors import InputError
-from probes.tasks import Task
 
 __all__ = [
     "Columns",
@@ -87,13 +87,7 @@ def labelled_rows(table: Table, task: Task, columns: Columns) -> Iterator[Exampl
     Raises:
         InputError: if a column that is needed is not there.
     """
-    match task.level:
-        case "token":
-            return _token_rows(table, task, columns)
-        case "sentence":
-            return _sentence_rows(table, task, columns)
-        case "pair":
-            return _pair_rows(table, task, columns)
+    return _ROWS[task.level](table, task, columns)
 
 
 def _token_rows(table: Table, task: Task, columns: Columns) -> Iterator[Example | Dropped]:
@@ -156,6 +150,14 @@ def _pair_rows(table: Table, task: Task, columns: Columns) -> Iterator[Example |
             yield Dropped("no label")
         else:
             yield PairExample(first, second, label)
+
+
+_ROWS: dict[str, Callable[[Table, Task, Columns], Iterator[Example | Dropped]]] = {
+    "token": _token_rows,
+    "sentence": _sentence_rows,
+    "pair": _pair_rows,
+}
+"""How the rows of a table are read at each level."""
 
 
 def _find(table: Table, role: str, asked: str | None, usual: Sequence[str], called: str | None = None) -> str:

@@ -9,18 +9,18 @@ Choose by the data you have:
 | sentence pairs and a checkpoint's MLM head  | ``tlm``                             |
 | target text and a checkpoint's MLM head     | ``mlm``                             |
 
-A new one is one new module here: a frozen dataclass with ``name``, ``requires`` and ``loss``, decorated
-with :func:`register`.
+A new one is one new module here, a frozen dataclass with ``name`` and ``loss`` decorated with
+:func:`register`, and an entry in :data:`probes.catalogue.OBJECTIVES`.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from probes.objectives._protocol import Objective, PairView, Requirement
-from probes.objectives._registry import OBJECTIVES, available, register
+from probes.objectives._protocol import AlignmentLoss, PairView
+from probes.objectives._registry import LOSSES, available, register
 
 for _module in iter_modules(__path__):
     if not _module.name.startswith("_"):
         import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["OBJECTIVES", "Objective", "PairView", "Requirement", "available", "register"]
+__all__ = ["LOSSES", "AlignmentLoss", "PairView", "available", "register"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -10,26 +10,21 @@ from torch import Tensor
 from probes.batches import PairBatch, TextBatch
 from probes.encoder import Encoder
 
-__all__ = ["Objective", "PairView", "Requirement"]
-
-Requirement = Literal["word-links", "mlm-head", "pairs"]
-"""What an objective needs beyond the encoder: aligned words, an MLM head, or that pairs are translations
-(so that shuffling them makes a null)."""
+__all__ = ["AlignmentLoss", "PairView"]
 
 
-class Objective(Protocol):
+class AlignmentLoss(Protocol):
     """An alignment loss over a batch of translation pairs.
 
     Implementations are small frozen dataclasses, one a file, registered with
-    :func:`probes.objectives.register`; nothing else must change for a new one to be probed.
+    :func:`probes.objectives.register`. What they need and where they come from stands in
+    :data:`probes.catalogue.OBJECTIVES`.
 
     Attributes:
-        name: the word used on command lines, in files and in findings.
-        requires: what it cannot do without.
+        name: of the objective.
     """
 
     name: ClassVar[str]
-    requires: ClassVar[frozenset[Requirement]]
 
     def loss(self, view: "PairView") -> Tensor:
         """The mean loss over the batch, a scalar with a graph to the encoder's parameters."""

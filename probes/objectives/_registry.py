@@ -1,48 +1,51 @@
-"""The one place where objectives are known by name."""
+"""The one place where the code of alignment losses is known by name."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from probes.catalogue import OBJECTIVES
 from probes.encoder import Encoder
-from probes.objectives._protocol import Objective
+from probes.objectives._protocol import AlignmentLoss
 
-__all__ = ["OBJECTIVES", "available", "register"]
+__all__ = ["LOSSES", "available", "register"]
 
-T = TypeVar("T", bound=Objective)
+T = TypeVar("T", bound=AlignmentLoss)
 
-_registry: dict[str, Objective] = {}
+_losses: dict[str, AlignmentLoss] = {}
 
-OBJECTIVES: Mapping[str, Objective] = MappingProxyType(_registry)
-"""Every objective with its default settings, by name."""
+LOSSES: Mapping[str, AlignmentLoss] = MappingProxyType(_losses)
+"""Every alignment loss with its default settings, by the name of its objective."""
 
 
 def register(kind: type[T]) -> type[T]:
-    """Class decorator: make an objective known, built with its defaults.
+    """Class decorator: make a loss known, built with its defaults.
 
     Raises:
-        ValueError: if the name is taken.
+        ValueError: if the catalogue does not describe the objective, or it has a loss.
     """
-    if kind.name in _registry:
-        raise ValueError(f"an objective called '{kind.name}' is registered already")
-    _registry[kind.name] = kind()
+    if kind.name not in OBJECTIVES:
+        raise ValueError(f"the catalogue has no objective called '{kind.name}'")
+    if kind.name in _losses:
+        raise ValueError(f"there is a loss for the objective '{kind.name}' already")
+    _losses[kind.name] = kind()
     return kind
 
 
-def available(encoder: Encoder, has_links: bool) -> tuple[dict[str, Objective], dict[str, str]]:
-    """Split the registry into what can be measured on this encoder and what cannot, with the reason.
+def available(encoder: Encoder, has_links: bool) -> tuple[dict[str, AlignmentLoss], dict[str, str]]:
+    """Split the losses into what can be measured on this encoder and what cannot, with the reason.
 
     Args:
         encoder: the model.
         has_links: whether any words of the bitext are aligned.
     """
-    usable: dict[str, Objective] = {}
+    usable: dict[str, AlignmentLoss] = {}
     refused: dict[str, str] = {}
-    for name, objective in _registry.items():
-        if "mlm-head" in objective.requires and encoder.masked_lm is None:
+    for name, loss in _losses.items():
+        if OBJECTIVES[name].mlm_head and encoder.masked_lm is None:
             refused[name] = str(encoder.no_mlm_reason)
-        elif "word-links" in objective.requires and not has_links:
+        elif OBJECTIVES[name].word_pairs and not has_links:
             refused[name] = "no words of the bitext could be aligned"
         else:
-            usable[name] = objective
+            usable[name] = loss
     return usable, refused

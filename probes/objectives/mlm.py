@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from probes.objectives._masking import masked_lm_loss
-from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
 __all__ = ["MLM"]
@@ -34,7 +34,6 @@ class MLM:
     """
 
     name: ClassVar[str] = "mlm"
-    requires: ClassVar[frozenset[Requirement]] = frozenset({"mlm-head"})
 
     share: float = 0.15
 

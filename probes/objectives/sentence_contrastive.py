@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from probes.objectives._contrastive import Negatives, contrastive_loss
-from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
 __all__ = ["SentenceContrastive"]
@@ -38,7 +38,6 @@ class SentenceContrastive:
     """
 
     name: ClassVar[str] = "sentence-contrastive"
-    requires: ClassVar[frozenset[Requirement]] = frozenset({"pairs"})
 
     temperature: float = 0.1
     layer: int | None = None

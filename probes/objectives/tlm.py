@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from probes.objectives._masking import masked_lm_loss
-from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
 __all__ = ["TLM"]
@@ -35,7 +35,6 @@ class TLM:
     """
 
     name: ClassVar[str] = "tlm"
-    requires: ClassVar[frozenset[Requirement]] = frozenset({"mlm-head", "pairs"})
 
     share: float = 0.15
 

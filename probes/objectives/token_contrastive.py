@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from probes.objectives._contrastive import Negatives, contrastive_loss
-from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
 __all__ = ["TokenContrastive"]
@@ -40,7 +40,6 @@ class TokenContrastive:
     """
 
     name: ClassVar[str] = "token-contrastive"
-    requires: ClassVar[frozenset[Requirement]] = frozenset({"word-links", "pairs"})
 
     temperature: float = 0.1
     negatives: Negatives = "strong"

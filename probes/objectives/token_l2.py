@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from probes.objectives._protocol import PairView, Requirement
+from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
 __all__ = ["TokenL2"]
@@ -35,7 +35,6 @@ class TokenL2:
     """
 
     name: ClassVar[str] = "token-l2"
-    requires: ClassVar[frozenset[Requirement]] = frozenset({"word-links", "pairs"})
 
     anchor_weight: float = 1.0
 

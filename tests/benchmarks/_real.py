@@ -7,18 +7,18 @@ from advisor.sample import sample_path
 from probes.budget import Budget
 from probes.embedding import embed_bitext
 from probes.encoder import Encoder, load_encoder
-from probes.heads import fit_head
+from probes.heads import fit_head, project_labels
 from probes.linking import Linker
 from probes.material import prepare, read_inputs
 from probes.objectives import available
 from probes.points import warmed_copy
 from probes.precision import choose_precision
 from probes.progress import Silent, Stopwatch
-from probes.projection import project_labels
 from probes.request import ProbeRequest
 from probes.round_data import task_batches
 from probes.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.sampling import deal
+from probes.tasks import level_called
 from probes.warm_up import AdamScale
 from tests.benchmarks._shapes import Case
 
@@ -74,15 +74,15 @@ def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
     start = encoder.working_copy(sorted(used))
     linker = Linker(start.layers)
     bitext = embed_bitext(start, material.tokenizer, material.pairs, linker, 1, watch)
-    token_level = inputs.task.level == "token"
+    level = level_called(inputs.task.level)
     fitted = fit_head(
-        start, material.source.fit[: budget.fit_sentences], len(material.labels), token_level, request.seed
+        start, material.source.fit[: budget.fit_sentences], len(material.labels), level, request.seed
     )
     size = min(budget.batch_size, len(material.source.fit))
     warm, head, adam = warmed_copy(start, fitted.head, material, budget, size, request.seed, watch, precision)
     drawn = budget.rounds * material.pair_batch
     reserved = bitext.pairs[drawn : 2 * drawn]
-    projection = project_labels(warm, head, reserved, inputs.task.level, material.tokenizer)
+    projection = project_labels(warm, head, reserved, material.tokenizer)
     tasks, _ = task_batches(material, projection, budget)
     batches = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
     objectives, _ = available(warm, has_links=True)

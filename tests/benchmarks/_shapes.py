@@ -10,9 +10,10 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.heads import Head
-from probes.objectives import Objective, available
+from probes.objectives import AlignmentLoss, available
 from probes.rounds import RoundBatches
 from probes.signals import TaskGradient
+from probes.tasks import level_called
 from probes.vectors import VectorPool
 from tests.models import fast_tokenizer, sample_items, sample_pairs
 
@@ -35,7 +36,7 @@ class Case:
 
     encoder: Encoder
     head: Head
-    objectives: dict[str, Objective]
+    objectives: dict[str, AlignmentLoss]
     batches: RoundBatches
     tokenizer: Tokenizer
     pool: VectorPool = field(default_factory=VectorPool)
@@ -90,7 +91,7 @@ def make_case(name: str, device: str, rounds: int, batch: int, length: int) -> C
     start = encoder.working_copy(sorted(ids | set(encoder.tokenizer.all_special_ids)))
     generator = torch.Generator().manual_seed(0)
     weight = 0.05 * torch.randn(classes, start.hidden_size, generator=generator)
-    head = Head(weight.to(device), torch.zeros(classes, device=device), token_level=True)
+    head = Head(weight.to(device), torch.zeros(classes, device=device), level_called("token"))
     objectives, _ = available(start, has_links=True)
     return Case(start, head, objectives, RoundBatches(tasks, pairs), tokenizer)
 

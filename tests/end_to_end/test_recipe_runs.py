@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from advisor.options import Objective, Option, Schedule
+from advisor.options import Option, Schedule
 from advisor.recipe import recipe_files
 from advisor.sample import sample_path
 from probes.request import ProbeRequest
@@ -15,7 +15,7 @@ from tests.factories import make_advice
 
 def test_a_recipe_trains_the_offline_encoder_on_the_sample(tmp_path: Path) -> None:
     option = Option(
-        objective=Objective.TOKEN_CONTRASTIVE,
+        objective="token-contrastive",
         schedule=Schedule.JOINT,
         word_pairs="mutual-argmax",
         weight=0.1,

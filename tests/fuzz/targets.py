@@ -14,11 +14,11 @@ from advisor.options import Option
 from advisor.recipe import read_recipe
 from advisor.study._plan import read_plan
 from probes.bundled import parse
+from probes.catalogue import TASKS
 from probes.data import read_bitext, read_dictionary, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language, script_of
 from probes.signals import DataFacts, Signals
-from probes.tasks import TASKS
 
 __all__ = ["CORPUS", "TARGETS"]
 

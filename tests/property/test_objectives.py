@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.batches import TokenizedPair, Tokenizer, collate_pairs
+from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.gradients import block_gradients
-from probes.objectives import OBJECTIVES, Objective, PairView
+from probes.objectives import LOSSES, AlignmentLoss, PairView
 from probes.objectives._contrastive import contrastive_loss
 from tests.conftest import Load
 from tests.models import sample_pairs
 
-every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+every_objective = pytest.mark.parametrize("objective", LOSSES.values(), ids=LOSSES)
 on_architectures = pytest.mark.parametrize("name", ["bert", "xlm-r", "modernbert"])
 
 
@@ -36,7 +37,7 @@ def view_of(encoder: Encoder, seed: int = 0, count: int = 6) -> PairView:
 @every_objective
 @on_architectures
 def test_the_loss_is_one_finite_number_that_reaches_every_layer(
-    load: Load, name: str, objective: Objective
+    load: Load, name: str, objective: AlignmentLoss
 ) -> None:
     encoder = trainable(load(name))
     loss = objective.loss(view_of(encoder))
@@ -51,7 +52,7 @@ def test_the_loss_is_one_finite_number_that_reaches_every_layer(
 
 @every_objective
 @on_architectures
-def test_the_same_view_gives_the_same_loss(load: Load, name: str, objective: Objective) -> None:
+def test_the_same_view_gives_the_same_loss(load: Load, name: str, objective: AlignmentLoss) -> None:
     encoder = load(name)
     with torch.no_grad():
         first, second = (float(objective.loss(view_of(encoder, seed=3))) for _ in range(2))
@@ -62,7 +63,7 @@ def test_the_same_view_gives_the_same_loss(load: Load, name: str, objective: Obj
 
 @every_objective
 @on_architectures
-def test_a_loss_draws_no_global_random_numbers(load: Load, name: str, objective: Objective) -> None:
+def test_a_loss_draws_no_global_random_numbers(load: Load, name: str, objective: AlignmentLoss) -> None:
     state = torch.get_rng_state()
     objective.loss(view_of(load(name)))
     assert torch.equal(torch.get_rng_state(), state)
@@ -71,7 +72,7 @@ def test_a_loss_draws_no_global_random_numbers(load: Load, name: str, objective:
 @every_objective
 @on_architectures
 def test_shuffling_the_pairs_changes_the_loss_and_encodes_nothing_anew(
-    load: Load, name: str, objective: Objective
+    load: Load, name: str, objective: AlignmentLoss
 ) -> None:
     view = view_of(load(name))
     with torch.no_grad():
@@ -82,12 +83,12 @@ def test_shuffling_the_pairs_changes_the_loss_and_encodes_nothing_anew(
         assert null.target is view.target
         shuffled = float(objective.loss(null))
     assert math.isfinite(shuffled)
-    assert (shuffled != own) == ("pairs" in objective.requires)
+    assert (shuffled != own) == OBJECTIVES[objective.name].parallel
 
 
 @every_objective
 @on_architectures
-def test_a_step_against_the_gradient_lowers_the_loss(load: Load, name: str, objective: Objective) -> None:
+def test_a_step_against_the_gradient_lowers_the_loss(load: Load, name: str, objective: AlignmentLoss) -> None:
     encoder = trainable(load(name))
     before = objective.loss(view_of(encoder))
     parameters = list(encoder.parameters())
@@ -102,7 +103,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(load: Load, name: str, obje
 
 
 @every_objective
-def test_the_model_is_not_changed(load: Load, objective: Objective) -> None:
+def test_the_model_is_not_changed(load: Load, objective: AlignmentLoss) -> None:
     encoder = trainable(load("bert"))
     before = {name: tensor.clone() for name, tensor in encoder.base.state_dict().items()}
     objective.loss(view_of(encoder)).backward()
@@ -112,10 +113,10 @@ def test_the_model_is_not_changed(load: Load, objective: Objective) -> None:
 
 @pytest.mark.parametrize(
     "objective",
-    [objective for objective in OBJECTIVES.values() if "mlm-head" not in objective.requires],
+    [objective for objective in LOSSES.values() if not OBJECTIVES[objective.name].mlm_head],
     ids=lambda objective: objective.name,
 )
-def test_the_order_of_the_pairs_does_not_matter(load: Load, objective: Objective) -> None:
+def test_the_order_of_the_pairs_does_not_matter(load: Load, objective: AlignmentLoss) -> None:
     # Masks are drawn by position, so objectives that mask do depend on it.
     encoder = load("bert")
     tokenizer, pairs = pairs_of(encoder, 7)
@@ -129,9 +130,9 @@ def test_the_order_of_the_pairs_does_not_matter(load: Load, objective: Objective
 
 
 @every_objective
-def test_a_registered_objective_describes_itself(objective: Objective) -> None:
-    assert OBJECTIVES[objective.name] is objective
-    assert objective.requires <= {"word-links", "mlm-head", "pairs"}
+def test_a_registered_objective_describes_itself(objective: AlignmentLoss) -> None:
+    assert LOSSES[objective.name] is objective
+    assert OBJECTIVES[objective.name].summary in " ".join(str(type(objective).__doc__).split())
     documentation = type(objective).__doc__
     assert documentation is not None
     for section in ("Inputs:", "Relations:", "Reference:"):
@@ -139,7 +140,7 @@ def test_a_registered_objective_describes_itself(objective: Objective) -> None:
 
 
 @every_objective
-def test_embeddings_are_a_block_of_their_own(load: Load, objective: Objective) -> None:
+def test_embeddings_are_a_block_of_their_own(load: Load, objective: AlignmentLoss) -> None:
     encoder = trainable(load("bert"))
     gradients = block_gradients(objective.loss(view_of(encoder)), encoder.block_parameters())
     rows = encoder.base.get_input_embeddings().get_parameter("rows")

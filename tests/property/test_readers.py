@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from probes.catalogue import TASKS
 from probes.data import SentenceExample, TokenExample, read_bitext, read_dictionary, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language, script_of
 from probes.signals import DataFacts
-from probes.tasks import TASKS
 
 EN, TR = parse_language("en"), parse_language("tr")
 

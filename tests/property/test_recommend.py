@@ -12,8 +12,8 @@ from advisor.advice import Advice
 from advisor.findings import load_findings, load_tables
 from advisor.options import NO_ALIGNMENT
 from advisor.recommend import ask, recommend
+from probes.catalogue import TASKS
 from probes.signals import TOTAL, CosineRow, Estimate, Signals
-from probes.tasks import TASKS
 from tests.factories import make_signals
 
 TABLES = load_tables()

@@ -3,17 +3,16 @@
 from advisor.findings.evidence._cases import COVERAGE, FACTS, TYPOLOGY, Case, CaseMaker, Key
 from advisor.findings.evidence._effects import (
     EARLY,
-    OBJECTIVES,
     OUTSIDE,
     OWN_RECORDS,
     STRATA,
-    TASK_LEVELS,
     Effect,
     Lab,
     Record,
     SeedScores,
     Source,
     Tables,
+    level_of,
 )
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._linter import CheckReport, Issue, check
@@ -26,12 +25,10 @@ __all__ = [
     "COVERAGE",
     "EARLY",
     "FACTS",
-    "OBJECTIVES",
     "OUTSIDE",
     "OWN_RECORDS",
     "STRATA",
     "TABLES",
-    "TASK_LEVELS",
     "TYPOLOGY",
     "Case",
     "CaseMaker",
@@ -49,6 +46,7 @@ __all__ = [
     "Source",
     "Tables",
     "check",
+    "level_of",
     "load_tables",
     "nearest",
     "normalise_model",

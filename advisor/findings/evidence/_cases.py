@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from advisor.findings.evidence._effects import TASK_LEVELS, Effect, Tables
+from advisor.findings.evidence._effects import Effect, Tables, level_of
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._models import ModelFacts
 
@@ -113,7 +113,7 @@ class CaseMaker:
             pairs=PAIR_MIXTURE.get(word_pairs, ((word_pairs, 1.0),)) if word_pairs else (),
             model=model,
             task=task,
-            level=TASK_LEVELS.get(task, task),
+            level=level_of(task),
             target=target,
             script=language.script if language else "",
             facts=facts,

@@ -5,17 +5,16 @@ from dataclasses import dataclass, field
 
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._models import ModelFacts
+from probes.catalogue import TASKS
 
 __all__ = [
     "EARLY",
     "FROZEN_LAYERS",
     "MIXTURES",
-    "OBJECTIVES",
     "OWN_RECORDS",
+    "PUBLISHED_ONLY",
     "SCHEDULES",
     "STRATA",
-    "TASKS_SCORED_BY_F1",
-    "TASK_LEVELS",
     "WORD_PAIRS",
     "Effect",
     "Lab",
@@ -23,42 +22,23 @@ __all__ = [
     "SeedScores",
     "Source",
     "Tables",
+    "level_of",
 ]
 
-OBJECTIVES = (
-    "token-contrastive",
-    "token-l2",
-    "sentence-contrastive",
-    "tlm",
-    "mlm",
-    # methods outside the option space
-    "token-ot",
-    "code-switching",
-    "other",
-)
+OUTSIDE = ("token-ot", "code-switching", "other")
+"""Methods that the evidence has and the option space has not."""
 SCHEDULES = ("sequential", "joint", "post-hoc")
 FROZEN_LAYERS = ("none", "lower-half", "upper-half")
 WORD_PAIRS = ("dictionary", "fast-align", "awesome-align", "mutual-argmax", "file")
-TASK_LEVELS = {
-    "pos": "token",
-    "ner": "token",
-    "slots": "token",
-    "topic": "sentence",
-    "intent": "sentence",
-    "sentiment": "sentence",
-    "nli": "pair",
-    "paraphrase": "pair",
+PUBLISHED_ONLY = {
     "relevance": "pair",
     "wic": "pair",
     "qa": "span",
     "retrieval": "none",  # measures alignment itself, no fine-tuning
 }
-"""Level of every task in the evidence; ``none`` cannot be asked for."""
-TASKS_SCORED_BY_F1 = frozenset({"ner", "slots", "qa"})
+"""Tasks of the evidence that cannot be asked for, and their level."""
 MIXTURES = frozenset({"avg", "multi", "hi-en"})
 """What stands in place of a language: an average, several at once, code-switched Hindi and English."""
-OUTSIDE = frozenset({"token-ot", "code-switching", "other"})
-"""Methods that the evidence has and the option space has not."""
 OWN_RECORDS = "own-records"
 """Source id of own trials."""
 STRATA: Mapping[str, str] = {
@@ -72,6 +52,11 @@ STRATA: Mapping[str, str] = {
 _POOLED = frozenset({"light", "own-short"})
 EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
 """Shares of fine-tuning after which own runs are scored, too, by the names that their columns begin with."""
+
+
+def level_of(task: str) -> str:
+    """The level of a task; its own name where nothing is known of it."""
+    return TASKS[task].level if task in TASKS else PUBLISHED_ONLY.get(task, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +169,7 @@ class Effect:
     @property
     def level(self) -> str:
         """Level of the task."""
-        return TASK_LEVELS[self.task]
+        return level_of(self.task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence._effects import MIXTURES, OWN_RECORDS, Effect, Tables
 from advisor.findings.evidence._tables import TABLES, load_tables
+from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
 
 __all__ = ["CheckReport", "Issue", "check"]
@@ -132,12 +133,12 @@ def _effect_issues(tables: Tables) -> Iterator[Issue]:
     for effect in tables.effects:
         for wrong in _impossible(effect, tables):
             yield Issue(severity="error", where=_where(effect), text=wrong)
-        uses_pairs = effect.objective in ("token-contrastive", "token-l2")
-        if effect.unfit is None and bool(effect.word_pairs) != uses_pairs:
+        objective = OBJECTIVES.get(effect.objective)
+        if effect.unfit is None and objective and bool(effect.word_pairs) != objective.word_pairs:
             yield Issue(
                 severity="warning",
                 where=_where(effect),
-                text=f"{effect.objective} {'without' if uses_pairs else 'with'} word pairs",
+                text=f"{effect.objective} {'without' if objective.word_pairs else 'with'} word pairs",
             )
 
 

@@ -24,12 +24,11 @@ from typing import TypedDict
 from advisor.findings.evidence._effects import (
     EARLY,
     FROZEN_LAYERS,
-    OBJECTIVES,
+    OUTSIDE,
     OWN_RECORDS,
+    PUBLISHED_ONLY,
     SCHEDULES,
     STRATA,
-    TASK_LEVELS,
-    TASKS_SCORED_BY_F1,
     WORD_PAIRS,
     Effect,
     Lab,
@@ -41,6 +40,7 @@ from advisor.findings.evidence._effects import (
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._models import ModelFacts, normalise_model
 from advisor.findings.evidence._rows import Row, read_rows
+from probes.catalogue import METRICS, OBJECTIVES, TASKS
 from probes.errors import InputError
 
 __all__ = ["TABLES", "load_tables"]
@@ -51,7 +51,7 @@ TABLES = Path(__file__).parent.parent / "tables"
 def _option_fields(row: Row, baseline: bool = False) -> dict[str, str]:
     blank = ("",) if baseline else ()
     return {
-        "objective": row.text("objective", (*OBJECTIVES, *(("none",) if baseline else ()))),
+        "objective": row.text("objective", (*OBJECTIVES, *OUTSIDE, *(("none",) if baseline else ()))),
         "schedule": row.text("schedule", (*SCHEDULES, *blank)),
         "frozen_layers": row.text("frozen_layers", FROZEN_LAYERS),
         "word_pairs": row.text("word_pairs", (*WORD_PAIRS, "")),
@@ -86,7 +86,7 @@ def _read_effects(path: Path, lab: str) -> Iterator[Effect]:
             model=row.text("model"),
             **_option_fields(row),
             setup=row.text("setup"),
-            task=row.text("task", tuple(TASK_LEVELS)),
+            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
             benchmark=row.text("benchmark"),
             metric=row.text("metric", ("accuracy", "f1", "em", "unstated")),
             source=row.text("source"),
@@ -113,7 +113,7 @@ def _read_scores(path: Path) -> Iterator[SeedScores]:
         yield SeedScores(
             source_id=path.stem,
             model=row.text("model"),
-            task=row.text("task", tuple(TASK_LEVELS)),
+            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
             metric=row.text("metric", ("accuracy", "f1", "em")),
             **_option_fields(row, baseline=True),
             source=row.text("source"),
@@ -188,7 +188,7 @@ def _effect_of_record(record: Record, lab: str) -> Effect:
         setup="",
         task=record.task,
         benchmark="",
-        metric="f1" if TASKS_SCORED_BY_F1 & {record.task} else "accuracy",
+        metric="f1" if METRICS[TASKS[record.task].metric].spans else "accuracy",
         source=record.source,
         target=record.target,
         baseline=record.baseline,
@@ -230,7 +230,7 @@ def _read_records(path: Path) -> Iterator[Record]:
             model=row.text("model"),
             source=row.text("source"),
             target=row.text("target"),
-            task=row.text("task", tuple(TASK_LEVELS)),
+            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
             **_option_fields(row),
             weight=row.maybe_number("weight"),
             seeds=row.maybe_count("seeds") or 1,

@@ -8,12 +8,12 @@ from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import NEVER, TRIAL, Choice
 from advisor.findings.reports._geometry import Geometry
 from advisor.findings.reports._signal_rows import Part, SignalRow
+from probes.catalogue import SIGNALS
 from probes.signals import TaskGradient
 
 __all__ = ["claims"]
 
 _SIGNIFICANT = 0.05
-_DISTANCES = ("sentence_", "word_")
 
 
 class _Bar(NamedTuple):
@@ -49,7 +49,7 @@ def claims(
     """
     by_signal = {row.signal: row for row in rows}
     found = [
-        *_distances([row for name, row in by_signal.items() if name.startswith(_DISTANCES)]),
+        *_distances([row for name, row in by_signal.items() if SIGNALS[name].kind == "distance"]),
         *_orthogonal(geometry),
         *(
             line

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from advisor.findings.evidence import Record
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._resample import Figure, Resample, ranks
-from probes.tasks import find_task
+from probes.catalogue import SIGNALS, TASKS
 
 __all__ = ["Part", "SignalRow", "signal_parts", "signal_rows"]
 
@@ -103,7 +103,7 @@ def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) ->
     for record in records:
         groups[record.model].append(record)
     for record in records:
-        groups[f"{find_task(record.task).level} tasks"].append(record)
+        groups[f"{TASKS.find(record.task).level} tasks"].append(record)
     found = []
     for name in names:
         for where, group in groups.items():
@@ -115,14 +115,12 @@ def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) ->
 
 
 def _signals_of(record: Record) -> dict[str, float]:
-    """The signals of a record, and each cosine less that on shuffled pairs."""
-    found = {name: value for name, value in record.signals.items() if not name.endswith("_se")}
-    for name, value in record.signals.items():
-        if name.endswith("_null_cosine"):
-            stem = name.removesuffix("_null_cosine")
-            if f"{stem}_cosine" in found:
-                found[f"{stem}_cosine_less_null"] = found[f"{stem}_cosine"] - value
-    return found
+    """The signals of a record, and those that are differences of two."""
+    values = {name: record.signals[name] for name in SIGNALS if name in record.signals}
+    for signal in SIGNALS.values():
+        if signal.less is not None and values.keys() >= set(signal.less):
+            values[signal.name] = values[signal.less[0]] - values[signal.less[1]]
+    return values
 
 
 def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
@@ -131,7 +129,6 @@ def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
     resample = Resample([record.target for record in known], draws)
     within_x, within_y = _within(ranks(x), known), _within(ranks(gains), known)
     partial = resample.correlation(within_x, within_y)
-    signed = ("cosine" in name and not name.endswith("null_cosine")) or "lookahead" in name
     clear = np.array([abs(record.gain) > _CLEAR * _error(record) for record in known])
     right = np.where(clear, (np.sign(x) == np.sign(gains)).astype(float), np.nan)
     return SignalRow(
@@ -141,7 +138,7 @@ def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
         correlation=resample.correlation(ranks(x), ranks(gains)),
         partial=partial,
         p=None if partial is None else _permuted(within_x, ranks(gains), known),
-        sign_right=resample.mean(right) if signed else None,
+        sign_right=resample.mean(right) if SIGNALS[name].signed else None,
         clear=int(clear.sum()),
     )
 

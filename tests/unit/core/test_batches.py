@@ -12,11 +12,12 @@ from probes.batches import (
     IGNORED,
     LabelledText,
     Tokenizer,
-    collate_labelled,
     collate_pairs,
     collate_texts,
 )
 from probes.data import TokenExample
+from probes.tasks import level_called
+from tests.conftest import Load
 from tests.models import ARCHITECTURES, fast_tokenizer, sample_examples, sample_pairs, sample_sentences
 
 every_tokenizer = pytest.mark.parametrize("name", ["bert", "xlm-r", "roberta", "t5"])
@@ -125,23 +126,25 @@ def test_what_is_too_long_is_cut_and_says_so(name: str) -> None:
     assert not tokenizer.pair("a", "b").cut
 
 
-def test_labels_stand_on_first_subwords() -> None:
-    tokenizer = tokenizer_of("bert")
+def test_labels_stand_on_first_subwords(load: Load) -> None:
+    encoder, level = load("bert"), level_called("token")
+    tokenizer = Tokenizer(encoder.tokenizer, 64)
     example = sample_examples("token")[0]
     assert isinstance(example, TokenExample)
     labels = sorted(set(example.labels))
-    (item,) = tokenizer.labelled([example], {label: i for i, label in enumerate(labels)})
-    batch = collate_labelled([item], True, tokenizer.backend)
+    (item,) = level.labelled(tokenizer, [example], {label: i for i, label in enumerate(labels)})
+    batch = level.collate([item], encoder)
     found = [labels[i] for i in batch.labels[0].tolist() if i != IGNORED]
     assert found == list(example.labels)
     for column in (batch.labels[0] != IGNORED).nonzero().flatten().tolist():
         assert item.text.words[column] != item.text.words[column - 1]
 
 
-def test_one_label_a_text() -> None:
-    tokenizer = tokenizer_of("bert")
+def test_one_label_a_text(load: Load) -> None:
+    encoder = load("bert")
+    tokenizer = Tokenizer(encoder.tokenizer, 64)
     items = [LabelledText(tokenizer.text(text), (i,)) for i, text in enumerate(["a", "b c", "d"])]
-    batch = collate_labelled(items, False, tokenizer.backend)
+    batch = level_called("sentence").collate(items, encoder)
     assert batch.labels.tolist() == [0, 1, 2]
 
 

@@ -8,10 +8,10 @@ import torch
 from probes.batches import IGNORED, TokenizedPair, Tokenizer, collate_texts
 from probes.embedding import embed_bitext
 from probes.encoder import Encoder
-from probes.heads import Head, predict
+from probes.heads import Head, predict, project_labels
 from probes.linking import Linker, word_vectors
 from probes.progress import Silent, Stopwatch
-from probes.projection import project_labels
+from probes.tasks import level_called
 from probes.words import drop_identical, mutual_argmax
 from tests.conftest import Load
 from tests.models import HIDDEN, LAYERS, sample_pairs, sample_sentences
@@ -23,9 +23,9 @@ def tokenizer_of(encoder: Encoder) -> Tokenizer:
     return Tokenizer(encoder.tokenizer, 64)
 
 
-def random_head(token_level: bool) -> Head:
+def random_head(level: str = "token") -> Head:
     generator = torch.Generator().manual_seed(0)
-    return Head(torch.randn(CLASSES, HIDDEN, generator=generator), torch.zeros(CLASSES), token_level)
+    return Head(torch.randn(CLASSES, HIDDEN, generator=generator), torch.zeros(CLASSES), level_called(level))
 
 
 def alone(encoder: Encoder, pair: TokenizedPair, side: str) -> tuple[torch.Tensor, ...]:
@@ -115,8 +115,8 @@ def test_token_labels_are_carried_along_the_links(load: Load) -> None:
     tokenizer = tokenizer_of(encoder)
     pair = tokenizer.translation("Drink plenty of water", "Bol su iç")
     pairs = [replace(pair, links=((0, 2), (3, 1))), replace(pair, links=())]
-    head = random_head(token_level=True)
-    found = project_labels(encoder, head, pairs, "token", tokenizer)
+    head = random_head("token")
+    found = project_labels(encoder, head, pairs, tokenizer)
     with torch.no_grad():
         states = naive_first(alone(encoder, pair, "source")[-1], pair.source.words)
         labels = (states @ head.weight.T + head.bias).argmax(-1).tolist()
@@ -134,7 +134,7 @@ def test_links_to_words_that_were_cut_carry_nothing(load: Load) -> None:
     tokenizer = Tokenizer(encoder.tokenizer, 8)
     pair = tokenizer.words(["water"] * 20)
     pairs = [TokenizedPair(("", ""), pair, pair, links=((0, 0), (0, 19), (19, 0)))]
-    found = project_labels(encoder, random_head(token_level=True), pairs, "token", tokenizer)
+    found = project_labels(encoder, random_head("token"), pairs, tokenizer)
     (item,) = found.items
     assert item.labels[0] != IGNORED
     assert len(item.labels) < 20
@@ -145,11 +145,11 @@ def test_a_translation_inherits_its_sentences_label(load: Load) -> None:
     tokenizer = tokenizer_of(encoder)
     pairs = sample_pairs(tokenizer, 9)
     pooled = torch.stack([alone(encoder, pair, "source")[-1].mean(0) for pair in pairs])
-    head = random_head(token_level=False)
+    head = random_head("sentence")
     with torch.no_grad():
         head.bias.copy_(-pooled.mean(0) @ head.weight.T)  # so that not all get the same label
         expected = (pooled @ head.weight.T + head.bias).argmax(-1).tolist()
-    found = project_labels(encoder, head, pairs, "sentence", tokenizer)
+    found = project_labels(encoder, head, pairs, tokenizer)
     assert found.coverage == 1
     assert [item.text for item in found.items] == [pair.target for pair in pairs]
     assert [label for item in found.items for label in item.labels] == expected
@@ -160,8 +160,8 @@ def test_pairs_of_neighbours_inherit_the_label_of_their_originals(load: Load) ->
     encoder = load("bert")
     tokenizer = tokenizer_of(encoder)
     pairs = sample_pairs(tokenizer, 6)
-    head = random_head(token_level=False)
-    found = project_labels(encoder, head, pairs, "pair", tokenizer)
+    head = random_head("pair")
+    found = project_labels(encoder, head, pairs, tokenizer)
     assert len(found.items) == 5
     for item, first, second in zip(found.items, pairs, pairs[1:], strict=False):
         assert item.text == tokenizer.pair(first.strings[1], second.strings[1])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from probes.batches import Tokenizer, collate_labelled, collate_pairs
+from probes.batches import Tokenizer, collate_pairs
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import (
@@ -24,9 +24,9 @@ from probes.gradients import (
     stream_gradients,
 )
 from probes.heads import Head
-from probes.objectives import OBJECTIVES, PairView, available
+from probes.objectives import LOSSES, PairView, available
 from probes.precision import PassPrecision
-from probes.tasks import Level
+from probes.tasks import level_called
 from probes.vectors import VectorPool
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
@@ -71,13 +71,13 @@ def assert_equal_gradients(ours: BlockGradients, model: Encoder, loss: Tensor, u
 
 @pytest.mark.parametrize("level", ["token", "sentence", "pair"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: Level) -> None:
+def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: str) -> None:
     encoder = load(name)
     items, labels = sample_items(Tokenizer(encoder.tokenizer, 64), level, 10)
-    batch = collate_labelled(items, level == "token", encoder.tokenizer)
+    batch = level_called(level).collate(items, encoder)
     generator = torch.Generator().manual_seed(1)
     head = Head(
-        torch.randn(len(labels), HIDDEN, generator=generator), torch.zeros(len(labels)), level == "token"
+        torch.randn(len(labels), HIDDEN, generator=generator), torch.zeros(len(labels)), level_called(level)
     )
     used = batch.text.inputs["input_ids"].unique().tolist()
     duplicate, model = encoder.working_copy(used), plain(encoder)
@@ -86,7 +86,7 @@ def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: Level
     assert all(float(torch.cat(list(pieces)).norm()) > 0 for pieces in ours.values())
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_objective_gradients_equal_plain_autograd(load: Load, name: str, objective: str) -> None:
     encoder = load(name)

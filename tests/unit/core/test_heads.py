@@ -8,11 +8,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import cross_entropy
 
-from probes.batches import IGNORED, LabelledText, TokenizedText, Tokenizer, collate_labelled
+from probes.batches import IGNORED, LabelledText, TokenizedText, Tokenizer
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.heads import Head, fit_head, predict
-from probes.tasks import Level
+from probes.tasks import level_called
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_examples, sample_items, sample_sentences
 
@@ -37,7 +37,7 @@ def topic_items(encoder: Encoder, classes: list[int]) -> list[LabelledText]:
 def test_a_separable_problem_is_learned(load: Load, classes: int) -> None:
     encoder = load("bert")
     items = topic_items(encoder, [i % classes for i in range(100)])
-    fitted = fit_head(encoder, items[:60], classes, token_level=False, seed=0)
+    fitted = fit_head(encoder, items[:60], classes, level_called("sentence"), seed=0)
     assert fitted.train_fit == 100
     held_out = predict(encoder, fitted.head, items[60:])
     assert held_out == [list(item.labels) for item in items[60:]]
@@ -45,14 +45,14 @@ def test_a_separable_problem_is_learned(load: Load, classes: int) -> None:
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("level", ["token", "sentence"])
-def test_the_folded_head_is_the_regression_on_scaled_features(load: Load, classes: int, level: Level) -> None:
+def test_the_folded_head_is_the_regression_on_scaled_features(load: Load, classes: int, level: str) -> None:
     encoder = load("xlm-r")
     token_level = level == "token"
     items, _ = sample_items(tokenizer_of(encoder), level, 40)
     items = [LabelledText(item.text, tuple(label % classes for label in item.labels)) for item in items]
-    fitted = fit_head(encoder, items, classes, token_level, seed=0)
+    fitted = fit_head(encoder, items, classes, level_called(level), seed=0)
 
-    batch = collate_labelled(items, token_level, encoder.tokenizer)
+    batch = level_called(level).collate(items, encoder)
     with torch.no_grad():
         hidden = encoder.hidden_states(batch.text)[-1]
         features = hidden[batch.labels >= 0] if token_level else encoder.pool(hidden, batch.text)
@@ -74,19 +74,19 @@ def test_the_strength_is_chosen_on_sentences_left_out(load: Load) -> None:
     for seed in range(6):  # one draw of random labels may look learnable
         labels = np.random.default_rng(seed).integers(0, 2, 40).tolist()
         random = [LabelledText(item.text, (label,)) for item, label in zip(noise, labels, strict=True)]
-        weak += np.log(fit_head(encoder, random, 2, token_level=False, seed=seed).regularisation)
-        strong += np.log(fit_head(encoder, learnable, 2, token_level=False, seed=seed).regularisation)
+        weak += np.log(fit_head(encoder, random, 2, level_called("sentence"), seed=seed).regularisation)
+        strong += np.log(fit_head(encoder, learnable, 2, level_called("sentence"), seed=seed).regularisation)
     assert weak < strong
 
 
 def test_a_class_without_examples_is_never_predicted(load: Load) -> None:
     encoder = load("bert")
     items = topic_items(encoder, [(1, 3)[i % 2] for i in range(40)])
-    fitted = fit_head(encoder, items, 5, token_level=False, seed=0)
+    fitted = fit_head(encoder, items, 5, level_called("sentence"), seed=0)
     assert fitted.head.weight.shape == (5, HIDDEN)
     assert {label for (label,) in predict(encoder, fitted.head, items)} == {1, 3}
     with torch.no_grad():
-        loss = fitted.head.loss(encoder, collate_labelled(items, False, encoder.tokenizer))
+        loss = fitted.head.loss(encoder, level_called("sentence").collate(items, encoder))
     assert float(loss) < 0.5
 
 
@@ -95,42 +95,45 @@ def test_a_class_of_one_sentence_does_not_stop_the_fit(load: Load) -> None:
     encoder = load("bert")
     items = topic_items(encoder, [0, 1] * 10 + [2])
     for seed in range(5):
-        assert fit_head(encoder, items, 3, token_level=False, seed=seed).head.weight.isfinite().all()
+        assert fit_head(encoder, items, 3, level_called("sentence"), seed=seed).head.weight.isfinite().all()
 
 
 def test_two_sentences_are_enough_to_fit(load: Load) -> None:
     encoder = load("bert")
-    assert fit_head(encoder, topic_items(encoder, [0, 1]), 2, token_level=False, seed=0).train_fit == 100
+    assert (
+        fit_head(encoder, topic_items(encoder, [0, 1]), 2, level_called("sentence"), seed=0).train_fit == 100
+    )
 
 
 def test_a_single_label_is_refused(load: Load) -> None:
     encoder = load("bert")
     with pytest.raises(InputError, match="single label"):
-        fit_head(encoder, topic_items(encoder, [2] * 8), 5, token_level=False, seed=0)
+        fit_head(encoder, topic_items(encoder, [2] * 8), 5, level_called("sentence"), seed=0)
 
 
 @pytest.mark.filterwarnings("error")
 def test_fitting_warns_of_nothing(load: Load) -> None:
     encoder = load("bert")
     items, labels = sample_items(tokenizer_of(encoder), "token", 30)
-    fit_head(encoder, items, len(labels), token_level=True, seed=0)
+    fit_head(encoder, items, len(labels), level_called("token"), seed=0)
 
 
 def test_the_same_seed_fits_the_same_head(load: Load) -> None:
     encoder = load("t5")
     items, labels = sample_items(tokenizer_of(encoder), "token", 20)
-    first, second = (fit_head(encoder, items, len(labels), True, seed=1).head for _ in range(2))
+    first, second = (
+        fit_head(encoder, items, len(labels), level_called("token"), seed=1).head for _ in range(2)
+    )
     assert torch.equal(first.weight, second.weight)
     assert torch.equal(first.bias, second.bias)
 
 
 @pytest.mark.parametrize("level", ["token", "sentence", "pair"])
-def test_text_losses_add_up_to_the_loss(load: Load, level: Level) -> None:
+def test_text_losses_add_up_to_the_loss(load: Load, level: str) -> None:
     encoder = load("bert")
     items, labels = sample_items(tokenizer_of(encoder), level, 20)
-    token_level = level == "token"
-    head = Head(torch.randn(len(labels), HIDDEN), torch.randn(len(labels)), token_level)
-    batch = collate_labelled(items, token_level, encoder.tokenizer)
+    head = Head(torch.randn(len(labels), HIDDEN), torch.randn(len(labels)), level_called(level))
+    batch = level_called(level).collate(items, encoder)
     sums, counts = head.text_losses(encoder, batch)
     assert sums.shape == counts.shape == (20,)
     assert counts.tolist() == [len(item.labels) for item in items]
@@ -142,15 +145,15 @@ def test_text_losses_add_up_to_the_loss(load: Load, level: Level) -> None:
 def test_the_loss_is_the_mean_over_first_subwords(load: Load) -> None:
     encoder = load("xlm-r")
     items, labels = sample_items(tokenizer_of(encoder), "token", 5)
-    head = Head(torch.randn(len(labels), HIDDEN), torch.randn(len(labels)), token_level=True)
+    head = Head(torch.randn(len(labels), HIDDEN), torch.randn(len(labels)), level_called("token"))
     losses = []
     for item in items:
-        batch = collate_labelled([item], True, encoder.tokenizer)
+        batch = level_called("token").collate([item], encoder)
         logits = head(encoder, batch)[0]
         for word, label in enumerate(item.labels):
             first = item.text.words.index(word)
             losses.append(float(cross_entropy(logits[first], torch.tensor(label))))
-    together = head.loss(encoder, collate_labelled(items, True, encoder.tokenizer)).detach()
+    together = head.loss(encoder, level_called("token").collate(items, encoder)).detach()
     assert float(together) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
@@ -158,13 +161,13 @@ def test_token_predictions_follow_the_words(load: Load) -> None:
     encoder = load("bert")
     examples = sample_examples("token")[:50]
     items, labels = sample_items(tokenizer_of(encoder), "token", 50)
-    head = Head(torch.randn(len(labels), HIDDEN), torch.zeros(len(labels)), token_level=True)
+    head = Head(torch.randn(len(labels), HIDDEN), torch.zeros(len(labels)), level_called("token"))
     found = predict(encoder, head, items)
     assert [len(row) for row in found] == [len(item.labels) for item in items]
     assert len(found) == len(examples)
     for item, row in zip(items, found, strict=True):
         with torch.no_grad():
-            logits = head(encoder, collate_labelled([item], True, encoder.tokenizer))[0]
+            logits = head(encoder, level_called("token").collate([item], encoder))[0]
         for word, guess in enumerate(row):
             first = logits[item.text.words.index(word)]
             assert float(first[guess]) == pytest.approx(float(first.max()), abs=1e-4)
@@ -175,7 +178,7 @@ def test_words_without_subwords_get_no_prediction(load: Load) -> None:
     tokenizer = tokenizer_of(encoder)
     text = tokenizer.words(["My", "\u200b", "water"])
     assert 1 not in text.words
-    head = Head(torch.randn(3, HIDDEN), torch.zeros(3), token_level=True)
+    head = Head(torch.randn(3, HIDDEN), torch.zeros(3), level_called("token"))
     (found,) = predict(encoder, head, [LabelledText(text, (0, 1, 2))])
     assert found[1] == IGNORED
     assert IGNORED not in (found[0], found[2])
@@ -186,6 +189,6 @@ def test_words_without_subwords_get_no_prediction(load: Load) -> None:
 def test_words_beyond_the_longest_input_get_nothing(load: Load) -> None:
     encoder = load("bert")
     text = Tokenizer(encoder.tokenizer, 10).words(["water"] * 30)
-    head = Head(torch.randn(3, HIDDEN), torch.zeros(3), token_level=True)
+    head = Head(torch.randn(3, HIDDEN), torch.zeros(3), level_called("token"))
     (found,) = predict(encoder, head, [LabelledText(text, (0,) * 30)])
     assert 0 < len(found) < 30

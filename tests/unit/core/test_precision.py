@@ -4,13 +4,14 @@ import pytest
 import torch
 
 import probes.precision
-from probes.batches import Tokenizer, collate_labelled, collate_pairs
+from probes.batches import Tokenizer, collate_pairs
 from probes.encoder import Encoder
 from probes.errors import InputError, NotFiniteError
 from probes.gradients import block_gradients
 from probes.heads import Head
 from probes.objectives import PairView, available
 from probes.precision import PassPrecision, choose_precision, has_fast_bf16, or_in_fp32
+from probes.tasks import level_called
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
 
@@ -31,9 +32,11 @@ def working(load: Load, name: str) -> tuple[Encoder, Tokenizer]:
 def test_bf16_gradients_are_near_and_in_fp32(load: Load, name: str) -> None:
     encoder, tokenizer = working(load, name)
     items, labels = sample_items(tokenizer, "token", 12)
-    batch = collate_labelled(items, True, encoder.tokenizer)
+    batch = level_called("token").collate(items, encoder)
     generator = torch.Generator().manual_seed(1)
-    head = Head(torch.randn(len(labels), HIDDEN, generator=generator), torch.zeros(len(labels)), True)
+    head = Head(
+        torch.randn(len(labels), HIDDEN, generator=generator), torch.zeros(len(labels)), level_called("token")
+    )
     pairs = collate_pairs(sample_pairs(tokenizer, 12), tokenizer)
     objectives, _ = available(encoder, has_links=True)
     parameters = encoder.block_parameters()
@@ -53,8 +56,8 @@ def test_bf16_gradients_are_near_and_in_fp32(load: Load, name: str) -> None:
 def test_weights_that_were_cast_without_a_graph_still_get_gradients(load: Load) -> None:
     encoder, tokenizer = working(load, "bert")
     items, labels = sample_items(tokenizer, "token", 6)
-    batch = collate_labelled(items, True, encoder.tokenizer)
-    head = Head(torch.randn(len(labels), HIDDEN), torch.zeros(len(labels)), True)
+    batch = level_called("token").collate(items, encoder)
+    head = Head(torch.randn(len(labels), HIDDEN), torch.zeros(len(labels)), level_called("token"))
     parameters = encoder.block_parameters()
     with encoder.passes_in("bf16"):
         expected = flat(block_gradients(head.loss(encoder, batch), parameters))

@@ -18,21 +18,20 @@ import probes.run
 from advisor.sample import sample_path
 from probes.batches import TokenizedPair
 from probes.budget import BUDGETS, Budget
+from probes.catalogue import OBJECTIVES, TASKS
 from probes.cost import CostEstimate
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.gradients import Receive, stream_gradients
-from probes.heads import Head
-from probes.objectives import OBJECTIVES, PairView, _registry, register
-from probes.objectives._protocol import Requirement
+from probes.heads import Head, project_labels
+from probes.objectives import LOSSES, PairView, _registry, register
 from probes.progress import PHASES, Silent
-from probes.projection import Projection, project_labels
 from probes.request import ProbeRequest
 from probes.rounds import measure_gradients
 from probes.run import run_probe
 from probes.signals import TOTAL, Estimate, Signals, TaskGradient
 from probes.stopping import MIN_ROUNDS
-from probes.tasks import TASKS
+from probes.tasks import Projection
 from probes.warm_up import warm_up
 from tests.conftest import Checkpoint
 from tests.models import LAYERS, sample_sentences
@@ -112,7 +111,7 @@ def estimates(signals: Signals) -> Iterator[Estimate]:
 @every_level
 def test_every_row_there_should_be_is_there_once(probe: Probe, task: str) -> None:
     signals = probe(task)
-    assert signals.objectives == tuple(OBJECTIVES)
+    assert signals.objectives == tuple(LOSSES)
     assert not signals.unavailable
     cosines = [(r.point, r.task_gradient, r.objective, r.block) for r in signals.cosines]
     assert len(cosines) == len(set(cosines))
@@ -120,21 +119,21 @@ def test_every_row_there_should_be_is_there_once(probe: Probe, task: str) -> Non
         (point, gradient, objective, block)
         for point in POINTS
         for gradient in TASK_GRADIENTS
-        for objective in OBJECTIVES
+        for objective in LOSSES
         for block in BLOCKS
     }
     losses = [(r.point, r.loss, r.block) for r in signals.losses]
-    names = [*OBJECTIVES, *(f"task:{gradient}" for gradient in TASK_GRADIENTS)]
+    names = [*LOSSES, *(f"task:{gradient}" for gradient in TASK_GRADIENTS)]
     assert sorted(losses) == sorted((p, n, b) for p in POINTS for n in names for b in BLOCKS)
     steps = [(r.point, r.objective, r.on, r.scaling) for r in signals.lookahead]
     assert sorted(steps) == sorted(
         (point, objective, on, scaling)
         for point, scaling in (("theta0", "raw"), ("theta_warm", "raw"), ("theta_warm", "adam"))
-        for objective in OBJECTIVES
+        for objective in LOSSES
         for on in TASK_GRADIENTS
     )
     assert {row.layer for row in signals.distances} == set(range(LAYERS + 1))
-    assert len(signals.conflicts) == len(POINTS) * len(TASK_GRADIENTS) * len(OBJECTIVES)
+    assert len(signals.conflicts) == len(POINTS) * len(TASK_GRADIENTS) * len(LOSSES)
 
 
 @every_level
@@ -165,7 +164,7 @@ def test_rows_fit_together(probe: Probe, task: str) -> None:
     assert sizes[TOTAL] == signals.model.encoder_parameters
     for row in signals.cosines:
         assert row.null_sd == pytest.approx(sizes[row.block] ** -0.5)
-        assert (row.null_cosine is None) == ("pairs" not in OBJECTIVES[row.objective].requires)
+        assert (row.null_cosine is None) == (not OBJECTIVES[row.objective].parallel)
     for conflict in signals.conflicts:
         members = [
             row.cosine
@@ -222,7 +221,7 @@ def test_the_same_seed_gives_the_same_signals(probe: Probe, checkpoint: Checkpoi
 )
 def test_every_architecture_goes_all_the_way(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
     signals = run_probe(replace(request_for("pos", checkpoint(name), tmp_path), target_labels=None))
-    assert set(signals.objectives) | set(signals.unavailable) == set(OBJECTIVES)
+    assert set(signals.objectives) | set(signals.unavailable) == set(LOSSES)
     assert (signals.unavailable != {}) == (name == "mt5")
     assert {row.task_gradient for row in signals.cosines} == {"source", "target-projected"}
     assert signals.transfer.target is None
@@ -388,7 +387,6 @@ class Mean:
     """A sixth objective: pulls the two languages' means together."""
 
     name: ClassVar[str] = "mean-distance"
-    requires: ClassVar[frozenset[Requirement]] = frozenset()
 
     def loss(self, view: PairView) -> Tensor:
         source, target = view.sentences(LAYERS)
@@ -399,7 +397,7 @@ class Mean:
 def sixth() -> Iterator[str]:
     register(Mean)
     yield Mean.name
-    del _registry._registry[Mean.name]
+    del _registry._losses[Mean.name]
 
 
 def test_a_registered_objective_is_probed(sixth: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -426,7 +424,7 @@ def test_rounds_draw_what_no_other_part_has_seen(
         reserved.extend(pair.source.ids for pair in pairs)
         return project_labels(encoder, head, pairs, *rest)
 
-    monkeypatch.setitem(_registry._registry, Recorder.name, Recorder())
+    monkeypatch.setitem(_registry._losses, Recorder.name, Recorder())
     monkeypatch.setattr(probes.run, "project_labels", watched)
     run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     theta_warm, theta0 = views[: SMALL.rounds], views[SMALL.rounds :]
@@ -574,7 +572,6 @@ def test_an_objective_that_fails_leaves_the_model(
 
     class Failing:
         name: ClassVar[str] = "tlm"
-        requires: ClassVar[frozenset[Requirement]] = OBJECTIVES["tlm"].requires
 
         def loss(self, view: PairView) -> Tensor:
             calls.append(1)
@@ -583,7 +580,7 @@ def test_an_objective_that_fails_leaves_the_model(
                 raise ZeroDivisionError
             return view.source[-1].square().mean()
 
-    monkeypatch.setitem(_registry._registry, "tlm", Failing())
+    monkeypatch.setitem(_registry._losses, "tlm", Failing())
     with pytest.raises(ZeroDivisionError):
         run_probe(request_for("topic", Path(world.encoder.id), tmp_path))
     world.assert_untouched()

@@ -7,6 +7,7 @@ from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.cost import PassTimes
 from probes.encoder import Encoder
 from probes.objectives import available
+from probes.tasks import level_called
 from probes.timing import subwords, time_passes
 from tests.conftest import Load
 from tests.models import sample_items, sample_pairs
@@ -21,7 +22,7 @@ def timed(encoder: Encoder, texts: list[LabelledText], pairs: list[TokenizedPair
         pairs,
         Tokenizer(encoder.tokenizer, 64),
         classes=5,
-        token_level=False,
+        level=level_called("sentence"),
         references=2,
         precision="fp32",
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probes.batches import LabelledText, Tokenizer, collate_labelled
+from probes.batches import LabelledText, Tokenizer
 from probes.encoder import Encoder
 from probes.errors import RunError
 from probes.gradients import GradientAccumulator, Receive, block_gradients
@@ -16,6 +16,7 @@ from probes.lookahead import _change, _stepped, look_ahead
 from probes.precision import PassPrecision
 from probes.progress import Silent, Stopwatch
 from probes.rounds import GradientRounds
+from probes.tasks import level_called
 from probes.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items
@@ -30,10 +31,10 @@ class Material:
         self.encoder = original.working_copy(range(len(original.tokenizer)))
         generator = torch.Generator().manual_seed(0)
         weight = 0.3 * torch.randn(len(labels), HIDDEN, generator=generator)
-        self.head = Head(weight, torch.zeros(len(labels)), token_level=True)
+        self.head = Head(weight, torch.zeros(len(labels)), level_called("token"))
 
     def loss(self) -> float:
-        batch = collate_labelled(self.items, True, self.encoder.tokenizer)
+        batch = level_called("token").collate(self.items, self.encoder)
         with torch.no_grad():
             return float(self.head.loss(self.encoder, batch))
 
@@ -113,7 +114,7 @@ def test_after_one_step_the_scale_is_the_gradients_size(load: Load) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     chosen = next(_draw(material.items, 1, 8, 0))
-    batch = collate_labelled(chosen, True, material.encoder.tokenizer)
+    batch = level_called("token").collate(chosen, material.encoder)
     parameters = [*material.encoder.parameters(), *material.head.parameters()]
     gradients = torch.autograd.grad(material.head.loss(material.encoder, batch), parameters)
     norm = torch.cat([g.flatten() for g in gradients]).norm()
@@ -145,7 +146,7 @@ def test_every_item_is_drawn_before_any_is_drawn_again() -> None:
 def rounds_along(material: Material, sign: float) -> GradientRounds:
     """An objective whose gradient is the task's own, or its opposite."""
     parameters = blocks(material)
-    batch = collate_labelled(material.items, True, material.encoder.tokenizer)
+    batch = level_called("token").collate(material.items, material.encoder)
     found = block_gradients(material.head.loss(material.encoder, batch), parameters)
     direction = {block: sign * torch.cat(list(pieces)) for block, pieces in found.items()}
     accumulator = GradientAccumulator({block: [len(v)] for block, v in direction.items()}, ["made-up"])

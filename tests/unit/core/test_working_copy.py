@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from probes.batches import LabelledBatch, Tokenizer, collate_labelled
+from probes.batches import LabelledBatch, Tokenizer
 from probes.encoder import Encoder
 from probes.gradients import block_gradients
 from probes.heads import Head
+from probes.tasks import level_called
 from tests.conftest import Load
 from tests.models import ARCHITECTURES, HIDDEN, sample_items
 
@@ -22,13 +23,15 @@ CLASSES = 5
 def token_batch(encoder: Encoder, count: int = 12) -> LabelledBatch:
     tokenizer = Tokenizer(encoder.tokenizer, 64)
     items, _ = sample_items(tokenizer, "token", count)
-    batch = collate_labelled(items, True, encoder.tokenizer)
+    batch = level_called("token").collate(items, encoder)
     return LabelledBatch(batch.text, torch.where(batch.labels >= 0, batch.labels % CLASSES, batch.labels))
 
 
 def random_head() -> Head:
     generator = torch.Generator().manual_seed(3)
-    return Head(torch.randn(CLASSES, HIDDEN, generator=generator), torch.zeros(CLASSES), token_level=True)
+    return Head(
+        torch.randn(CLASSES, HIDDEN, generator=generator), torch.zeros(CLASSES), level_called("token")
+    )
 
 
 def used_in(batch: LabelledBatch) -> list[int]:

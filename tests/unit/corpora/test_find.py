@@ -7,10 +7,10 @@ import pytest
 
 import advisor.corpora
 from advisor.corpora import find_data
+from probes.catalogue import TASKS
 from probes.data._hub import is_hub_spec
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import TASKS
 
 TABLES = Path(advisor.corpora.__file__).with_name("tables")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from advisor.sample import sample_path
+from probes.catalogue import TASKS
 from probes.data import Bitext, LabelledData, check_direction, read_bitext, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import TASKS
 
 CODES = ("de", "tr", "ru", "ar", "zh")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import datasets
 import pytest
 
+from probes.catalogue import TASKS
 from probes.data import TokenExample, read_bitext, read_labelled
 from probes.data._hub import _parts
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from probes.catalogue import TASKS
 from probes.data import (
     Columns,
     LabelledData,
@@ -20,7 +21,6 @@ from probes.data import (
 )
 from probes.data._files import MAX_LINE, OVERLONG
 from probes.errors import InputError
-from probes.tasks import TASKS
 
 TOPICS = "text\tlabel\nThe cup final\tsports\nA new vaccine\thealth\nGoal!\tsports\n"
 

@@ -24,7 +24,7 @@ PLAN = Plan(align_steps=120, tune_steps=120)
 def covariance_of(errors: ErrorModel = TRUTH) -> Array:
     """Of the arms' gains before anything is seen."""
     return errors.spread() ** 2 * errors.correlation(
-        [option.objective.value for option in OPTIONS], [str(option.schedule) for option in OPTIONS]
+        [option.objective for option in OPTIONS], [str(option.schedule) for option in OPTIONS]
     )
 
 

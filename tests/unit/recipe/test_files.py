@@ -8,7 +8,7 @@ import pytest
 
 import advisor.recipe
 from advisor.advice import Advice
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule
+from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.recipe import read_recipe, recipe_files, recipe_for
 from probes.data import Columns
 from probes.request import ProbeRequest
@@ -53,7 +53,7 @@ def test_advice_against_aligning_fine_tunes_only() -> None:
 def test_undecided_advice_fine_tunes_and_offers_the_best_looking_alternative() -> None:
     advice = make_open()
     best = max(
-        (row for row in advice.alternatives if row.option.objective is not Objective.NONE),
+        (row for row in advice.alternatives if row.option.aligns),
         key=lambda row: row.gain.mean,
     )
 
@@ -64,7 +64,7 @@ def test_undecided_advice_fine_tunes_and_offers_the_best_looking_alternative() -
 
 @pytest.mark.parametrize(("advised", "expected"), [(None, 0.1), (0.03, 0.03)])
 def test_joint_training_has_a_weight(advised: float | None, expected: float) -> None:
-    option = Option(objective=Objective.SENTENCE_CONTRASTIVE, schedule=Schedule.JOINT, weight=advised)
+    option = Option(objective="sentence-contrastive", schedule=Schedule.JOINT, weight=advised)
     advice: Advice = make_advice(option=option)
 
     assert recipe_for(advice, make_request()).option.weight == expected

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, WordPairs, option_space
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs, option_space
 from advisor.recipe import Recipe, read_recipe, write_recipe
 from probes.bundled import BUNDLED
 from probes.errors import InputError
@@ -77,7 +77,7 @@ def test_every_key_has_a_comment_above_it() -> None:
 
 
 def test_the_alternative_can_be_switched_to(tmp_path: Path) -> None:
-    other = Option(objective=Objective.SENTENCE_CONTRASTIVE, schedule=Schedule.JOINT, weight=0.1)
+    other = Option(objective="sentence-contrastive", schedule=Schedule.JOINT, weight=0.1)
     recipe = make_recipe(bitext="/data/en-tr.tsv")
     text = write_recipe(recipe, alternative=other)
     above, block = text.split("put this in place of the one above:\n")
@@ -187,9 +187,7 @@ def test_at_most_shortens_but_never_lengthens() -> None:
 
 
 def test_frozen_layers_survive_strict_reading(tmp_path: Path) -> None:
-    option = Option(
-        objective=Objective.MLM, schedule=Schedule.SEQUENTIAL, frozen_layers=FrozenLayers.UPPER_HALF
-    )
+    option = Option(objective="mlm", schedule=Schedule.SEQUENTIAL, frozen_layers=FrozenLayers.UPPER_HALF)
     path = written(tmp_path, write_recipe(make_recipe(option=option, bitext="/data/b.tsv")))
 
     assert read_recipe(path).option.frozen_layers is FrozenLayers.UPPER_HALF

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from advisor.advice import Alternative
-from advisor.options import NO_ALIGNMENT, Objective, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
 from advisor.report import _words
 from probes.signals import Estimate
 from tests.factories import make_advice, make_gain, make_open
@@ -73,7 +73,7 @@ def test_number_keeps_the_value_to_its_digits(value: float) -> None:
 
 
 def test_labels_are_short_unless_two_options_would_look_alike() -> None:
-    plain = Option(objective=Objective.TOKEN_L2, schedule=Schedule.JOINT, word_pairs=WordPairs.MUTUAL_ARGMAX)
+    plain = Option(objective="token-l2", schedule=Schedule.JOINT, word_pairs=WordPairs.MUTUAL_ARGMAX)
     other = plain.model_copy(update={"word_pairs": WordPairs.DICTIONARY})
     assert _words.option_labels([NO_ALIGNMENT, plain]) == [("none", ""), ("token-l2", "joint")]
     assert _words.option_labels([plain, other]) == [
@@ -83,16 +83,16 @@ def test_labels_are_short_unless_two_options_would_look_alike() -> None:
 
 
 def test_the_advised_option_is_known_whatever_its_weight() -> None:
-    option = Option(objective=Objective.TLM, schedule=Schedule.JOINT)
+    option = Option(objective="tlm", schedule=Schedule.JOINT)
     advice = make_advice(option=option.model_copy(update={"weight": 0.1}))
     assert _words.is_advised(advice, option)
-    assert not _words.is_advised(advice, Option(objective=Objective.MLM, schedule=Schedule.JOINT))
+    assert not _words.is_advised(advice, Option(objective="mlm", schedule=Schedule.JOINT))
     assert not _words.is_advised(make_open(), option)
 
 
 def test_the_best_alternative_is_an_aligning_one_even_when_none_ranks_first() -> None:
     losing = Alternative(
-        option=Option(objective=Objective.TLM, schedule=Schedule.JOINT),
+        option=Option(objective="tlm", schedule=Schedule.JOINT),
         gain=make_gain(-1.0),
         basis="extrapolated",
         direct=0,

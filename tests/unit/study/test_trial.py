@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from advisor.sample import sample_path
 from advisor.study import Record, SilentWatcher, TrialResult, run_trial
 from advisor.training import Outcome, Recipe
-from probes.batches import LabelledBatch, LabelledText, collate_labelled
+from probes.batches import LabelledBatch, LabelledText
+from probes.encoder import Encoder
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.request import ProbeRequest
+from probes.tasks.token import TokenLevel
 from tests.conftest import Checkpoint
 
 PAIRS = 16
@@ -146,16 +148,18 @@ def test_runs_of_one_seed_share_head_and_task_batches(trial: Trial, monkeypatch:
         batches.append([])
         return train(recipe, progress, **rest)
 
-    def watched_collate(items: list[LabelledText], *rest: Any) -> LabelledBatch:
+    collate = TokenLevel.collate
+
+    def watched_collate(level: TokenLevel, items: Sequence[LabelledText], encoder: Encoder) -> LabelledBatch:
         batches[-1].append([item.text.ids for item in items])
-        return collate_labelled(items, *rest)
+        return collate(level, items, encoder)
 
     def watched_begin(self: engine.FineTuning, *rest: Any, **named: Any) -> None:
         begin(self, *rest, **named)
         heads.append(self.head.weight.detach().clone())
 
     monkeypatch.setattr(engine, "train", watched_train)
-    monkeypatch.setattr("advisor.training.run.collate_labelled", watched_collate)
+    monkeypatch.setattr(TokenLevel, "collate", watched_collate)
     monkeypatch.setattr(engine.FineTuning, "__init__", watched_begin)
     trial()
 

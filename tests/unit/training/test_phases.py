@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from advisor.options import NO_ALIGNMENT, Objective, Schedule
+from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.training import Alignment, Experiment, FineTuning, Shared, prepare, train
 from advisor.training.batches import Batches
 from probes.progress import Silent, Stopwatch
@@ -48,8 +48,8 @@ def test_processes_share_the_batches_out() -> None:
     "option",
     [
         NO_ALIGNMENT,
-        make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT),
-        make_option(Objective.SENTENCE_CONTRASTIVE, Schedule.JOINT),
+        make_option("token-contrastive", Schedule.JOINT),
+        make_option("sentence-contrastive", Schedule.JOINT),
     ],
     ids=str,
 )
@@ -82,7 +82,7 @@ def test_fine_tuning_goes_on_from_a_saved_state_bit_for_bit(folder: Path, option
 
 
 def test_alignment_goes_on_from_a_saved_state_bit_for_bit(folder: Path) -> None:
-    option = make_option(Objective.TOKEN_L2)
+    option = make_option("token-l2")
     setting = prepare(make_recipe(folder, model=str(folder / WITH_DROPOUT), option=option, max_steps=6), {})
     unbroken, left, resumed = (Alignment(setting) for _ in range(3))
     unbroken.phase.advance(6, WATCH)
@@ -92,10 +92,8 @@ def test_alignment_goes_on_from_a_saved_state_bit_for_bit(folder: Path) -> None:
     assert not changed(weights(unbroken.phase.losses.encoder), weights(resumed.phase.losses.encoder))
 
 
-@pytest.mark.parametrize("objective", [Objective.SENTENCE_CONTRASTIVE, Objective.TOKEN_L2, Objective.MLM])
-def test_runs_of_several_tasks_share_an_alignment_and_come_out_as_alone(
-    folder: Path, objective: Objective
-) -> None:
+@pytest.mark.parametrize("objective", ["sentence-contrastive", "token-l2", "mlm"])
+def test_runs_of_several_tasks_share_an_alignment_and_come_out_as_alone(folder: Path, objective: str) -> None:
     shared = Shared()
     topics = {
         "task": "topic",
@@ -110,7 +108,7 @@ def test_runs_of_several_tasks_share_an_alignment_and_come_out_as_alone(
 
 
 def test_a_run_that_is_stopped_is_the_beginning_of_the_whole_one(folder: Path) -> None:
-    option = make_option(Objective.SENTENCE_CONTRASTIVE)
+    option = make_option("sentence-contrastive")
     whole = train(make_recipe(folder, option=option, max_steps=6), looks=(0.5,))
     stopped = train(make_recipe(folder, option=option, max_steps=6, experiment=Experiment(stop=3)))
     assert stopped.log == whole.log[:9]  # 6 of alignment
@@ -122,8 +120,8 @@ def test_warm_steps_stand_in_the_place_of_alignment(folder: Path) -> None:
     assert [entry.phase for entry in outcome.log] == ["warm"] * 2 + ["fine-tune"] * 3
 
 
-@pytest.mark.parametrize("objective", [Objective.TOKEN_CONTRASTIVE, Objective.SENTENCE_CONTRASTIVE])
-def test_pairings_differ_in_what_the_alignment_sees(folder: Path, objective: Objective) -> None:
+@pytest.mark.parametrize("objective", ["token-contrastive", "sentence-contrastive"])
+def test_pairings_differ_in_what_the_alignment_sees(folder: Path, objective: str) -> None:
     model = str(folder / WITH_DROPOUT)
     first = {
         pairing: train(
@@ -140,7 +138,7 @@ def test_pairings_differ_in_what_the_alignment_sees(folder: Path, objective: Obj
 
 
 def test_the_head_is_kept_where_it_is_not_to_be_refitted(folder: Path) -> None:
-    option = make_option(Objective.SENTENCE_CONTRASTIVE)
+    option = make_option("sentence-contrastive")
     refitted, kept = (
         train(make_recipe(folder, option=option, experiment=Experiment(refit_head=refit)))
         for refit in (True, False)

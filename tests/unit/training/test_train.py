@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 import advisor.training.run as engine
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Objective, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
 from advisor.recipe import Recipe, read_recipe, write_recipe
 from advisor.recipe.train import main
 from advisor.sample import sample_path
@@ -20,12 +20,14 @@ from advisor.training import PHASES, Losses, Phase, Shared, train
 from advisor.training.batches import Batches
 from advisor.training.data import read_pairs
 from advisor.training.phase import Feed, RandomState
-from probes.batches import PairBatch, Tokenizer, collate_labelled, collate_pairs
+from probes.batches import PairBatch, Tokenizer, collate_pairs
+from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
 from probes.precision import has_fast_bf16
 from probes.progress import Silent, Stopwatch
+from probes.tasks import level_called
 from tests.models import build, sample_items, sample_pairs
 
 PAIRS = 24
@@ -81,7 +83,7 @@ def make_recipe(folder: Path, **fields: Any) -> Recipe:
 
 
 def make_option(
-    objective: Objective,
+    objective: str,
     schedule: Schedule = Schedule.SEQUENTIAL,
     frozen: FrozenLayers = FrozenLayers.NONE,
     word_pairs: WordPairs = WordPairs.MUTUAL_ARGMAX,
@@ -90,18 +92,18 @@ def make_option(
         objective=objective,
         schedule=schedule,
         frozen_layers=frozen,
-        word_pairs=word_pairs if objective.uses_word_pairs else None,
+        word_pairs=word_pairs if OBJECTIVES[objective].word_pairs else None,
         weight=0.1 if schedule is Schedule.JOINT else None,
     )
 
 
-ALIGNING = [objective for objective in Objective if objective is not Objective.NONE]
+ALIGNING = list(OBJECTIVES)
 OPTIONS = dict.fromkeys(
     [
         NO_ALIGNMENT,
         *(make_option(objective, schedule) for objective in ALIGNING for schedule in Schedule),
-        *(make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT, frozen) for frozen in FrozenLayers),
-        *(make_option(Objective.TOKEN_L2, word_pairs=word_pairs) for word_pairs in WordPairs),
+        *(make_option("token-contrastive", Schedule.JOINT, frozen) for frozen in FrozenLayers),
+        *(make_option("token-l2", word_pairs=word_pairs) for word_pairs in WordPairs),
     ]
 )
 
@@ -141,7 +143,7 @@ def test_every_option_trains(folder: Path, option: Option) -> None:
 )
 @pytest.mark.parametrize("objective", ALIGNING)
 def test_alignment_leaves_frozen_layers_bit_identical(
-    folder: Path, objective: Objective, frozen: FrozenLayers, fixed: int, free: int
+    folder: Path, objective: str, frozen: FrozenLayers, fixed: int, free: int
 ) -> None:
     encoder = load_encoder(str(folder / "bert"))
     recipe = make_recipe(folder, option=make_option(objective, frozen=frozen))
@@ -168,7 +170,7 @@ def test_alignment_leaves_frozen_layers_bit_identical(
 
 def random_head(encoder: Encoder, classes: int) -> Head:
     weight = torch.empty(classes, encoder.hidden_size).normal_(std=0.02)
-    return Head(weight, torch.zeros(classes), True)
+    return Head(weight, torch.zeros(classes), level_called("token"))
 
 
 def pair_batch(encoder: Encoder) -> PairBatch:
@@ -182,9 +184,9 @@ def test_in_joint_training_only_the_task_reaches_frozen_layers(
 ) -> None:
     encoder = load_encoder(str(folder / "bert"))
     items, labels = sample_items(Tokenizer(encoder.tokenizer, 64), "token", 6)
-    option = make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT, frozen)
+    option = make_option("token-contrastive", Schedule.JOINT, frozen)
     losses = Losses(encoder, option, random_head(encoder, len(labels)))
-    labelled = collate_labelled(items, True, encoder.tokenizer)
+    labelled = level_called("token").collate(items, encoder)
     layers = [list(encoder.parameters([f"layer.{i}"])) for i in range(encoder.layers)]
 
     both = losses(labelled, pair_batch(encoder))
@@ -204,9 +206,9 @@ def test_frozen_layers_matter_in_joint_training(folder: Path) -> None:
     for frozen in FrozenLayers:
         torch.manual_seed(0)
         encoder = load_encoder(str(folder / "bert"))
-        option = make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT, frozen)
+        option = make_option("token-contrastive", Schedule.JOINT, frozen)
         losses = Losses(encoder, option, random_head(encoder, len(labels)))
-        found = losses(collate_labelled(items, True, encoder.tokenizer), pair_batch(encoder))
+        found = losses(level_called("token").collate(items, encoder), pair_batch(encoder))
         (found["task"] + found["alignment"]).backward()
         parameter = encoder.base.get_parameter(encoder.blocks["layer.0"][0])
         assert parameter.grad is not None
@@ -219,7 +221,7 @@ def test_frozen_layers_matter_in_joint_training(folder: Path) -> None:
 def test_the_anchor_of_token_l2_stays_at_the_start(folder: Path) -> None:
     encoder = load_encoder(str(folder / "bert"))
     start = weights(encoder)
-    losses = Losses(encoder, make_option(Objective.TOKEN_L2))
+    losses = Losses(encoder, make_option("token-l2"))
     with torch.no_grad():
         for parameter in encoder.base.parameters():
             parameter.add_(0.1)
@@ -279,7 +281,7 @@ def test_accumulated_batches_equal_one_large_batch(folder: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(folder: Path) -> None:
-    option = make_option(Objective.MLM, Schedule.JOINT)
+    option = make_option("mlm", Schedule.JOINT)
     runs = [weights(train(make_recipe(folder, option=option, seed=s)).encoder) for s in (1, 1, 2)]
 
     assert not changed(runs[0], runs[1])
@@ -303,7 +305,7 @@ def test_training_learns_its_task(folder: Path) -> None:
 
 
 def test_alignment_lowers_its_loss(folder: Path) -> None:
-    option = make_option(Objective.SENTENCE_CONTRASTIVE)
+    option = make_option("sentence-contrastive")
     outcome = train(make_recipe(folder, option=option, max_steps=1, align_steps=30))
     losses = [entry.losses["alignment"] for entry in outcome.log if entry.phase == "align"]
 
@@ -381,7 +383,7 @@ def test_progress_is_told_of_every_step(folder: Path) -> None:
             self.current[1] += 1
 
     watcher = Watcher()
-    train(make_recipe(folder, option=make_option(Objective.TOKEN_L2), align_steps=4), watcher)
+    train(make_recipe(folder, option=make_option("token-l2"), align_steps=4), watcher)
 
     assert watcher.steps == {"embed": [1, 1], "align": [4, 4], "fine-tune": [3, 3]}
     assert set(watcher.steps) == set(PHASES) - {"warm"}
@@ -391,7 +393,7 @@ def test_links_from_a_file_count_words_at_white_space(folder: Path, tmp_path: Pa
     (tmp_path / "b.tsv").write_text("Yes, it rains.\tEvet, yağmur yağıyor.\nNo, thanks.\tHayır, sağol.\n")
     (tmp_path / "links").write_text("0-0 2-2\n0-0 1-1\n")
     seen: list[PairBatch] = []
-    option = make_option(Objective.TOKEN_CONTRASTIVE, word_pairs=WordPairs.FILE)
+    option = make_option("token-contrastive", word_pairs=WordPairs.FILE)
     recipe = make_recipe(
         folder, option=option, bitext=str(tmp_path / "b.tsv"), word_links=str(tmp_path / "links")
     )
@@ -414,7 +416,7 @@ def test_links_from_a_file_count_words_at_white_space(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"option": make_option(Objective.TLM), "model": "mt5"}, "'tlm' cannot be run .* choose another"),
+        ({"option": make_option("tlm"), "model": "mt5"}, "'tlm' cannot be run .* choose another"),
         ({"mixed_precision": "bf16"}, "has no bf16"),
         ({"task": "juggling"}, "No task is called"),
         ({"train": "/nowhere.conllu"}, "nowhere"),
@@ -433,7 +435,7 @@ def test_what_cannot_be_trained_is_refused(
 
 def test_a_bitext_without_linked_words_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "words.tsv").write_text("zyx\txyz\n")
-    option = make_option(Objective.TOKEN_L2, word_pairs=WordPairs.DICTIONARY)
+    option = make_option("token-l2", word_pairs=WordPairs.DICTIONARY)
 
     with pytest.raises(InputError, match=r"too few usable pairs \(0\)"):
         train(make_recipe(folder, option=option, dictionary=str(tmp_path / "words.tsv")))
@@ -442,7 +444,7 @@ def test_a_bitext_without_linked_words_is_refused(folder: Path, tmp_path: Path) 
 def test_the_command_writes_a_model_that_loads_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe(folder, option=make_option(Objective.TLM), max_steps=None, output="made/here")
+    recipe = make_recipe(folder, option=make_option("tlm"), max_steps=None, output="made/here")
     (tmp_path / "recipe.yaml").write_text(write_recipe(recipe), encoding="utf-8")
 
     assert main([str(tmp_path / "recipe.yaml"), "--max-steps", "2"]) == 0
@@ -503,7 +505,7 @@ def test_a_run_that_fails_leaves_nothing(
 
 def test_runs_that_share_come_out_as_they_would_alone(folder: Path) -> None:
     shared = Shared()
-    options = [NO_ALIGNMENT, make_option(Objective.TOKEN_L2, Schedule.JOINT), make_option(Objective.TLM)]
+    options = [NO_ALIGNMENT, make_option("token-l2", Schedule.JOINT), make_option("tlm")]
     for option in (*options, *options):  # the second time round everything is there already
         recipe = make_recipe(folder, option=option)
         alone, together = train(recipe), train(recipe, shared=shared)
@@ -514,7 +516,7 @@ def test_runs_that_share_come_out_as_they_would_alone(folder: Path) -> None:
 
 def test_a_shared_encoder_is_left_as_it_was_given(folder: Path) -> None:
     shared = Shared()
-    for objective in (Objective.TOKEN_L2, Objective.MLM):
+    for objective in ("token-l2", "mlm"):
         train(make_recipe(folder, option=make_option(objective)), shared=shared)
 
     def missing() -> Encoder:
@@ -546,7 +548,7 @@ def test_any_number_of_languages_is_scored_on_by_name(folder: Path) -> None:
 @pytest.mark.parametrize("schedule", Schedule)
 def test_looking_early_changes_nothing(folder: Path, schedule: Schedule) -> None:
     option = Option(
-        objective=Objective.SENTENCE_CONTRASTIVE,
+        objective="sentence-contrastive",
         schedule=schedule,
         weight=0.1 if schedule is Schedule.JOINT else None,
     )
@@ -578,7 +580,7 @@ def test_few_texts_may_be_scored_on_and_they_are_the_same_for_every_seed(folder:
 
 def test_every_seed_draws_pairs_of_its_own(folder: Path) -> None:
     def sources(seed: int) -> list[str]:
-        recipe = make_recipe(folder, seed=seed, option=make_option(Objective.SENTENCE_CONTRASTIVE))
+        recipe = make_recipe(folder, seed=seed, option=make_option("sentence-contrastive"))
         encoder = load_encoder(recipe.model)
         tokenizer = Tokenizer(encoder.tokenizer, 64)
         pairs = read_pairs(recipe, encoder, tokenizer, 6, Stopwatch(Silent()), Shared())
@@ -595,7 +597,7 @@ needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="
 
 @needs_bf16
 def test_bf16_is_for_passes_through_the_encoder_alone(folder: Path) -> None:
-    recipe = make_recipe(folder, option=make_option(Objective.TOKEN_CONTRASTIVE, Schedule.JOINT))
+    recipe = make_recipe(folder, option=make_option("token-contrastive", Schedule.JOINT))
     lower = train(recipe.model_copy(update={"mixed_precision": "bf16"}))
     single = train(recipe.model_copy(update={"mixed_precision": "no"}))
 

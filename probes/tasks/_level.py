@@ -1,0 +1,132 @@
+"""What a level of tasks is, and the one place where levels are known by name."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from probes.batches import LabelledBatch, LabelledText, TextBatch, TokenizedPair, Tokenizer
+from probes.catalogue import LEVELS
+from probes.data import Example
+from probes.encoder import Encoder
+from probes.signals import Estimate
+
+__all__ = ["Answers", "Cases", "Guess", "Projection", "TaskLevel", "level_called", "register"]
+
+Answers = list[list[int]]
+"""For each text the indices that a head answered with."""
+
+Guess = Callable[[Sequence[LabelledText]], Answers]
+"""Answers for texts whose labels are not looked at."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What a head is fitted on.
+
+    Attributes:
+        features: a row a case, (cases, hidden).
+        classes: (cases,).
+        rows: which text of the batch each case comes from, (cases,).
+    """
+
+    features: Tensor
+    classes: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Target texts with the labels a model gave their translations.
+
+    Attributes:
+        items: target texts; words that received no label carry ``IGNORED``.
+        coverage: share of words or texts that received a label, 0-1.
+    """
+
+    items: tuple[LabelledText, ...]
+    coverage: float
+
+
+class TaskLevel(Protocol):
+    """How tasks of one level are learned and scored: batches, head, loss, decoding, metric.
+
+    Implementations have no state; one a file, registered with :func:`register` under a name that
+    :data:`probes.catalogue.LEVELS` describes.
+
+    Attributes:
+        name: of the level.
+    """
+
+    name: ClassVar[str]
+
+    def labelled(
+        self, tokenizer: Tokenizer, examples: Iterable[Example], index: Mapping[str, int]
+    ) -> list[LabelledText]:
+        """Tokenise examples and look their labels up in ``index``."""
+        ...
+
+    def collate(self, items: Sequence[LabelledText], encoder: Encoder) -> LabelledBatch:
+        """Pad labelled texts into one batch on the encoder's device."""
+        ...
+
+    def features(self, encoder: Encoder, hidden: Tensor, text: TextBatch) -> Tensor:
+        """What the head's linear map is applied to: hidden states (batch, length, hidden) or less."""
+        ...
+
+    def cases(self, encoder: Encoder, hidden: Tensor, batch: LabelledBatch) -> Cases:
+        """The labelled rows of a batch, for a fit on frozen features."""
+        ...
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss over what is labelled in the batch, a scalar."""
+        ...
+
+    def text_losses(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss and number of labels of each text, each of shape (batch,)."""
+        ...
+
+    def decode(self, logits: Tensor, text: TextBatch) -> Answers:
+        """The answer on each text of a batch."""
+        ...
+
+    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
+        """Carry what the model says of source sides over to the target sides."""
+        ...
+
+    def score(
+        self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
+    ) -> Estimate:
+        """Points of answers, with an interval over texts; what was not answered counts as wrong."""
+        ...
+
+    def majority(self, fitted: Sequence[LabelledText], like: Sequence[LabelledText]) -> Answers:
+        """The answers of one who always says what is most frequent in ``fitted``."""
+        ...
+
+
+_levels: dict[str, TaskLevel] = {}
+
+IMPLEMENTED: Mapping[str, TaskLevel] = MappingProxyType(_levels)
+"""Every level by name."""
+
+
+def register(kind: type[TaskLevel]) -> type[TaskLevel]:
+    """Class decorator: make the code of a level known.
+
+    Raises:
+        ValueError: if the catalogue does not describe it, or the name is taken.
+    """
+    if kind.name not in LEVELS:
+        raise ValueError(f"the catalogue has no task level called '{kind.name}'")
+    if kind.name in _levels:
+        raise ValueError(f"there is code for the task level '{kind.name}' already")
+    _levels[kind.name] = kind()
+    return kind
+
+
+def level_called(name: str) -> TaskLevel:
+    """The code of a level of the catalogue."""
+    return _levels[name]
