@@ -30,7 +30,7 @@ COLUMNS = (
     *("diverged", "steps", "precision", "device", "run_seconds", "model_sha256"),
     *("probe_seconds", "probe_budget"),
     *SIGNAL_COLUMNS,
-    *BY_LAYER,
+    *BY_LAYER.values(),
 )
 """Of the table. Scores are in points, one a seed in the order of ``seed_list``, separated by spaces."""
 

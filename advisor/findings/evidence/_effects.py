@@ -11,6 +11,7 @@ __all__ = [
     "EARLY",
     "FROZEN_LAYERS",
     "MIXTURES",
+    "OUTSIDE",
     "OWN_RECORDS",
     "PUBLISHED_ONLY",
     "SCHEDULES",
