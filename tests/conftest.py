@@ -1,7 +1,8 @@
 """How the tests are run, and fixtures that any of them may ask for.
 
 ``pytest`` runs everything but the exhaustive sweeps, on all cores; ``pytest -m quick`` what a change is tried
-against while it is made; ``pytest -m ""`` everything. ``-n 0`` keeps a run in one process.
+against while it is made; ``pytest -m "" --hypothesis-profile=exhaustive`` everything. ``-n 0`` keeps a run in
+one process.
 """
 
 import gc
@@ -21,11 +22,14 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from tests.examples import USUAL
+
 if TYPE_CHECKING:  # seconds, which the process that only hands out the tests need not wait for
     from probes.encoder import Encoder
 
-settings.register_profile("any machine", deadline=None)  # a busy one must not fail a test
-settings.load_profile("any machine")
+settings.register_profile("usual", deadline=None, max_examples=USUAL)  # a busy machine must not fail a test
+settings.register_profile("exhaustive", deadline=None)
+settings.load_profile("usual")
 
 _WORKER_GIB = 1.5
 """Memory of a worker and of the processes that its tests start."""

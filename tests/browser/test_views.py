@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 from streamlit.testing.v1 import AppTest
 
 from advisor.app import _launch
 from advisor.app._run import label
+from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
 from advisor.recommend import ask
 from advisor.report import Report, _words
@@ -493,6 +495,7 @@ def test_what_is_no_trial_is_refused(open_page: OpenPage) -> None:
 
 
 def test_no_view_needs_torch(tmp_path: Path) -> None:
+    load_findings()  # so that they are in the cache
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
         "for view in ('ask', 'probe', 'read', 'explore', 'compare', 'trial'):\n"
@@ -505,7 +508,12 @@ def test_no_view_needs_torch(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=False,
-        env={"PATH": "", "ADVISOR_STORE": str(tmp_path), "HOME": str(tmp_path)},
+        env={
+            "PATH": "",
+            "ADVISOR_STORE": str(tmp_path),
+            "HOME": str(tmp_path),
+            "XDG_CACHE_HOME": str(user_cache_path()),
+        },
     )
     assert done.returncode == 0
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from probes.distances import sentence_rows
 from probes.signals import Estimate
+from tests.examples import examples
 
 
 def pair(n: int, d: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -33,7 +34,7 @@ def assert_same(found: dict[str, Estimate], expected: dict[str, Estimate], bound
 sizes = st.integers(6, 30), st.integers(2, 12), st.integers(0, 10_000)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(*sizes)
 def test_turning_both_spaces_alike_changes_nothing(n: int, d: int, seed: int) -> None:
     source, target = pair(n, d, seed)
@@ -42,14 +43,14 @@ def test_turning_both_spaces_alike_changes_nothing(n: int, d: int, seed: int) ->
     assert_same(measure(source @ rotation, target @ rotation), measure(source, target))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(*sizes, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
 def test_scaling_a_space_changes_nothing(n: int, d: int, seed: int, first: float, second: float) -> None:
     source, target = pair(n, d, seed)
     assert_same(measure(first * source, second * target), measure(source, target))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(*sizes)
 def test_the_order_of_the_pairs_changes_no_value(n: int, d: int, seed: int) -> None:
     source, target = pair(n, d, seed)
@@ -58,7 +59,7 @@ def test_the_order_of_the_pairs_changes_no_value(n: int, d: int, seed: int) -> N
     assert_same(measure(source[order], target[order]), measure(source, target), bounds=n <= 20)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(*sizes)
 def test_swapping_the_sides_swaps_the_directions(n: int, d: int, seed: int) -> None:
     source, target = pair(n, d, seed)
@@ -71,7 +72,7 @@ def test_swapping_the_sides_swaps_the_directions(n: int, d: int, seed: int) -> N
     assert_same(swapped, found)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(*sizes)
 def test_values_and_bounds_are_ordered_and_in_range(n: int, d: int, seed: int) -> None:
     for name, estimate in measure(*pair(n, d, seed)).items():

@@ -4,17 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from probes.estimators import Moments
 from probes.signals import Estimate
+from tests.examples import examples
 from tests.unit.core.simulation import BLOCK, Array, moments_of
 
 MEASURES_OF_TWO = ("cosine", "raw_cosine", "magnitude_ratio", "magnitude_similarity")
 MEASURES_OF_ONE = ("squared_norm", "ceiling")
 
-few = settings(max_examples=50, deadline=None)
+few = examples(50)
 seeds = st.integers(0, 10_000)
 rounds_of = st.integers(3, 12)
 signals = st.sampled_from([0.0, 0.3, 1.0, 5.0])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.batches import TokenizedPair, Tokenizer, collate_pairs
@@ -14,6 +14,7 @@ from probes.gradients import block_gradients
 from probes.objectives import LOSSES, AlignmentLoss, PairView
 from probes.objectives._contrastive import contrastive_loss
 from tests.conftest import Load
+from tests.examples import examples
 from tests.models import sample_pairs
 
 every_objective = pytest.mark.parametrize("objective", LOSSES.values(), ids=LOSSES)
@@ -147,7 +148,7 @@ def test_embeddings_are_a_block_of_their_own(load: Load, objective: AlignmentLos
     assert sum(piece.numel() for piece in gradients[EMBEDDINGS]) >= rows.numel()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(2, 12), st.integers(2, 9), st.integers(0, 9999), st.sampled_from(["weak", "strong"]))
 def test_contrastive_loss_does_not_ask_for_order_side_length_or_direction(
     n: int, d: int, seed: int, negatives: str

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.advice import Advice
@@ -14,6 +14,7 @@ from advisor.options import NO_ALIGNMENT
 from advisor.recommend import ask, recommend
 from probes.catalogue import TASKS
 from probes.signals import TOTAL, CosineRow, Estimate, Signals
+from tests.examples import examples
 from tests.factories import make_signals
 
 TABLES = load_tables()
@@ -24,7 +25,7 @@ least = st.floats(0, 5)
 SIGNALS = make_signals(layers=2)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(models, targets, tasks, least)
 def test_the_decision_follows_from_what_is_shown(model: str, target: str, task: str, least: float) -> None:
     advice = ask(model=model, source="en", target=target, task=task, min_gain=least)
@@ -41,7 +42,7 @@ def test_the_decision_follows_from_what_is_shown(model: str, target: str, task: 
     assert Advice.model_validate_json(advice.model_dump_json()) == advice
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(models, targets, tasks, least, least)
 def test_asking_for_more_never_turns_no_into_yes(
     model: str, target: str, task: str, first: float, second: float
@@ -58,7 +59,7 @@ def test_asking_for_more_never_turns_no_into_yes(
 bounds = st.floats(-1, 1).flatmap(lambda low: st.tuples(st.just(low), st.floats(low, 1)))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(bounds, min_size=6, max_size=6), least, least)
 def test_the_same_holds_for_measured_signals(
     intervals: list[tuple[float, float]], first: float, second: float
@@ -71,7 +72,7 @@ def test_the_same_holds_for_measured_signals(
         assert modest.decision == "align"
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(bounds, min_size=6, max_size=6), st.floats(0.01, 0.5))
 def test_a_signal_that_points_up_more_never_lowers_the_gain(
     intervals: list[tuple[float, float]], more: float

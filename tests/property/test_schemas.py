@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -20,6 +20,7 @@ from advisor.study import TrialResult
 from advisor.study._record import Record
 from probes.errors import InputError
 from probes.signals import TOTAL, Signals
+from tests.examples import examples
 from tests.factories import make_advice, make_signals
 from tests.property.schemas import instances
 
@@ -43,7 +44,7 @@ FILES: list[type[BaseModel]] = [Signals, Advice, Record, TrialResult]
 
 
 @pytest.mark.parametrize("model", FILES)
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_written_is_what_is_read(model: type[BaseModel], data: st.DataObject) -> None:
     made = data.draw(instances(model, SPECIAL))
@@ -80,14 +81,14 @@ IN_SIGNALS = sorted(numbers(json.loads(SIGNALS)), key=str)
 IN_ADVICE = sorted(numbers(json.loads(ADVICE)), key=str)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(IN_SIGNALS), st.sampled_from([math.nan, math.inf, -math.inf]))
 def test_no_signal_is_anything_but_a_number(path: tuple[str | int, ...], number: float) -> None:
     with pytest.raises(ValidationError):
         Signals.model_validate_json(with_number(SIGNALS, path, number))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(IN_ADVICE), st.sampled_from([math.nan, math.inf, -math.inf]))
 def test_no_part_of_an_advice_is_anything_but_a_number(path: tuple[str | int, ...], number: float) -> None:
     with pytest.raises(ValidationError):
@@ -104,7 +105,7 @@ LEADING = [
 """The numbers that advice rests on."""
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(
         st.tuples(

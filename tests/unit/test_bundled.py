@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -29,6 +29,7 @@ from probes.bundled import (
 )
 from probes.encoder import load_encoder
 from probes.errors import InputError
+from tests.examples import examples
 
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS, TYPES = 32, 2, 4, 64, 40, 2
 PIECES = [
@@ -184,7 +185,7 @@ def test_weights_that_are_no_number_are_refused() -> None:
         parse(broken)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(200, suppress_health_check=[HealthCheck.too_slow])
 @given(
     changes=st.dictionaries(st.integers(0, len(DATA) - 1), st.integers(0, 255), min_size=1, max_size=8),
     early=st.dictionaries(st.integers(0, 2000), st.integers(0, 255), max_size=4),
@@ -200,7 +201,7 @@ def test_any_damage_is_refused_or_harmless(changes: dict[int, int], early: dict[
     assert sum(tensor.nbytes for tensor in file.tensors.values()) <= 8 * len(data)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(tail: bytes) -> None:
     with pytest.raises(InputError):

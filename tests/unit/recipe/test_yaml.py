@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs, option_space
 from advisor.recipe import Recipe, read_recipe, write_recipe
 from probes.bundled import BUNDLED
 from probes.errors import InputError
+from tests.examples import examples
 
 OPTIONS = [
     option.model_copy(update={"weight": 0.1}) if option.schedule is Schedule.JOINT else option
@@ -31,7 +32,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     option=st.sampled_from(OPTIONS),
     model=st.sampled_from([*BUNDLED, "xlm-roberta-base", "org/model: with # marks", "no", "1e5"]),
