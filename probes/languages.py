@@ -63,19 +63,27 @@ _USUAL_SCRIPT = {"azb": "Arab"}
 """Where CLDR's likely subtags are wrong: azb is the Iranian variety of Azerbaijani."""
 
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_LOCALE = re.compile(r"([A-Za-z]{2,3})([_-][A-Za-z0-9_-]+)?(?:\.[\w-]+)?(?:@([\w-]+))?")
+"""As glibc and gettext write locales: language, region, encoding, modifier."""
+_MODIFIER_SCRIPTS = {
+    **{"latin": "Latn", "latn": "Latn", "iqtelif": "Latn", "cyrillic": "Cyrl", "cyrl": "Cyrl"},
+    **{"devanagari": "Deva", "arabic": "Arab", "hans": "Hans", "hant": "Hant", "hebrew": "Hebr"},
+}
+"""Modifiers that state a script; others (``valencia``, ``euro``) say nothing of the language."""
 
 
 def parse_language(text: str) -> Language:
     """Read a language code, tag or English name in any common form.
 
     Args:
-        text: ``tr``, ``tur``, ``tur_Latn``, ``zh-Hans``, ``pt-BR``, ``EN`` or ``Turkish``. A region is
-            dropped; a script, stated or implied by the region (``zh-TW``), is kept.
+        text: ``tr``, ``tur``, ``tur_Latn``, ``zh-Hans``, ``pt-BR``, ``EN``, ``sr_RS.UTF-8@latin`` or
+            ``Turkish``. Region, variant and encoding are dropped; a script, stated or implied by the region
+            (``zh-TW``), is kept.
 
     Raises:
         InputError: if no language is known by that code or name; the message suggests the closest.
     """
-    typed = text.strip().replace("_", "-")
+    typed = _without_modifier(text.strip()).replace("_", "-")
     language = (_from_tag(typed) if _TAG.fullmatch(typed) else None) or _from_name(text.strip())
     if language is None:
         close = _suggestions(text.strip())
@@ -84,6 +92,18 @@ def parse_language(text: str) -> Language:
             f"No language is called '{text}': {hint}any ISO 639 code such as tr or tur_Latn will do."
         )
     return language
+
+
+def _without_modifier(text: str) -> str:
+    """A locale as a tag: ``sr-Latn-RS`` for ``sr_RS.UTF-8@latin``; other text as it is."""
+    head, _, tail = text.replace("_", "-").rpartition("-")
+    if len(tail) > 4 and tail.casefold() in _MODIFIER_SCRIPTS:
+        text = f"{head}@{tail}"
+    locale = _LOCALE.fullmatch(text)
+    if locale is None or not (locale[3] or "." in text):
+        return text
+    script = _MODIFIER_SCRIPTS.get((locale[3] or "").casefold())
+    return "-".join(part for part in (locale[1], script, (locale[2] or "").strip("_-")) if part)
 
 
 def _from_tag(tag: str) -> Language | None:

@@ -1,30 +1,16 @@
 """Scores on labelled text, in points, from counts that add up over sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from probes.catalogue import METRICS
+from probes.data.spans import spans
 from probes.signals import Estimate
 
-__all__ = ["score", "spans"]
+__all__ = ["score"]
 
 _RESAMPLES = 400
-
-
-def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Spans (start, end, type) of BIO tags, end exclusive.
-
-    An ``I-`` that does not continue a span of its type opens one, as in the CoNLL-2000 evaluation.
-    """
-    start, kind = 0, ""
-    for i, tag in enumerate([*tags, "O"]):
-        prefix, _, name = tag.partition("-")
-        if kind and (prefix != "I" or name != kind):
-            yield start, i, kind
-            kind = ""
-        if prefix in ("B", "I") and not kind:
-            start, kind = i, name
 
 
 def score(
@@ -36,6 +22,8 @@ def score(
         gold, predicted: label sequences, one a sentence (of length 1 for sentence and pair tasks).
         metric: ``accuracy``, or ``span-f1`` for BIO tags.
         seed: of the bootstrap over sentences (percentile interval, 400 resamples).
+
+    Where there is no span, in the labels or in what was predicted, nothing was missed and the score is 100.
     """
     counts = np.array([_counts(g, p, metric) for g, p in zip(gold, predicted, strict=True)], dtype=float)
     generator = np.random.default_rng(seed)

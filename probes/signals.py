@@ -129,7 +129,13 @@ class TaskFacts(_Frozen):
 
 
 class DataFacts(_Frozen):
-    """One input file or data set: what was read, what was dropped and why."""
+    """One input file or data set: what was read, what was dropped and why.
+
+    Attributes:
+        columns: where things were read from, by what they were taken for.
+        scheme: of span tags as the file spells them; None for other labels.
+        notes: what a careful person would look at.
+    """
 
     role: str
     spec: str
@@ -138,6 +144,9 @@ class DataFacts(_Frozen):
     read: int
     kept: int
     dropped: dict[str, int] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
+    scheme: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class TransferFacts(_Frozen):

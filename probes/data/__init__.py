@@ -1,7 +1,7 @@
 """Readers of everything a user brings: labelled data, bitext and bilingual dictionaries.
 
 Readers stream, validate, and count what they dropped and why; nothing is silently truncated. Which
-format a file is in follows from its name and, where that leaves a choice, from its content; the rules
+format a file is in follows from its content and, where that leaves a choice, from its name; the rules
 are in :mod:`probes.data.formats`.
 """
 

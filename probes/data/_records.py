@@ -1,12 +1,17 @@
 """What readers yield and how it is counted: every record is either kept or dropped for a reason."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from probes.errors import InputError
 from probes.signals import DataFacts
 
-__all__ = ["Dropped", "Tally", "check_limit"]
+if TYPE_CHECKING:
+    from probes.data.examples import Example
+
+__all__ = ["Dropped", "Records", "Tally", "check_limit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,21 @@ class Dropped:
     """A record that cannot be used, with the reason as it is reported."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The labelled examples of one file or data set, read as they are asked for.
+
+    Attributes:
+        columns: what was read from where, by what it was taken for.
+        examples: one for each record, or why there is none.
+        names: that the file declares for labels stored as integers, by integer.
+    """
+
+    columns: Mapping[str, str]
+    examples: "Iterator[Example | Dropped]"
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -33,17 +53,9 @@ class Tally:
         if count:
             self.dropped[reason] += count
 
-    def facts(self, *, role: str, spec: str, format: str, sha256: str) -> DataFacts:
-        """The counts as they are reported."""
-        return DataFacts(
-            role=role,
-            spec=spec,
-            format=format,
-            sha256=sha256,
-            read=self.read,
-            kept=self.kept,
-            dropped=dict(self.dropped),
-        )
+    def facts(self, **about: Any) -> DataFacts:
+        """The counts as they are reported, with whatever else is to be said about the input."""
+        return DataFacts(read=self.read, kept=self.kept, dropped=dict(self.dropped), **about)
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in self.dropped.most_common(3))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes.data._files import open_file
 from probes.data._records import Dropped, Tally
+from probes.data.files import open_file
 from probes.errors import InputError
 from probes.signals import DataFacts
 

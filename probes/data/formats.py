@@ -1,48 +1,53 @@
-"""Which format a file is in: by its name, and by its content where the name leaves a choice.
+"""Which format a file is in: by its content where that is plain, else by its name.
+
+Compressed files (gzip, bzip2, xz, zstd, and zip or tar with one file in it) are read as what is in them,
+in UTF-8 or, with a byte order mark, UTF-16 or UTF-32.
 
 ========================================  ==========================================================
 name ends in                              read as
 ========================================  ==========================================================
-``.conllu``                               CoNLL-U: FORM and UPOS (task pos only)
-``.conll .bio .iob .iob2``                columns: word first, label last, blank line between sentences
+``.conllu``                               CoNLL-U: FORM and UPOS, or other columns by name
+``.conllup``                              CoNLL-U Plus: the columns that ``# global.columns`` declares
+``.conll .bio .iob .iob2``                columns, blank line between sentences; which is which follows
+                                          from a header or the content, or is asked for
 ``.tsv .tab .txt`` (token labels)         columns, as above
 ``.tsv .tab``, ``.csv``                   table with a header line, at sentence and pair level
-``.jsonl .ndjson .json``                  one JSON object a line
+``.jsonl .ndjson .json``                  JSON: an object a line, an array, or columns
 ``.parquet``                              Parquet
-``.tsv .tab`` (bitext)                    two columns, no header needed, source language first
+``.tsv .tab .csv`` (bitext)               two columns, source language first unless a header says so
 ``.tmx .po .xlf .xliff``                  translation files (bitext)
-``A,B`` (bitext)                          two files, line by line
-anything else                             by content: ``PAR1`` opens Parquet, ``{`` JSON, ``<`` XML;
-                                          ``msgid`` PO; ``# key = value`` or a running index CoNLL;
+two files of text (bitext)                line by line
+anything else                             by content: ``PAR1`` opens Parquet, ``{`` or ``[`` JSON, ``<``
+                                          XML; ``msgid`` PO; ``# key = value`` or a running index CoNLL;
                                           ten columns with an index CoNLL-U; a tab TSV; a comma CSV
 ========================================  ==========================================================
 """
 
+import json
 import re
 from itertools import islice
 from typing import Literal
 
 from probes.catalogue import LEVELS, Task
-from probes.data._files import InputFile
+from probes.data.files import InputFile
 from probes.errors import InputError
 
 __all__ = ["BitextFormat", "LabelledFormat", "bitext_format", "labelled_format"]
 
-LabelledFormat = Literal["conllu", "conll", "tsv", "csv", "jsonl", "parquet"]
-BitextFormat = Literal["tsv", "jsonl", "parquet", "tmx", "po", "xliff"]
+LabelledFormat = Literal["conllu", "conll", "tsv", "csv", "json", "parquet"]
+BitextFormat = Literal["tsv", "csv", "json", "parquet", "tmx", "po", "xliff"]
 
 _LABELLED: dict[str, LabelledFormat] = {
-    **{".conllu": "conllu", ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll"},
-    **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".parquet": "parquet"},
-    **{".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"},
+    **{".conllu": "conllu", ".conllup": "conll", ".conll": "conll", ".bio": "conll", ".iob": "conll"},
+    **{".iob2": "conll", ".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".parquet": "parquet"},
+    **{".jsonl": "json", ".ndjson": "json", ".json": "json"},
 }
 _BITEXT: dict[str, BitextFormat] = {
-    **{".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet"},
-    **{".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"},
+    **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".parquet": "parquet"},
+    **{".jsonl": "json", ".ndjson": "json", ".json": "json"},
     **{".tmx": "tmx", ".po": "po", ".xlf": "xliff", ".xliff": "xliff"},
 }
 _BITEXT_CONTENT: dict[BitextFormat, re.Pattern[str]] = {
-    "jsonl": re.compile(r"^\{"),
     "tmx": re.compile(r"<tmx\b"),
     "xliff": re.compile(r"<xliff\b"),
     "po": re.compile(r"^msgid "),
@@ -58,7 +63,10 @@ def labelled_format(file: InputFile, task: Task) -> LabelledFormat:
     Raises:
         InputError: if labels for the task are not read from that format, or none fits.
     """
-    found = _LABELLED.get(file.path.suffix.lower()) or _sniff_labelled(file, task)
+    named = _LABELLED.get(file.suffix)
+    found = _plain(file) or named or _sniff_labelled(file, task)
+    if found == "json" and named == "conll":
+        found = named  # a word may be a bracket
     if task.level == "token":
         if found == "csv":
             raise InputError(
@@ -67,14 +75,7 @@ def labelled_format(file: InputFile, task: Task) -> LabelledFormat:
             )
         if found == "tsv":
             found = "conll"
-        if found == "conll" and task.name == "pos" and _has_ten_columns(file):
-            found = "conllu"
-        if found == "conllu" and task.name != "pos":
-            raise InputError(
-                f"{file.spec} is CoNLL-U, of which only UPOS is read: give {task.name} labels as two "
-                "columns, word and BIO tag, in a .conll file."
-            )
-        return found
+        return "conllu" if found == "conll" and _has_ten_columns(file) else found
     if found == "conllu" or (found == "conll" and task.name != "intent"):
         raise InputError(
             f"{file.spec} has labels for words, but {task.name} needs one label for each "
@@ -89,27 +90,51 @@ def bitext_format(file: InputFile) -> BitextFormat:
     Raises:
         InputError: if none fits.
     """
-    found = _BITEXT.get(file.path.suffix.lower())
-    if found:
-        return found
-    if file.head(4) == b"PAR1":
-        return "parquet"
-    for line in _first_lines(file):
-        for format, pattern in _BITEXT_CONTENT.items():
-            if pattern.search(line):
-                return format
+    plain = _plain(file)
+    if plain is not None:
+        return plain
+    lines = _first_lines(file)
+    named = _BITEXT.get(file.suffix)
+    for format, pattern in _BITEXT_CONTENT.items():
+        if format != "tsv" and named in (None, "tsv", "csv") and any(map(pattern.search, lines[:20])):
+            return format
+    if named:
+        return named
+    if any(map(_BITEXT_CONTENT["tsv"].search, lines)):
+        return "tsv"
     raise InputError(
         f"{file.spec} is no bitext I can read: give TSV (source TAB target), two line-aligned files as "
         "A,B, or TMX, PO, XLIFF, JSONL or Parquet."
     )
 
 
-def _sniff_labelled(file: InputFile, task: Task) -> LabelledFormat:
+def _plain(file: InputFile) -> Literal["parquet", "json"] | None:
+    """The formats that content alone tells from all others."""
     if file.head(4) == b"PAR1":
         return "parquet"
+    first = next((line for line in _first_lines(file) if line.strip()), "").strip()
+    if first.startswith("{") and _opens_json(first, file):
+        return "json"
+    return "json" if first.startswith("[") and _opens_json(first, file) else None
+
+
+def _opens_json(first: str, file: InputFile) -> bool:
+    try:
+        return isinstance(json.loads(first), dict | list)
+    except RecursionError:
+        return False
+    except ValueError:
+        # a document over several lines, or one longer than a line may be
+        return (
+            file.suffix not in (".txt", ".tsv", ".csv")
+            and re.match(r'\{\s*("|$)|\[\s*([{\["]|$)', first) is not None
+        )
+
+
+def _sniff_labelled(file: InputFile, task: Task) -> LabelledFormat:
     first = next((line for line in _first_lines(file) if line.strip()), "")
     if first.startswith("{"):
-        return "jsonl"
+        return "json"
     if task.level == "token":
         return "conll"
     if _INDEX_COLUMN.match(first) or _CONLL_COMMENT.match(first):

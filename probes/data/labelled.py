@@ -1,27 +1,28 @@
 """Labelled data in any supported format, read and checked."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from probes.catalogue import METRICS, Task
-from probes.data._conll import read_columns, read_conllu, read_intents
-from probes.data._files import InputFile, open_file
 from probes.data._hub import is_hub_spec, load_table
-from probes.data._records import Dropped, Tally, check_limit
-from probes.data.examples import Example, LabelledData
+from probes.data._records import Dropped, Records, Tally, check_limit
+from probes.data.conll import read_intents, read_tagged
+from probes.data.examples import Example, LabelledData, TokenExample
+from probes.data.files import InputFile, expand, joint_sha256, open_file, split_spec
 from probes.data.formats import LabelledFormat, labelled_format
-from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_jsonl, read_parquet, read_tsv
+from probes.data.spans import Scheme, SchemeError, recognise
+from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_json, read_parquet, read_tsv
 from probes.errors import InputError
 
 __all__ = ["read_labelled"]
 
-Records = Iterator[Example | Dropped]
-
-_TABLES: dict[str, Callable[[InputFile], Table]] = {
+_TABLES: dict[str, Callable[[InputFile, Columns], Table]] = {
     "tsv": read_tsv,
     "csv": read_csv,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
+    "json": lambda file, _: read_json(file),
+    "parquet": lambda file, _: read_parquet(file),
 }
 
 _FEW_LABELS = 50
@@ -38,61 +39,102 @@ def read_labelled(
 ) -> LabelledData:
     """Read the labelled examples of a file or data set.
 
+    Where spans are scored, the scheme of the tags is recognised from all of them, and BIO made of it.
+
     Args:
-        spec: a path (see :mod:`probes.data.formats` for what is read), or ``hf:NAME[:CONFIG][:SPLIT]``.
+        spec: a path (see :mod:`probes.data.formats` for what is read), a pattern (``data/*.conllu``), several
+            of them joined by ``+``, or ``hf:NAME[:CONFIG][:SPLIT]``.
         task: what the labels are about; its level says which type the examples have.
         role: what the data is for, as it is to appear in its facts (``train``, ``target-labels``).
-        columns: names of the columns where the usual ones are not used.
+        columns: names or numbers of the columns where they are not found.
         limit: keep at most so many examples, from the start; the rest is counted as dropped.
 
     Raises:
         InputError: if the data cannot be read, or is not fit to train or score a classifier: no usable
-            example, a single label, labels that look like text, or no BIO tags where spans are scored.
+            example, a single label, labels that look like text, or no span tags where spans are scored.
     """
     check_limit(limit)
-    chosen = columns or Columns()
-    if is_hub_spec(spec):
-        table, sha256 = load_table(str(spec))
-        format, records = "datasets", labelled_rows(table, task, chosen)
-    else:
-        file = open_file(spec)
-        format, sha256 = labelled_format(file, task), file.sha256
-        records = _records(file, format, task, chosen)
-
+    format, sha256, parts = _open(str(spec), task, columns or Columns())
     tally = Tally()
     examples: list[Example] = []
-    for record in records:
+    labels: set[str] = set()
+    for record in chain.from_iterable(part.examples for part in parts):
         if isinstance(record, Dropped):
             tally.drop(record.reason)
-        elif limit is not None and tally.kept >= limit:
+            continue
+        labels.update(record.labels)
+        if limit is not None and tally.kept >= limit:
             tally.drop(f"over the limit of {limit}")
         else:
             tally.kept += 1
             examples.append(record)
+    scheme = None
+    if examples and METRICS[task.metric].spans:
+        scheme = _scheme(labels, task, str(spec))
+        examples = [_in_bio(example, scheme) for example in examples]
     _check_usable(examples, task, str(spec), tally)
-    facts = tally.facts(role=role, spec=str(spec), format=format, sha256=sha256)
-    return LabelledData(tuple(examples), task, facts)
+    facts = tally.facts(
+        role=role,
+        spec=str(spec),
+        format=format,
+        sha256=sha256,
+        columns=dict(parts[0].columns),
+        scheme=scheme and scheme.described(),
+        notes=tuple(_notes(labels)),
+    )
+    return LabelledData(tuple(examples), task, facts, parts[0].names)
+
+
+def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[Records]]:
+    """Format, hash and records of everything that a spec names."""
+    if is_hub_spec(spec):
+        table, sha256 = load_table(spec)
+        return "datasets", sha256, [labelled_rows(table, task, columns)]
+    files = [open_file(name) for part in split_spec(spec, "+") for name in expand(part)]
+    formats = [labelled_format(file, task) for file in files]
+    records = [_records(file, format, task, columns) for file, format in zip(files, formats, strict=True)]
+    named = {tuple(part.columns.values()) for part in records}
+    if len(named) > 1:
+        raise InputError(
+            f"The files of {spec} hold text and labels in different columns "
+            f"({' and '.join(map(', '.join, named))}): "
+            "write them in one layout."
+        )
+    sha256 = files[0].sha256 if len(files) == 1 else joint_sha256(*files)
+    return ", ".join(dict.fromkeys(formats)), sha256, records
 
 
 def _records(file: InputFile, format: LabelledFormat, task: Task, columns: Columns) -> Records:
-    if format == "conllu":
-        return read_conllu(file.lines())
-    if format == "conll" and task.level == "token":
-        words, tags = (_number(name, file.spec) for name in (columns.words, columns.tags))
-        return read_columns(file.lines(), file.spec, words, tags)
-    if format == "conll":
-        return read_intents(file.lines(), file.spec)
-    return labelled_rows(_TABLES[format](file), task, columns)
+    if format in ("conllu", "conll"):
+        if task.level == "token":
+            return read_tagged(file, task, columns, conllu=format == "conllu")
+        return read_intents(file)
+    return labelled_rows(_TABLES[format](file, columns), task, columns)
 
 
-def _number(name: str | None, spec: str) -> int | None:
-    if name is None:
-        return None
-    if not (name.isascii() and name.isdigit() and 1 <= int(name) <= 100):
+def _scheme(labels: set[str], task: Task, spec: str) -> Scheme:
+    try:
+        return recognise(labels)
+    except SchemeError as error:
         raise InputError(
-            f"The columns of {spec} have no names such as '{name}': give numbers, 1 for the first."
-        )
-    return int(name)
+            f"The labels in {spec} are no span tags that can be told: {error}; {task.name} is scored on "
+            "spans, as in "
+            "O, B-TYPE and I-TYPE."
+        ) from error
+
+
+def _in_bio(example: Example, scheme: Scheme) -> Example:
+    assert isinstance(example, TokenExample)
+    return TokenExample(example.words, scheme.to_bio(example.labels))
+
+
+def _notes(labels: set[str]) -> list[str]:
+    """What a careful person would look at in a label set."""
+    folded = Counter(label.casefold() for label in labels)
+    variants = sorted(label for label in labels if folded[label.casefold()] > 1)
+    if not variants:
+        return []
+    return [f"labels that differ in case alone are taken as different: {', '.join(variants[:6])}"]
 
 
 def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) -> None:
@@ -112,10 +154,4 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
         raise InputError(
             f"{spec} has {len(labels)} different labels in {len(all_labels)}, which looks like text: "
             "check which column holds the label."
-        )
-    if METRICS[task.metric].spans and not any(label[:2] in ("B-", "I-", "S-", "U-") for label in labels):
-        shown = ", ".join(f"'{label}'" for label in sorted(labels)[:5])
-        raise InputError(
-            f"The labels in {spec} are not BIO tags ({shown}): {task.name} is scored on spans, so write "
-            "O, B-TYPE and I-TYPE."
         )

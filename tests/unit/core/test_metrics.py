@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from probes.metrics import score, spans
+from probes.data.spans import spans
+from probes.metrics import score
 
 TAGS = ("O", "B-x", "I-x", "B-y", "I-y")
 

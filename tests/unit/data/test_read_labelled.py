@@ -19,7 +19,7 @@ from probes.data import (
     keep_known_labels,
     read_labelled,
 )
-from probes.data._files import MAX_LINE, OVERLONG
+from probes.data.files import MAX_LINE, OVERLONG
 from probes.errors import InputError
 
 TOPICS = "text\tlabel\nThe cup final\tsports\nA new vaccine\thealth\nGoal!\tsports\n"
@@ -232,7 +232,7 @@ class TestConllu:
             TokenExample(("Vingt mille",), ("NUM",)),
         )
         assert data.texts[0] == "De le pain"
-        assert data.facts.dropped == {"a word without UPOS": 1, "not CoNLL-U": 1}
+        assert data.facts.dropped == {"a word without UPOS": 1, "a line without 10 columns": 1}
         assert data.facts.format == "conllu"
 
     def test_content_tells_conllu_in_a_file_named_otherwise(self, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ class TestColumns:
         )
 
     def test_a_hash_that_opens_a_sentence_is_a_word_if_it_has_a_tag(self, tmp_path: Path) -> None:
-        path = write(tmp_path, "a.conll", "# newdoc\n# O\nbig B-X\n\n#\tO\n")
+        path = write(tmp_path, "a.conll", "# newdoc\n# O\nbig B-X\n\n# O\n")
         assert read(path, "ner").examples == (
             TokenExample(("#", "big"), ("O", "B-X")),
             TokenExample(("#",), ("O",)),
@@ -304,7 +304,7 @@ class TestColumns:
 
     def test_labels_that_are_no_bio_tags(self, tmp_path: Path) -> None:
         path = write(tmp_path, "a.conll", "EU ORG\nin NONE\n")
-        assert "not BIO tags ('NONE', 'ORG')" in refusal(path, "ner")
+        assert "no word is outside a span ('NONE', 'ORG')" in refusal(path, "ner")
         assert read(path, "pos").labels == ("NONE", "ORG")
 
     def test_intents_from_comments_or_the_third_column(self, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ class TestContentDecides:
         for text, format in (
             (TOPICS, "tsv"),
             (TOPICS.replace("\t", ","), "csv"),
-            ('{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n', "jsonl"),
+            ('{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n', "json"),
         ):
             assert read(write(tmp_path, "data", text), "topic").facts.format == format
         assert read(write(tmp_path, "data", XSID), "intent").facts.format == "conll"

@@ -2,12 +2,14 @@
 
 import codecs
 import hashlib
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from probes.data._records import Dropped
+from probes.data.files._unpack import Opener, open_raw, unpack
 from probes.errors import InputError, MissingDataError
 
 __all__ = ["MAX_LINE", "OVERLONG", "InputFile", "joint_sha256", "open_file"]
@@ -20,29 +22,65 @@ OVERLONG = f"line over {MAX_LINE:,} characters"
 _CHUNK = 1 << 16
 
 
+_ENCODINGS = {
+    # the longer mark first: UTF-32's begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that exists, can be read and is not empty.
+    """A file that exists, can be read and is not empty; where it is compressed, what is in it.
 
     Attributes:
         path: where it is.
         spec: how the user wrote it, for messages.
-        sha256: of its bytes.
+        sha256: of its bytes, as they are on the disk.
+        name: what it, or the file in it, is called.
+        unpacked: opens what is in it; None where it is not compressed.
     """
 
     path: Path
     spec: str
     sha256: str
+    name: str
+    unpacked: Opener | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name in lower case, without that of a compression."""
+        return PurePosixPath(self.name).suffix.lower()
+
+    def open(self) -> io.BufferedReader:
+        """Its bytes, unpacked, from the start."""
+        return open_raw(self.path) if self.unpacked is None else self.unpacked()
 
     def head(self, size: int) -> bytes:
         """The first ``size`` bytes."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             return stream.read(size)
 
-    def lines(self) -> Iterator[str | Dropped]:
-        r"""Its lines without their ends (``\n`` or ``\r\n``), decoded from UTF-8 or, with a BOM, UTF-16.
+    def content(self) -> bytes:
+        """All its bytes."""
+        with self.open() as stream:
+            return stream.read()
 
-        Only ``\n`` ends a line: text may hold the other characters that ``str.splitlines`` cuts at.
+    def seekable(self) -> io.BufferedIOBase:
+        """Its bytes for readers that jump about in them."""
+        return open_raw(self.path) if self.unpacked is None else io.BytesIO(self.content())
+
+    def text(self) -> str:
+        """All its text, decoded as :meth:`lines` are."""
+        return "".join(self._decoded())
+
+    def lines(self) -> Iterator[str | Dropped]:
+        r"""Its lines without their ends, decoded from UTF-8 or, with a BOM, UTF-16 or UTF-32.
+
+        Only ``\n`` or ``\r\n`` ends a line: text may hold the other characters that ``str.splitlines`` cuts
+        at. In a file without a single ``\n``, as old Macs wrote them, ``\r`` does.
 
         Yields:
             Each line, or :class:`Dropped` in the place of one longer than ``MAX_LINE``.
@@ -50,9 +88,11 @@ class InputFile:
         Raises:
             InputError: where the bytes are not in that encoding, or hold a NUL.
         """
-        pending, overlong = "", False
+        pending, overlong, old = "", False, None
         for text in self._decoded():
-            *complete, rest = (pending + text).split("\n")
+            if old is None and text:
+                old = "\r" in text[:-1] and "\n" not in text
+            *complete, rest = (pending + (text.replace("\r", "\n") if old else text)).split("\n")
             for line in complete:
                 yield Dropped(OVERLONG) if overlong or len(line) > MAX_LINE else line.removesuffix("\r")
                 overlong = False
@@ -62,19 +102,20 @@ class InputFile:
             yield Dropped(OVERLONG) if overlong else pending.removesuffix("\r")
 
     def _decoded(self) -> Iterator[str]:
-        encoding = "utf-16" if self.head(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        head = self.head(4)
+        encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), "utf-8-sig")
         decoder = codecs.getincrementaldecoder(encoding)()
-        with self.path.open("rb") as stream:
-            end = False
+        with self.open() as stream:
+            end, done = False, 0
             while not end:
-                undecoded = len(decoder.getstate()[0])
-                start = stream.tell() - undecoded
+                start = done - len(decoder.getstate()[0])
                 chunk = stream.read(_CHUNK)
+                done += len(chunk)
                 end = not chunk
                 try:
                     text = decoder.decode(chunk, final=end)
                 except UnicodeDecodeError as error:
-                    expected = "UTF-8" if encoding == "utf-8-sig" else "UTF-16"
+                    expected = encoding.removesuffix("-sig").upper()
                     raise InputError(
                         f"{self.spec} is not {expected} (first at byte {start + error.start}): "
                         "convert it, as in iconv -f LATIN1 -t UTF-8."
@@ -82,7 +123,7 @@ class InputFile:
                 if "\0" in text:
                     raise InputError(
                         f"{self.spec} holds a NUL character near byte {start}, so it is binary or UTF-16 "
-                        "without a byte order mark: save it as UTF-8 text."
+                        "without a byte order mark: save it as UTF-8 text, as in iconv -f UTF-16LE -t UTF-8."
                     )
                 yield text
 
@@ -102,13 +143,19 @@ def open_file(spec: str | Path) -> InputFile:
     except FileNotFoundError as error:
         raise MissingDataError(f"There is no file {shown}: {_nearest(path)}.") from error
     except IsADirectoryError as error:
-        raise InputError(f"{shown} is a folder: name a file in it.") from error
+        names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+        listed = f" ({', '.join(names[:5])}{' ...' if len(names) > 5 else ''})" if names else ""
+        raise InputError(f"{shown} is a folder: name a file in it{listed}.") from error
     except (OSError, ValueError, RuntimeError) as error:  # not allowed, a NUL in the path, no such user
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"Cannot read {shown} ({reason}): check its path and permissions.") from error
     if size == 0:
         raise InputError(f"{shown} is empty: name a file with data in it.")
-    return InputFile(path, shown, digest.hexdigest())
+    unpacked, name = unpack(path, shown)
+    file = InputFile(path, shown, digest.hexdigest(), name, unpacked)
+    if not file.head(1):
+        raise InputError(f"The file in {shown} is empty: name one with data in it.")
+    return file
 
 
 def joint_sha256(*files: InputFile) -> str:

@@ -1,0 +1,182 @@
+"""Which column holds the words and which their labels."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from probes.catalogue import METRICS, Task
+from probes.data.conll._sentences import CONLLU, Layout, Sentence, Sentences, is_index
+from probes.data.spans import SchemeError, recognise
+from probes.errors import InputError
+
+__all__ = ["choose_columns", "name_of"]
+
+_WORDS = ("form", "word", "words", "token", "tokens", "surface", "text")
+_OF_TASK = {
+    "pos": ("upos", "upostag", "upos_tag", "pos", "pos_tag", "pos_tags"),
+    "ner": ("ner", "ne", "ner_tag", "ner_tags", "entity", "ne_tag", "iob"),
+    "slots": ("slot", "slots", "slot_label", "slot_labels"),
+}
+_ANY_TASK = ("tag", "tags", "label", "labels")
+_CHUNKS = frozenset({"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"})
+"""Types of the chunks in CoNLL-2000 and CoNLL-2003, which are spans too, but never the ones asked for."""
+_INTEGER = re.compile(r"-?\d+")
+_LONGEST_TAG = 25
+_MOST_TAGS = 100
+
+
+def choose_columns(
+    sentences: Sentences, task: Task, words: str | None, tags: str | None, spec: str
+) -> tuple[int, int]:
+    """Where the word and its label are, counted from 0.
+
+    Args:
+        sentences: of the file.
+        task: what the labels are about.
+        words, tags: names or numbers that were asked for.
+        spec: the file, for messages.
+
+    Raises:
+        InputError: if a column that was asked for is not there, or the label's cannot be told.
+    """
+    layout = sentences.layout
+    word_at = _asked(layout, words, spec)
+    tag_at = _asked(layout, tags, spec)
+    if word_at is None:
+        word_at = _named(layout, _WORDS, sentences, spec, "word")
+    if tag_at is None and layout.names:
+        tag_at = _named(layout, _OF_TASK.get(task.name, ()), sentences, spec, "label")
+        if tag_at is None:
+            tag_at = _named(layout, _ANY_TASK, sentences, spec, "label")
+    columns = [_values(sentences.peeked, i) for i in range(layout.width)]
+    if tag_at is None:
+        tag_at = _by_content(sentences, columns, task, word_at, spec)
+    if word_at is None:
+        word_at = next((i for i in _possible_words(sentences, columns) if i != tag_at), int(tag_at == 0))
+    return word_at, tag_at
+
+
+def name_of(layout: Layout, at: int) -> str:
+    """What a column is called in messages."""
+    return layout.names[at] if layout.names else f"column {at + 1}"
+
+
+def _asked(layout: Layout, name: str | None, spec: str) -> int | None:
+    if name is None:
+        return None
+    folded = [column.casefold() for column in layout.names]
+    if folded.count(name.casefold()) == 1:
+        return folded.index(name.casefold())
+    if name.isascii() and name.isdigit() and 1 <= int(name) <= layout.width:
+        return int(name) - 1
+    if layout.names:
+        raise InputError(f"{spec} has no column '{name}': it declares {', '.join(layout.names)}.")
+    raise InputError(
+        f"The columns of {spec} have no names such as '{name}': give numbers, 1 for the first of "
+        f"{layout.width}."
+    )
+
+
+def _named(layout: Layout, usual: Sequence[str], sentences: Sentences, spec: str, role: str) -> int | None:
+    """The column that the file declares under a usual name, namespaces such as ``PARSEME:`` aside."""
+    folded = [column.casefold().rpartition(":")[2] for column in layout.names]
+    for name in usual:
+        if folded.count(name) > 1:
+            at = [i for i, column in enumerate(folded) if column == name]
+            raise InputError(_ask(sentences, at, spec, role))
+        if name in folded:
+            return folded.index(name)
+    return None
+
+
+def _values(sentences: Sequence[Sentence], at: int) -> Counter[str]:
+    return Counter(row[at] for sentence in sentences for row in sentence.rows)
+
+
+def _possible_words(sentences: Sentences, columns: Sequence[Counter[str]]) -> list[int]:
+    """Columns from the left, without running indices and what is the same for a whole sentence."""
+    peeked = sentences.peeked
+    long = [sentence.rows for sentence in peeked if len(sentence.rows) > 1]
+    indexed = len(columns) > 2 and bool(peeked) and all(is_index(sentence.rows) for sentence in peeked)
+    return [
+        i
+        for i, values in enumerate(columns)
+        if not (i == 0 and indexed)
+        and not (len(columns) > 2 and long and all(len({row[i] for row in rows}) == 1 for rows in long))
+        and set(values) != {"_"}
+    ]
+
+
+def _by_content(
+    sentences: Sentences, columns: Sequence[Counter[str]], task: Task, word_at: int | None, spec: str
+) -> int:
+    layout = sentences.layout
+    fits = _is_spans if METRICS[task.metric].spans else _is_tags
+    standard = {i for i, name in enumerate(layout.names) if name in CONLLU}
+    possible = [i for i in range(layout.width) if i != word_at and i not in standard]
+    candidates = [i for i in possible if fits(columns[i])]
+    if layout.width == 2:
+        # the label comes second unless only the first column can hold it
+        return next((i for i in (1, 0) if i in candidates), possible[-1])
+    words = _possible_words(sentences, columns)
+    if word_at is None and words and len(candidates) > 1:
+        candidates = [i for i in candidates if i != words[0]]
+    if fits is _is_spans:
+        others = [i for i in candidates if not _is_chunks(columns[i])]
+        candidates = others or candidates
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates and set(layout.names) == set(CONLLU):
+        raise InputError(
+            f"{spec} is CoNLL-U, of which only UPOS is read unless another column is named: name the one "
+            "with "
+            f"{task.name} labels with --label-column, or give two columns, word and tag, in a .conll file."
+        )
+    raise InputError(_ask(sentences, candidates or possible, spec, "label"))
+
+
+def _is_spans(values: Counter[str]) -> bool:
+    """Whether all of a column's values are span tags, or outside of any."""
+    if set(values) == {"O"}:
+        return True
+    if len(values) > _MOST_TAGS * 4 or not set(values) - {"_", "-"}:
+        return False
+    try:
+        scheme = recognise(values)
+    except SchemeError:
+        return False
+    if scheme.name == "bare types":
+        return "O" in values and len(values) <= 30 and values["O"] > 1
+    return bool(scheme.reading)
+
+
+def _is_chunks(values: Counter[str]) -> bool:
+    types = {kind for _, kind in recognise(values).reading.values()}
+    return bool(types) and types <= _CHUNKS
+
+
+def _is_tags(values: Counter[str]) -> bool:
+    """Whether a column's values could be labels of words other than spans: few, short, not numbers."""
+    if len(values) < 2 or len(values) > _MOST_TAGS or max(map(len, values)) > _LONGEST_TAG:
+        return False
+    if all(_INTEGER.fullmatch(value) for value in values):
+        return False
+    if _is_spans(values):
+        return False
+    letters = [value for value in values if any(character.isalpha() for character in value)]
+    capital = bool(letters) and all(value.upper() == value for value in letters)
+    return capital or 4 * len(values) <= values.total()
+
+
+def _ask(sentences: Sentences, candidates: Sequence[int], spec: str, role: str) -> str:
+    layout = sentences.layout
+    rows = [row for sentence in sentences.peeked[:3] for row in sentence.rows][:3]
+    shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows)
+    named: Callable[[int], str] = lambda i: name_of(layout, i)  # noqa: E731
+    which = ", ".join(map(named, candidates))
+    return (
+        f"{spec} has {layout.width} columns, and {which} could hold the {role}: name it with --{role}-column "
+        f"(and the word's with --word-column), by {'name or ' if layout.names else ''}number from 1. Its "
+        "first "
+        f"lines are {shown}."
+    )

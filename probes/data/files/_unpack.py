@@ -1,0 +1,208 @@
+"""Compressed files and archives of one file, as streams of what is in them."""
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from probes.errors import InputError
+
+__all__ = ["Opener", "open_raw", "unpack"]
+
+Opener = Callable[[], io.BufferedReader]
+"""Opens a stream from its start."""
+
+_LAYERS = 3
+"""``.tar.gz`` has two; more than three is no data."""
+_FREE = 64 << 20
+"""Bytes that may come out of any file, however small it is."""
+_RATIO = 200
+"""Beyond them, bytes that may come out for each that is there: text is compressed to a third or a tenth."""
+_PEEKED = 512
+
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "zip": b"PK\x03\x04",
+    "empty zip": b"PK\x05\x06",
+    "7z": b"7z\xbc\xaf\x27\x1c",
+    "rar": b"Rar!",
+    "lz4": b"\x04\x22\x4d\x18",
+    "lzip": b"LZIP",
+    "compress": b"\x1f\x9d",
+}
+_ENDINGS = frozenset(
+    {".gz", ".gzip", ".bz2", ".bz", ".xz", ".zst", ".zstd", ".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tbz"}
+)
+
+
+def open_raw(path: Path) -> io.BufferedReader:
+    """The bytes of a file as they are."""
+    return path.open("rb")
+
+
+def unpack(path: Path, spec: str) -> tuple[Opener | None, str]:
+    """How to open what is in a compressed file (None: it is not compressed), and what that is called.
+
+    gzip, bzip2, xz and zstd are read as streams; zip and tar where they hold a single file. Which of them it
+    is follows from the content.
+
+    Raises:
+        InputError: if it is compressed in another way, or is an archive of several files.
+    """
+    limit = max(_FREE, _RATIO * path.stat().st_size)
+    opener, name = cast(Opener, lambda: open_raw(path)), path.name
+    for layer in range(_LAYERS):
+        with opener() as stream:
+            kind = _kind(stream.peek(_PEEKED)[:_PEEKED])
+        if kind is None:
+            return (opener if layer else None), name
+        opener, name = _peel(kind, opener, name, spec, limit)
+    raise InputError(f"{spec} is compressed several times over: unpack it.")
+
+
+def _kind(head: bytes) -> str | None:
+    if head[257:262] == b"ustar":
+        return "tar"
+    kind = next((kind for kind, magic in _MAGIC.items() if head.startswith(magic)), None)
+    if kind == "bzip2" and not head[3:4].isdigit():
+        return None  # text that begins so
+    return kind
+
+
+def _peel(kind: str, opener: Opener, name: str, spec: str, limit: int) -> tuple[Opener, str]:
+    if kind in _STREAMS:
+        unpacked = _STREAMS[kind]
+        return lambda: _stream(unpacked(opener()), spec, limit), _bare(name)
+    if kind == "zip":
+        member = _only_member(_zip_members(opener, spec), spec)
+        return lambda: _stream(zipfile.ZipFile(opener()).open(member), spec, limit), PurePosixPath(
+            member
+        ).name
+    if kind == "tar":
+        member = _only_member(_tar_members(opener, spec), spec)
+        return lambda: _stream(_tar_member(opener, member), spec, limit), PurePosixPath(member).name
+    raise InputError(f"{spec} is compressed ({kind}): unpack it and name the file in it.")
+
+
+def _bare(name: str) -> str:
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in _ENDINGS else name
+
+
+def _zstd(stream: IO[bytes]) -> IO[bytes]:
+    import pyarrow as pa
+
+    return cast(IO[bytes], pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"))
+
+
+_STREAMS: dict[str, Callable[[Any], Any]] = {
+    "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+    "zstd": _zstd,
+}
+
+
+class _Unpacked(io.RawIOBase):
+    """What comes out of a decompressor, up to a limit and with its errors in one sentence."""
+
+    def __init__(self, inner: IO[bytes], spec: str, limit: int) -> None:
+        self._inner, self._spec, self._left = inner, spec, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = 0
+        try:
+            while size < len(buffer):
+                part = self._inner.read(len(buffer) - size)
+                if not part:
+                    break
+                buffer[size : size + len(part)] = part
+                size += len(part)
+        # pyarrow's errors are ValueErrors and OSErrors, and a password is a RuntimeError
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            zlib.error,
+            lzma.LZMAError,
+            NotImplementedError,
+            zipfile.BadZipFile,
+            tarfile.TarError,
+        ) as error:
+            raise InputError(
+                f"{self._spec} is compressed and cannot be unpacked ({str(error).rstrip('.')}): copy or "
+                "compress "
+                "it again."
+            ) from error
+        self._left -= size
+        if self._left < 0:
+            raise InputError(
+                f"{self._spec} holds far more than its size lets expect once unpacked: unpack it yourself "
+                "and "
+                "look at it."
+            )
+        return size
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+        super().close()
+
+
+def _stream(inner: IO[bytes], spec: str, limit: int) -> io.BufferedReader:
+    return io.BufferedReader(_Unpacked(inner, spec, limit), 1 << 16)
+
+
+def _zip_members(opener: Opener, spec: str) -> list[str]:
+    try:
+        with opener() as stream, zipfile.ZipFile(stream) as archive:
+            infos = archive.infolist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(f"{spec} is a damaged zip file ({error}): copy it again.") from error
+    names = [info.filename for info in infos if not info.is_dir()]
+    if "[Content_Types].xml" in names or "mimetype" in names:
+        raise InputError(f"{spec} is an office document: save its table as CSV or TSV.")
+    if any(info.flag_bits & 1 for info in infos):
+        raise InputError(f"{spec} is compressed under a password: unpack it and name the file in it.")
+    return names
+
+
+def _tar_members(opener: Opener, spec: str) -> list[str]:
+    try:
+        with opener() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            return [member.name for member in archive if member.isfile()]
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise InputError(f"{spec} is a damaged tar file ({error}): copy it again.") from error
+
+
+def _tar_member(opener: Opener, name: str) -> IO[bytes]:
+    archive = tarfile.open(fileobj=opener(), mode="r|")  # noqa: SIM115 - closed with the stream it is read from
+    member = next(member for member in archive if member.name == name and member.isfile())
+    return cast(IO[bytes], archive.extractfile(member))
+
+
+def _only_member(names: list[str], spec: str) -> str:
+    members = [
+        name for name in names if not name.startswith("__MACOSX") and PurePosixPath(name).name[:1] != "."
+    ]
+    if len(members) != 1:
+        listed = ", ".join(members[:5]) + (" ..." if len(members) > 5 else "")
+        raise InputError(
+            f"{spec} is compressed and holds {len(members)} files{f' ({listed})' if members else ''}: "
+            "unpack it "
+            "and name the file."
+        )
+    return members[0]

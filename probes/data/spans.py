@@ -1,0 +1,245 @@
+"""Span tags of every scheme and spelling, read into one: BIO, where ``B-`` opens a span and ``I-`` goes on.
+
+=================  ==========================================================================
+scheme             what is read
+=================  ==========================================================================
+IOB2, IOB1, IO     ``B-`` opens, ``I-`` goes on, or opens where no span of its type is open
+IOE                ``E-`` closes
+IOBES, BMES        ``S-`` is a span of one word, ``M-`` its inside
+BILOU              ``L-`` closes, ``U-`` is a span of one word
+BMEWO              ``W-`` is a span of one word
+bare types         words of one type in a row are one span; ``O`` must be among the tags
+=================  ==========================================================================
+
+The letter stands before or after the type (``B-PER``, ``PER-B``), with ``-``, ``_``, ``:``, ``.``, ``/`` or
+``|`` between, or alone where there is a single type.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+__all__ = ["OUTSIDE", "Scheme", "SchemeError", "recognise", "spans"]
+
+OUTSIDE = "O"
+_OUTSIDE = frozenset({"O", "o", "0", "_", "-", "OUT", "Out", "out"})
+_PARTS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+"""Letters of all schemes -> begin, inside, end, single."""
+_MEANING = {
+    "B": "the first word of a span",
+    "I": "a word inside a span",
+    "E": "the last word of a span",
+    "S": "a span of one word",
+}
+_SEPARATORS = "-_:./|"
+_LAYERS = re.compile(r"[|,;+]\s*[BIMELSUW][-_:]")
+_INTEGER = re.compile(r"[+-]?\d+")
+_UNTYPED = "span"
+
+Tags = dict[str, tuple[str, str]]
+"""A tag -> its part (B, I, E, S) and the type of its span."""
+
+
+class SchemeError(ValueError):
+    """Tags of which it cannot be told which spans they mean; the message says why."""
+
+
+@dataclass(slots=True)
+class Scheme:
+    """How the tags of one file spell spans.
+
+    Attributes:
+        name: of the scheme, as it is reported.
+        reading: of every tag that belongs to a span; all others are outside.
+        closing: whether every span's last word is marked.
+    """
+
+    name: str
+    reading: Tags
+    closing: bool = False
+    _opened_inside: int = 0
+    _after_own_type: int = 0
+    _other_begins: int = 0
+    _broken: int = 0
+
+    def to_bio(self, tags: Sequence[str]) -> tuple[str, ...]:
+        """The same spans as BIO tags."""
+        self._count(tags)
+        result = [OUTSIDE] * len(tags)
+        for start, end, kind in _spans([self.reading.get(tag) for tag in tags]):
+            result[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        return tuple(result)
+
+    def _count(self, tags: Sequence[str]) -> None:
+        before = None
+        for tag in (*tags, OUTSIDE):
+            now = self.reading.get(tag)
+            going = before is not None and before[0] in "BI"
+            same = before is not None and now is not None and before[1] == now[1]
+            if now is not None and now[0] == "I" and not (going and same):
+                self._opened_inside += 1
+            if now is not None and now[0] == "B":
+                self._after_own_type += same
+                self._other_begins += not same
+            if self.closing:
+                goes_on = now is not None and now[0] in "IE"
+                self._broken += (going and not (goes_on and same)) or (goes_on and not (going and same))
+            before = now
+
+    def described(self) -> str:
+        """Its name, made precise by the sentences that were converted."""
+        if self.name == "IOB2" and self._opened_inside:
+            if not self._other_begins:
+                return "IOB1" if self._after_own_type else "IO"
+            return f"IOB2, with {self._opened_inside} spans that open with I-"
+        if self.closing and self._broken:
+            return f"{self.name}, {self._broken} times not followed: read as in the CoNLL evaluation"
+        return self.name
+
+
+def recognise(tags: Collection[str]) -> Scheme:
+    """The scheme that all of some tags follow.
+
+    Args:
+        tags: every tag of a file once.
+
+    Raises:
+        SchemeError: if they follow none, or two that mean different spans.
+    """
+    typed = sorted(set(tags) - _OUTSIDE)
+    if not typed:
+        return Scheme("no spans", {})
+    _refuse_others(typed)
+    readings = list(_readings(typed))
+    if not readings:
+        return _bare(typed, tags)
+    most = max(reading.plausibility for reading in readings)
+    best = [reading for reading in readings if reading.plausibility == most]
+    if len(best) > 1:
+        tag = next(tag for tag in typed if best[0].tags[tag] != best[1].tags[tag])
+        first, second = (f"{_MEANING[part]} of type {kind}" for part, kind in (r.tags[tag] for r in best[:2]))
+        raise SchemeError(f"'{tag}' can be {first} or {second}: rename the types")
+    return Scheme(best[0].name, best[0].tags, {"B", "E"} <= best[0].parts or "S" in best[0].parts)
+
+
+def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """Spans (start, end, type) of prefixed tags of any scheme, end exclusive.
+
+    An ``I-`` that does not continue a span of its type opens one, as in the CoNLL-2000 evaluation, and an
+    ``E-`` is then a span of one word.
+
+    Raises:
+        SchemeError: if a tag is neither ``O`` nor prefixed, which could only be scored as if it were ``O``.
+    """
+    parsed = []
+    for tag in tags:
+        if tag == OUTSIDE:
+            parsed.append(None)
+        elif tag[1:2] == "-" and tag[0] in _PARTS:
+            parsed.append((_PARTS[tag[0]], tag[2:]))
+        else:
+            raise SchemeError(f"'{tag}' is no span tag: read the labels with read_labelled, which writes BIO")
+    return _spans(parsed)
+
+
+def _spans(parsed: Iterable[tuple[str, str] | None]) -> Iterator[tuple[int, int, str]]:
+    start, kind, i = 0, None, -1
+    for i, tag in enumerate(parsed):
+        part, name = tag or ("", "")
+        if kind is not None and (part not in ("I", "E") or name != kind):
+            yield start, i, kind
+            kind = None
+        if tag is None:
+            continue
+        if kind is None:
+            start, kind = i, name
+        if part in ("E", "S"):
+            yield start, i + 1, kind
+            kind = None
+    if kind is not None:
+        yield start, i + 1, kind
+
+
+def _refuse_others(typed: Sequence[str]) -> None:
+    shown = ", ".join(f"'{tag}'" for tag in typed[:5])
+    if all(_INTEGER.fullmatch(tag) for tag in typed):
+        raise SchemeError(f"they are integers without names ({shown}): write the names of the tags")
+    bracketed = [tag for tag in typed if re.fullmatch(r"[(*].*[*)]|\(\S+|\*", tag)]
+    if bracketed and any("(" in tag or ")" in tag for tag in bracketed):
+        raise SchemeError(f"they are brackets as in CoNLL-2012 ({shown}): write O, B-TYPE and I-TYPE")
+    layered = next((tag for tag in typed if _LAYERS.search(tag)), None)
+    if layered is not None:
+        raise SchemeError(f"'{layered}' holds several layers of spans: leave one of them")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One way to take tags apart.
+
+    Attributes:
+        tags: each tag's part and type.
+        letters: that spell the parts.
+    """
+
+    tags: Tags
+    letters: frozenset[str]
+
+    @property
+    def parts(self) -> set[str]:
+        return {part for part, _ in self.tags.values()}
+
+    @property
+    def types(self) -> set[str]:
+        return {kind for _, kind in self.tags.values()}
+
+    @property
+    def plausibility(self) -> tuple[int, int]:
+        """Schemes have several parts of few types."""
+        return len(self.parts & {"B", "I"}), len(self.parts) - len(self.types)
+
+    @property
+    def name(self) -> str:
+        if self.letters & {"L", "U"}:
+            return "BILOU"
+        if self.letters & {"M", "W"}:
+            return "BMEWO" if "W" in self.letters else "BMES"
+        if self.letters & {"E", "S"}:
+            return "IOBES" if self.letters & {"B", "S"} else "IOE"
+        return "IOB2"
+
+
+def _readings(typed: Sequence[str]) -> Iterator[_Reading]:
+    for separator in _SEPARATORS:
+        before = [(tag[:1], tag[2:]) if tag[1:2] == separator else ("", "") for tag in typed]
+        after = [(tag[-1:], tag[:-2]) if tag[-2:-1] == separator else ("", "") for tag in typed]
+        yield from _reading(typed, before)
+        yield from _reading(typed, after)
+    yield from _reading(typed, [(tag, _UNTYPED) for tag in typed])
+
+
+def _reading(typed: Sequence[str], cut: Sequence[tuple[str, str]]) -> Iterator[_Reading]:
+    """The reading that cuts tags into letter and type so, if it is one."""
+    if any(letter.upper() not in _PARTS or not kind for letter, kind in cut):
+        return
+    reading = _Reading(
+        {tag: (_PARTS[letter.upper()], kind) for tag, (letter, kind) in zip(typed, cut, strict=True)},
+        frozenset(letter.upper() for letter, _ in cut),
+    )
+    doubtful = reading.types == {_UNTYPED} or any(letter.islower() for letter, _ in cut)
+    if not doubtful or reading.parts & {"B", "I"}:  # else types such as e-mail, or of one letter
+        yield reading
+
+
+def _bare(typed: Sequence[str], tags: Collection[str]) -> Scheme:
+    shown = ", ".join(f"'{tag}'" for tag in typed[:5])
+    prefixed = [tag for tag in typed if tag[1:2] == "-" and _PARTS.get(tag[0]) in ("B", "I") and tag[2:]]
+    others = [tag for tag in typed if tag not in prefixed]
+    if prefixed:
+        raise SchemeError(
+            f"'{prefixed[0]}' opens or goes on with a span, and '{others[0]}' could be a type by itself or "
+            "a word "
+            "outside: write both in one scheme"
+        )
+    if not _OUTSIDE & set(tags):
+        raise SchemeError(f"no word is outside a span ({shown}): write O for those that are")
+    return Scheme("bare types", {tag: ("I", tag) for tag in typed})

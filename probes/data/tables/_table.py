@@ -1,0 +1,129 @@
+"""Rows with named columns, whatever they were read from."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from probes.data._records import Dropped
+from probes.errors import InputError
+
+__all__ = ["Columns", "Row", "Table", "cell", "class_names", "columns_of"]
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column holds what, by name or, counted from 1, by number; those left out are found.
+
+    Attributes:
+        text: the text of a sentence example, or the first of a pair.
+        label: the label of a sentence or a pair.
+        second: the second text of a pair.
+        words: the words of a token example.
+        tags: their labels.
+    """
+
+    text: str | None = None
+    label: str | None = None
+    second: str | None = None
+    words: str | None = None
+    tags: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that are read as they are asked for.
+
+    Attributes:
+        spec: where they come from, for messages.
+        columns: names, in order; ``a.b`` for b within a.
+        rows: one mapping from column to value each, or :class:`Dropped`.
+        label_names: for columns of integer labels that come with names, the names by integer.
+        all_columns: looks through all rows for columns; None where ``columns`` has them all.
+    """
+
+    spec: str
+    columns: tuple[str, ...]
+    rows: Iterable[Row | Dropped]
+    label_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    all_columns: Callable[[], tuple[str, ...]] | None = None
+
+    def find(self, role: str, asked: str | None, usual: Sequence[str], called: str | None = None) -> str:
+        """The column for a role: the one asked for, else the first with a usual name in any case.
+
+        Raises:
+            InputError: if there is none, or several have that name.
+        """
+        columns = self.columns
+        name = _match(self, columns, asked, usual)
+        if name is None and self.all_columns is not None:
+            columns = self.all_columns()
+            name = _match(self, columns, asked, usual)
+        if name is not None:
+            return name
+        listed = ", ".join(f"'{_shorten(column)}'" for column in columns[:12]) or "none"
+        if asked is not None:
+            problem = "several columns" if asked in columns else "no column"
+            raise InputError(f"{self.spec} has {problem} called '{asked}': its columns are {listed}.")
+        raise InputError(
+            f"{self.spec} has no column I know as the {called or role} (its columns are {listed}): name the "
+            f"{role} column, or add a header line if what is listed is data."
+        )
+
+
+def _match(table: Table, columns: Sequence[str], asked: str | None, usual: Sequence[str]) -> str | None:
+    if asked is not None:
+        if columns.count(asked) == 1:
+            return asked
+        numbered = asked.isascii() and asked.isdigit() and asked not in columns
+        return columns[int(asked) - 1] if numbered and 0 < int(asked) <= len(columns) else None
+    folded = [column.strip().casefold() for column in columns]
+    inner = [name.rpartition(".")[2] for name in folded]
+    for names in (folded, inner):  # what is nested in a column comes after the columns themselves
+        for name in usual:
+            if names.count(name) > 1 and (names is folded or name not in folded):
+                raise InputError(f"{table.spec} has several columns called '{name}': rename all but one.")
+            if name in names:
+                return columns[names.index(name)]
+    return None
+
+
+def _shorten(name: str, length: int = 40) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def columns_of(row: Row) -> Iterator[str]:
+    """The columns of a row, those of an object within it as ``a.b``."""
+    for name, value in row.items():
+        yield name
+        if isinstance(value, dict) and len(value) <= 20:
+            yield from (f"{name}.{inner}" for inner in value)
+
+
+def cell(row: Row, column: str) -> Any:
+    """The value of a column; nothing where the row has none."""
+    if column in row:
+        return row[column]
+    outer, dot, inner = column.partition(".")
+    within = row.get(outer) if dot else None
+    return cell(within, inner) if isinstance(within, dict) else None
+
+
+def class_names(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """The names of integer labels for each column that has them.
+
+    Args:
+        features: the features of a data set as ``datasets.Features.to_dict`` gives them.
+    """
+    return {column: names for column, feature in features.items() if (names := _names(feature))}
+
+
+def _names(feature: Any) -> Sequence[str] | None:
+    """The names in a ``ClassLabel``, or in a list of them in any of the forms it was stored in."""
+    if isinstance(feature, list) and feature:
+        return _names(feature[0])
+    if not isinstance(feature, dict):
+        return None
+    names: Sequence[str] | None = feature.get("names")
+    return names if feature.get("_type") == "ClassLabel" else _names(feature.get("feature"))
