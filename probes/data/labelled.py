@@ -1,7 +1,7 @@
 """Labelled data in any supported format, read and checked."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def read_labelled(
     format, sha256, parts = _open(str(spec), task, columns or Columns())
     tally = Tally()
     examples: list[Example] = []
-    labels: set[str] = set()
+    labels: Counter[str] = Counter()
     for record in chain.from_iterable(part.examples for part in parts):
         if isinstance(record, Dropped):
             tally.drop(record.reason)
@@ -80,7 +80,7 @@ def read_labelled(
         sha256=sha256,
         columns=dict(parts[0].columns),
         scheme=scheme and scheme.described(),
-        notes=tuple(_notes(labels)),
+        notes=tuple(_notes(labels, scheme)),
     )
     return LabelledData(tuple(examples), task, facts, parts[0].names)
 
@@ -112,7 +112,7 @@ def _records(file: InputFile, format: LabelledFormat, task: Task, columns: Colum
     return labelled_rows(_TABLES[format](file, columns), task, columns)
 
 
-def _scheme(labels: set[str], task: Task, spec: str) -> Scheme:
+def _scheme(labels: Counter[str], task: Task, spec: str) -> Scheme:
     try:
         return recognise(labels)
     except SchemeError as error:
@@ -128,13 +128,17 @@ def _in_bio(example: Example, scheme: Scheme) -> Example:
     return TokenExample(example.words, scheme.to_bio(example.labels))
 
 
-def _notes(labels: set[str]) -> list[str]:
+def _notes(labels: Counter[str], scheme: Scheme | None) -> Iterator[str]:
     """What a careful person would look at in a label set."""
     folded = Counter(label.casefold() for label in labels)
     variants = sorted(label for label in labels if folded[label.casefold()] > 1)
-    if not variants:
-        return []
-    return [f"labels that differ in case alone are taken as different: {', '.join(variants[:6])}"]
+    if variants:
+        yield f"labels that differ in case alone are taken as different: {', '.join(variants[:6])}"
+    if {"True", "False"} & set(labels) and any(label.isdigit() for label in labels):
+        yield "labels are partly true or false, partly numbers"
+    if scheme is not None and scheme.stray:
+        tags = ", ".join(list(scheme.stray)[:6])
+        yield f"{sum(scheme.stray.values())} words have tags of no scheme, read as outside: {tags}"
 
 
 def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) -> None:

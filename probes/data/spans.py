@@ -16,8 +16,8 @@ The letter stands before or after the type (``B-PER``, ``PER-B``), with ``-``, `
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 __all__ = ["OUTSIDE", "Scheme", "SchemeError", "recognise", "spans"]
 
@@ -35,6 +35,8 @@ _SEPARATORS = "-_:./|"
 _LAYERS = re.compile(r"[|,;+]\s*[BIMELSUW][-_:]")
 _INTEGER = re.compile(r"[+-]?\d+")
 _UNTYPED = "span"
+_STRAY = 0.01
+"""Share of tagged words whose tags may belong to no scheme: slips of annotators (``Odate``)."""
 
 Tags = dict[str, tuple[str, str]]
 """A tag -> its part (B, I, E, S) and the type of its span."""
@@ -51,12 +53,14 @@ class Scheme:
     Attributes:
         name: of the scheme, as it is reported.
         reading: of every tag that belongs to a span; all others are outside.
-        closing: whether every span's last word is marked.
+        closing: whether every span's first and last word are marked.
+        stray: words with tags that belong to no scheme, by tag; read as outside.
     """
 
     name: str
     reading: Tags
     closing: bool = False
+    stray: dict[str, int] = field(default_factory=dict)
     _opened_inside: int = 0
     _after_own_type: int = 0
     _other_begins: int = 0
@@ -97,11 +101,11 @@ class Scheme:
         return self.name
 
 
-def recognise(tags: Collection[str]) -> Scheme:
-    """The scheme that all of some tags follow.
+def recognise(tags: Mapping[str, int]) -> Scheme:
+    """The scheme that some tags follow, all but a few stray ones.
 
     Args:
-        tags: every tag of a file once.
+        tags: how often each tag of a file occurs.
 
     Raises:
         SchemeError: if they follow none, or two that mean different spans.
@@ -111,6 +115,12 @@ def recognise(tags: Collection[str]) -> Scheme:
         return Scheme("no spans", {})
     _refuse_others(typed)
     readings = list(_readings(typed))
+    stray = {tag: tags[tag] for tag in typed if not (tag[1:2] == "-" and tag[0] in _PARTS and tag[2:])}
+    if not readings and stray and sum(stray.values()) <= _STRAY * sum(tags[tag] for tag in typed):
+        typed = [tag for tag in typed if tag not in stray]
+        readings = list(_readings(typed))
+    else:
+        stray = {}
     if not readings:
         return _bare(typed, tags)
     most = max(reading.plausibility for reading in readings)
@@ -119,7 +129,15 @@ def recognise(tags: Collection[str]) -> Scheme:
         tag = next(tag for tag in typed if best[0].tags[tag] != best[1].tags[tag])
         first, second = (f"{_MEANING[part]} of type {kind}" for part, kind in (r.tags[tag] for r in best[:2]))
         raise SchemeError(f"'{tag}' can be {first} or {second}: rename the types")
-    return Scheme(best[0].name, best[0].tags, {"B", "E"} <= best[0].parts or "S" in best[0].parts)
+    reading = best[0].tags
+    closing = {"B", "E"} <= best[0].parts or "S" in best[0].parts
+    if closing:  # where all beginnings are marked, a type that never begins is a slip
+        begun = {kind for part, kind in reading.values() if part in ("B", "S")}
+        never = {tag: tags[tag] for tag, (_, kind) in reading.items() if kind not in begun}
+        if sum(never.values()) <= _STRAY * sum(tags[tag] for tag in reading):
+            reading = {tag: read for tag, read in reading.items() if tag not in never}
+            stray = {**stray, **never}
+    return Scheme(best[0].name, reading, closing, stray)
 
 
 def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
