@@ -60,7 +60,8 @@ def open_parts(spec: str, source: Language, target: Language) -> list[Part]:
             [] if not written else [file for file in files if isinstance(file, InputFile) and _is_side(file)]
         )
         couples = {
-            id(one): _couple(one, other, source, target) for one, other in _couples(sides, source, target)
+            id(one): _couple(one, other, source, target)
+            for one, other in _couples(joined, sides, source, target)
         }
         for file in files:
             if isinstance(file, str):
@@ -86,7 +87,7 @@ def _is_side(file: InputFile) -> bool:
 
 
 def _couples(
-    sides: Sequence[InputFile], source: Language, target: Language
+    spec: str, sides: Sequence[InputFile], source: Language, target: Language
 ) -> list[tuple[InputFile, InputFile]]:
     """Files that go together line by line, source first where their names say which is which.
 
@@ -109,13 +110,14 @@ def _couples(
     together = {id(file) for couple in whole for file in couple}
     left = [file.spec for file in sides if id(file) not in together]
     if left:
+        where = f"In the folder {spec}, " if is_folder(spec) else ""
         raise InputError(
-            f"{', '.join(left)}: {len(left)} file{'s hold' if len(left) > 1 else ' holds'} one text a line, "
-            "and "
-            f"which is the {source.name} and which the {target.name} side cannot be told: name two as A,B "
-            "(more "
-            "couples joined with +), or call them by language, as in "
-            f"train.{source.code} and train.{target.code}."
+            f"{where}{', '.join(left)}: {len(left)} file{'s' if len(left) > 1 else ''} with one text a "
+            "line, of which "
+            f"it cannot be told what goes with what: name the {source.name} and the {target.name} side as "
+            "A,B, more "
+            f"couples joined with +, or call them by language, as in train.{source.code} and "
+            f"train.{target.code}."
         )
     return whole
 

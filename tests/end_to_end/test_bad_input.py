@@ -128,9 +128,11 @@ LABELLED = [
     case("half a UTF-16 file", "not UTF-16", train=File("u.conllu", "a".encode("utf-16") + b"\0")),
     case("NUL bytes", "NUL", train=File("nul.conllu", "1\ta\0b\n")),
     case("a picture", "not UTF-8", train=File("p.conllu", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")),
-    case("gzip under the name of its content", "not UTF-8", train=File("g.conllu", b"\x1f\x8b\x08\0\0")),
+    case("gzip cut short", ("compressed", "copy"), train=File("g.conllu", b"\x1f\x8b\x08\0\0")),
     case("no UPOS", "a word without UPOS", train=File("bare.conllu", words("Hello", upos="_"))),
-    case("two columns under the name of ten", "not CoNLL-U", train=File("2.conllu", "Hi\tINTJ\nyou\tPRON\n")),
+    case(
+        "two columns under the name of ten", "one label set", train=File("2.conllu", "Hi\tINTJ\nyou\tPRON\n")
+    ),
     case("multiword tokens only", "no word", train=File("m.conllu", "1-2\tdel" + "\t_" * 8 + "\n")),
     case("one label", ("'NOUN'", "two labels"), train=File("one.conllu", words("dog cat", "cow"))),
     case("a megabyte in one line only", "line over", train=File("long.conllu", f"1\t{LONG}\n")),
@@ -138,7 +140,7 @@ LABELLED = [
     case("words for topics", "labels for words", task="topic", train=File("w.conllu", words("a"))),
     case("CSV for words", "CSV", train=File("w.csv", "word,tag\nHello,INTJ\n")),
     case("one column of words", "1 column", task="ner", train=File("w.conll", "Hello\nworld\n")),
-    case("no BIO tags", "BIO", task="ner", train=File("w.conll", "Ada PER\nran O\n")),
+    case("no span tags", "outside a span", task="ner", train=File("w.conll", "Ada PER\nran VERB\n")),
     case("header missing", "add a header", task="topic", train=File("t.tsv", "Hello\tgreeting\n")),
     case("header only", "no usable example", task="topic", train=File("t.tsv", topics())),
     case("header twice", "several columns", task="topic", train=File("t.tsv", "text\ttext\tlabel\n")),
@@ -165,9 +167,7 @@ LABELLED = [
     ),
     case("open quote in CSV", "close each", task="topic", train=File("t.csv", 'text,label\n"a,b\n')),
     case("semicolons in TSV", "no column", task="topic", train=File("t.tsv", "text;label\na;x\n")),
-    case(
-        "JSON list", "one example a line", task="topic", train=File("t.json", '[{"text": "a", "label": "x"}]')
-    ),
+    case("JSON of numbers", "one example a line", task="topic", train=File("t.json", "[[1, 2], [3, 4]]")),
     case("broken JSON", "no line that is a JSON", task="topic", train=File("t.jsonl", '{"text": "a"\n')),
     case("JSON of other keys", "no column", task="topic", train=File("t.jsonl", '{"a": 1}\n')),
     case(
@@ -227,7 +227,7 @@ BITEXT = [
         bitext=(File("a.en", "a\nb\n"), File("a.tr", "c\n")),
     ),
     case("one of two files missing", "no file", bitext="en.conllu,nowhere.tr"),
-    case("three files", "3 files", bitext="a,b,c"),
+    case("one file that is missing of three", "no file a", bitext="a,b,c"),
     case("empty part", "empty part", bitext="a.tsv+"),
     case("no format", "no bitext", bitext=File("b.txt", "just a line\n")),
     case("TMX cut short", ("not TMX", "export"), bitext=File("b.tmx", "<tmx version='1.4'><body><tu>")),

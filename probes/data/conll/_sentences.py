@@ -82,7 +82,7 @@ def read_sentences(lines: Lines, spec: str, *, conllu: bool, least: int = 2) -> 
     """
     blocks = _blocks(lines)
     first = list(islice(blocks, _PEEKED))
-    layout = _layout([block for block in first if not isinstance(block, Dropped)], conllu)
+    layout = _layout([block for block in first if not isinstance(block, Dropped)], conllu, least)
     if layout.width < least:
         raise InputError(
             f"{spec} has {layout.width} column{'s' if layout.width > 1 else ''} where {least} are needed: "
@@ -113,14 +113,14 @@ def _blocks(lines: Lines) -> Iterator[Block | Dropped]:
             block, overlong = [], None
 
 
-def _layout(blocks: Sequence[Block], conllu: bool) -> Layout:
+def _layout(blocks: Sequence[Block], conllu: bool, least: int) -> Layout:
     lines = [line for block in blocks for line in block]
     tabbed = any("\t" in line for line in lines if not line.startswith("#"))
     tables = [
         cells for block in blocks if (cells := [_cells(line, tabbed) for line in block if _is_row(line)])
     ]
     widths = Counter(len(row) for cells in tables for row in cells if not (tabbed and row[0].startswith("#")))
-    width = widths.most_common(1)[0][0] if widths else 1
+    width = widths.most_common(1)[0][0] if widths else least
     declared = next((match[1].split() for line in lines[:50] if (match := _GLOBAL_COLUMNS.match(line))), None)
     if declared is not None and len(declared) == width:
         return Layout(width, tuple(declared), tabbed, header=False)

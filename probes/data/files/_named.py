@@ -3,7 +3,7 @@
 import glob
 from pathlib import Path
 
-from probes.errors import InputError
+from probes.errors import InputError, MissingDataError
 
 __all__ = ["expand", "is_folder", "split_spec"]
 
@@ -47,14 +47,16 @@ def expand(spec: str, *, folders: bool = False) -> list[str]:
         name for name in glob.glob(str(Path(spec).expanduser()), recursive=True) if _is_data(Path(name))
     ]
     if not matches:
-        raise InputError(f"No file matches {spec}: check the pattern and the folder it starts in.")
+        raise MissingDataError(
+            f"There is no file {spec}, nor one that matches it as a pattern: check its path."
+        )
     return sorted(matches)
 
 
 def is_folder(spec: str) -> bool:
     """Whether there is a folder of that name."""
     try:
-        return Path(spec).expanduser().is_dir()
+        return bool(spec.strip()) and Path(spec).expanduser().is_dir()
     except (OSError, ValueError, RuntimeError):
         return False
 
