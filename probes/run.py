@@ -18,8 +18,9 @@ from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.forecast import forecast_cost
 from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
+from probes.inputs import Inputs, read_inputs
 from probes.linking import Linker
-from probes.material import Inputs, Material, prepare, read_inputs
+from probes.material import Material, prepare
 from probes.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
 from probes.points import MeasuredPoints, Points, measure_points, warmed_copy
 from probes.precision import PassPrecision, choose_precision, or_in_fp32
@@ -48,7 +49,9 @@ from probes.warm_up import AdamScale
 __all__ = ["run_probe"]
 
 
-def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals:
+def run_probe(
+    request: ProbeRequest, watcher: Progress | None = None, inputs: Inputs | None = None
+) -> Signals:
     """Measure the user's encoder for a language pair and a task.
 
     Under ``accelerate launch`` several processes share out the gradient rounds, and all return the same.
@@ -56,6 +59,7 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     Args:
         request: what to probe.
         watcher: told of phases, steps and the estimated cost.
+        inputs: what the request names, where it was read before.
 
     Returns:
         All signals; finite, with an interval or the reason why there is none.
@@ -71,7 +75,7 @@ def run_probe(request: ProbeRequest, watcher: Progress | None = None) -> Signals
     precision = choose_precision(request.precision, device)
     with _undisturbed(), _memory_errors(budget), freed_memory_kept():
         with watch.phase("read"):
-            inputs = read_inputs(request)
+            inputs = inputs or read_inputs(request)
         with watch.phase("load"):
             encoder = load_encoder(request.model, device)
             facts = encoder.facts()

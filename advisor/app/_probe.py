@@ -261,15 +261,11 @@ def _what_was_read(preview: Preview) -> None:
 
 
 def _input(seen: InputPreview) -> None:
-    drops = ", ".join(f"{_words.count(n)} {reason}" for reason, n in seen.dropped.items())
     counted = f"{_words.count(seen.kept)} of {_words.count(seen.read)} kept"
-    with st.expander(_show.markdown(f"{seen.role}: {counted} · {seen.name} ({seen.format})")):
-        st.caption(_show.markdown(f"Dropped: {drops or 'nothing'}."))
-        if seen.labels:
-            shown = list(seen.labels.items())[:20]
-            more = f" and {len(seen.labels) - 20} more" if len(seen.labels) > 20 else ""
-            labels = ", ".join(f"{label} {_words.count(n)}" for label, n in shown)
-            st.caption(_show.markdown(f"{len(seen.labels)} labels: {labels}{more}."))
+    with st.expander(_show.markdown(f"{seen.role}: {counted} · {seen.name} ({seen.layout})")):
+        for line in (seen.counts, seen.label_counts, *seen.notes):
+            if line:
+                st.caption(_show.markdown(f"{line[0].upper()}{line[1:]}."))
         if seen.samples:
             st.dataframe(
                 [dict(zip(seen.header, _cleaned(row), strict=True)) for row in seen.samples],

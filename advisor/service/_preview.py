@@ -2,26 +2,28 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from unicodedata import east_asian_width
 
 from pydantic import BaseModel, ConfigDict
 
 from advisor.service._forecast import Forecast, forecast
-from probes.catalogue import LEVELS, TASKS
+from probes.catalogue import TASKS
 from probes.data import (
+    Bitext,
+    Dictionary,
     LabelledData,
+    Reading,
     check_direction,
     keep_known_labels,
     read_bitext,
     read_dictionary,
     read_labelled,
+    reading_of,
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language, script_of
 from probes.request import ProbeRequest
-from probes.signals import DataFacts
 
 __all__ = ["InputPreview", "Preview", "SideCheck", "look"]
 
@@ -58,32 +60,15 @@ class SideCheck(_Frozen):
         return self.found in (self.expected, "Zyyy") or {self.found, self.expected} <= _CHINESE
 
 
-class InputPreview(_Frozen):
-    """One input as it was read.
+class InputPreview(Reading):
+    """One input as it was read, and whether it looks like what it is meant to be.
 
     Attributes:
-        role: what it is for.
-        name: as the visitor named it.
-        format: it was read as.
-        read, kept: examples or pairs.
-        dropped: how many for which reason.
-        header: of the samples' columns.
-        samples: the first few.
-        labels: how often each label occurs, the most frequent first; empty for what has none.
         checks: of the script, a side each.
         reads_like: name of the other language, where labelled text resembles that side of the bitext more.
     """
 
-    role: str
-    name: str
-    format: str
-    read: int
-    kept: int
-    dropped: dict[str, int]
-    header: tuple[str, ...]
-    samples: tuple[tuple[str, ...], ...]
-    labels: dict[str, int]
-    checks: tuple[SideCheck, ...]
+    checks: tuple[SideCheck, ...] = ()
     reads_like: str | None = None
 
 
@@ -137,13 +122,13 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     if request.train not in unread:
         train = read_labelled(request.train, task, role="train", columns=request.columns)
         labelled[_SOURCE_DATA] = train.texts[:_CHECKED]
-        seen.append(_labelled(_SOURCE_DATA, train, source, as_called))
+        seen.append(_seen(train, [_check(source, labelled[_SOURCE_DATA])], as_called))
     if request.target_labels and request.target_labels not in unread:
         labels = read_labelled(request.target_labels, task, role="target-labels", columns=request.columns)
         if train is not None:
             labels = keep_known_labels(train, labels)
         labelled[_TARGET_DATA] = labels.texts[:_CHECKED]
-        seen.append(_labelled(_TARGET_DATA, labels, target, as_called))
+        seen.append(_seen(labels, [_check(target, labelled[_TARGET_DATA])], as_called))
     if request.bitext not in unread:
         bitext = read_bitext(request.bitext, source, target, links=request.word_links)
         if train is not None:
@@ -158,19 +143,9 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
             )
             for part in seen
         ]
-        seen.append(
-            _preview(
-                "bitext",
-                [fact for fact in bitext.facts if fact.role != "word links"],
-                (source.name, target.name),
-                bitext.pairs,
-                tuple(map(_check, (source, target), sides)),
-                as_called,
-            )
-        )
+        seen.append(_seen(bitext, list(map(_check, (source, target), sides)), as_called))
     if request.dictionary:
-        dictionary = read_dictionary(request.dictionary)
-        seen.append(_preview("dictionary", [dictionary.facts], (), (), (), as_called))
+        seen.append(_seen(read_dictionary(request.dictionary), [], as_called))
     texts += labelled.get(_SOURCE_DATA, [])
     length = sum(map(_length, texts)) / max(1, len(texts))
     cost, problem = None, None
@@ -188,44 +163,17 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     return Preview(inputs=tuple(seen), unread=unread, forecast=cost, problem=problem)
 
 
-def _labelled(
-    role: str, data: LabelledData, language: Language, as_called: Callable[[str], str]
+def _seen(
+    data: LabelledData | Bitext | Dictionary, checks: Sequence[SideCheck], as_called: Callable[[str], str]
 ) -> InputPreview:
-    header = LEVELS[data.task.level].parts
-    counted = Counter(label for example in data.examples for label in example.labels)
-    preview = _preview(
-        role,
-        [data.facts],
-        header,
-        ((*example.texts, " ".join(example.labels)) for example in data.examples),
-        (_check(language, data.texts[:_CHECKED]),),
-        as_called,
-    )
-    return preview.model_copy(update={"labels": dict(counted.most_common())})
-
-
-def _preview(
-    role: str,
-    facts: Sequence[DataFacts],
-    header: tuple[str, ...],
-    rows: "Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]",
-    checks: tuple[SideCheck, ...],
-    as_called: Callable[[str], str],
-) -> InputPreview:
-    dropped: Counter[str] = Counter()
-    for fact in facts:
-        dropped.update(fact.dropped)
+    """An input under the names that the visitor knows."""
+    reading = reading_of(data)
     return InputPreview(
-        role=role,
-        name=as_called(" + ".join(fact.spec for fact in facts)),
-        format=", ".join(dict.fromkeys(fact.format for fact in facts)),
-        read=sum(fact.read for fact in facts),
-        kept=sum(fact.kept for fact in facts),
-        dropped=dict(dropped),
-        header=header,
-        samples=tuple(islice(iter(rows), _SAMPLES)),
-        labels={},
-        checks=checks,
+        **reading.model_dump(exclude={"name", "columns", "notes"}),
+        name=as_called(reading.name),
+        columns={what: as_called(where) for what, where in reading.columns.items()},
+        notes=tuple(map(as_called, reading.notes)),
+        checks=tuple(checks),
     )
 
 

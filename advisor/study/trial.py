@@ -125,7 +125,7 @@ def _plan(
 ) -> Iterator[Run]:
     """All runs, seed by seed: paired gains come early, and bad input comes out in the first round."""
     from probes.encoder import load_encoder
-    from probes.material import read_inputs
+    from probes.inputs import read_inputs
 
     inputs = read_inputs(request)
     if len(inputs.bitext) < FEWEST_PAIRS:

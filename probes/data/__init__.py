@@ -19,6 +19,7 @@ from probes.data.examples import (
     keep_known_labels,
 )
 from probes.data.labelled import read_labelled
+from probes.data.reading import Reading, reading_of
 from probes.data.tables import Columns
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Example",
     "LabelledData",
     "PairExample",
+    "Reading",
     "SentenceExample",
     "TokenExample",
     "check_direction",
@@ -37,4 +39,5 @@ __all__ = [
     "read_bitext",
     "read_dictionary",
     "read_labelled",
+    "reading_of",
 ]

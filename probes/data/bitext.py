@@ -31,11 +31,13 @@ class Bitext:
         links: for each pair, which words are aligned: indices, from 0, into the source and the target
             text split at white space; None if no links were given.
         facts: one for each file of the bitext, then one for each of the links (whose counts are of links).
+        languages: names of the two.
     """
 
     pairs: tuple[tuple[str, str], ...]
     links: tuple[Links, ...] | None
     facts: tuple[DataFacts, ...]
+    languages: tuple[str, str] = ("source", "target")
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -114,7 +116,12 @@ def read_bitext(
             f"{spec} holds no usable pair ({reasons or 'nothing was read'}): check that it has a "
             f"{source.name} text and its {target.name} translation on each line."
         )
-    return Bitext(tuple(pairs), None if links is None else tuple(kept_links), (*facts, *link_facts))
+    return Bitext(
+        tuple(pairs),
+        None if links is None else tuple(kept_links),
+        (*facts, *link_facts),
+        (source.name, target.name),
+    )
 
 
 def _usable(segment: Segment | Dropped, seen: set[Segment]) -> Segment | Dropped:

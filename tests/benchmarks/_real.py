@@ -8,8 +8,9 @@ from probes.budget import Budget
 from probes.embedding import embed_bitext
 from probes.encoder import Encoder, load_encoder
 from probes.heads import fit_head, project_labels
+from probes.inputs import read_inputs
 from probes.linking import Linker
-from probes.material import prepare, read_inputs
+from probes.material import prepare
 from probes.objectives import available
 from probes.points import warmed_copy
 from probes.precision import choose_precision

@@ -1,0 +1,84 @@
+"""Everything a request names, read and checked; nothing here needs torch."""
+
+from dataclasses import dataclass
+
+from probes.catalogue import TASKS, Task
+from probes.data import (
+    Bitext,
+    Dictionary,
+    LabelledData,
+    Reading,
+    check_direction,
+    keep_known_labels,
+    read_bitext,
+    read_dictionary,
+    read_labelled,
+    reading_of,
+)
+from probes.errors import InputError
+from probes.languages import Language, parse_language
+from probes.request import ProbeRequest
+from probes.signals import DataFacts
+
+__all__ = ["Inputs", "read_inputs"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read, before anything is tokenised.
+
+    Attributes:
+        labelled_target: target-language data whose labels all occur in ``train``, where there is any.
+    """
+
+    task: Task
+    source: Language
+    target: Language
+    train: LabelledData
+    labelled_target: LabelledData | None
+    bitext: Bitext
+    dictionary: Dictionary | None
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What was read, input by input, as it is shown before anything is run."""
+        read = (self.train, self.labelled_target, self.bitext, self.dictionary)
+        return tuple(reading_of(data) for data in read if data is not None)
+
+    @property
+    def facts(self) -> tuple[DataFacts, ...]:
+        """What was read and dropped, input by input."""
+        facts = [self.train.facts, *self.bitext.facts]
+        if self.labelled_target is not None:
+            facts.append(self.labelled_target.facts)
+        if self.dictionary is not None:
+            facts.append(self.dictionary.facts)
+        return tuple(facts)
+
+
+def read_inputs(request: ProbeRequest) -> Inputs:
+    """Read and check everything the request names.
+
+    Raises:
+        InputError: if anything is missing, malformed or does not fit together.
+    """
+    task = TASKS.find(request.task)
+    source, target = parse_language(request.source), parse_language(request.target)
+    if source == target:
+        raise InputError(
+            f"Source and target are both {source.name}: name the language you have labels in as source and "
+            "the one you want to reach as target."
+        )
+    if request.dictionary and request.word_links:
+        raise InputError("There is a dictionary and a file of word links: give one of the two.")
+    train = read_labelled(request.train, task, role="train", columns=request.columns)
+    labelled_target = None
+    if request.target_labels:
+        labelled_target = read_labelled(
+            request.target_labels, task, role="target-labels", columns=request.columns
+        )
+        labelled_target = keep_known_labels(train, labelled_target)
+    bitext = read_bitext(request.bitext, source, target, links=request.word_links)
+    check_direction(train, bitext, source, target)
+    dictionary = read_dictionary(request.dictionary) if request.dictionary else None
+    return Inputs(task, source, target, train, labelled_target, bitext, dictionary)
