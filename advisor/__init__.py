@@ -31,6 +31,8 @@ from probes.request import ProbeRequest
 from probes.signals import Signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from advisor.study import TrialResult, Watcher
     from probes.progress import Progress
 
@@ -46,6 +48,8 @@ def ask(
     word_pairs: WordPairs | str | None = None,
     min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
+    pretrained_on: "Sequence[str]" = (),
+    like: str | None = None,
 ) -> Report:
     """Advise from evidence, without measuring anything.
 
@@ -57,10 +61,12 @@ def ask(
         word_pairs: where aligned words would come from.
         min_gain: smallest gain of interest, in points.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+        pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
+        like: an encoder that the evidence knows and that the model is like.
 
     Raises:
-        InputError: if a language or the task is unknown, or the trial cannot be read or asked another
-            question.
+        InputError: if the model only decodes, a language, the task or ``like`` is unknown, or the trial
+            cannot be read or asked another question.
     """
     return Report(
         _ask(
@@ -71,6 +77,8 @@ def ask(
             word_pairs=word_pairs,
             min_gain=min_gain,
             trial=trial,
+            pretrained_on=pretrained_on,
+            like=like,
         )
     )
 

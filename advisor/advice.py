@@ -35,12 +35,18 @@ class _Frozen(BaseModel):
 
 
 class Question(_Frozen):
-    """What was asked. ``model`` is a hub id, a path or the name of an offline encoder."""
+    """What was asked.
+
+    ``model`` is a hub id, a path or the name of an offline encoder; ``pretrained_on`` the languages it saw
+    and ``like`` the encoder it is like, where the user said so.
+    """
 
     model: str
     source: str
     target: str
     task: str
+    pretrained_on: tuple[str, ...] = ()
+    like: str | None = None
 
 
 class Gain(_Frozen):

@@ -135,6 +135,16 @@ def ask(
         ),
     ] = None,
     trial: OwnTrial = None,
+    pretrained_on: Annotated[
+        str | None,
+        typer.Option(
+            "--pretrained-on",
+            help="All languages that a model unknown to the evidence was pretrained on, as te,en,...",
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", help="An encoder known to the evidence that the model is like.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -148,6 +158,8 @@ def ask(
             word_pairs=word_pairs,
             min_gain=min_gain,
             trial=trial,
+            pretrained_on=[code for code in (pretrained_on or "").split(",") if code.strip()],
+            like=like,
         )
     _answer(Report(advice), as_json)
 

@@ -75,8 +75,8 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
 
 @cache
 def _models() -> tuple[str, ...]:
-    known = load_tables().models.values()
-    names = dict.fromkeys(facts.name for facts in known if facts.corpus in ("cc100", "wikipedia"))
+    known = load_tables().encoders.values()
+    names = dict.fromkeys(encoder.name for encoder in known if encoder.kind == "encoder")
     return ("bundled", "bundled-enpt", *names)
 
 

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from advisor.advice import Advice, Alternative, NextMove, Provenance, Question
 from advisor.decide import DEFAULT_MIN_GAIN, Decision
 from advisor.findings import load_findings
+from advisor.findings.evidence import find_encoder, find_task
 from advisor.options import NO_ALIGNMENT, WordPairs
 from advisor.recommend._doubts import support_of, warnings_on, would_tell
 from advisor.recommend._outlooks import Outlook, choose, outlooks_of
@@ -36,6 +37,8 @@ def ask(
     word_pairs: WordPairs | str | None = None,
     min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
+    pretrained_on: Sequence[str] = (),
+    like: str | None = None,
 ) -> Advice:
     """Advice from evidence, without measuring anything.
 
@@ -43,15 +46,17 @@ def ask(
         model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
         source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
         target: language the model is to be used in.
-        task: one of ``probes.catalogue.TASKS``.
+        task: one of ``probes.catalogue.TASKS``, or ``qa``; a benchmark's name will do.
         word_pairs: where aligned words would come from; by default as in the trial, else a dictionary.
         min_gain: smallest gain of interest, in points, at least 0.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+        pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
+        like: an encoder that the evidence knows and that the model is like.
 
     Raises:
-        InputError: if a language, the task or ``word_pairs`` is unknown, source and target are the same
-            language, ``min_gain`` is negative or not finite, or the trial cannot be read or asked another
-            question.
+        InputError: if the model only decodes, a language, the task, ``word_pairs`` or ``like`` is unknown,
+            source and target are the same language, ``min_gain`` is negative or not finite, or the trial
+            cannot be read or asked another question.
 
     Example:
         >>> ask(model="xlm-roberta-base", source="en", target="yo", task="pos").decision
@@ -64,15 +69,22 @@ def ask(
         word_pairs = next(filter(None, of_trial_options), WordPairs.DICTIONARY)
     if word_pairs not in set(WordPairs):
         raise InputError(f"'{word_pairs}' is no source of word pairs: choose one of {', '.join(WordPairs)}.")
+    findings = load_findings()
+    languages = tuple(parse_language(language).code for language in pretrained_on)
+    encoder = find_encoder(model, findings.tables.encoders, pretrained_on=languages, like=like)
+    found = find_task(task)
     situation = Situation(
-        question=Question(model=model, source=source, target=target, task=task),
+        question=Question(
+            model=model, source=source, target=target, task=found.name, pretrained_on=languages, like=like
+        ),
         source=parse_language(source),
         target=parse_language(target),
-        task=TASKS.find(task),
+        task=found,
         word_pairs=WordPairs(word_pairs),
         min_gain=check_min_gain(min_gain),
         signals=None,
-        findings=load_findings(),
+        findings=findings,
+        encoder=encoder,
         trial=trial,
     )
     return _advise(situation, started)
@@ -98,6 +110,7 @@ def recommend(
     started = time.perf_counter()
     if not isinstance(signals, Signals):
         signals = Signals.load(signals)
+    findings = load_findings()
     situation = Situation(
         question=Question(
             model=signals.model.id, source=signals.source, target=signals.target, task=signals.task.name
@@ -108,7 +121,8 @@ def recommend(
         word_pairs=WordPairs(signals.word_pairs),
         min_gain=check_min_gain(min_gain),
         signals=signals,
-        findings=load_findings(),
+        findings=findings,
+        encoder=find_encoder(signals.model.id, findings.tables.encoders),
         trial=read_trial(trial),
     )
     return _advise(situation, started)

@@ -45,7 +45,7 @@ class _Kind:
 _COVERAGE = {
     "high": "That the encoder's pretraining saw much",
     "low": "That the encoder's pretraining saw little",
-    "unseen": "That the encoder's pretraining saw hardly any",
+    "unseen": "That the encoder's pretraining saw no",
 }
 _PAIRS = {
     "dictionary": "in a dictionary",
@@ -139,7 +139,10 @@ _FEATURE_OF_PART = (
 )
 
 
-def _feature(term: str) -> str:
+def _feature(term: str, key: Key) -> str:
+    # what pretraining saw is not known, so nothing is said of it
+    if any(part.startswith("?") for part in key):
+        return "this language"
     parts = term.split("*")
     return next(feature for part, feature in _FEATURE_OF_PART if part in parts)
 
@@ -159,8 +162,8 @@ def causes(
         language: the target's name, for the sentences.
     """
     effects: defaultdict[str, float] = defaultdict(float)
-    for (term, _), added in parts.items():
-        effects[_feature(term)] += added
+    for (term, key), added in parts.items():
+        effects[_feature(term, key)] += added
     found = []
     for feature, added in effects.items():
         with_it, without = scale.to_points(np.array([centre, centre - added])).tolist()

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
-from advisor.findings.evidence import OWN_RECORDS, nearest, unseen
+from advisor.findings.evidence import OWN_RECORDS, nearest, nearest_names, unseen
 from advisor.findings.model import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
+from probes.catalogue import TASKS
 from probes.signals import Note, Signals
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def support_of(situation: Situation, best: Outlook) -> Support:
                 option=", ".join(filter(None, words)),
                 gain=round(effect.gain, 3),
                 distance=round(neighbour.distance, 3),
+                lab=tables.labs[source.lab].people,
+                direct=neighbour.direct,
             )
         )
     return Support(
@@ -68,10 +71,27 @@ _UNSEEN_TEXT: dict[Literal["model", "task", "language"], str] = {
 }
 
 
+def _unknown_encoder(situation: Situation) -> str | None:
+    """What to say of an encoder that is not in the tables; None if it is."""
+    encoder = situation.encoder
+    if encoder.known:
+        return None
+    near = nearest_names(encoder.name, situation.findings.tables.encoders)
+    asked = f" Did you mean {' or '.join(near)}?" if near and not encoder.told.startswith("the user") else ""
+    known = {
+        "nowhere": "Its size and what its pretraining saw are not known, which widens the interval; "
+        "--like and --pretrained-on say more.",
+        "config.json": "Its size is from its config.json. What its pretraining saw is not known, which "
+        "widens the interval; --like and --pretrained-on say more.",
+    }.get(encoder.told, "What its pretraining saw is what you say.")
+    return f"'{encoder.name}' is unknown to the evidence.{asked} {known}"
+
+
 def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
     """What speaks against trusting the advice; a code may come twice."""
     for what in support.unseen:
-        yield Note(code=f"unseen-{what}", text=_UNSEEN_TEXT[what])
+        text = _unknown_encoder(situation) if what == "model" else None
+        yield Note(code=f"unseen-{what}", text=text or _UNSEEN_TEXT[what])
     if {effect.source_id for effect in situation.effects_on_model} == {OWN_RECORDS}:
         yield Note(
             code="own-trials-only",
@@ -168,6 +188,12 @@ def would_tell(situation: Situation) -> str:
     signals = situation.signals
     if situation.trial is not None and situation.tried:
         return _more_of_the_trial(situation.trial)
+    once = (
+        "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
+        "with fine-tuning alone over three seeds."
+    )
+    if situation.task.name not in TASKS:
+        return f"No probe reads {situation.task.name}. {once}"
     if signals is None:
         return (
             "Run `advisor probe` on the model with some bitext, best with a hundred labelled "
@@ -181,10 +207,7 @@ def would_tell(situation: Situation) -> str:
     codes = {note.code for note in _signal_warnings(situation, signals)}
     if codes & {"little-bitext", "signals-unresolved"}:
         return "Probe again with more sentence pairs and --budget thorough."
-    return (
-        "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
-        "with fine-tuning alone over three seeds."
-    )
+    return once
 
 
 def _more_of_the_trial(trial: "TrialResult") -> str:

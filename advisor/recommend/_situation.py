@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Question
 from advisor.findings import Findings
-from advisor.findings.evidence import Case, Effect, normalise_model
+from advisor.findings.evidence import Case, Effect, Encoder, normalise_model
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.catalogue import Task
 from probes.errors import InputError
@@ -56,6 +56,7 @@ class Situation:
     min_gain: float
     signals: Signals | None
     findings: Findings
+    encoder: Encoder
     trial: "TrialResult | None"
 
     def __post_init__(self) -> None:
@@ -79,9 +80,7 @@ class Situation:
     @property
     def model(self) -> str:
         """The name the evidence has the model under."""
-        name = normalise_model(self.question.model)
-        facts = self.findings.tables.models.get(name)
-        return facts.name if facts else name
+        return self.encoder.name
 
     @property
     def tried(self) -> dict[Option, list[float]]:
@@ -95,6 +94,7 @@ class Situation:
         """The option on the question's model, task and language."""
         return self.findings.cases.case(
             model=self.model,
+            encoder=self.encoder,
             task=self.task.name,
             target=self.target.code,
             objective=option.objective,

@@ -22,8 +22,6 @@ __all__ = ["Forecast", "forecast"]
 _GIB = 2**30
 _RUNTIME_GIB = 1.0
 """What Python, torch and transformers hold before any weight."""
-_VOCABULARY = {"wikipedia": 119_547, "cc100": 250_002, "other": 250_002}
-"""Of mBERT and of XLM-R."""
 _CHARACTERS_PER_SUBWORD = 3.5
 _EFFICIENCY, _BF16_EFFICIENCY = 0.42, 0.95
 """Share of a matrix product's speed in single precision that a probe reaches, in either precision: measured
@@ -133,14 +131,10 @@ def _size(model: str) -> _Size | None:
     config = _config(model)
     if config is not None:
         return config
-    facts = load_tables().models.get(normalise_model(model))
-    if facts is None or facts.parameters_m is None or facts.layers is None:
+    facts = load_tables().encoders.get(normalise_model(model))
+    if facts is None or facts.parameters_m is None or facts.layers is None or facts.width is None:
         return None
-    # Vocabulary times width for the embeddings, 12 times width squared a layer: solved for the width.
-    words, total = _VOCABULARY[facts.corpus], 1e6 * facts.parameters_m
-    depth = 12 * facts.layers
-    width = (-words + (words**2 + 4 * depth * total) ** 0.5) / (2 * depth)
-    return _Size(layers=depth * width**2, total=total)
+    return _Size(layers=12 * facts.layers * facts.width**2, total=1e6 * facts.parameters_m)
 
 
 def _config(model: str) -> _Size | None:

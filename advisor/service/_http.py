@@ -146,10 +146,19 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         source: Name = "en",
         word_pairs: WordPairs = WordPairs.DICTIONARY,
         min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 0.5,
+        pretrained_on: Annotated[list[Name], Query(max_length=2000)] = [],  # noqa: B006  # FastAPI copies it
+        like: Name | None = None,
     ) -> Advice:
         """Advice from the evidence alone, at once."""
         return ask_evidence(
-            model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain
+            model=model,
+            source=source,
+            target=target,
+            task=task,
+            word_pairs=word_pairs,
+            min_gain=min_gain,
+            pretrained_on=pretrained_on,
+            like=like,
         )
 
     @app.post("/recommend")

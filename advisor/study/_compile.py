@@ -42,7 +42,7 @@ class CompileReport(BaseModel):
         rows: of the table, one for each option of a cell.
         probed: how many of them have signals.
         unpaired: aligned runs without fine-tuning alone of the same seed; they are left out.
-        unknown_models: models that the evidence does not know: they need a line in its ``models.csv``.
+        unknown_models: models that the evidence does not know: they need a line in its ``encoders.csv``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ class CompileReport(BaseModel):
         if self.unpaired:
             lines += ["", f"{self.unpaired} runs were left out: no fine-tuning alone with the same seed."]
         if self.unknown_models:
-            lines += ["", f"Not in models.csv yet: {', '.join(self.unknown_models)}."]
+            lines += ["", f"Not in encoders.csv yet: {', '.join(self.unknown_models)}."]
         return "\n".join(lines) + "\n"
 
 
@@ -96,7 +96,7 @@ def compile_study(folders: Sequence[str | Path], out: str | Path) -> CompileRepo
             rows.append(_row(aligned, complete, target, _signals_for(aligned[0], target, signals)))
     rows.sort(key=lambda row: row["id"])
     _write(Path(out), rows)
-    known = load_tables().models
+    known = load_tables().encoders
     return CompileReport(
         rows=len(rows),
         probed=sum(bool(row.get("probe_budget")) for row in rows),
@@ -183,7 +183,7 @@ def _row(
     before = [_points(none, target) for _, none in pairs]
     after = [_points(record, target) for record, _ in pairs]
     gains = [b - a for a, b in zip(before, after, strict=True)]
-    facts = load_tables().models.get(normalise_model(first.model))
+    facts = load_tables().encoders.get(normalise_model(first.model))
     model = facts.name if facts else normalise_model(first.model)
     name = f"{model}-{configuration.task}-{target}-{_group_key(first)[:8]}"
     row = {

@@ -14,12 +14,14 @@ from advisor.findings.evidence._effects import (
     Tables,
     level_of,
 )
+from advisor.findings.evidence._encoders import Corpus, Encoder, Seen, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._linter import CheckReport, Issue, check
-from advisor.findings.evidence._models import ModelFacts, normalise_model
-from advisor.findings.evidence._nearest import Neighbour, nearest, unseen
+from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model, refuse_decoder
+from advisor.findings.evidence._nearest import Neighbour, direct, nearest, unseen
 from advisor.findings.evidence._observations import Observation, observations, of_trial, standard_error
 from advisor.findings.evidence._tables import TABLES, load_tables
+from advisor.findings.evidence._tasks import find_task
 
 __all__ = [
     "COVERAGE",
@@ -33,25 +35,33 @@ __all__ = [
     "Case",
     "CaseMaker",
     "CheckReport",
+    "Corpus",
     "Effect",
+    "Encoder",
     "Issue",
     "Key",
     "Lab",
     "LanguageFacts",
-    "ModelFacts",
     "Neighbour",
     "Observation",
     "Record",
     "SeedScores",
+    "Seen",
     "Source",
     "Tables",
     "check",
+    "direct",
+    "find_encoder",
+    "find_task",
     "level_of",
     "load_tables",
     "nearest",
+    "nearest_names",
     "normalise_model",
     "observations",
     "of_trial",
+    "refuse_decoder",
     "standard_error",
+    "unknown_encoder",
     "unseen",
 ]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from advisor.findings.evidence._effects import Effect, Tables, level_of
+from advisor.findings.evidence._encoders import Encoder, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
-from advisor.findings.evidence._models import ModelFacts
 
 __all__ = ["COVERAGE", "FACTS", "TYPOLOGY", "Case", "CaseMaker", "Key", "language_facts"]
 
@@ -34,7 +34,7 @@ class Case:
     Attributes:
         pairs: where word pairs come from, as a mixture of the evidence's kinds; empty if none are used.
         facts: numbers that describe the language to the model, about 0 with spread 1 (see ``FACTS``);
-            empty when the language is unknown.
+            empty when the language is unknown, None for what is not known of the encoder's pretraining.
         source_id: the source of an effect; blank for a question, which stands for a new study.
     """
 
@@ -47,7 +47,7 @@ class Case:
     level: str
     target: str
     script: str
-    facts: tuple[float, ...]
+    facts: tuple[float | None, ...]
     source_id: str = ""
 
     @property
@@ -57,33 +57,47 @@ class Case:
 
     @property
     def resource(self) -> str:
-        """How much pretraining saw of the language: ``high``, ``low`` or ``unseen``."""
-        if not self.facts or self.facts[1]:
+        """How much pretraining saw of the language: ``high``, ``low``, or ``unseen``, unknown included."""
+        size, unseen = self.facts[:2] if self.facts else (None, None)
+        if unseen or size is None:
             return "unseen"
-        return "low" if self.facts[0] < _LITTLE else "high"
+        return "low" if size < _LITTLE else "high"
 
 
-def language_facts(language: LanguageFacts, model: ModelFacts | None) -> tuple[float, ...]:
-    """What the language is to this model: ``FACTS``, each about 0 with spread 1.
+def language_facts(language: LanguageFacts, encoder: Encoder | None) -> tuple[float | None, ...]:
+    """What the language is to this encoder: ``FACTS``, each about 0 with spread 1; None where not known.
 
-    Pretraining size is log10 GiB of the corpus the model was trained on (CC-100 where that is unknown),
-    centred on the middle of the evidence's languages.
+    Pretraining size is log10 GiB of the corpus whose sizes stand for the encoder's pretraining, centred on
+    the middle of the evidence's languages. Without an encoder it is the language's size on the web (CC-100).
     """
-    if model is not None and model.corpus == "wikipedia":
-        size = (math.log10(language.wikipedia_gib + 0.003) + 0.5) / 0.8
-        unseen = not language.in_wikipedia
-    else:
-        size = (math.log10(language.cc100_gib + 0.03) - 1.0) / 0.8
-        unseen = language.cc100_gib == 0
+    size, unseen = _coverage(language, encoder)
     return (
-        0.0 if unseen else max(-2.5, min(2.0, size)),
-        1.0 if unseen else 0.0,
+        None if size is None else max(-2.5, min(2.0, size)),
+        unseen,
         ((language.syntactic if language.syntactic is not None else 0.45) - 0.45) / 0.15,
         ((language.genetic if language.genetic is not None else 1.0) - 0.85) / 0.2,
         ((language.geographic if language.geographic is not None else 0.2) - 0.2) / 0.15,
         0.0 if language.script == "Latn" else 1.0,
         0.0 if language.spaced else 1.0,
     )
+
+
+def _coverage(language: LanguageFacts, encoder: Encoder | None) -> tuple[float | None, float | None]:
+    """Pretraining size, 0 for a language that was not seen, and whether it was not."""
+    if encoder is None:
+        return _web_size(language.cc100_gib), float(language.cc100_gib == 0)
+    seen = encoder.saw(language.code)
+    if seen.answer == "no":
+        return 0.0, 1.0
+    if seen.answer == "unknown" or seen.gib is None:
+        return None, None if seen.answer == "unknown" else 0.0
+    if encoder.amounts == "wikipedia":
+        return (math.log10(seen.gib + 0.003) + 0.5) / 0.8, 0.0
+    return _web_size(seen.gib), 0.0
+
+
+def _web_size(gib: float) -> float:
+    return (math.log10(gib + 0.03) - 1.0) / 0.8
 
 
 class CaseMaker:
@@ -102,10 +116,12 @@ class CaseMaker:
         schedule: str,
         frozen_layers: str,
         word_pairs: str,
+        encoder: Encoder | None = None,
     ) -> Case:
-        """A question's case, which belongs to no source."""
+        """A question's case, which belongs to no source; ``encoder`` where the tables do not have it."""
         language = self._tables.languages.get(target)
-        facts = language_facts(language, self._tables.models.get(model)) if language else ()
+        encoder = encoder or self._tables.encoders.get(model) or unknown_encoder(model)
+        facts = language_facts(language, encoder) if language else ()
         return Case(
             objective=objective,
             schedule=schedule,
@@ -132,6 +148,13 @@ class CaseMaker:
         )
         return replace(case, source_id=effect.source_id)
 
+    def one_family(self, first: str, second: str) -> bool:
+        """Whether two encoders are of one recipe, in any size."""
+        encoders = self._tables.encoders
+        if first not in encoders or second not in encoders:
+            return first == second
+        return encoders[first].family == encoders[second].family
+
     def language_distance(self, first: str, second: str) -> float:
         """How unlike two languages are to an encoder: 0 the same, at least 0.1 for two, towards 1."""
         if first == second:
@@ -142,5 +165,5 @@ class CaseMaker:
         pairs = zip(
             language_facts(languages[first], None), language_facts(languages[second], None), strict=True
         )
-        spread = sum((a - b) ** 2 for a, b in pairs) / len(FACTS)
+        spread = sum(((a or 0.0) - (b or 0.0)) ** 2 for a, b in pairs) / len(FACTS)
         return 0.1 + 0.9 * (1 - math.exp(-spread))

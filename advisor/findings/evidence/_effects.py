@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from advisor.findings.evidence._encoders import Encoder
 from advisor.findings.evidence._languages import LanguageFacts
-from advisor.findings.evidence._models import ModelFacts
 from probes.catalogue import TASKS
 
 __all__ = [
@@ -37,7 +37,7 @@ PUBLISHED_ONLY = {
     "qa": "span",
     "retrieval": "none",  # measures alignment itself, no fine-tuning
 }
-"""Tasks of the evidence that cannot be asked for, and their level."""
+"""Tasks of the evidence that no probe reads, and their level."""
 MIXTURES = frozenset({"avg", "multi", "hi-en"})
 """What stands in place of a language: an average, several at once, code-switched Hindi and English."""
 OWN_RECORDS = "own-records"
@@ -242,7 +242,7 @@ class SeedScores:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """All tables, read and checked."""
+    """All tables, read and checked; encoders by every name they go by."""
 
     labs: Mapping[str, Lab]
     sources: Mapping[str, Source]
@@ -250,7 +250,7 @@ class Tables:
     scores: tuple[SeedScores, ...]
     records: tuple[Record, ...]
     languages: Mapping[str, LanguageFacts]
-    models: Mapping[str, ModelFacts]
+    encoders: Mapping[str, Encoder]
     sha256: str
 
     @property

@@ -160,8 +160,8 @@ def _impossible(effect: Effect, tables: Tables) -> Iterator[str]:
     for name, code in (("source", effect.source), ("target", effect.target)):
         if code not in tables.languages and code not in MIXTURES:
             yield f"languages.csv has no {name} language '{code}'"
-    if effect.model not in tables.models:
-        yield f"models.csv has no model '{effect.model}'"
+    if effect.model not in tables.encoders:
+        yield f"encoders.csv has no model '{effect.model}'"
 
 
 def _impossible_spread(effect: Effect) -> Iterator[str]:

@@ -5,28 +5,51 @@ from dataclasses import dataclass
 from advisor.findings.evidence._cases import Case, CaseMaker
 from advisor.findings.evidence._effects import Effect, Tables
 
-__all__ = ["Neighbour", "nearest", "unseen"]
+__all__ = ["Neighbour", "direct", "nearest", "unseen"]
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """An effect and how far it lies from the case: 0 the same case, about 1 for each of model, task and
-    language that differs in everything, less for what the option differs in."""
+    """An effect near to a case.
+
+    Attributes:
+        distance: 0 the same case, about 1 for each of model, task and language that differs in everything,
+            less for what the option differs in.
+        direct: whether it speaks of the case itself.
+    """
 
     effect: Effect
     distance: float
+    direct: bool
+
+
+def direct(case: Case, effect: Effect, maker: CaseMaker) -> bool:
+    """Whether an effect speaks of a case: an encoder of one family, the same task and loss, and the same
+    language or one of its script of which pretraining saw about as much."""
+    if (effect.task, effect.objective) != (case.task, case.objective):
+        return False
+    if not maker.one_family(case.model, effect.model):
+        return False
+    if effect.target == case.target:
+        return True
+    measured = maker.of_effect(effect)
+    return bool(case.script) and (measured.script, measured.resource) == (case.script, case.resource)
 
 
 def nearest(case: Case, tables: Tables, maker: CaseMaker, count: int = 8) -> tuple[Neighbour, ...]:
-    """The effects nearest to a case, nearest first; ties in the order of the tables."""
-    found = [Neighbour(effect, _distance(case, effect, maker)) for effect in tables.pooled]
-    return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:count])
+    """The effects nearest to a case: those that speak of it, then the others, each by distance."""
+    near = sorted(tables.pooled, key=lambda effect: _distance(case, effect, maker))
+    of_case = [effect for effect in near if direct(case, effect, maker)][:count]
+    others = [effect for effect in near if effect not in of_case][: count - len(of_case)]
+    return tuple(
+        Neighbour(effect, _distance(case, effect, maker), effect in of_case) for effect in of_case + others
+    )
 
 
 def _distance(case: Case, effect: Effect, maker: CaseMaker) -> float:
     distance = 0.0
     if effect.model != case.model:
-        distance += 1.0
+        distance += 0.5 if maker.one_family(case.model, effect.model) else 1.0
     if effect.task != case.task:
         distance += 0.5 if effect.level == case.level else 1.0
     if effect.target != case.target:

@@ -9,7 +9,8 @@ Layout under ``tables/``::
     records.csv               own trials: outcome and probe signals
     languages.csv             facts per language
     languages_uriel.csv       typological distances to English (CC BY-SA 4.0, see the licence beside it)
-    models.csv                facts per encoder
+    encoders.csv              facts per encoder
+    corpora.csv               the languages of each corpus that an encoder was pretrained on
 
 Adding a paper's results takes one file under ``effects/`` and one line in ``sources.csv``.
 """
@@ -37,8 +38,9 @@ from advisor.findings.evidence._effects import (
     Source,
     Tables,
 )
+from advisor.findings.evidence._encoders import Corpus, Encoder
 from advisor.findings.evidence._languages import LanguageFacts
-from advisor.findings.evidence._models import ModelFacts, normalise_model
+from advisor.findings.evidence._lookup import normalise_model
 from advisor.findings.evidence._rows import Row, read_rows
 from probes.catalogue import METRICS, OBJECTIVES, TASKS
 from probes.errors import InputError
@@ -211,6 +213,7 @@ def _effect_of_record(record: Record, lab: str) -> Effect:
     )
 
 
+_KINDS = ("encoder", "state", "decoder")
 _COSINES = {
     "source": "source_cosine",
     "target-labels": "target_labels_cosine",
@@ -282,18 +285,57 @@ def _read_languages(root: Path) -> Iterator[LanguageFacts]:
         )
 
 
-def _read_models(path: Path) -> Iterator[tuple[str, ModelFacts]]:
+def _read_corpora(path: Path, languages: Mapping[str, LanguageFacts]) -> Iterator[Corpus]:
+    sizes = {
+        "": {},
+        "cc100": {code: facts.cc100_gib for code, facts in languages.items() if facts.cc100_gib},
+        "wikipedia": {code: facts.wikipedia_gib for code, facts in languages.items() if facts.wikipedia_gib},
+    }
+    for row in read_rows(path):
+        codes = row.text("languages").split()
+        yield Corpus(
+            name=row.text("corpus"),
+            count=row.maybe_count("count"),
+            languages=frozenset(codes) if codes else None,
+            open=frozenset(row.text("open").split()),
+            sizes=sizes[row.text("sizes", tuple(sizes))],
+            citation=row.text("citation"),
+        )
+
+
+def _read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[str, Encoder]]:
+    """Every encoder by its name and its aliases; one that starts from another stands below it."""
+    read: dict[str, Encoder] = {}
     for row in read_rows(path):
         name = row.text("name")
-        facts = ModelFacts(
+        base = row.text("base", ("", *read))
+        names = row.text("corpora").split()
+        for corpus in names:
+            if corpus not in corpora:
+                raise row.fail("corpora", f"corpora.csv has no corpus '{corpus}'")
+        own = tuple(corpora[corpus] for corpus in names)
+        amounts = next(
+            (kind for kind in ("cc100", "wikipedia") if any(c.startswith(kind) for c in names)), ""
+        )
+        parallel = row.text("parallel", ("yes", "no", "unknown"))
+        read[name] = Encoder(
             name=name,
+            family=row.text("family"),
+            kind=row.text("kind", _KINDS),  # type: ignore[arg-type]  # one of them
+            year=row.maybe_count("year"),
             parameters_m=row.maybe_number("parameters_m"),
             layers=row.maybe_count("layers"),
-            corpus=row.text("corpus", ("cc100", "wikipedia", "other")),
+            width=row.maybe_count("width"),
+            vocabulary=row.maybe_count("vocabulary"),
+            objectives=tuple(row.text("objectives").split()),
+            parallel=None if parallel == "unknown" else parallel == "yes",
+            corpora=(*own, *(read[base].corpora if base else ())),
+            amounts=amounts or (read[base].amounts if base else ""),
+            citation=row.text("citation"),
         )
-        yield name, facts
+        yield name, read[name]
         for alias in row.text("aliases").split():
-            yield normalise_model(alias), facts
+            yield normalise_model(alias), read[name]
 
 
 def _digest(root: Path) -> str:
@@ -318,6 +360,8 @@ def load_tables(root: Path = TABLES) -> Tables:
         InputError: if a cell does not fit its column's type, naming file, line and column; or if an
             effect's source is missing from ``sources.csv``.
     """
+    languages = {facts.code: facts for facts in _read_languages(root)}
+    corpora = {corpus.name: corpus for corpus in _read_corpora(root / "corpora.csv", languages)}
     labs = {
         row.text("lab"): Lab(row.text("lab"), row.text("people"), row.text("code") or None)
         for row in read_rows(root / "labs.csv")
@@ -349,7 +393,7 @@ def load_tables(root: Path = TABLES) -> Tables:
         effects=tuple(effects),
         scores=tuple(scores),
         records=records,
-        languages={facts.code: facts for facts in _read_languages(root)},
-        models=dict(_read_models(root / "models.csv")),
+        languages=languages,
+        encoders=dict(_read_encoders(root / "encoders.csv", corpora)),
         sha256=_digest(root),
     )

@@ -71,11 +71,12 @@ def _term(
     def keys(case: Case) -> Sequence[tuple[Key, float]]:
         key = tuple(part(case) for part in plain)
         if facts:
-            # A language without facts could have any: each stands at one spread, on a key of its own.
+            # What is not known could be anything: each fact stands at one spread, on a key of its own.
             if not case.facts:
                 return [((*key, f"?{case.target}", fact), 1.0) for fact in facts]
             values = dict(zip(FACTS, case.facts, strict=True))
-            return [((*key, fact), values[fact]) for fact in facts if values[fact]]
+            known = [((*key, fact), value) for fact in facts if (value := values[fact])]
+            return known + [((*key, f"?{case.target}", fact), 1.0) for fact in facts if values[fact] is None]
         if pairs:
             return [((*key, kind), weight) for kind, weight in case.pairs]
         return [(key, 1.0)]

@@ -52,7 +52,9 @@ def _rows(cells: Sequence[Cell], maker: CaseMaker, names: Sequence[tuple[str, st
             has = {("model", effect.model), ("task", effect.task), ("option", effect.frozen_layers)}
             has |= {("cell", f"{effect.model}:{effect.task}:{effect.frozen_layers}")}
             known = [(effect.baseline or 0.0) / 20] if baseline else []
-            features.append([*case.facts, *known, *[float(name in has) for name in names]])
+            features.append(
+                [*(fact or 0.0 for fact in case.facts), *known, *[float(name in has) for name in names]]
+            )
             categories.append((effect.model, effect.task, effect.frozen_layers))
             languages.append(effect.target)
     return _Rows(

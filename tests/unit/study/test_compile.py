@@ -242,7 +242,7 @@ def test_models_that_the_evidence_does_not_know_are_named(tmp_path: Path) -> Non
     records = [named(make_record(option, 0, 50.0), "bundled-unheard") for option in (NO_ALIGNMENT, JOINT)]
     report = compile_study([save(tmp_path / "study", records)], tmp_path / "records.csv")
     assert report.unknown_models == ("bundled-unheard",)
-    assert "models.csv" in report.markdown()
+    assert "encoders.csv" in report.markdown()
 
 
 def test_the_header_is_always_whole(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Tasks that evidence can be asked about: all that can be probed, and question answering."""
+
+from collections.abc import Mapping
+
+from probes.catalogue import TASKS, Registry, Task
+
+__all__ = ["find_task"]
+
+_PUBLISHED = (Task("qa", "span", "span-f1", "where in a passage the answer to a question stands"),)
+"""Tasks that published runs were scored on, and that no probe reads."""
+
+_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("udpos", "upos", "part-of-speech", "pos-tagging", "masakhapos"), "pos"),
+    **dict.fromkeys(("wikiann", "panx", "pan-x", "conll", "named-entities", "masakhaner"), "ner"),
+    **dict.fromkeys(("slot", "slot-filling"), "slots"),
+    **dict.fromkeys(("sib-200", "sib200", "topics", "topic-classification"), "topic"),
+    **dict.fromkeys(("intents", "intent-classification"), "intent"),
+    **dict.fromkeys(("xnli", "afrixnli", "entailment", "inference"), "nli"),
+    **dict.fromkeys(("paws-x", "pawsx", "paraphrases"), "paraphrase"),
+    **dict.fromkeys(("xquad", "mlqa", "tydiqa", "squad", "question-answering", "reading"), "qa"),
+}
+"""What else tasks go by: benchmarks and longer names."""
+
+
+def find_task(name: str) -> Task:
+    """The task that a user means by ``name``, which may be a benchmark's.
+
+    Raises:
+        InputError: if there is none; the message lists those there are.
+    """
+    tasks = Registry("task", (*TASKS.values(), *_PUBLISHED))
+    plain = name.strip().lower().replace("_", "-").replace(" ", "-")
+    return tasks.find(_ALIASES.get(plain, plain))
