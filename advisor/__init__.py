@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor._request import spelled_out
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import Option, WordPairs
 from advisor.recommend import ask as _ask
 from advisor.recommend import recommend as _recommend
 from advisor.report import Report
-from probes.data import Columns
 from probes.request import ProbeRequest
 from probes.signals import Signals
 
@@ -103,46 +103,14 @@ def recommend(
     return Report(_recommend(measured, min_gain=min_gain, trial=trial), measured)
 
 
-def probe(
-    model: str,
-    *,
-    source: str,
-    target: str,
-    task: str,
-    train: str | Path,
-    bitext: str | Path,
-    target_labels: str | Path | None = None,
-    dictionary: str | Path | None = None,
-    word_links: str | Path | None = None,
-    columns: Columns | None = None,
-    budget: str = "standard",
-    device: str = "auto",
-    precision: str = "auto",
-    seed: int = 0,
-    min_gain: float = DEFAULT_MIN_GAIN,
-    progress: "Progress | None" = None,
-) -> Report:
+@spelled_out()
+def probe(request: ProbeRequest, *, progress: "Progress | None" = None) -> Report:
     """Measure an encoder for a language pair and a task, and advise.
 
-    The model is only read; measuring takes minutes. Files may also be ``hf:NAME[:CONFIG][:SPLIT]``.
+    The model is only read; measuring takes minutes.
 
     Args:
-        model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id.
-        source: language of the labelled data.
-        target: language the model is to be used in.
-        task: one of ``probes.catalogue.TASKS``.
-        train: labelled source-language data.
-        bitext: translation pairs, source language first.
-        target_labels: labelled target-language data; a hundred sentences do, and they tell the most.
-        dictionary: bilingual dictionary to align words with; by default the encoder aligns them itself.
-        word_links: Pharaoh ``i-j`` file, one line a pair of the bitext.
-        columns: names of table columns, where they are not the usual ones.
-        budget: ``quick``, ``standard`` or ``thorough``.
-        device: ``auto``, ``cpu``, ``cuda``, ...
-        precision: of the passes: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware is made for it.
-        seed: of all sampling; the same seed on the same machine gives the same signals.
-        min_gain: smallest gain of interest, in points.
-        progress: told of phases and cost.
+        progress: Told of phases and cost.
 
     Returns:
         The advice with the signals it rests on; ``report.write("out")`` saves all of it.
@@ -151,46 +119,19 @@ def probe(
         InputError: if something given cannot be used.
         RunError: if the run cannot finish.
     """
-    from advisor.recommend import check_min_gain
     from probes.run import run_probe
 
-    check_min_gain(min_gain)
-    request = ProbeRequest(
-        model=model,
-        source=source,
-        target=target,
-        task=task,
-        train=str(train),
-        bitext=str(bitext),
-        target_labels=str(target_labels) if target_labels else None,
-        dictionary=str(dictionary) if dictionary else None,
-        word_links=str(word_links) if word_links else None,
-        columns=columns,
-        budget=budget,
-        device=device,
-        precision=precision,
-        seed=seed,
-    )
-    return recommend(run_probe(request, progress), min_gain=min_gain)
+    return recommend(run_probe(request, progress), min_gain=request.min_gain)
 
 
+@spelled_out(leave_out=("budget", "precision", "seed", "min_gain"), required=("target_labels",))
 def trial(
-    model: str,
+    request: ProbeRequest,
     *,
-    source: str,
-    target: str,
-    task: str,
-    train: str | Path,
-    bitext: str | Path,
-    target_labels: str | Path,
     options: Sequence[Option | str] = ("none", "token-contrastive:joint:0.1"),
     seeds: int = 3,
     steps: int | None = None,
-    dictionary: str | Path | None = None,
-    word_links: str | Path | None = None,
-    columns: Columns | None = None,
     out: str | Path = "trial",
-    device: str = "auto",
     progress: "Watcher | None" = None,
 ) -> "TrialResult":
     """Align, fine-tune and evaluate for real, every option with several seeds, beside fine-tuning alone.
@@ -200,22 +141,11 @@ def trial(
     for more seeds or options runs only those.
 
     Args:
-        model: ``bundled``, ``bundled-enpt``, a folder, or a Hugging Face id; only read.
-        source: language of the labelled data.
-        target: language the model is to be used in.
-        task: one of ``probes.catalogue.TASKS``.
-        train: labelled source-language data; a tenth is held out and scored on.
-        bitext: translation pairs, source language first.
-        target_labels: labelled target-language data to score on; never trained on.
         options: what to compare, as :class:`Option` or as in ``token-contrastive:joint:0.1``; ``none`` is
             always added.
         seeds: how many seeds; from two on the gains have intervals.
         steps: at most so many optimiser steps in each phase; by default three epochs.
-        dictionary: bilingual dictionary to align words with; by default the encoder aligns them itself.
-        word_links: Pharaoh ``i-j`` file, one line a pair of the bitext.
-        columns: names of table columns, where they are not the usual ones.
         out: folder for the records and ``trial.json``.
-        device: ``auto``, ``cpu``, ``cuda``, ...
         progress: told of the runs and of the phases of each.
 
     Returns:
@@ -228,17 +158,4 @@ def trial(
     """
     from advisor.study import run_trial
 
-    request = ProbeRequest(
-        model=model,
-        source=source,
-        target=target,
-        task=task,
-        train=str(train),
-        bitext=str(bitext),
-        target_labels=str(target_labels) if target_labels else None,
-        dictionary=str(dictionary) if dictionary else None,
-        word_links=str(word_links) if word_links else None,
-        columns=columns,
-        device=device,
-    )
     return run_trial(request, options, seeds=seeds, steps=steps, out=out, watcher=progress)

@@ -1,39 +1,29 @@
 """Probe: say what to measure, see what would be read, start it, follow it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from advisor.app import _question, _run, _show, _state
 from advisor.report import _words
 from advisor.sample import LANGUAGES
-from advisor.service import InputPreview, Preview, RunRequest, Upload, admit, look
+from advisor.service import InputPreview, Preview, Upload, admit, look
 from probes.data import Columns
 from probes.errors import InputError
+from probes.request import COLUMNS, ProbeRequest, problem_in
 
 __all__ = ["render"]
 
 _SAMPLE, _UPLOAD, _PATHS = "The sample", "Upload files", "Paths and data sets"
 _SAMPLE_TASKS = ("pos", "topic")
-_BUDGETS = ("quick", "standard", "thorough")
-_FILES = {
-    "train": ("Labelled source data", "CoNLL-U, CoNLL/BIO, TSV, CSV, JSONL or Parquet."),
-    "bitext": (
-        "Bitext",
-        "TSV (source, tab, target), TMX, PO, XLIFF, JSONL, Parquet, or two line-aligned files.",
-    ),
-    "target_labels": (
-        "Labelled target data (optional)",
-        "A hundred labelled sentences tell more than anything else.",
-    ),
-    "dictionary": (
-        "Bilingual dictionary (optional)",
-        "TSV of word pairs; by default the encoder aligns words.",
-    ),
-}
+_FILES = {name: field for name, field in ProbeRequest.fields_of("data").items() if name != "columns"}
+_SPREAD = 4
+"""Inputs beside each other."""
 
 
 def render() -> None:
@@ -64,37 +54,36 @@ def _form() -> None:
         persist_state="session",
     )
     named = {_SAMPLE: _sample, _UPLOAD: _uploads, _PATHS: _paths}[kind](question)
-    columns, more = _more()
+    more = _more()
+    asked = ProbeRequest.model_fields["budget"]
     budget = st.segmented_control(
-        "Budget",
-        _BUDGETS,
+        str(asked.title),
+        get_args(asked.annotation),
         key="budget",
         default="quick",
         required=True,
         persist_state="session",
-        help="How many sentences and rounds the probe may take; more of them narrow the intervals.",
+        help=asked.description,
     )
     if named is None:
         return
     try:
-        request = RunRequest(
+        request = ProbeRequest(
             model=question.model,
             source=question.source,
             target=question.target,
             task=question.task,
             **named,
-            columns=columns,
             budget=budget,
             **more,
         )
     except ValidationError as error:
-        problem = error.errors()[0]
-        st.error(_show.markdown(f"{problem['loc'][0]}: {problem['msg']}."))
+        st.error(_show.markdown(problem_in(error)))
         return
     _check_and_start(request)
 
 
-def _check_and_start(request: RunRequest) -> None:
+def _check_and_start(request: ProbeRequest) -> None:
     with st.spinner("Reading the data", show_time=False):
         preview = _preview(request)
     if isinstance(preview, str):
@@ -107,7 +96,7 @@ def _check_and_start(request: RunRequest) -> None:
         st.error(_show.markdown(st.session_state.pop("refusal")))
 
 
-def _start(request: RunRequest) -> None:
+def _start(request: ProbeRequest) -> None:
     try:
         run = _state.queue().submit(request, _state.session())
     except InputError as error:
@@ -117,7 +106,7 @@ def _start(request: RunRequest) -> None:
     _state.open_run(run.id)
 
 
-def _preview(request: RunRequest) -> Preview | str:
+def _preview(request: ProbeRequest) -> Preview | str:
     """What would be read, or why it cannot be; kept until something else is asked for."""
     key = request.model_dump_json(exclude={"seed", "min_gain"})
     if st.session_state.get("previewed", (None,))[0] != key:
@@ -155,16 +144,15 @@ def _sample(question: _question.Question) -> dict[str, Any] | None:
 
 def _uploads(_question: _question.Question) -> dict[str, Any] | None:
     most = _state.queue().limits.upload_mb
-    columns = [*st.columns(2), *st.columns(2)]
     specs: dict[str, str] = {}
-    for column, (role, (label, explanation)) in zip(columns, _FILES.items(), strict=True):
+    for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
         with column:
             files = st.file_uploader(
-                label,
+                _label(field),
                 key=f"upload-{role}",
                 accept_multiple_files=role == "bitext",
                 max_upload_size=max(1, int(most)),
-                help=explanation,
+                help=field.description,
             )
         given = files if isinstance(files, list) else [files] if files else []
         if given:
@@ -196,12 +184,11 @@ def _paths(_question: _question.Question) -> dict[str, Any] | None:
         (f"Files below {where}, or " if roots else "No folders of this machine are open here; give ")
         + "data sets of the hub as `hf:NAME:CONFIG:SPLIT`."
     )
-    columns = [*st.columns(2), *st.columns(2)]
     specs: dict[str, str] = {}
-    for column, (role, (label, explanation)) in zip(columns, _FILES.items(), strict=True):
+    for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
         with column:
             typed = st.text_input(
-                label, key=f"path-{role}", help=explanation, persist_state="session"
+                _label(field), key=f"path-{role}", help=field.description, persist_state="session"
             ).strip()
         if typed:
             specs[role] = typed
@@ -211,30 +198,47 @@ def _paths(_question: _question.Question) -> dict[str, Any] | None:
     return dict(specs)
 
 
-def _more() -> tuple[Columns | None, dict[str, Any]]:
-    """Column names, smallest gain of interest, seed."""
-    with st.expander("More: columns, smallest gain of interest, seed"):
-        first = st.columns(4)
-        names: dict[str, str | None] = {}
-        for column, (name, label) in zip(
-            first,
-            (
-                ("text", "Text column"),
-                ("second", "Second text"),
-                ("label", "Label column"),
-                ("words", "Words column"),
-            ),
-            strict=True,
-        ):
-            names[name] = (
-                column.text_input(label, key=f"column-{name}", persist_state="session").strip() or None
-            )
-        second = st.columns(4)
-        min_gain = second[0].number_input("Smallest gain, points", 0.0, 100.0, 0.5, 0.1, key="probe-min-gain")
-        seed = second[1].number_input("Seed", 0, 2**32 - 1, 0, key="seed")
-    names["tags"] = names["label"]
-    columns = Columns(**names) if any(names.values()) else None
-    return columns, {"min_gain": min_gain, "seed": seed}
+def _grid(count: int, width: int) -> list[DeltaGenerator]:
+    """Places for so many inputs, row by row."""
+    return [place for _ in range(-(-count // width)) for place in st.columns(width)][:count]
+
+
+def _label(field: FieldInfo) -> str:
+    return str(field.title) if field.is_required() else f"{field.title} (optional)"
+
+
+def _more() -> dict[str, Any]:
+    """Column names, and how to measure."""
+    others = {name: field for name, field in ProbeRequest.fields_of("measuring").items() if name != "budget"}
+    with st.expander("More: columns, device, precision, seed, smallest gain of interest"):
+        names = {
+            name: place.text_input(
+                f"{name.capitalize()} column", key=f"column-{name}", help=text, persist_state="session"
+            ).strip()
+            or None
+            for place, (name, text) in zip(_grid(len(COLUMNS), _SPREAD), COLUMNS.items(), strict=True)
+        }
+        more = {
+            name: _measuring(place, name, field)
+            for place, (name, field) in zip(_grid(len(others), _SPREAD), others.items(), strict=True)
+        }
+    return {**more, "columns": Columns(**names) if any(names.values()) else None}
+
+
+def _measuring(place: DeltaGenerator, name: str, field: FieldInfo) -> Any:
+    """An input for a field, by its type: a choice, a number between its limits, or text."""
+    key, label = f"probe-{name.replace('_', '-')}", str(field.title)
+    choices = get_args(field.annotation)
+    if choices:
+        return place.selectbox(label, choices, choices.index(field.default), key=key, help=field.description)
+    if field.annotation is str:
+        return place.text_input(label, field.default, key=key, help=field.description)
+    kind, limits = field.annotation, ProbeRequest.model_json_schema()["properties"][name]
+    low, high = limits["minimum"], limits.get("maximum", limits.get("exclusiveMaximum", 1) - 1)
+    step = 1 if kind is int else 0.1
+    return place.number_input(
+        label, kind(low), kind(high), field.default, step, key=key, help=field.description
+    )
 
 
 # --- what was read ---------------------------------------------------------------------------------------

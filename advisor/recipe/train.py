@@ -13,7 +13,7 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
-from advisor._console import ConsoleProgress, run
+from advisor.console import ConsoleProgress, run
 from advisor.recipe import read_recipe, write_recipe
 from advisor.training import PHASES, staged, train
 

@@ -15,7 +15,7 @@ from advisor.service._forecast import Forecast, forecast
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import InputPreview, Preview, SideCheck, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import ACTIVE, Run, RunRequest, Status, UnknownRunError
+from advisor.service._runs import ACTIVE, Run, Status, UnknownRunError
 from advisor.service._store import RunStore, Upload
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = [
     "QueueFullError",
     "Run",
     "RunQueue",
-    "RunRequest",
     "RunStore",
     "SideCheck",
     "Status",

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from advisor.sample import sample_path
 from advisor.service._limits import Limits
-from advisor.service._runs import RunRequest
 from advisor.service._store import UPLOAD_PREFIX
 from probes.catalogue import TASKS
 from probes.errors import InputError
@@ -24,7 +22,7 @@ _HUB_PREFIX = "hf:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def admit(request: RunRequest, limits: Limits, find_upload: Callable[[str], Path]) -> ProbeRequest:
+def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Path]) -> ProbeRequest:
     """The probe that ``request`` asks for, with every file found and nothing in it that is not allowed.
 
     Args:
@@ -46,20 +44,18 @@ def admit(request: RunRequest, limits: Limits, find_upload: Callable[[str], Path
     def parts(spec: str) -> str:
         return _parts(spec, data)
 
-    fields = request.model_dump(exclude={"min_gain", "columns"})
-    probe = ProbeRequest(**fields, columns=request.columns)
-    return replace(
-        probe,
-        model=_model(request.model, limits),
-        train=data(request.train),
-        bitext=parts(request.bitext),
-        target_labels=data(request.target_labels) if request.target_labels else None,
-        dictionary=data(request.dictionary) if request.dictionary else None,
-        word_links=parts(request.word_links) if request.word_links else None,
-    )
+    named = {
+        "model": _model(request.model, limits),
+        "train": data(request.train),
+        "bitext": parts(request.bitext),
+        "target_labels": data(request.target_labels) if request.target_labels else None,
+        "dictionary": data(request.dictionary) if request.dictionary else None,
+        "word_links": parts(request.word_links) if request.word_links else None,
+    }
+    return request.model_copy(update=named)
 
 
-def upload_ids(request: RunRequest) -> list[str]:
+def upload_ids(request: ProbeRequest) -> list[str]:
     """The ids of the uploads a request names, each once."""
     specs = (request.train, request.bitext, request.target_labels, request.dictionary, request.word_links)
     named = (part.strip() for spec in specs if spec for part in re.split(r"[+,]", spec))

@@ -54,7 +54,7 @@ def _run(folder: Path, job: Job, tell: Tell) -> None:
 
     measured = run_probe(job.request, _Relay(tell))
     signals = _as_called(measured, job)
-    report = Report(recommend(signals, min_gain=job.min_gain), signals)
+    report = Report(recommend(signals, min_gain=job.request.min_gain), signals)
     recipe = recipe_files(report.advice, job.request)
     report.write(folder, {name: _hide(text, job) for name, text in recipe.items()})
     tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})

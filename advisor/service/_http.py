@@ -31,9 +31,10 @@ from advisor.service._admission import admit
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import Preview, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import Run, RunRequest, UnknownRunError
+from advisor.service._runs import Run, UnknownRunError
 from advisor.service._store import RunStore
 from probes.errors import InputError, RunError
+from probes.request import ProbeRequest
 from probes.signals import Signals
 
 __all__ = ["create_app", "serve"]
@@ -222,13 +223,13 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         return Uploaded(name=saved.name, size=saved.size, spec=saved.spec)
 
     @app.post("/previews")
-    def preview(request: RunRequest) -> Preview:
+    def preview(request: ProbeRequest) -> Preview:
         """What a run would read and may cost, without starting it."""
         probe = admit(request, limits, lambda name: store.upload(_SESSION, name).path)
         return look(probe, store.as_called)
 
     @app.post("/runs", status_code=202, responses=_answers(429))
-    def start(request: RunRequest) -> Run:
+    def start(request: ProbeRequest) -> Run:
         """Start a probe, or queue it behind others."""
         return queue.submit(request, _SESSION)
 

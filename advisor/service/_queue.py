@@ -15,9 +15,10 @@ from typing import IO, Any
 
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
-from advisor.service._runs import Cost, Record, Run, RunRequest
+from advisor.service._runs import Cost, Record, Run
 from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
+from probes.request import ProbeRequest
 
 __all__ = ["QueueFullError", "RunQueue"]
 
@@ -54,7 +55,7 @@ class RunQueue:
         self._closed = False
         self._worker: Thread | None = None
 
-    def submit(self, request: RunRequest, session: str) -> Run:
+    def submit(self, request: ProbeRequest, session: str) -> Run:
         """Queue a run; its uploads become its own.
 
         Args:
@@ -79,7 +80,7 @@ class RunQueue:
                     upload_id: self.store.take_upload(run.id, self.store.upload(session, upload_id))
                     for upload_id in upload_ids(request)
                 }
-                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__), request.min_gain)
+                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__))
             except BaseException as error:
                 self.store.finish(self.store.record(run.id), "failed", error=str(error))
                 self.store.remove(run.id)

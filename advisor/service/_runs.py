@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import psutil
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from advisor.decide import Verdict
-from probes.budget import BudgetName
-from probes.data import Columns
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -22,7 +20,6 @@ __all__ = [
     "Process",
     "Record",
     "Run",
-    "RunRequest",
     "Status",
     "UnknownRunError",
     "check_run_id",
@@ -34,42 +31,11 @@ Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupte
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})
 """What a run is until it has ended."""
 
-Text = Annotated[str, Field(min_length=1, max_length=500)]
 _RUN_ID = re.compile(r"[0-9a-f]{24}")
 
 
 class UnknownRunError(InputError):
     """There is no run of that id."""
-
-
-class RunRequest(BaseModel):
-    """What to probe, in a visitor's words.
-
-    Data is named by path below an allowed folder, as ``hf:NAME[:CONFIG][:SPLIT]``, as ``upload:ID`` for
-    what was uploaded before, or as ``sample:FILE`` for what comes along.
-
-    Attributes:
-        min_gain: smallest gain of interest, in points.
-
-    The others are those of :class:`probes.request.ProbeRequest`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: Text
-    source: Text
-    target: Text
-    task: Text
-    train: Text
-    bitext: Text
-    target_labels: Text | None = None
-    dictionary: Text | None = None
-    word_links: Text | None = None
-    columns: Columns | None = None
-    budget: BudgetName = "standard"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?|mps)$")] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    min_gain: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +47,6 @@ class Job:
     """
 
     request: ProbeRequest
-    min_gain: float
     uploads: str
 
 

@@ -33,7 +33,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from advisor import sample
-from advisor.service._runs import Job, Process, Record, Run, RunRequest, UnknownRunError, check_run_id
+from advisor.service._runs import Job, Process, Record, Run, UnknownRunError, check_run_id
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -185,7 +185,7 @@ class RunStore:
 
     # --- runs --------------------------------------------------------------------------------------------
 
-    def create(self, request: RunRequest, session: str) -> Run:
+    def create(self, request: ProbeRequest, session: str) -> Run:
         """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
         record = Record(
             id=secrets.token_hex(12),
@@ -208,9 +208,9 @@ class RunStore:
         upload.path.parent.rename(place)
         return place / upload.name
 
-    def prepare(self, run_id: str, request: ProbeRequest, min_gain: float) -> None:
+    def prepare(self, run_id: str, request: ProbeRequest) -> None:
         """Write down what the run's process is to do."""
-        job = Job(request, min_gain, str(self.inputs(run_id)))
+        job = Job(request, str(self.inputs(run_id)))
         _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
 
     def run(self, run_id: str) -> Run:
@@ -238,14 +238,14 @@ class RunStore:
         """
         return self.record(run_id).owner == owner_of(session)
 
-    def request(self, run_id: str) -> RunRequest:
+    def request(self, run_id: str) -> ProbeRequest:
         """What was asked for.
 
         Raises:
             UnknownRunError: if there is no such run.
         """
         self.record(run_id)
-        return RunRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
+        return ProbeRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
 
     def artefact(self, run_id: str, name: str) -> Path:
         """Where a result of a finished run lies.

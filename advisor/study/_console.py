@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from advisor._console import errors
+from advisor.console import errors
 from advisor.options import Option
 from advisor.report._words import clean, duration
 from advisor.study._record import Record

@@ -9,7 +9,7 @@ from statistics import mean
 
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from advisor._console import errors
+from advisor.console import errors
 from advisor.report._files import check_output, write_files
 from advisor.report._words import duration
 from advisor.study._grid import Grid, Selection

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
+from probes.request import ProbeRequest
 
 __all__ = [
     "COLUMN_NAMES",
@@ -48,6 +49,11 @@ def align_learning_rate(model: str) -> float:
     return 7.5e-6 if Path(model).name.startswith("xlm-roberta") else 2e-5
 
 
+def _asked(name: str) -> str:
+    """What a field means that a recipe has from the request of a probe."""
+    return str(ProbeRequest.model_fields[name].description)
+
+
 class Experiment(BaseModel):
     """Departures from a usual run: they tell apart what its gain is due to, or cut it short.
 
@@ -83,30 +89,24 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    model: str = Field(description="Hub id, folder, or an offline encoder (bundled, bundled-enpt).")
-    source: str = Field(description="Language of the labelled data.")
-    target: str = Field(description="Language the model is to be used in.")
-    task: str = Field(description="pos, ner, slots, topic, intent, sentiment, nli or paraphrase.")
-    train: str = Field(description="Labelled source-language data: a file, or hf:NAME[:CONFIG][:SPLIT].")
-    bitext: str | None = Field(
-        default=None, description="Translation pairs, source language first. Only read when aligning."
-    )
+    model: str = Field(description=_asked("model"))
+    source: str = Field(description=_asked("source"))
+    target: str = Field(description=_asked("target"))
+    task: str = Field(description=_asked("task"))
+    train: str = Field(description=_asked("train"))
+    bitext: str | None = Field(default=None, description=f"{_asked('bitext')} Only read when aligning.")
     target_labels: str | None = Field(
-        default=None, description="Labelled target-language data: scored on, never trained on."
+        default=None, description=f"{_asked('target_labels')} Scored on, never trained on."
     )
     source_labels: str | None = Field(
         default=None,
         description="More labelled source-language data to score on; null: a share of the training data.",
     )
-    dictionary: str | None = Field(
-        default=None, description="Bilingual dictionary (TSV) to align words with."
-    )
-    word_links: str | None = Field(
-        default=None, description="Word links of the bitext in Pharaoh format, i-j, one line a pair."
-    )
+    dictionary: str | None = Field(default=None, description=_asked("dictionary"))
+    word_links: str | None = Field(default=None, description=_asked("word_links"))
     columns: dict[ColumnName, str] = Field(
         default_factory=dict,
-        description="Names of table columns (text, label, second, words, tags) that are not the usual ones.",
+        description=f"{_asked('columns')} Of: {', '.join(COLUMN_NAMES)}.",
     )
 
     option: Option = Field(

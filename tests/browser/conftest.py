@@ -7,7 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 from advisor.app import _state
 from advisor.report import Report
-from advisor.service import Limits, Run, RunQueue, RunRequest
+from advisor.service import Limits, Run, RunQueue
+from probes.request import ProbeRequest
 from tests.factories import make_advice, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, make_queue
 
@@ -67,7 +68,7 @@ def written_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(queue: RunQueue, written_report: Path) -> FinishedRun:
     """Puts a finished run into the store."""
 
-    def put(request: RunRequest = SAMPLE, session: str = SESSION, report: Report | None = None) -> Run:
+    def put(request: ProbeRequest = SAMPLE, session: str = SESSION, report: Report | None = None) -> Run:
         store = queue.store
         run = store.create(request, session)
         if report is None:

@@ -58,7 +58,14 @@ def test_a_recipe_trains_the_offline_encoder_on_the_sample(tmp_path: Path) -> No
 def test_a_recipe_that_cannot_be_run_says_why_in_one_sentence(tmp_path: Path) -> None:
     files = recipe_files(
         make_advice(),
-        ProbeRequest("bundled", "en", "tr", "pos", str(tmp_path / "gone.conllu"), str(tmp_path / "gone.tsv")),
+        ProbeRequest(
+            model="bundled",
+            source="en",
+            target="tr",
+            task="pos",
+            train=str(tmp_path / "gone.conllu"),
+            bitext=str(tmp_path / "gone.tsv"),
+        ),
     )
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

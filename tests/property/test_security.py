@@ -18,9 +18,10 @@ from advisor.app import _show
 from advisor.report import Report
 from advisor.report._files import write_files
 from advisor.report._words import clean
-from advisor.service import Limits, RunRequest, RunStore, admit
+from advisor.service import Limits, RunStore, admit
 from advisor.service._store import safe_name
 from probes.errors import InputError
+from probes.request import ProbeRequest
 from probes.signals import Note
 from tests.factories import make_advice
 
@@ -115,7 +116,7 @@ def test_only_what_lies_below_a_root_can_be_named(path: str) -> None:
             "bitext": "sample:bitext.en-tr.tsv",
         }
         for field in ("train", "bitext", "model"):
-            asked = RunRequest.model_construct(**{**request, field: path})
+            asked = ProbeRequest.model_construct(**{**request, field: path})
             try:
                 probe = admit(asked, Limits(roots=(root,), hub_ids=()), lambda _: root / "upload")
             except InputError:
@@ -135,7 +136,7 @@ def test_nothing_is_written_outside_the_output_folder(path: str) -> None:
 
 def test_the_zip_of_a_recipe_holds_plain_relative_names(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    request = RunRequest(
+    request = ProbeRequest(
         model="bundled", source="en", target="tr", task="pos", train="sample:en.conllu", bitext="sample:b"
     )
     run = store.create(request, "session")

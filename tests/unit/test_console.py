@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from advisor._console import run
+from advisor.console import run
 from probes.errors import InputError, RunError
 
 

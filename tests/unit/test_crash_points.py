@@ -8,8 +8,9 @@ import pytest
 
 from advisor.findings import _store, load_findings
 from advisor.report._files import write_files
-from advisor.service import RunRequest, RunStore
+from advisor.service import RunStore
 from advisor.study._record import Records
+from probes.request import ProbeRequest
 from tests.faults.crash_points import crash_points
 from tests.unit.study.made_up import JOINT, make_record
 
@@ -69,7 +70,7 @@ def test_a_record_of_a_trial_is_there_whole_or_not_at_all(tmp_path: Path) -> Non
 
 def test_the_state_of_a_run_is_old_or_new(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    request = RunRequest(
+    request = ProbeRequest(
         model="bundled", source="en", target="tr", task="pos", train="sample:en.conllu", bitext="sample:b"
     )
     run = store.create(request, "session")

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from probes.data._records import Dropped
 from probes.errors import InputError
@@ -14,21 +16,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column holds what, by name or, counted from 1, by number; those left out are found.
+    """Which column holds what, by name or, counted from 1, by number; those left out are found."""
 
-    Attributes:
-        text: the text of a sentence example, or the first of a pair.
-        label: the label of a sentence or a pair.
-        second: the second text of a pair.
-        words: the words of a token example.
-        tags: their labels.
-    """
-
-    text: str | None = None
-    label: str | None = None
-    second: str | None = None
-    words: str | None = None
-    tags: str | None = None
+    text: Annotated[str | None, Field(description="Column of the text, or of the first of a pair.")] = None
+    label: Annotated[
+        str | None, Field(description="Column of the label, or of words' labels; a name, or a number from 1.")
+    ] = None
+    second: Annotated[str | None, Field(description="Column of the second text of a pair.")] = None
+    words: Annotated[str | None, Field(description="Column of the words; a name, or a number from 1.")] = None
+    tags: Annotated[
+        str | None, Field(description="Column of words' labels, where another one holds a text's label.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

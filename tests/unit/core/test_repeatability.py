@@ -26,10 +26,27 @@ from probes.request import ProbeRequest
 from probes.run import run_probe
 model, train, bitext, labels, out = sys.argv[1:]
 BUDGETS["quick"] = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
-request = ProbeRequest(model, "en", "tr", "pos", train, bitext, labels, budget="quick", device="cpu")
+request = ProbeRequest(
+    model=model, source="en", target="tr", task="pos", train=train, bitext=bitext, target_labels=labels,
+    budget="quick", device="cpu",
+)
 with open(out, "w", encoding="utf-8") as file:
     file.write(run_probe(request).model_dump_json(indent=2))
 """
+
+
+def request_for(model: str, train: str, bitext: str, labels: str) -> ProbeRequest:
+    return ProbeRequest(
+        model=model,
+        source="en",
+        target="tr",
+        task="pos",
+        train=train,
+        bitext=bitext,
+        target_labels=labels,
+        budget="quick",
+        device="cpu",
+    )
 
 
 def paths() -> list[str]:
@@ -67,10 +84,7 @@ def test_another_number_of_threads_stays_within_the_intervals(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUDGETS, "quick", SMALL)
-    train, bitext, labels = paths()
-    request = ProbeRequest(
-        str(checkpoint("bert")), "en", "tr", "pos", train, bitext, labels, budget="quick", device="cpu"
-    )
+    request = request_for(str(checkpoint("bert")), *paths())
     found = []
     for count in (1, 2):
         torch.set_num_threads(count)

@@ -212,7 +212,7 @@ def test_the_same_seed_gives_the_same_signals(probe: Probe, checkpoint: Checkpoi
     assert again.model_dump(exclude={"run"}) == first.model_dump(exclude={"run"})
     spent = {"seconds", "phases", "peak_memory_gib"}
     assert again.run.model_dump(exclude=spent) == first.run.model_dump(exclude=spent)
-    other = run_probe(replace(request, seed=1))
+    other = run_probe(request.model_copy(update={"seed": 1}))
     assert other.losses != first.losses
 
 
@@ -220,7 +220,9 @@ def test_the_same_seed_gives_the_same_signals(probe: Probe, checkpoint: Checkpoi
     "name", ["xlm-r", "roberta", "distilbert", "deberta-v2", "modernbert", "electra", "mt5"]
 )
 def test_every_architecture_goes_all_the_way(checkpoint: Checkpoint, tmp_path: Path, name: str) -> None:
-    signals = run_probe(replace(request_for("pos", checkpoint(name), tmp_path), target_labels=None))
+    signals = run_probe(
+        request_for("pos", checkpoint(name), tmp_path).model_copy(update={"target_labels": None})
+    )
     assert set(signals.objectives) | set(signals.unavailable) == set(LOSSES)
     assert (signals.unavailable != {}) == (name == "mt5")
     assert {row.task_gradient for row in signals.cosines} == {"source", "target-projected"}
@@ -248,7 +250,7 @@ def test_links_from_a_file_count_words_at_white_space(
 
     monkeypatch.setattr(probes.run, "project_labels", watched)
     request = request_for("topic", checkpoint("roberta"), tmp_path)
-    signals = run_probe(replace(request, word_links=str(tmp_path / "links.txt")))
+    signals = run_probe(request.model_copy(update={"word_links": str(tmp_path / "links.txt")}))
     assert signals.word_pairs == "file"
     assert any(source.endswith(".") for source, _ in linked)
     assert len(linked) > 1.8 * SMALL.rounds * SMALL.batch_size
@@ -256,7 +258,7 @@ def test_links_from_a_file_count_words_at_white_space(
 
 def test_links_from_a_dictionary(checkpoint: Checkpoint, tmp_path: Path) -> None:
     request = request_for("topic", checkpoint("bert"), tmp_path)
-    signals = run_probe(replace(request, dictionary=str(sample_path("dictionary.en-tr.tsv"))))
+    signals = run_probe(request.model_copy(update={"dictionary": str(sample_path("dictionary.en-tr.tsv"))}))
     assert signals.word_pairs == "dictionary"
     assert signals.run.used["word links"] > 0
 
@@ -265,7 +267,7 @@ def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint
     rows = sample_path("topics.tr.tsv").read_text(encoding="utf-8").splitlines()[:9]
     (tmp_path / "few.tsv").write_text("\n".join(rows), encoding="utf-8")
     request = request_for("topic", checkpoint("bert"), tmp_path)
-    signals = run_probe(replace(request, target_labels=str(tmp_path / "few.tsv")))
+    signals = run_probe(request.model_copy(update={"target_labels": str(tmp_path / "few.tsv")}))
     assert "too-few-target-labels" in {note.code for note in signals.notes}
     assert {row.task_gradient for row in signals.cosines} == {"source", "target-projected"}
     assert signals.transfer.target is not None
@@ -287,7 +289,7 @@ def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint
 def test_requests_that_make_no_sense_are_refused(
     checkpoint: Checkpoint, tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    request = replace(request_for("topic", checkpoint("bert"), tmp_path), **changes)
+    request = request_for("topic", checkpoint("bert"), tmp_path).model_copy(update=changes)
     with pytest.raises(InputError, match=words) as caught:
         run_probe(request)
     assert "\n" not in str(caught.value)
@@ -368,7 +370,7 @@ def test_an_overflow_in_bf16_is_measured_again_in_fp32(
 
     monkeypatch.setattr(Encoder, "passes_in", watched)
     monkeypatch.setattr(probes.rounds, "stream_gradients", overflowing)
-    request = replace(request_for("topic", checkpoint("bert"), tmp_path), precision="bf16")
+    request = request_for("topic", checkpoint("bert"), tmp_path).model_copy(update={"precision": "bf16"})
     signals = run_probe(request)
     assert signals.run.dtype == "float32"
     assert {"bf16", "fp32"} <= set(precisions)
@@ -379,7 +381,7 @@ def test_an_overflow_in_bf16_is_measured_again_in_fp32(
 def test_the_precision_asked_for_is_used(
     checkpoint: Checkpoint, tmp_path: Path, precision: str, dtype: str
 ) -> None:
-    request = replace(request_for("topic", checkpoint("bert"), tmp_path), precision=precision)
+    request = request_for("topic", checkpoint("bert"), tmp_path).model_copy(update={"precision": precision})
     assert run_probe(request).run.dtype == dtype
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from advisor.service import Limits, Run, RunQueue, RunRequest, RunStore
+from advisor.service import Limits, Run, RunQueue, RunStore
+from probes.request import ProbeRequest
 
 T = TypeVar("T")
 
 SESSION = "a session"
-SAMPLE = RunRequest(
+SAMPLE = ProbeRequest(
     model="bundled",
     source="en",
     target="tr",

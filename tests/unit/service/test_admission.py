@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from advisor.sample import sample_path
-from advisor.service import Limits, RunRequest, admit
+from advisor.service import Limits, admit
 from advisor.service._admission import OFFLINE_MODELS
 from probes.bundled import BUNDLED
 from probes.errors import InputError
@@ -29,7 +29,7 @@ def _admit(limits: Limits, **changes: str) -> ProbeRequest:
     def no_upload(_upload_id: str) -> Path:
         raise InputError("There is no such upload.")
 
-    return admit(RunRequest.model_validate({**SAMPLE.model_dump(), **changes}), limits, no_upload)
+    return admit(ProbeRequest.model_validate({**SAMPLE.model_dump(), **changes}), limits, no_upload)
 
 
 def test_the_names_of_the_offline_encoders_agree() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from advisor.service import Limits, RunRequest, _forecast, admit, forecast, look
+from advisor.service import Limits, _forecast, admit, forecast, look
 from probes.errors import InputError
+from probes.request import ProbeRequest
 from tests.unit.service.stubs import SAMPLE
 
 
@@ -84,7 +85,7 @@ def test_messages_use_the_visitors_names(tmp_path: Path) -> None:
 
 
 def test_one_language_twice_is_refused() -> None:
-    request = RunRequest.model_validate({**SAMPLE.model_dump(), "target": "eng"})
+    request = ProbeRequest.model_validate({**SAMPLE.model_dump(), "target": "eng"})
     with pytest.raises(InputError, match="both English"):
         look(admit(request, Limits(), Path))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from advisor.service import Limits, QueueFullError, RunQueue, RunRequest, RunStore, UnknownRunError
+from advisor.service import Limits, QueueFullError, RunQueue, RunStore, UnknownRunError
 from probes.errors import InputError
+from probes.request import ProbeRequest
 from tests.unit.service.conftest import MakeQueue
 from tests.unit.service.stubs import (
     CRASHES,
@@ -245,7 +246,7 @@ def test_a_session_lists_its_own_runs(queue_of: MakeQueue) -> None:
 @pytest.mark.parametrize("field", ["source", "target", "task"])
 def test_what_cannot_be_understood_is_refused_before_it_is_queued(queue_of: MakeQueue, field: str) -> None:
     queue = queue_of(FINISHES)
-    request = RunRequest.model_validate({**SAMPLE.model_dump(), field: "no such thing"})
+    request = ProbeRequest.model_validate({**SAMPLE.model_dump(), field: "no such thing"})
     with pytest.raises(InputError, match="no such thing"):
         queue.submit(request, SESSION)
     assert queue.store.runs() == []

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +337,7 @@ def test_a_named_device_is_used_and_leaves_no_trace(
         return outcome
 
     monkeypatch.setattr(engine, "train", watched)
-    result = trial(replace(request_, device="cpu"), seeds=1)
+    result = trial(request_.model_copy(update={"device": "cpu"}), seeds=1)
     assert seen == ["cpu cpu", "cpu cpu"]
     assert [run.status for run in result.runs] == ["done", "done"]
     assert "ACCELERATE_TORCH_DEVICE" not in os.environ
@@ -371,7 +370,7 @@ def test_bad_input_is_refused_before_anything_runs(
     words: list[str],
 ) -> None:
     with pytest.raises(InputError) as refusal:
-        trial(replace(request_, **changed), **settings)
+        trial(request_.model_copy(update=changed), **settings)
     for word in words:
         assert word in str(refusal.value)
     assert not calls
@@ -382,7 +381,7 @@ def test_an_objective_that_the_checkpoint_cannot_run_is_refused_before_anything_
     trial: Trial, calls: list[Call], request_: ProbeRequest, checkpoint: Checkpoint
 ) -> None:
     with pytest.raises(InputError, match="'tlm' cannot be run"):
-        trial(replace(request_, model=str(checkpoint("mt5"))), options=["tlm:sequential"])
+        trial(request_.model_copy(update={"model": str(checkpoint("mt5"))}), options=["tlm:sequential"])
     assert not calls
 
 

@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-from advisor._console import Debug, Json, errors, print_found
+from advisor.console import Debug, Json, errors, print_found
 
-__all__ = ["findings_app"]
+__all__ = ["app"]
 
-findings_app = typer.Typer(
-    help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True
-)
+app = typer.Typer(help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True)
 
 
 class SplitChoice(StrEnum):
@@ -24,7 +22,7 @@ class SplitChoice(StrEnum):
     family = "family"
 
 
-@findings_app.command("show", epilog="Example: advisor findings show")
+@app.command("show", epilog="Example: advisor findings show")
 def show(as_json: Json = False, debug: Debug = False) -> None:
     """Say what the evidence holds: gains by model, task, objective, schedule, language group."""
     from advisor.findings import show as shown
@@ -32,7 +30,7 @@ def show(as_json: Json = False, debug: Debug = False) -> None:
     print_found(shown(), as_json)
 
 
-@findings_app.command("check", epilog="Example: advisor findings check")
+@app.command("check", epilog="Example: advisor findings check")
 def check(as_json: Json = False, debug: Debug = False) -> None:
     """Lint the evidence tables: impossible rows, duplicates, unknown languages. Exit code 1 on errors."""
     from advisor.findings import check as checked
@@ -43,7 +41,7 @@ def check(as_json: Json = False, debug: Debug = False) -> None:
         raise typer.Exit(1)
 
 
-@findings_app.command("validate", epilog="Example: advisor findings validate --split language --json")
+@app.command("validate", epilog="Example: advisor findings validate --split language --json")
 def validate(
     split: Annotated[
         SplitChoice | None, typer.Option("--split", help="What is left out in turn; all five by default.")
@@ -60,7 +58,7 @@ def validate(
     print_found(found, as_json)
 
 
-@findings_app.command("signals", epilog="Example: advisor findings signals")
+@app.command("signals", epilog="Example: advisor findings signals")
 def signals(as_json: Json = False, debug: Debug = False) -> None:
     """Say which probe signals predict gains in own trials, and what following them is worth."""
     from advisor.findings import signals as signal_report
@@ -70,7 +68,7 @@ def signals(as_json: Json = False, debug: Debug = False) -> None:
     print_found(found, as_json)
 
 
-@findings_app.command("card", epilog="Example: advisor findings card")
+@app.command("card", epilog="Example: advisor findings card")
 def card(debug: Debug = False) -> None:
     """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
     from advisor.findings import write_card

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from advisor._console import Debug, Json, errors, print_found
+from advisor.console import Debug, Json, errors, print_found
 
-__all__ = ["study_app"]
+__all__ = ["app"]
 
-study_app = typer.Typer(
+app = typer.Typer(
     help="Run a grid of real trials with their probes: what the findings learn from.", no_args_is_help=True
 )
 
@@ -23,7 +23,7 @@ Only = Annotated[
 ]
 
 
-@study_app.command("plan", epilog="Example: advisor study plan --out plan.yaml; advisor study plan plan.yaml")
+@app.command("plan", epilog="Example: advisor study plan --out plan.yaml; advisor study plan plan.yaml")
 def plan(
     plan_file: Annotated[Path | None, typer.Argument(help="A plan.yaml to check.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write an example with comments here.")] = None,
@@ -53,7 +53,7 @@ def plan(
     print_found(found, as_json)
 
 
-@study_app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
+@app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
 def run(
     plan_file: PlanFile,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("study"),
@@ -95,7 +95,7 @@ def run(
         raise typer.Exit(1)
 
 
-@study_app.command("status", epilog="Example: advisor study status study")
+@app.command("status", epilog="Example: advisor study status study")
 def status(
     folder: Annotated[Path, typer.Argument(help="Folder of a study.")] = Path("study"),
     only: Only = None,
@@ -109,7 +109,7 @@ def status(
     print_found(found, as_json)
 
 
-@study_app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
+@app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
 def compile_(
     folders: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
@@ -123,7 +123,7 @@ def compile_(
     errors.print(f"Written to {out}", markup=False)
 
 
-@study_app.command("pack", epilog="Example: advisor study pack plan.yaml --out packed")
+@app.command("pack", epilog="Example: advisor study pack plan.yaml --out packed")
 def pack(
     plan_file: PlanFile,
     out: Annotated[Path, typer.Option("--out", help="Folder to create.")] = Path("packed"),

@@ -1,0 +1,81 @@
+"""Options that commands share; those of a request are made from its fields."""
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from advisor.console import Debug, Json
+from probes.data import Columns
+from probes.request import COLUMNS, ProbeRequest, plain_type
+
+__all__ = ["AnswerFolder", "Debug", "Json", "OwnTrial", "asking", "option"]
+
+OwnTrial = Annotated[
+    Path | None,
+    typer.Option("--trial", help="Folder of an own trial of the same question: refines the answer."),
+]
+AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
+
+
+def option(name: str) -> Any:
+    """The option that stands for a field of a request, for commands that ask for a few of them."""
+    return typer.Option(_flag(name), help=ProbeRequest.model_fields[name].description)
+
+
+def asking(*, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator of a command: spells its parameter ``request`` out as an option for every field.
+
+    The model is an argument. Columns, a field of fields, become one option each.
+
+    Args:
+        leave_out: fields that the command does not ask for; they keep their defaults.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        _, *others = signature(command, eval_str=True).parameters.values()
+        own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in others]
+        asked = {n: field for n, field in ProbeRequest.model_fields.items() if n not in leave_out}
+        parameters = [p for name, field in asked.items() for p in _parameters(name, field)]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            rest = {parameter.name: given.pop(parameter.name) for parameter in own}
+            columns = {name: given.pop(_column(name), None) for name in COLUMNS}
+            if any(columns.values()):
+                given["columns"] = Columns(**columns)
+            command(ProbeRequest.of(**given), **rest)
+
+        run.__signature__ = Signature([*parameters, *own])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*parameters, *own)}
+        return run
+
+    return decorate
+
+
+def _parameters(name: str, field: FieldInfo) -> list[Parameter]:
+    if name == "columns":
+        return [
+            _parameter(_column(column), str | None, typer.Option(_flag(_column(column)), help=text), None)
+            for column, text in COLUMNS.items()
+        ]
+    if name == "model":
+        return [_parameter(name, str, typer.Argument(help=field.description), Parameter.empty)]
+    default = Parameter.empty if field.is_required() else field.default
+    return [_parameter(name, plain_type(field), option(name), default)]
+
+
+def _parameter(name: str, kind: Any, info: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _column(name: str) -> str:
+    return f"{name}_column"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

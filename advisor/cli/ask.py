@@ -1,0 +1,57 @@
+"""``advisor ask``"""
+
+from typing import Annotated
+
+import typer
+
+from advisor.cli._options import Debug, Json, OwnTrial, option
+from advisor.cli._run import answer
+from advisor.console import errors
+from advisor.recommend import ask as ask_evidence
+from advisor.report import Report
+
+__all__ = ["ask"]
+
+
+def ask(
+    model: Annotated[str, option("model")],
+    target: Annotated[str, option("target")],
+    task: Annotated[str, option("task")],
+    source: Annotated[str, option("source")] = "en",
+    min_gain: Annotated[float, option("min_gain")] = 0.5,
+    word_pairs: Annotated[
+        str | None,
+        typer.Option(
+            "--word-pairs",
+            help="Where aligned words would come from: dictionary, mutual-argmax, file. By default as in the "
+            "trial, else a dictionary.",
+        ),
+    ] = None,
+    trial: OwnTrial = None,
+    pretrained_on: Annotated[
+        str | None,
+        typer.Option(
+            "--pretrained-on",
+            help="All languages that a model unknown to the evidence was pretrained on, as te,en,...",
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", help="An encoder known to the evidence that the model is like.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Answer from evidence, at once, without measuring anything."""
+    with errors.status("Weighing the evidence"):
+        advice = ask_evidence(
+            model=model,
+            source=source,
+            target=target,
+            task=task,
+            word_pairs=word_pairs,
+            min_gain=min_gain,
+            trial=trial,
+            pretrained_on=[code for code in (pretrained_on or "").split(",") if code.strip()],
+            like=like,
+        )
+    answer(Report(advice), as_json)

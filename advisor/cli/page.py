@@ -1,0 +1,21 @@
+"""``advisor app``"""
+
+from typing import Annotated
+
+import typer
+
+from advisor.cli._options import Debug
+
+__all__ = ["page"]
+
+
+def page(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Open the probe app in the browser."""
+    from advisor.app import launch
+
+    launch(host, port, open_browser=browser)

@@ -1,0 +1,63 @@
+"""``advisor trial``"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advisor.cli._options import Debug, Json, asking
+from advisor.cli._run import settle_libraries
+from advisor.console import console, errors
+from probes.request import ProbeRequest
+
+__all__ = ["trial"]
+
+
+@asking(leave_out=("budget", "precision", "seed", "min_gain"))
+def trial(
+    request: ProbeRequest,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            help="OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT]; repeat it for more. none is always run too. "
+            "Without any: token-contrastive:joint:0.1.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each option.", min=1)] = 3,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Optimiser steps of each phase at most (else three epochs).", min=1),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the records and trial.json.")] = Path(
+        "trial"
+    ),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Align and fine-tune for real, over several seeds, and compare with fine-tuning alone."""
+    settle_libraries()
+    from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
+    from advisor.training import PHASES as TRAINING_PHASES  # torch takes seconds to import
+
+    try:
+        with ConsoleWatcher(TRAINING_PHASES).shown() as watcher:
+            result = run_trial(
+                request, options or DEFAULT_OPTIONS, seeds=seeds, steps=steps, out=out, watcher=watcher
+            )
+    except KeyboardInterrupt:
+        errors.print(
+            f"Interrupted: runs that had ended are kept in {out / 'records'}, and the same command goes on "
+            "from there.",
+            markup=False,
+        )
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        console.print(result)
+        errors.print(
+            f"Written to {out / 'trial.json'}; one record a run in {out / 'records'}. For an answer that "
+            f"counts it: advisor recommend advice/signals.json --trial {out}, or ask with the same --trial.",
+            markup=False,
+        )
