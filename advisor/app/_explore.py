@@ -76,6 +76,11 @@ def _frame(_tables: Tables, sha256: str) -> pd.DataFrame:
                 "gain": effect.gain,
                 "sd over seeds": effect.gain_sd,
                 "seeds": effect.n_seeds,
+                "lab": effect.lab,
+                "stratum": effect.stratum,
+                "pairs a language": effect.pairs_per_language,
+                "alignment steps": effect.align_steps,
+                "fine-tuning steps": effect.train_steps,
                 "kept apart": effect.kept_apart or "",
                 "where": effect.locator,
             }
@@ -164,7 +169,7 @@ def _sources(tables: Tables) -> None:
                 "id": source.id,
                 "citation": source.citation,
                 "link": source.url if (source.url or "").startswith("https://") else None,
-                "lab": source.lab,
+                "lab": tables.labs[source.lab].people,
                 "effects": sum(effect.source_id == source.id for effect in tables.effects),
             }
             for source in tables.sources.values()

@@ -1,4 +1,4 @@
-"""The commands ``advisor findings show | check | validate | signals | card``."""
+"""The commands ``advisor findings show | encoders | check | validate | signals | card``."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -28,6 +28,21 @@ def show(as_json: Json = False, debug: Debug = False) -> None:
     from advisor.findings import show as shown
 
     print_found(shown(), as_json)
+
+
+@app.command("encoders", epilog="Example: advisor findings encoders labse --target yo")
+def encoders(
+    name: Annotated[str | None, typer.Argument(help="Hub id, alias or folder; all encoders without.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="A language: what pretraining saw of it.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is known of encoders: size, how they were trained, what they saw of a language."""
+    from advisor.findings import encoders as known
+
+    print_found(known(name, target), as_json)
 
 
 @app.command("check", epilog="Example: advisor findings check")

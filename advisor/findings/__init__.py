@@ -1,6 +1,7 @@
 """What alignment really did, in published and own runs, and what that says about a new case.
 
-``load_findings`` gives the fitted model, ``show`` what the rows say, ``check`` lints the tables,
+``load_findings`` gives the fitted model, ``show`` what the rows say, ``encoders`` what is
+known of encoders, ``check`` lints the tables,
 ``validate`` scores the advice on what it has not seen, ``signals`` compares what probes measured with what
 aligning gave, and ``write_card`` writes all of it down.
 """
@@ -12,7 +13,7 @@ from advisor.findings.evidence import Effect, Record, Source, Tables, check, loa
 from advisor.findings.model import EffectModel, Prediction, SignalStage
 
 if TYPE_CHECKING:
-    from advisor.findings.reports import show, signals, validate, write_card
+    from advisor.findings.reports import encoders, show, signals, validate, write_card
 
 __all__ = [
     "Effect",
@@ -24,6 +25,7 @@ __all__ = [
     "Source",
     "Tables",
     "check",
+    "encoders",
     "load_findings",
     "load_tables",
     "show",
@@ -34,7 +36,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("show", "signals", "validate", "write_card"):  # advice should not wait for the reports
+    if name in (
+        "encoders",
+        "show",
+        "signals",
+        "validate",
+        "write_card",
+    ):  # advice should not wait for the reports
         from advisor.findings import reports
 
         return getattr(reports, name)

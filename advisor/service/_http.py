@@ -73,6 +73,7 @@ class EffectRow(BaseModel):
     """An aligned model against its unaligned baseline, as a source reports it."""
 
     source_id: str
+    lab: str
     model: str
     task: str
     benchmark: str
@@ -86,6 +87,12 @@ class EffectRow(BaseModel):
     gain: float
     gain_sd: float | None
     n_seeds: int | None
+    stratum: str = Field(description="Kind of study; strata are not pooled.")
+    pairs_per_language: int | None
+    aligned_languages: int | None
+    target_aligned: bool | None
+    align_steps: int | None
+    train_steps: int | None
     reliability: str
     kept_apart: str | None = Field(description="Why the findings do not pool it; null if they do.")
     locator: str

@@ -26,6 +26,8 @@ _DECODER_TYPES = re.compile(
 """``model_type`` of configurations of decoder-only models."""
 _CLOSE = 0.75
 """How alike (``difflib``) a name must be to be offered instead."""
+_SHORT = 6
+"""Letters of a name that is too short to mean anything inside another."""
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 _WIDTHS = ("hidden_size", "d_model", "dim", "emb_dim", "n_embd")
 
@@ -82,10 +84,15 @@ def find_encoder(
 
 
 def nearest_names(model: str, encoders: Mapping[str, Encoder], count: int = 3) -> tuple[str, ...]:
-    """Names of the tables that a mistyped one may have meant, nearest first; none if nothing is close."""
+    """Names of the tables that another may mean, nearest first; none if nothing is close.
+
+    A mistyped name is close, and one that has a known name in it (``xlm-roberta-base-finetuned-ner``).
+    """
+    asked = normalise_model(model)
     names = [name for name, encoder in encoders.items() if encoder.kind == "encoder"]
-    close = difflib.get_close_matches(normalise_model(model), names, n=3 * count, cutoff=_CLOSE)
-    return tuple(dict.fromkeys(encoders[name].name for name in close))[:count]
+    close = difflib.get_close_matches(asked, names, n=3 * count, cutoff=_CLOSE)
+    inside = sorted((name for name in names if len(name) > _SHORT and name in asked), key=len, reverse=True)
+    return tuple(dict.fromkeys(encoders[name].name for name in (*close, *inside)))[:count]
 
 
 def refuse_decoder(name: str, config: Mapping[str, Any] | None = None) -> None:

@@ -1,6 +1,7 @@
 """What the findings are worth: validation, signals against gains, what the rows say, and the card."""
 
 from advisor.findings.reports._card import FIGURES, CardFigures, card, load_figures, write_card
+from advisor.findings.reports._encoders import EncoderReport, encoders
 from advisor.findings.reports._resample import Figure
 from advisor.findings.reports._signal_report import SignalReport, signals
 from advisor.findings.reports._summary import GroupFinding, Summary, show
@@ -9,6 +10,7 @@ from advisor.findings.reports._validation import Method, SplitReport, Validation
 __all__ = [
     "FIGURES",
     "CardFigures",
+    "EncoderReport",
     "Figure",
     "GroupFinding",
     "Method",
@@ -17,6 +19,7 @@ __all__ = [
     "Summary",
     "Validation",
     "card",
+    "encoders",
     "load_figures",
     "show",
     "signals",
