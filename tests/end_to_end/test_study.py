@@ -55,7 +55,9 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **changes}
 
 
-def test_a_killed_study_goes_on_without_loss(tmp_path: Path, checkpoint: Checkpoint) -> None:
+def test_a_killed_study_goes_on_without_loss(
+    command: Command, tmp_path: Path, checkpoint: Checkpoint
+) -> None:
     plan = plan_file(tmp_path, checkpoint("bert"), training={"steps": 20})
     out = tmp_path / "out"
     words = ["study", "run", str(plan), "--out", str(out), "--jobs", "2", "--device", "cpu"]
@@ -75,13 +77,13 @@ def test_a_killed_study_goes_on_without_loss(tmp_path: Path, checkpoint: Checkpo
     for record in killed.values():
         assert Record.model_validate_json(record).status == "done"
 
-    again = subprocess.run(run, capture_output=True, text=True, env=environment(), check=False)
+    again = command("run", str(plan), "--out", str(out), "--jobs", "1", "--device", "cpu")
 
-    assert again.returncode == 0, again.stderr
+    assert again.code == 0, again.err
     after = contents(out)
     assert len(after) == 6
     assert all(after[name] == content for name, content in killed.items())
-    assert again.stderr.count("seed") == 6 - len(killed)
+    assert again.err.count("seed") == 6 - len(killed)
 
 
 def test_a_dask_cluster_completes_a_study_although_a_worker_is_killed(

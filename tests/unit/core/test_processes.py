@@ -4,26 +4,29 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from advisor.sample import sample_path
 from probes.errors import RunError
 from probes.processes import ALONE, Processes
+from probes.request import ProbeRequest
+from probes.run import run_probe
 from probes.signals import Signals
-from tests.models import build
+from tests.conftest import Checkpoint
 
 _TOGETHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
-def _probe(model: Path, out: Path, together: bool) -> Signals:
-    call = _TOGETHER if together else (sys.executable,)
-    inputs = [str(model), "--source=en", "--target=tr", "--task=pos", "--seed=3", "--precision=fp32"]
-    files = {"train": "en.conllu", "bitext": "bitext.en-tr.tsv", "target-labels": "tr.conllu"}
-    inputs += [f"--{name}={sample_path(file)}" for name, file in files.items()]
+def _together(request: ProbeRequest, out: Path) -> Signals:
+    """What two processes measure."""
+    names = ("source", "target", "task", "train", "bitext", "target_labels", "budget", "seed", "precision")
+    inputs = [f"--{name.replace('_', '-')}={getattr(request, name)}" for name in names]
     done = subprocess.run(
-        [*call, "-m", "advisor", "probe", *inputs, "--out", str(out), "--json"],
+        [*_TOGETHER, "-m", "advisor", "probe", request.model, *inputs, "--out", str(out), "--json"],
         capture_output=True,
         text=True,
         check=False,
@@ -34,9 +37,30 @@ def _probe(model: Path, out: Path, together: bool) -> Signals:
     return Signals.load(out / "signals.json")
 
 
-def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
-    model = build("bert", tmp_path / "model")
-    one, two = _probe(model, tmp_path / "one", False), _probe(model, tmp_path / "two", True)
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_one_thread")
+def test_two_processes_measure_what_one_does(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    request = ProbeRequest(
+        model=str(checkpoint("bert")),
+        source="en",
+        target="tr",
+        task="pos",
+        train=str(sample_path("en.conllu")),
+        bitext=str(sample_path("bitext.en-tr.tsv")),
+        target_labels=str(sample_path("tr.conllu")),
+        budget="quick",
+        seed=3,
+        precision="fp32",
+    )
+    one, two = run_probe(request), _together(request, tmp_path / "two")
     assert (one.run.processes, two.run.processes) == (1, 2)
     assert one.run.rounds == two.run.rounds
     assert one.run.used == two.run.used
@@ -75,6 +99,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_one_is_raised_in_all(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(_SCRIPT)
