@@ -1,11 +1,9 @@
-"""The report as one self-contained HTML page, and the short form that notebooks show.
+"""The report as one self-contained HTML page, and the same as a part of the app's page or a notebook.
 
-The page carries no script and asks the network for nothing; a content security policy in it says so to
+Neither carries a script or asks the network for anything; a content security policy in the page says so to
 the browser. Every string from outside is escaped by the template engine.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from advisor.advice import Advice
-from advisor.report import _words
+from advisor.report import _details, _words
+from advisor.report._card import card_of
 from advisor.report._svg import Drawing
-from probes.signals import DistanceRow, Estimate, Signals
+from advisor.report.glossary import GLOSSARY
+from probes.signals import Signals
 
-__all__ = ["advice_html", "render_page"]
+__all__ = ["render_fragment", "render_page"]
 
-_WIDE, _NARROW = 1060, 330
+_WIDE, _NARROW, _PANEL = 990, 330, 330
+_ROWS = 8
+"""Rows of options shown; the picture has more."""
 
 
 def render_page(advice: Advice, signals: Signals | None) -> str:
@@ -30,110 +32,84 @@ def render_page(advice: Advice, signals: Signals | None) -> str:
         advice: what is recommended and why.
         signals: what was measured, or None where the advice rests on evidence alone.
     """
+    context = _answer(advice, signals) | _body(advice, signals)
+    return _environment().get_template("report.html.jinja").render(**context)
+
+
+def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> str:
+    """The report as a part of another page.
+
+    Args:
+        advice: what is recommended and why.
+        signals: what was measured, if anything was.
+        whole: with pictures, evidence and details below the answer.
+    """
+    context = _answer(advice, signals) | (_body(advice, signals) if whole else {})
+    return _environment().get_template("fragment.html.jinja").render(whole=whole, **context)
+
+
+def _answer(advice: Advice, signals: Signals | None) -> dict[str, Any]:
+    return {"advice": advice, "card": card_of(advice, signals), "most": _ROWS}
+
+
+def _body(advice: Advice, signals: Signals | None) -> dict[str, Any]:
     draw = Drawing()
-    return (
-        _environment()
-        .get_template("report.html.jinja")
-        .render(
-            **_decision(advice),
-            signals=signals,
-            gain_wide=_gain_figure(draw, advice, _WIDE),
-            gain_narrow=_gain_figure(draw, advice, _NARROW),
-            gradients=signals.task_gradients if signals else (),
-            depths=tuple(_depths(signals)) if signals else (),
-            matrix=tuple(_matrix(signals)) if signals else (),
-            **(_figures(draw, signals) if signals else {}),
-        )
-    )
-
-
-def advice_html(advice: Advice) -> str:
-    """The short form of advice for a notebook: decision, gain, reasons, warnings, best options."""
-    return _environment().get_template("notebook.html.jinja").render(**_decision(advice))
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """What one objective does to one task gradient: all layers together, then the layers counted."""
-
-    column: str
-    total: Estimate | None
-    agree: int
-    conflict: int
-    unclear: int
-
-
-def _decision(advice: Advice) -> dict[str, Any]:
-    rows = advice.alternatives
-    labels = [", ".join(filter(None, parts)) for parts in _words.option_labels([row.option for row in rows])]
-    sources = {row.source_id: row for row in advice.support.nearest}
-    best = advice.spoken_of
-    aligns = advice.aligns and advice.gain is not None
     return {
-        "advice": advice,
-        # Where nothing is advised, what the best option would bring says more than a zero.
-        "gain": advice.gain if aligns else best.gain if best else None,
-        "gain_is_advised": aligns,
-        "best": best,
-        "options": list(zip(rows, labels, strict=True)),
-        "sources": sources,
+        "signals": signals,
+        "sources": {row.source_id: row for row in advice.support.nearest},
+        "nearest": _details.nearest(advice),
+        **_pictures(draw, advice, signals),
+        **(_measured_pictures(draw, signals) | _tables(signals) if signals else {}),
     }
 
 
-def _gain_figure(draw: Drawing, advice: Advice, width: int) -> Markup | None:
+def _pictures(draw: Drawing, advice: Advice, signals: Signals | None) -> dict[str, Markup | None]:
     from advisor.report import charts  # altair takes half a second to import
 
     best = advice.spoken_of
     if best is None:
-        return None
-    label = (
-        f"Expected gain of each option with its interval. Highest: {best.option}, "
-        f"{_words.signed(best.gain.mean)} points, {_words.interval(best.gain)}. All are in the table below."
-    )
-    return draw(charts.gain_chart(advice, width=width), label)
+        return dict.fromkeys(("gain_wide", "gain_narrow", "cost", "place", "heat"))
+    highest = f"{best.option}, {_words.signed(best.gain.mean)} points, {_words.interval(best.gain)}"
+    gains = f"Expected gain of each option with its interval. First: {highest}. All are in the table above."
+    nearest = len(advice.support.nearest)
+    return {
+        "gain_wide": draw(charts.gain_chart(advice, width=_WIDE), gains),
+        "gain_narrow": draw(charts.gain_chart(advice, width=_NARROW, limit=6), gains),
+        "cost": draw(
+            charts.cost_chart(advice, width=_PANEL),
+            f"Expected gain of each option against what its training costs. First: {highest}.",
+        ),
+        "place": draw(
+            charts.place_chart(advice, width=_PANEL),
+            f"The expected gain, {_words.interval(best.gain)} points, beside the {nearest} nearest effects "
+            "that were measured, by their distance from this question.",
+        ),
+        "heat": draw(charts.heat_chart(signals, width=_PANEL), _heat_words(signals)) if signals else None,
+    }
 
 
-def _matrix(signals: Signals) -> Iterator[tuple[str, tuple[_Cell, ...]]]:
-    gradients = signals.task_gradients
-    for objective in signals.objectives:
-        cells = []
-        for gradient in gradients:
-            signs = [
-                row.cosine.sign
-                for row in signals.cosines
-                if (row.objective, row.task_gradient, row.point) == (objective, gradient, "theta_warm")
-                and row.block.startswith("layer.")
-            ]
-            cells.append(
-                _Cell(
-                    column=_words.TASK_GRADIENT_WORDS[gradient],
-                    total=signals.cosine(objective, gradient),
-                    agree=signs.count(1),
-                    conflict=signs.count(-1),
-                    unclear=signs.count(0),
-                )
-            )
-        yield objective, tuple(cells)
+def _heat_words(signals: Signals) -> str:
+    parts = [
+        f"{objective} {_words.estimated(signals.cosine(objective, signals.task_gradients[0]))}"
+        for objective in signals.objectives
+    ]
+    return "Noise-corrected cosine by layer and loss; over all layers: " + ", ".join(parts) + "."
 
 
-def _depths(signals: Signals) -> Iterator[tuple[str, DistanceRow, DistanceRow]]:
-    """The telling distances where they are highest and at the last hidden state."""
-    for name, unit, measure in (
-        ("strict retrieval", "sentence", "retrieval-strict"),
-        ("cosine gap, sentences", "sentence", "cosine-gap"),
-        ("cosine gap, words", "word", "cosine-gap"),
-        ("CKA", "sentence", "cka"),
-    ):
-        values = {
-            row.value.value: row
-            for row in signals.distances
-            if (row.unit, row.measure) == (unit, measure) and row.value.value is not None
-        }
-        if values:
-            yield name, values[max(values)], max(values.values(), key=lambda row: row.layer)
+def _tables(signals: Signals) -> dict[str, _details.Grid]:
+    return {
+        "matrix": _details.matrix(signals),
+        "all_cosines": _details.cosines(signals),
+        "ratios": _details.ratios(signals),
+        "losses": _details.losses(signals),
+        "all_steps": _details.lookahead(signals),
+        "depths": _details.depths(signals),
+        "all_distances": _details.distances(signals),
+        "data_read": _details.data_read(signals),
+    }
 
 
-def _figures(draw: Drawing, signals: Signals) -> dict[str, Any]:
+def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
     """Every chart of the measured sections, drawn, and their keys; panels without data are left out."""
     from advisor.report import charts  # altair takes half a second to import
 
@@ -205,23 +181,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "block": _words.block_label,
         "count": _words.count,
-        "decision_title": _words.decision_title,
         "duration": _words.duration,
         "estimated": _words.estimated,
         "interval": _words.interval,
+        "minutes": _words.minutes,
         "number": _words.number,
         "percent": _words.percent,
         "share": _words.share,
         "signed": _words.signed,
-        "tone": _words.tone,
-        "verdict": _words.verdict,
         "web_address": _web_address,
     }
-    environment.globals |= {
-        "POINT_WORDS": _words.POINT_WORDS,
-        "TASK_GRADIENT_WORDS": _words.TASK_GRADIENT_WORDS,
-        "is_advised": _words.is_advised,
-    }
+    environment.globals |= {"GLOSSARY": GLOSSARY}
     return environment

@@ -6,10 +6,13 @@ blindness; marks differ in shape as well. An empty selection gives None, never a
 """
 
 from advisor.report.charts._cosine import cosine_chart
+from advisor.report.charts._cost import cost_chart, relative_cost
 from advisor.report.charts._distance import cka_chart, retrieval_chart, similarity_chart
 from advisor.report.charts._gain import gain_chart
+from advisor.report.charts._heat import heat_chart
 from advisor.report.charts._lookahead import LOOKAHEAD_STYLES, lookahead_chart
 from advisor.report.charts._magnitude import magnitude_chart
+from advisor.report.charts._place import place_chart
 from advisor.report.charts._style import COLOURS, INKS, objective_style
 
 __all__ = [
@@ -18,10 +21,14 @@ __all__ = [
     "LOOKAHEAD_STYLES",
     "cka_chart",
     "cosine_chart",
+    "cost_chart",
     "gain_chart",
+    "heat_chart",
     "lookahead_chart",
     "magnitude_chart",
     "objective_style",
+    "place_chart",
+    "relative_cost",
     "retrieval_chart",
     "similarity_chart",
 ]

@@ -1,0 +1,220 @@
+"""The numbers behind the pictures, as tables of text: each is folded away until somebody asks for it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from advisor.advice import Advice
+from advisor.report import _words
+from probes.signals import DistanceRow, Signals
+
+__all__ = ["Grid", "cosines", "data_read", "depths", "distances", "lookahead", "losses", "matrix", "nearest", "ratios"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        title: what is in it.
+        columns: heads; the first column names the row.
+        rows: cells, as text.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def _grid(title: str, columns: str, rows: Iterable[Sequence[str]]) -> Grid:
+    return Grid(title, tuple(columns.split("|")), tuple(tuple(row) for row in rows))
+
+
+def cosines(signals: Signals) -> Grid:
+    """Direction of every objective, block by block."""
+    return _grid(
+        "All cosines",
+        "Objective|Task gradient|Model|Block|Cosine|Raw|Null|1/√d",
+        (
+            (
+                row.objective,
+                _words.TASK_GRADIENT_WORDS[row.task_gradient],
+                _words.POINT_WORDS[row.point],
+                row.block,
+                _words.estimated(row.cosine),
+                _words.estimated(row.raw_cosine),
+                _words.estimated(row.null_cosine),
+                _words.number(row.null_sd, 2),
+            )
+            for row in signals.cosines
+        ),
+    )
+
+
+def ratios(signals: Signals) -> Grid:
+    """Magnitude of every objective's gradient, block by block."""
+    return _grid(
+        "All ratios",
+        "Objective|Task gradient|Model|Block|Objective / task|Similarity of magnitudes",
+        (
+            (
+                row.objective,
+                _words.TASK_GRADIENT_WORDS[row.task_gradient],
+                _words.POINT_WORDS[row.point],
+                row.block,
+                _words.estimated(row.magnitude_ratio),
+                _words.estimated(row.magnitude_similarity),
+            )
+            for row in signals.cosines
+        ),
+    )
+
+
+def losses(signals: Signals) -> Grid:
+    """Norm, ceiling and noise of every loss's gradient."""
+    return _grid(
+        "Norm, ceiling and noise scale of every loss",
+        "Loss|Model|Block|Weights|Squared norm|Ceiling|Noise scale|Mean loss",
+        (
+            (
+                row.loss,
+                _words.POINT_WORDS[row.point],
+                row.block,
+                _words.count(row.parameters),
+                _words.estimated(row.squared_norm),
+                _words.estimated(row.ceiling),
+                _words.estimated(row.noise_scale),
+                _words.number(row.mean_loss),
+            )
+            for row in signals.losses
+        ),
+    )
+
+
+def lookahead(signals: Signals) -> Grid:
+    """The task loss after a step on every objective."""
+    return _grid(
+        "All lookahead steps",
+        "Objective|Loss on|Model|Step|Size|Fall of the loss, %",
+        (
+            (
+                row.objective,
+                _words.TASK_GRADIENT_WORDS[row.on],
+                _words.POINT_WORDS[row.point],
+                row.scaling,
+                _words.number(row.step, 2),
+                _words.estimated(row.change),
+            )
+            for row in signals.lookahead
+        ),
+    )
+
+
+def distances(signals: Signals) -> Grid:
+    """Every embedding distance by hidden state."""
+    return _grid(
+        "All distances",
+        "Hidden state|Unit|Measure|Value|Chance",
+        (
+            (
+                str(row.layer),
+                row.unit,
+                row.measure,
+                _words.estimated(row.value),
+                "–" if row.chance is None else _words.number(row.chance, 2),
+            )
+            for row in signals.distances
+        ),
+    )
+
+
+def depths(signals: Signals) -> Grid:
+    """The telling distances where they are highest and at the last hidden state."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, unit, measure in (
+            ("strict retrieval", "sentence", "retrieval-strict"),
+            ("cosine gap, sentences", "sentence", "cosine-gap"),
+            ("cosine gap, words", "word", "cosine-gap"),
+            ("CKA", "sentence", "cka"),
+        ):
+            by_value: dict[float, DistanceRow] = {
+                row.value.value: row
+                for row in signals.distances
+                if (row.unit, row.measure) == (unit, measure) and row.value.value is not None
+            }
+            if by_value:
+                best, last = by_value[max(by_value)], max(by_value.values(), key=lambda row: row.layer)
+                yield (
+                    name,
+                    _words.estimated(best.value),
+                    str(best.layer),
+                    _words.estimated(last.value),
+                )
+
+    return _grid("In short", "Measure|Highest|At state|Last layer", rows())
+
+
+def matrix(signals: Signals) -> Grid:
+    """Every objective against every task gradient: all layers together, then the layers counted."""
+    gradients = signals.task_gradients
+
+    def cell(objective: str, gradient: str) -> str:
+        rows = [
+            row
+            for row in signals.cosines
+            if (row.objective, row.task_gradient, row.point) == (objective, gradient, "theta_warm")
+        ]
+        total = next((row.cosine for row in rows if row.block == "encoder"), None)
+        if total is None:
+            return "not measured"
+        signs = [row.cosine.sign for row in rows if row.block not in ("encoder", "embeddings")]
+        layers = f"{signs.count(1)} layers agree, {signs.count(-1)} conflict, {signs.count(0)} unclear"
+        return f"{_words.verdict(total)}: {_words.estimated(total)}; {layers}"
+
+    return _grid(
+        "Direction in short",
+        "|".join(("Objective", *(_words.TASK_GRADIENT_WORDS[name] for name in gradients))),
+        (
+            (objective, *(cell(objective, gradient) for gradient in gradients))
+            for objective in signals.objectives
+        ),
+    )
+
+
+def data_read(signals: Signals) -> Grid:
+    """What was read from every file."""
+    return _grid(
+        "Data read",
+        "Role|From|Format|Read|Used|Dropped",
+        (
+            (
+                row.role,
+                row.spec,
+                row.format,
+                _words.count(row.read),
+                _words.count(row.kept),
+                ", ".join(f"{_words.count(n)} {reason}" for reason, n in row.dropped.items()) or "nothing",
+            )
+            for row in signals.data
+        ),
+    )
+
+
+def nearest(advice: Advice) -> Grid:
+    """The effects nearest to the question."""
+    return _grid(
+        "The nearest effects that were really measured",
+        "Model|Task|Target|Option|Gain|Distance|Source",
+        (
+            (
+                row.model,
+                row.task,
+                row.target,
+                row.option,
+                _words.signed(row.gain),
+                _words.number(row.distance, 2),
+                row.source_id,
+            )
+            for row in advice.support.nearest
+        ),
+    )

@@ -1,0 +1,187 @@
+"""What a probe found on this model, a line each: the number, one word of judgement, its place in the study."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from advisor.findings import load_tables
+from advisor.report import _words
+from probes.signals import DistanceRow, Signals, TaskGradient
+
+__all__ = ["Measurement", "measurements"]
+
+_SMALL_GAP, _WIDE_GAP = 5.0, 15.0
+"""Points between source and target score of frozen features."""
+_LITTLE_ABOVE_MAJORITY = 3.0
+_FOUND, _LOST = 0.8, 5.0
+"""Share of translations found from which on languages share a space; times chance below which they do not."""
+_READ_WELL, _READ_BADLY = 1.3, 2.0
+"""Pieces a word, target over source."""
+_FEWEST_CELLS = 5
+"""Study cells with which a place among them says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One line of the measured block.
+
+    Attributes:
+        name: what was measured, in plain words.
+        value: the number with its interval.
+        judgement: what it says, in a word or two.
+        place: where it lies among the encoders and languages of the study; may be empty.
+        note: null, ceiling and the like; may be empty.
+        tone: ``good``, ``bad`` or ``plain``: how it is marked.
+    """
+
+    name: str
+    value: str
+    judgement: str
+    place: str = ""
+    note: str = ""
+    tone: str = "plain"
+
+
+def measurements(signals: Signals) -> tuple[Measurement, ...]:
+    """The lines of the measured block, in the order of what they say about the gain."""
+    return (_gap(signals), *_directions(signals), *_retrieval(signals), _fertility(signals))
+
+
+def _gap(signals: Signals) -> Measurement:
+    transfer = signals.transfer
+    name = f"Frozen features, {signals.source} to {signals.target}"
+    source, target = transfer.source.value, transfer.target.value if transfer.target else None
+    if source is None or target is None:
+        return Measurement(
+            name,
+            f"{_words.estimated(transfer.source, 1)} to {'not scored' if transfer.target is None else '?'}",
+            "gap unknown",
+            note="no target labels were given: a hundred labelled sentences would tell",
+        )
+    gap = source - target
+    judgement = "small gap" if gap < _SMALL_GAP else "wide gap" if gap > _WIDE_GAP else "a gap"
+    if source < transfer.majority + _LITTLE_ABOVE_MAJORITY:
+        judgement = "nothing learnt"
+    return Measurement(
+        name,
+        f"{source:.1f} to {target:.1f} points: gap {gap:.1f}",
+        judgement,
+        place=_place(gap, _study("gap"), "wider"),
+        note="score of a linear head on the encoder as it is; the gap is what alignment could fill",
+        tone="bad" if judgement == "nothing learnt" else "plain",
+    )
+
+
+def _directions(signals: Signals) -> Iterator[Measurement]:
+    if not signals.task_gradients:
+        return
+    gradient = signals.task_gradients[0]
+    ceilings = _ceilings(signals, gradient)
+    for objective in signals.objectives:
+        rows = [
+            row
+            for row in signals.cosines
+            if (row.objective, row.task_gradient, row.point) == (objective, gradient, "theta_warm")
+            and row.block == "encoder"
+        ]
+        if not rows:
+            continue
+        cosine, null = rows[0].cosine, rows[0].null_cosine
+        notes = [_words.TASK_GRADIENT_WORDS[gradient]]
+        if null is not None and null.value is not None:
+            notes.append(f"null {_words.number(null.value, 2)}")
+        if objective in ceilings:
+            notes.append(f"ceiling of the raw cosine {_words.number(ceilings[objective], 2)}")
+        yield Measurement(
+            f"Direction, {objective}",
+            _words.estimated(cosine),
+            _words.verdict(cosine),
+            place=_place(cosine.value, _study(f"{gradient}:{objective}"), "higher"),
+            note=", ".join(notes),
+            tone={1: "good", -1: "bad"}.get(cosine.sign, "plain"),
+        )
+
+
+def _ceilings(signals: Signals, gradient: TaskGradient) -> dict[str, float]:
+    """By objective, the most that the raw cosine over all layers could show (Spearman 1904)."""
+    of_loss = {
+        row.loss: row.ceiling.value
+        for row in signals.losses
+        if (row.point, row.block) == ("theta_warm", "encoder") and (row.ceiling.value or 0) > 0
+    }
+    task = of_loss.get(f"task:{gradient}")
+    return {
+        name: float((value * task) ** 0.5) for name, value in of_loss.items() if task is not None and value
+    }
+
+
+def _retrieval(signals: Signals) -> Iterator[Measurement]:
+    rows = [
+        row
+        for row in signals.distances
+        if row.measure == "retrieval-strict" and row.unit == "sentence" and row.value.value is not None
+    ]
+    if not rows:
+        return
+    best: DistanceRow = max(rows, key=lambda row: row.value.value or 0.0)
+    share, chance = best.value.value or 0.0, best.chance or 0.0
+    judgement = "shared space" if share >= _FOUND else "partly shared"
+    if share < max(_LOST * chance, 0.05):
+        judgement = "near chance"
+    yield Measurement(
+        "Translations found, best layer",
+        f"{_words.percent(share)} at state {best.layer}",
+        judgement,
+        place=_place(share, _study("retrieval"), "higher"),
+        note=f"chance {_words.share(chance)}" if chance else "",
+        tone="bad" if judgement == "near chance" else "plain",
+    )
+
+
+def _fertility(signals: Signals) -> Measurement:
+    text = signals.text
+    ratio = text.target_fertility / text.source_fertility if text.source_fertility else 1.0
+    judgement = "read well" if ratio < _READ_WELL else "cut small" if ratio > _READ_BADLY else "cut smaller"
+    return Measurement(
+        f"Subwords a {text.fertility_unit}",
+        f"{_words.number(text.source_fertility)} to {_words.number(text.target_fertility)}",
+        judgement,
+        place=_place(ratio, _study("fertility"), "more"),
+        note=f"{_words.share(text.target_unknown_rate)} of the target's are unknown",
+        tone="bad" if ratio > _READ_BADLY else "plain",
+    )
+
+
+def _place(value: float | None, others: Iterable[float], word: str) -> str:
+    """How many cells of the study a number exceeds, in words."""
+    numbers = list(others)
+    if value is None or len(numbers) < _FEWEST_CELLS:
+        return ""
+    return f"{word} than in {sum(other < value for other in numbers)} of {len(numbers)} study cells"
+
+
+@cache
+def _study(name: str) -> tuple[float, ...]:
+    """One number of every cell of the own records: ``gap``, ``retrieval``, ``fertility`` or a cosine."""
+    cells: dict[tuple[str, str, str], float] = {}
+    for record in load_tables().records:
+        facts = record.signals
+        value: float | None
+        if name == "gap":
+            source, target = facts.get("frozen_source"), facts.get("frozen_target")
+            value = None if source is None or target is None else source - target
+        elif name == "retrieval":
+            depths = [facts[key] for key in facts if key in _RETRIEVAL]
+            value = max(depths, default=None)
+        elif name == "fertility":
+            value = facts.get("fertility_ratio")
+        else:
+            gradient, _, objective = name.partition(":")
+            cosine = record.cosines.get(gradient) if record.objective == objective else None
+            value = None if cosine is None else cosine[0]
+        if value is not None:
+            cells[record.model, record.task, record.target] = value
+    return tuple(cells.values())
+
+
+_RETRIEVAL = frozenset({"sentence_retrieval_last", "sentence_retrieval_middle"})
