@@ -7,7 +7,18 @@ from advisor.advice import Advice
 from advisor.report import _words
 from probes.signals import DistanceRow, Signals
 
-__all__ = ["Grid", "cosines", "data_read", "depths", "distances", "lookahead", "losses", "matrix", "nearest", "ratios"]
+__all__ = [
+    "Grid",
+    "cosines",
+    "data_read",
+    "depths",
+    "distances",
+    "lookahead",
+    "losses",
+    "matrix",
+    "nearest",
+    "ratios",
+]
 
 
 @dataclass(frozen=True, slots=True)

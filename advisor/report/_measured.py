@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from advisor.findings import load_tables
 from advisor.report import _words
@@ -28,9 +29,10 @@ class Measurement:
     Attributes:
         name: what was measured, in plain words.
         value: the number with its interval.
+        beside: what to read it against: null and ceiling, or chance; may be empty.
         judgement: what it says, in a word or two.
         place: where it lies among the encoders and languages of the study; may be empty.
-        note: null, ceiling and the like; may be empty.
+        note: what else to know; may be empty.
         tone: ``good``, ``bad`` or ``plain``: how it is marked.
     """
 
@@ -38,6 +40,7 @@ class Measurement:
     value: str
     judgement: str
     place: str = ""
+    beside: str = ""
     note: str = ""
     tone: str = "plain"
 
@@ -66,7 +69,7 @@ def _gap(signals: Signals) -> Measurement:
         name,
         f"{source:.1f} to {target:.1f} points: gap {gap:.1f}",
         judgement,
-        place=_place(gap, _study("gap"), "wider"),
+        place=_place(gap, _study("gap")),
         note="score of a linear head on the encoder as it is; the gap is what alignment could fill",
         tone="bad" if judgement == "nothing learnt" else "plain",
     )
@@ -87,17 +90,18 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
         if not rows:
             continue
         cosine, null = rows[0].cosine, rows[0].null_cosine
-        notes = [_words.TASK_GRADIENT_WORDS[gradient]]
+        beside = []
         if null is not None and null.value is not None:
-            notes.append(f"null {_words.number(null.value, 2)}")
+            beside.append(f"null {_words.number(null.value, 2)}")
         if objective in ceilings:
-            notes.append(f"ceiling of the raw cosine {_words.number(ceilings[objective], 2)}")
+            beside.append(f"ceiling {_words.number(ceilings[objective], 2)}")
         yield Measurement(
             f"Direction, {objective}",
             _words.estimated(cosine),
             _words.verdict(cosine),
-            place=_place(cosine.value, _study(f"{gradient}:{objective}"), "higher"),
-            note=", ".join(notes),
+            place=_place(cosine.value, _study_directions(gradient, objective)),
+            beside=", ".join(beside),
+            note=_words.TASK_GRADIENT_WORDS[gradient],
             tone={1: "good", -1: "bad"}.get(cosine.sign, "plain"),
         )
 
@@ -132,8 +136,8 @@ def _retrieval(signals: Signals) -> Iterator[Measurement]:
         "Translations found, best layer",
         f"{_words.percent(share)} at state {best.layer}",
         judgement,
-        place=_place(share, _study("retrieval"), "higher"),
-        note=f"chance {_words.share(chance)}" if chance else "",
+        place=_place(share, _study("retrieval")),
+        beside=f"chance {_words.share(chance)}" if chance else "",
         tone="bad" if judgement == "near chance" else "plain",
     )
 
@@ -146,42 +150,47 @@ def _fertility(signals: Signals) -> Measurement:
         f"Subwords a {text.fertility_unit}",
         f"{_words.number(text.source_fertility)} to {_words.number(text.target_fertility)}",
         judgement,
-        place=_place(ratio, _study("fertility"), "more"),
+        place=_place(ratio, _study("fertility")),
         note=f"{_words.share(text.target_unknown_rate)} of the target's are unknown",
         tone="bad" if ratio > _READ_BADLY else "plain",
     )
 
 
-def _place(value: float | None, others: Iterable[float], word: str) -> str:
+def _place(value: float | None, others: Iterable[float]) -> str:
     """How many cells of the study a number exceeds, in words."""
     numbers = list(others)
     if value is None or len(numbers) < _FEWEST_CELLS:
         return ""
-    return f"{word} than in {sum(other < value for other in numbers)} of {len(numbers)} study cells"
+    return f"above {sum(other < value for other in numbers)} of {len(numbers)} study cells"
 
 
 @cache
-def _study(name: str) -> tuple[float, ...]:
-    """One number of every cell of the own records: ``gap``, ``retrieval``, ``fertility`` or a cosine."""
+def _study(fact: Literal["gap", "retrieval", "fertility"]) -> tuple[float, ...]:
+    """A number of every cell of the own records."""
     cells: dict[tuple[str, str, str], float] = {}
     for record in load_tables().records:
         facts = record.signals
-        value: float | None
-        if name == "gap":
+        if fact == "gap":
             source, target = facts.get("frozen_source"), facts.get("frozen_target")
             value = None if source is None or target is None else source - target
-        elif name == "retrieval":
-            depths = [facts[key] for key in facts if key in _RETRIEVAL]
-            value = max(depths, default=None)
-        elif name == "fertility":
-            value = facts.get("fertility_ratio")
+        elif fact == "retrieval":
+            value = max((facts[name] for name in _RETRIEVAL if name in facts), default=None)
         else:
-            gradient, _, objective = name.partition(":")
-            cosine = record.cosines.get(gradient) if record.objective == objective else None
-            value = None if cosine is None else cosine[0]
+            value = facts.get("fertility_ratio")
         if value is not None:
             cells[record.model, record.task, record.target] = value
     return tuple(cells.values())
 
 
-_RETRIEVAL = frozenset({"sentence_retrieval_last", "sentence_retrieval_middle"})
+@cache
+def _study_directions(gradient: TaskGradient, objective: str) -> tuple[float, ...]:
+    """The cosine of an objective in every cell of the own records that measured it."""
+    cells = {
+        (record.model, record.task, record.target): record.cosines[gradient][0]
+        for record in load_tables().records
+        if record.objective == objective and gradient in record.cosines
+    }
+    return tuple(cells.values())
+
+
+_RETRIEVAL = ("sentence_retrieval_last", "sentence_retrieval_middle")

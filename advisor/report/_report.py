@@ -21,7 +21,7 @@ _OWN_FILES = ("advice.json", "signals.json", "report.html")
 class Report:
     """Advice, with the signals it was made from where something was measured.
 
-    ``rich.print(report)`` shows it in a terminal and a notebook shows its short form. Nothing here needs
+    ``rich.print(report)`` shows it in a terminal and a notebook shows it with its pictures. Nothing here needs
     the network, and only :meth:`to_html` and :meth:`write` load the drawing library.
 
     Attributes:
@@ -52,9 +52,19 @@ class Report:
 
         return render_page(self.advice, self.signals)
 
+    def fragment(self, *, whole: bool = True) -> str:
+        """The report as a part of another HTML page, styles and all.
+
+        Args:
+            whole: with pictures, evidence and details; else the answer alone.
+        """
+        from advisor.report._page import render_fragment
+
+        return render_fragment(self.advice, self.signals, whole=whole)
+
     def terminal(self, files: Sequence[Path] = ()) -> RenderableType:
         """The report for ``rich.print``; ``files`` are named at its end."""
-        return render_terminal(self.advice, files)
+        return render_terminal(self.advice, self.signals, files)
 
     def write(
         self, directory: str | Path, extra: Mapping[str, str | bytes | None] | None = None
@@ -91,6 +101,4 @@ class Report:
         return self.terminal()
 
     def _repr_html_(self) -> str:
-        from advisor.report._page import advice_html
-
-        return advice_html(self.advice)
+        return self.fragment()

@@ -1,5 +1,6 @@
-"""The report in a terminal: the decision in a frame, then options, reasons, doubts and files."""
+"""The report in a terminal: the card in a frame, then what was measured, options, next moves and files."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,173 +11,180 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from advisor.advice import Advice, Alternative, Gain
-from advisor.options import NO_ALIGNMENT
-from advisor.report._words import (
-    MINUS,
-    clean,
-    decision_title,
-    interval,
-    is_advised,
-    number,
-    option_labels,
-    percent,
-    signed,
-    tone,
-)
+from advisor.advice import Advice, Gain, NextMove
+from advisor.report._card import Card, OptionRow, card_of
+from advisor.report._words import MINUS, clean, interval, minutes, percent, signed
+from probes.signals import Signals
 
 __all__ = ["render_terminal"]
 
 _COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
-_SHOWN_OPTIONS = 8
-_ROOM_FOR_WHISKERS = 104
-"""Columns from which on the intervals are drawn as well."""
+_TONES = {"good": "green", "bad": "yellow", "plain": ""}
+_SHOWN_OPTIONS = 5
+_SCALE_WIDTH = 56
 
 
-def render_terminal(advice: Advice, files: Sequence[Path] = ()) -> RenderableType:
+def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Path] = ()) -> RenderableType:
     """Advice for ``rich.print``.
 
     Args:
         advice: what to show.
+        signals: what was measured for it, if anything was.
         files: what was written, to be named at the end.
     """
-    return Group(*_parts(advice, files))
-
-
-def _parts(advice: Advice, files: Sequence[Path]) -> Iterator[RenderableType]:
-    colour = _COLOURS[tone(advice)]
-    question = advice.question
-    yield Panel(
-        Group(_plain(advice.summary, "bold"), *_gain_lines(advice)),
-        title=Text(decision_title(advice), style=f"bold {colour}"),
-        subtitle=_plain(f"{question.model}, {question.source} to {question.target}, {question.task}", "dim"),
-        border_style=colour,
-        padding=(1, 2),
-    )
-    if advice.next_moves:
-        yield _titled("What would tell", [_plain(move.text) for move in advice.next_moves])
-    if advice.alternatives:
-        yield _Options(advice)
-    if advice.reasons:
-        yield _titled("Reasons", [_reason_table(advice)])
-    if advice.warnings:
-        yield _titled(
-            "Doubts", [Text.assemble(("! ", "yellow"), _plain(note.text)) for note in advice.warnings]
-        )
+    card = card_of(advice, signals)
+    parts: list[RenderableType] = [_framed(card)]
+    if card.measured:
+        parts.append(_titled("Measured on this model", [_measured(card), *_slope(card)]))
+    if len(card.options) > 1:
+        parts.append(_titled("Options", [_options(card)]))
+    if card.moves:
+        parts.append(_titled("Next", list(_moves(card.moves))))
     if files:
-        yield _titled("Files", [_plain(str(path)) for path in files])
+        parts.append(_titled("Written", [_plain(_listed(files))]))
+    return Group(*parts)
 
 
-def _gain_lines(advice: Advice) -> Iterator[Text]:
-    gain, lead = advice.gain, "Expected gain"
-    if gain is None or not advice.aligns:
-        best = advice.spoken_of
-        if best is None:
-            return
-        gain, lead = best.gain, f"Best aligning option ({best.option})"
-    yield _plain(
-        f"{lead}: {signed(gain.mean)} points, {percent(gain.level)} interval {interval(gain)}; "
-        f"P(gain > 0) {percent(gain.probability_positive)}, "
-        f"P(gain > {number(advice.min_gain)}) {percent(gain.probability_worthwhile)}."
+def _framed(card: Card) -> Panel:
+    colour = _COLOURS[card.tone]
+    lines: list[RenderableType] = [_plain(card.sentence, "bold")]
+    if card.worth:
+        lines.append(_plain(f"{card.confidence.capitalize()}: {card.worth}.", "dim"))
+    if card.gain is not None:
+        lead = (
+            "Expected gain" if not card.gain_of else f"The best alignment, {card.gain_of}, would change it by"
+        )
+        gain = card.gain
+        lines += [
+            Text(),
+            Text.assemble(
+                _plain(f"{lead} "),
+                _plain(f"{signed(gain.mean)} points", "bold"),
+                _plain(f", {percent(gain.level)} interval {interval(gain)}"),
+            ),
+            _Whisker(card, gain),
+        ]
+    if card.reasons:
+        lines += [Text(), _grid((points, text) for points, text in card.reasons)]
+    if card.doubt:
+        more = f" ({card.more_doubts} more in the report)" if card.more_doubts else ""
+        lines.append(_grid([("!", card.doubt + more)]))
+    return Panel(
+        Group(*lines),
+        title=Text(f"{card.verdict}: {card.confidence}", style=f"bold {colour}"),
+        subtitle=_plain(card.scope, "dim"),
+        border_style=colour,
+        padding=(0, 2),
     )
 
 
-def _reason_table(advice: Advice) -> Table:
+def _measured(card: Card) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
     table.add_column()
-    for reason in advice.reasons:
-        evidence = f"  [{', '.join(reason.evidence)}]" if reason.evidence else ""
-        table.add_row(
-            _plain(signed(reason.effect), "bold"),
-            Text.assemble(_plain(reason.text), (clean(evidence), "dim")),
-        )
+    table.add_column()
+    for row in card.measured:
+        said = Text.assemble((clean(row.judgement), f"bold {_TONES[row.tone]}".strip()))
+        if row.place:
+            said.append(f", {clean(row.place)}", style="dim")
+        value = f"{row.value}; {row.beside}" if row.beside else row.value
+        table.add_row(_plain(row.name), _plain(value), said)
     return table
 
 
-class _Options:
-    """The best options as a table; wide terminals get the intervals as whiskers on one scale."""
+def _slope(card: Card) -> Iterator[Text]:
+    if card.before is not None and card.after is not None:
+        yield Text.assemble(
+            _plain(f"Evidence alone {signed(card.before.mean)} ({interval(card.before)}), with the probe "),
+            _plain(f"{signed(card.after.mean)} ({interval(card.after)})", "bold"),
+            _plain(" points"),
+        )
 
-    def __init__(self, advice: Advice) -> None:
-        self._advice = advice
+
+def _options(card: Card) -> Table:
+    level = percent(card.gain.level if card.gain else 0.8)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("Option")
+    table.add_column("Gain", justify="right", no_wrap=True)
+    table.add_column(f"{level} interval", justify="right", no_wrap=True)
+    table.add_column("Basis", no_wrap=True)
+    shown = [option for place, option in enumerate(card.options) if place < _SHOWN_OPTIONS or option.is_none]
+    for option in shown:
+        table.add_row(*_option(option), style="bold" if option.advised else "")
+    hidden = len(card.options) - len(shown)
+    notes = [f"{hidden} more with lower gains, in the report"] if hidden else []
+    if any(option.same for option in shown):
+        notes.append("like it: the same loss, no difference known")
+    table.caption = "; ".join(notes)
+    table.caption_justify = "left"
+    return table
+
+
+def _option(option: OptionRow) -> tuple[Text, Text, Text, Text]:
+    label = option.label + (" (advised)" if option.advised else "")
+    if option.same:
+        label += f", and {len(option.same)} like it"
+    gain = option.row.gain
+    return (
+        _plain(label),
+        _plain(signed(gain.mean) + ("+" if option.row.at_least else "")),
+        _plain("" if option.is_none else interval(gain)),
+        _plain(option.basis),
+    )
+
+
+def _moves(moves: Sequence[NextMove]) -> Iterator[RenderableType]:
+    for number, move in enumerate(moves, start=1):
+        price = ", ".join(
+            filter(
+                None,
+                (
+                    "" if move.minutes is None else minutes(move.minutes),
+                    "" if move.value is None else f"worth {signed(move.value)} points in expectation",
+                ),
+            )
+        )
+        text = Text.assemble(_plain(move.text), _plain(f" [{price}]", "bold") if price else "")
+        if move.command:
+            text.append("\n").append(_plain(move.command, "cyan"))
+        yield _grid([(f"{number}.", text)])
+
+
+def _listed(files: Sequence[Path]) -> str:
+    """The files by their common folder."""
+    folder = Path(os.path.commonpath(files)) if len(files) > 1 else files[0].parent
+    return f"{folder}: {', '.join(str(path.relative_to(folder)) for path in files)}"
+
+
+class _Whisker:
+    """A gain on the card's scale, as wide as there is room for."""
+
+    def __init__(self, card: Card, gain: Gain) -> None:
+        self._card, self._gain = card, gain
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = self._advice.alternatives
-        labels = option_labels([row.option for row in rows])
-        shown = [
-            (row, ", ".join(filter(None, label)))
-            for place, (row, label) in enumerate(zip(rows, labels, strict=True))
-            if place < _SHOWN_OPTIONS or row.option == NO_ALIGNMENT or is_advised(self._advice, row.option)
-        ]
-        level = percent(next((row.gain.level for row, _ in shown if row.option != NO_ALIGNMENT), 0.8))
-        whiskers = options.max_width >= _ROOM_FOR_WHISKERS
-        scale = _Scale([row.gain for row, _ in shown], ascii_only=options.ascii_only)
+        line, dot, zero = ("-", "o", "|") if options.ascii_only else ("─", "●", "│")
+        low, high = map(signed, self._card.scale)
+        width = max(8, min(_SCALE_WIDTH, options.max_width - len(low) - len(high) - 2))
 
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        table.add_column("Option", ratio=1 if not whiskers else None)
-        table.add_column("Gain", justify="right", no_wrap=True)
-        table.add_column(f"{level} interval", justify="right", no_wrap=True)
-        if whiskers:
-            table.add_column(_plain(scale.heading), no_wrap=True)
-        table.add_column("P(gain > 0)", no_wrap=True)
-        for row, label in shown:
-            none = row.option == NO_ALIGNMENT
-            table.add_row(
-                _plain(label),
-                _plain(signed(row.gain.mean)),
-                _plain("by definition" if none else interval(row.gain)),
-                *([scale.draw(row)] if whiskers else []),
-                "" if none else _bar(row.gain.probability_positive, ascii_only=options.ascii_only),
-                style=self._style(row),
-            )
-        yield Text()
-        yield Text("Options", style="bold")
-        yield Padding(table, (0, 0, 0, 2))
-        hidden = len(rows) - len(shown)
-        if hidden:
-            yield Padding(
-                Text(f"and {hidden} more with lower gains, in the report", style="dim"), (0, 0, 0, 2)
-            )
+        def place(points: float) -> int:
+            return round(self._card.place(points) * (width - 1))
 
-    def _style(self, row: Alternative) -> str:
-        if self._advice.aligns and is_advised(self._advice, row.option):
-            return "bold green"
-        return "dim" if row.option == NO_ALIGNMENT else ""
+        cells = [" "] * width
+        first, last = place(self._gain.low), place(self._gain.high)
+        cells[first : last + 1] = line * (last + 1 - first)
+        cells[place(0)] = zero
+        cells[place(self._gain.mean)] = dot
+        yield _plain(f"{low} {''.join(cells)} {high}", "dim")
 
 
-class _Scale:
-    """Draws intervals on one common scale of points, ``width`` characters wide."""
-
-    width = 24
-
-    def __init__(self, gains: Sequence[Gain], *, ascii_only: bool) -> None:
-        self._low = min(0.0, *(gain.low for gain in gains))
-        self._high = max(0.0, *(gain.high for gain in gains)) or 1.0
-        self._line, self._dot, self._zero = ("-", "o", "|") if ascii_only else ("─", "●", "│")
-
-    @property
-    def heading(self) -> str:
-        low, high = signed(self._low), signed(self._high)
-        return low + high.rjust(self.width - len(low))
-
-    def draw(self, row: Alternative) -> Text:
-        cells = [" "] * self.width
-        if row.option != NO_ALIGNMENT:
-            first, last = self._place(row.gain.low), self._place(row.gain.high)
-            cells[first : last + 1] = self._line * (last + 1 - first)
-        cells[self._place(0)] = self._zero
-        if row.option != NO_ALIGNMENT:
-            cells[self._place(row.gain.mean)] = self._dot
-        return Text("".join(cells))
-
-    def _place(self, points: float) -> int:
-        return round((points - self._low) / (self._high - self._low) * (self.width - 1))
-
-
-def _bar(fraction: float, *, ascii_only: bool, width: int = 8) -> Text:
-    full, empty = ("#", ".") if ascii_only else ("━", "╌")
-    filled = round(fraction * width)
-    return Text.assemble(full * filled, (empty * (width - filled), "dim"), f" {percent(fraction):>4}")
+def _grid(rows: "Sequence[tuple[str, str | Text]] | Iterator[tuple[str, str | Text]]") -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column()
+    for head, text in rows:
+        table.add_row(_plain(head), text if isinstance(text, Text) else _plain(text))
+    return table
 
 
 def _titled(title: str, parts: Sequence[RenderableType]) -> RenderableType:

@@ -5,12 +5,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from advisor.advice import Advice, Gain
-from advisor.decide import Confidence, Verdict
+from advisor.decide import Verdict
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
-from probes.signals import Estimate, Point, TaskGradient
+from advisor.sample import sample_sha256
+from probes.signals import Estimate, Point, Signals, TaskGradient
 
 __all__ = [
-    "CONFIDENCE_WORDS",
     "DECISION_WORDS",
     "MINUS",
     "POINT_WORDS",
@@ -18,11 +18,12 @@ __all__ = [
     "block_label",
     "clean",
     "count",
-    "decision_title",
     "duration",
     "estimated",
     "interval",
     "is_advised",
+    "is_sample",
+    "minutes",
     "number",
     "option_labels",
     "percent",
@@ -34,8 +35,7 @@ __all__ = [
 
 MINUS = "\N{MINUS SIGN}"
 
-DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Do not align"}
-CONFIDENCE_WORDS: dict[Confidence, str] = {"likely": "likely right", "leaning": "leaning", "open": "open"}
+DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Fine-tune alone"}
 POINT_WORDS: dict[Point, str] = {"theta0": "as given", "theta_warm": "after warm-up"}
 TASK_GRADIENT_WORDS: dict[TaskGradient, str] = {
     "source": "source text",
@@ -137,6 +137,21 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def minutes(value: float) -> str:
+    """A price in time, as in ``3 min``; never more exact than it can be."""
+    if value < 1:
+        return "under a minute"
+    if value < 100:
+        return f"{value:.0f} min"
+    return f"{value / 60:.0f} h"
+
+
+def is_sample(signals: Signals) -> bool:
+    """Whether what was measured on is the sample that comes along: too small to rest anything on."""
+    known = sample_sha256()
+    return any(data.sha256 in known for data in signals.data)
+
+
 def verdict(estimate: Estimate) -> str:
     """What the sign of a cosine says about two gradients, in one or two words."""
     if not estimate.resolved:
@@ -170,11 +185,6 @@ def option_labels(options: Sequence[Option]) -> list[tuple[str, str]]:
         (option.objective, ", ".join(str(option).split(", ")[1:])) if option != NO_ALIGNMENT else label
         for option, label in zip(options, short, strict=True)
     ]
-
-
-def decision_title(advice: Advice) -> str:
-    """The decision and how sure it is, in a word each."""
-    return f"{DECISION_WORDS[advice.decision]} ({CONFIDENCE_WORDS[advice.confidence]})"
 
 
 def tone(advice: Advice) -> str:

@@ -4,12 +4,14 @@ It shows that the whole path works offline; it is far too small to measure anyth
 beside this file.
 """
 
+import hashlib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from probes.errors import InputError
 
-__all__ = ["LANGUAGES", "SAMPLE_SENTENCES", "sample_path"]
+__all__ = ["LANGUAGES", "SAMPLE_SENTENCES", "sample_path", "sample_sha256"]
 
 LANGUAGES: tuple[str, ...] = ("en", "tr", "de", "ru", "ar", "zh")
 """ISO 639-1 codes of the sample's languages; English, the source of every bitext, comes first."""
@@ -33,3 +35,11 @@ def sample_path(name: str) -> Path:
     if name not in available:
         raise InputError(f"The sample has no file '{name}': choose one of {', '.join(available)}.")
     return folder / name
+
+
+@cache
+def sample_sha256() -> frozenset[str]:
+    """The SHA-256 of every data file of the sample, by which a run on it is known."""
+    folder = Path(str(files(__name__)))
+    data = (path for path in folder.iterdir() if path.suffix in {".conllu", ".tsv"})
+    return frozenset(hashlib.sha256(path.read_bytes()).hexdigest() for path in data)

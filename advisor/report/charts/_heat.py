@@ -56,9 +56,7 @@ def heat_chart(signals: Signals, *, width: int = PANEL_WIDTH) -> alt.LayerChart 
         base.mark_rect(stroke=INKS["grid"], strokeWidth=0.5).encode(
             color=alt.Color(
                 "way:N",
-                scale=alt.Scale(
-                    domain=["agree", "conflict"], range=[COLOURS["blue"], COLOURS["vermillion"]]
-                ),
+                scale=alt.Scale(domain=["agree", "conflict"], range=[COLOURS["blue"], COLOURS["vermillion"]]),
                 legend=None,
             ),
             opacity=alt.Opacity("strength:Q", scale=None, legend=None),
