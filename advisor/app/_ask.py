@@ -6,6 +6,7 @@ from advisor.advice import Advice
 from advisor.app import _answer, _question, _state
 from advisor.options import WordPairs
 from advisor.recommend import ask
+from advisor.report import Report
 
 __all__ = ["render"]
 
@@ -32,12 +33,11 @@ def render() -> None:
         )
     with st.spinner("Weighing the evidence", show_time=False):
         advice = _ask(question.model, question.source, question.target, question.task, word_pairs, min_gain)
-    _answer.decision(advice)
     with st.container(horizontal=True):
         st.button(
             "Measure my model",
             type="primary",
-            on_click=_state.switch("probe"),
+            on_click=_state.switch("probe", **{"probe-min-gain": min_gain}),
             help="Probe this model, pair and task: minutes instead of published evidence alone.",
             width="content",
         )
@@ -49,9 +49,7 @@ def render() -> None:
             on_click="ignore",
             width="content",
         )
-    _answer.gains(advice)
-    _answer.why(advice)
-    _answer.evidence(advice)
+    _answer.answer(Report(advice))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

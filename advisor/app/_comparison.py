@@ -48,7 +48,10 @@ def compare(reports: Sequence[Report]) -> list[Probe]:
 def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
     """A row for each measure, a column for each probe."""
     for measure, of in (
-        ("decision", lambda p: _words.decision_title(p.report.advice)),
+        (
+            "decision",
+            lambda p: f"{_words.DECISION_WORDS[p.report.advice.decision]}, {p.report.advice.confidence}",
+        ),
         ("option", lambda p: str(p.report.advice.option or "–")),
         ("expected gain", lambda p: _gain(p.report)),
         ("budget", lambda p: p.signals.run.budget),

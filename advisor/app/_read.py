@@ -1,14 +1,13 @@
-"""Read: a finished run or saved files, part by part, with words beside every picture."""
+"""Read: the report of a finished run or of saved files."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from advisor.app import _answer, _measured, _results, _run, _show, _state
+from advisor.app import _answer, _results, _run, _show, _state
 from advisor.report import Report
 from advisor.service import Run
 from probes.errors import InputError
-from probes.signals import Signals
 
 __all__ = ["of_run", "render"]
 
@@ -67,40 +66,8 @@ def of_run(run_id: str) -> Report:
 
 
 def _report(report: Report, run: Run | None) -> None:
-    advice, signals = report.advice, report.signals
-    question = advice.question
-    st.caption(
-        _show.markdown(
-            f"{question.model} · {question.source} → {question.target} · {question.task} · "
-            + ("measured on this model" if signals else "from evidence alone, nothing measured")
-        )
-    )
-    _answer.decision(advice)
     _downloads(report, run)
-    parts: dict[str, Callable[[], None]] = {"Answer": lambda: _whole_answer(report)}
-    if signals is not None:
-        parts |= _of_signals(signals)
-    parts["Provenance"] = lambda: _measured.provenance(report)
-    shown = st.segmented_control(
-        "Part", list(parts), key="part", default="Answer", required=True, label_visibility="collapsed"
-    )
-    parts[shown if shown in parts else "Answer"]()
-
-
-def _of_signals(signals: Signals) -> dict[str, Callable[[], None]]:
-    return {
-        "Direction": lambda: _measured.direction(signals),
-        "Magnitude": lambda: _measured.magnitude(signals),
-        "Lookahead": lambda: _measured.lookahead(signals),
-        "Distance": lambda: _measured.distance(signals),
-        "Starting point": lambda: _measured.starting_point(signals),
-    }
-
-
-def _whole_answer(report: Report) -> None:
-    _answer.gains(report.advice)
-    _answer.why(report.advice)
-    _answer.evidence(report.advice)
+    _answer.answer(report)
 
 
 def _downloads(report: Report, run: Run | None) -> None:

@@ -90,7 +90,7 @@ def view() -> str:
     return str(st.session_state.view)
 
 
-def switch(name: str, **values: str) -> Callable[[], None]:
+def switch(name: str, **values: object) -> Callable[[], None]:
     """A callback that shows another view."""
 
     def callback() -> None:

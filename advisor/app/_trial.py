@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from advisor.advice import Advice
-from advisor.app import _question, _read, _run, _show, _state, _trial_pictures
+from advisor.app import _answer, _question, _read, _run, _show, _state, _trial_pictures
 from advisor.app._trial_files import (
     Trial,
     expected_gain,
@@ -137,14 +137,9 @@ def _refined(result: TrialResult, beside: Report | None) -> None:
     except InputError:  # of a model, language or task that the evidence does not know: said above
         return
     joined, command = ("this trial, the probe", "recommend") if signals else ("this trial", "ask")
-    st.subheader("What to do now", anchor=False)
-    st.markdown(f"**{_show.markdown(advice.summary)}**")
-    st.caption(
-        f"The answer from {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives it "
-        "with its reasons."
-    )
-    for move in advice.next_moves:
-        st.markdown(f"What would tell: {_show.markdown(move.text)}")
+    st.subheader("The answer that counts this trial", anchor=False)
+    st.caption(f"From {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives the same.")
+    _answer.answer(Report(advice, signals), whole=False)
 
 
 def _differs(advice: Advice, result: TrialResult) -> str:

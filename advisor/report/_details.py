@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from advisor.advice import Advice
+from advisor.options import NO_ALIGNMENT
 from advisor.report import _words
 from probes.signals import DistanceRow, Signals
 
@@ -17,6 +18,7 @@ __all__ = [
     "losses",
     "matrix",
     "nearest",
+    "options",
     "ratios",
 ]
 
@@ -207,6 +209,27 @@ def data_read(signals: Signals) -> Grid:
                 ", ".join(f"{_words.count(n)} {reason}" for reason, n in row.dropped.items()) or "nothing",
             )
             for row in signals.data
+        ),
+    )
+
+
+def options(advice: Advice) -> Grid:
+    """Every option, unfolded, with its probabilities."""
+    labels = _words.option_labels([row.option for row in advice.alternatives])
+    return _grid(
+        "All options",
+        f"Option|Gain|Interval|P(gain > 0)|P(gain > {_words.number(advice.min_gain)})|Basis|Direct rows",
+        (
+            (
+                ", ".join(filter(None, label)),
+                _words.signed(row.gain.mean),
+                "0 by definition" if row.option == NO_ALIGNMENT else _words.interval(row.gain),
+                _words.percent(row.gain.probability_positive),
+                _words.percent(row.gain.probability_worthwhile),
+                row.basis.replace("-", " "),
+                _words.count(row.direct),
+            )
+            for row, label in zip(advice.alternatives, labels, strict=True)
         ),
     )
 

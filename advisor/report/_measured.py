@@ -1,4 +1,4 @@
-"""What a probe found on this model, a line each: the number, one word of judgement, its place in the study."""
+"""What a probe found on this model, a line each: number, judgement, place in the study."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ Neither carries a script or asks the network for anything; a content security po
 the browser. Every string from outside is escaped by the template engine.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def _body(advice: Advice, signals: Signals | None) -> dict[str, Any]:
     return {
         "signals": signals,
         "sources": {row.source_id: row for row in advice.support.nearest},
+        "all_options": _details.options(advice),
         "nearest": _details.nearest(advice),
         **_pictures(draw, advice, signals),
         **(_measured_pictures(draw, signals) | _tables(signals) if signals else {}),
@@ -190,7 +192,8 @@ def _environment() -> Environment:
         "percent": _words.percent,
         "share": _words.share,
         "signed": _words.signed,
+        "slug": lambda term: "-".join(re.findall(r"\w+", term)),
         "web_address": _web_address,
     }
-    environment.globals |= {"GLOSSARY": GLOSSARY}
+    environment.globals |= {"GLOSSARY": GLOSSARY, "TARGET_GRADIENTS": ("target-labels", "target-projected")}
     return environment
