@@ -20,6 +20,7 @@ __all__ = [
     "WordPairs",
     "joint_weight",
     "option_space",
+    "relative_cost",
 ]
 
 NONE = "none"
@@ -194,6 +195,20 @@ def option_space(
                     frozen_layers=frozen_layers,
                     word_pairs=word_pairs if objective.word_pairs else None,
                 )
+
+
+_SIDES = 2
+"""A step of an alignment loss reads both languages."""
+_BACKWARD = {FrozenLayers.NONE: 2.0, FrozenLayers.LOWER_HALF: 1.0, FrozenLayers.UPPER_HALF: 1.5}
+"""Cost of a backward pass in forward passes: as much again for the gradients of activations and of weights;
+none below the last trained layer, and none of weights in a frozen one."""
+
+
+def relative_cost(option: Option) -> float:
+    """Training of an option over fine-tuning alone, if it aligns for as many steps as it fine-tunes."""
+    if option == NO_ALIGNMENT:
+        return 1.0
+    return 1.0 + _SIDES * (1.0 + _BACKWARD[option.frozen_layers]) / (1.0 + _BACKWARD[FrozenLayers.NONE])
 
 
 def joint_weight(magnitude_ratio: float | None) -> float:

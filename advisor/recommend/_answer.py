@@ -8,12 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.advice import Advice, Alternative, NextMove, Provenance, Question
+from advisor.advice import Advice, Alternative, Provenance, Question
 from advisor.decide import DEFAULT_MIN_GAIN, Decision
 from advisor.findings import load_findings
 from advisor.findings.evidence import find_encoder, find_task
-from advisor.options import NO_ALIGNMENT, WordPairs
-from advisor.recommend._doubts import support_of, warnings_on, would_tell
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Schedule, WordPairs
+from advisor.recommend._doubts import support_of, warnings_on
+from advisor.recommend._moves import next_moves
 from advisor.recommend._outlooks import Outlook, choose, outlooks_of
 from advisor.recommend._reasons import reasons_for
 from advisor.recommend._situation import Situation, read_trial
@@ -153,10 +154,11 @@ def _advise(situation: Situation, started: float) -> Advice:
         summary=_summary(situation, decision, best),
         option=decision.option,
         gain=best.gain,
+        evidence_only=best.before if signals is not None else None,
         min_gain=situation.min_gain,
         reasons=reasons_for(situation, best),
         warnings=tuple(_unique(warnings_on(situation, support, best))),
-        next_moves=() if decision.confidence == "likely" else (NextMove(text=would_tell(situation)),),
+        next_moves=next_moves(situation, decision, best),
         alternatives=tuple(
             Alternative(option=o.option, gain=o.gain, basis=o.basis, direct=o.direct) for o in ordered
         ),
@@ -176,14 +178,29 @@ def _advise(situation: Situation, started: float) -> Advice:
 
 
 def _summary(situation: Situation, decision: Decision, best: Outlook) -> str:
-    target, gain = situation.target.name, best.gain
-    expected = f"{gain.mean:+.1f} points (80 % interval {gain.low:+.1f} to {gain.high:+.1f})"
-    if decision.decision == "align":
-        return f"Align with {best.option}: expect {expected} on {target} {situation.task.name}."
-    return (
-        f"Do not align: even the best option, {best.option}, is expected to give no more than {expected} "
-        f"on {target} {situation.task.name}."
-    )
+    """What to do in one sentence; how much it should bring stands beside it."""
+    if decision.decision == "do-not-align":
+        return (
+            f"Fine-tune alone: no alignment is expected to gain more than {situation.min_gain:g} points on "
+            f"{situation.target.name} {situation.task.name}."
+        )
+    option = best.option
+    how = "Align while fine-tuning" if option.schedule is Schedule.JOINT else "Align first, then fine-tune"
+    parts = [f"{option.objective} loss"]
+    if option.frozen_layers is not FrozenLayers.NONE:
+        parts.append(f"{option.frozen_layers.replace('-', ' ')} of the layers frozen")
+    if option.word_pairs:
+        parts.append(_WORD_PAIRS[option.word_pairs])
+    if option.weight:
+        parts.append(f"weight {option.weight:.2g}")
+    return f"{how}: {', '.join(parts)}."
+
+
+_WORD_PAIRS = {
+    WordPairs.DICTIONARY: "word pairs from a dictionary",
+    WordPairs.MUTUAL_ARGMAX: "word pairs by the encoder itself",
+    WordPairs.FILE: "word pairs from a file",
+}
 
 
 def _unique(notes: Iterator[Note]) -> Iterator[Note]:

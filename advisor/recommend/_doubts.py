@@ -1,27 +1,20 @@
 """How far the evidence carries, what is to be doubted, and what would tell."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
 from advisor.findings.evidence import OWN_RECORDS, nearest, nearest_names, unseen
 from advisor.findings.model import LEADING_SIGNALS
-from advisor.options import NO_ALIGNMENT
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
-from probes.catalogue import TASKS
 from probes.signals import Note, Signals
 
-if TYPE_CHECKING:
-    from advisor.study import TrialResult
-
-__all__ = ["support_of", "warnings_on", "would_tell"]
+__all__ = ["support_of", "warnings_on"]
 
 _LITTLE_BITEXT = 1000
 """Sentence pairs; published alignment used 10,000 and more."""
-_FEW_SEEDS, _MANY_SEEDS = 3, 10
-"""Seeds of a trial: what shows the noise, and what is worth its time."""
 
 
 def support_of(situation: Situation, best: Outlook) -> Support:
@@ -89,6 +82,8 @@ def _unknown_encoder(situation: Situation) -> str | None:
 
 def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
     """What speaks against trusting the advice; a code may come twice."""
+    if situation.signals is not None:
+        yield from _conflict(situation.signals, best)
     for what in support.unseen:
         text = _unknown_encoder(situation) if what == "model" else None
         yield Note(code=f"unseen-{what}", text=text or _UNSEEN_TEXT[what])
@@ -121,6 +116,18 @@ def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterat
         )
     if situation.signals is not None:
         yield from _signal_warnings(situation, situation.signals)
+
+
+def _conflict(signals: Signals, best: Outlook) -> Iterator[Note]:
+    """That the loss spoken of pulls against the task, if it does: never to be headlined without saying so."""
+    for gradient in signals.task_gradients:
+        cosine = signals.cosine(best.option.objective, gradient)
+        if gradient != "source" and cosine is not None and cosine.sign < 0:
+            yield Note(
+                code="loss-in-conflict",
+                text=f"{best.option.objective} pulls against the task on target text: cosine {cosine}.",
+            )
+            return
 
 
 def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
@@ -180,44 +187,4 @@ def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
     yield Note(
         code="signals-not-validated",
         text=f"{text}: the signals are shown but did not move this advice.",
-    )
-
-
-def would_tell(situation: Situation) -> str:
-    """The cheapest thing that would tell."""
-    signals = situation.signals
-    if situation.trial is not None and situation.tried:
-        return _more_of_the_trial(situation.trial)
-    once = (
-        "Try the best option once for real: align, fine-tune, score it on target-language data, and compare "
-        "with fine-tuning alone over three seeds."
-    )
-    if situation.task.name not in TASKS:
-        return f"No probe reads {situation.task.name}. {once}"
-    if signals is None:
-        return (
-            "Run `advisor probe` on the model with some bitext, best with a hundred labelled "
-            f"{situation.target.name} sentences."
-        )
-    labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
-    if not labelled:
-        return (
-            f"Label about a hundred {situation.target.name} sentences and probe again with --target-labels."
-        )
-    codes = {note.code for note in _signal_warnings(situation, signals)}
-    if codes & {"little-bitext", "signals-unresolved"}:
-        return "Probe again with more sentence pairs and --budget thorough."
-    return once
-
-
-def _more_of_the_trial(trial: "TrialResult") -> str:
-    seeds = 1 + max(run.seed for run in trial.runs)
-    needed = max(row.seeds_needed or _FEW_SEEDS for row in trial.options if row.option != NO_ALIGNMENT)
-    if needed <= seeds:
-        return (
-            "Try another option, or train longer and on more pairs: more seeds of this trial would not tell."
-        )
-    return (
-        f"Go on with your trial: the same command with --seeds {min(needed, _MANY_SEEDS)} keeps the runs "
-        "that are done."
     )

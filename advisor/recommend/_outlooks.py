@@ -36,6 +36,7 @@ class Outlook:
         option: with its weight, where it has one.
         case: the option on the question's model, task and language; None for ``none``.
         gain: predicted from everything that is known.
+        before: predicted from the evidence alone, as if nothing had been measured here.
         direct: published or own effects that speak of it directly.
         basis: what the expectation rests on.
         centre: of the prediction, like all that follow on the effect model's scale.
@@ -47,6 +48,7 @@ class Outlook:
     option: Option
     case: Case | None
     gain: Gain
+    before: Gain
     direct: int
     basis: Basis
     centre: float
@@ -67,6 +69,9 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
     gains = _gains(prediction, situation.min_gain)
+    before = _gains(
+        expected.moved(np.zeros(len(cases)), np.full(len(cases), from_elsewhere)), situation.min_gain
+    )
     counts = Counter(
         (effect.objective, effect.schedule, effect.frozen_layers)
         for effect in situation.findings.tables.pooled
@@ -78,6 +83,7 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
             option=option,
             case=cases[i],
             gain=gains[i],
+            before=before[i],
             direct=counts[kind(option)],
             basis=(
                 "measured-here"
@@ -94,7 +100,7 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
         for i, option in enumerate(options)
     ]
     none = Outlook(
-        NO_ALIGNMENT, None, _NO_GAIN, sum(counts.values()), "measured-elsewhere", 0.0, {}, 0.0, 0.0
+        NO_ALIGNMENT, None, _NO_GAIN, _NO_GAIN, sum(counts.values()), "measured-elsewhere", 0.0, {}, 0.0, 0.0
     )
     return sorted([none, *outlooks], key=lambda outlook: -outlook.gain.mean)
 

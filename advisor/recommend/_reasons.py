@@ -31,7 +31,35 @@ def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
         found.append(_trial_reason(situation, best))
     if best.shift and situation.signals is not None:
         found.append(_signal_reason(situation, situation.signals, best))
-    return tuple(sorted(found, key=lambda reason: -abs(reason.effect))[:_REASONS])
+    found.sort(key=lambda reason: -abs(reason.effect))
+    if situation.signals is not None and not best.shift:
+        # What was measured has its say also where it moved nothing.
+        return (*found[: _REASONS - 1], _measured_reason(situation, situation.signals, best))
+    return tuple(found[:_REASONS])
+
+
+def _measured_reason(situation: Situation, signals: Signals, best: Outlook) -> Reason:
+    """What the probe found that a careful person would look at first, without an effect of its own."""
+    source, target = signals.transfer.source.value, signals.transfer.target
+    if source is not None and target is not None and target.value is not None:
+        gap = source - target.value
+        return Reason(
+            text=f"Measured: frozen features of this model score {source:.1f} on {situation.source.name}, "
+            f"{target.value:.1f} on {situation.target.name}: a gap of {gap:.1f} points to fill.",
+            feature="frozen-gap",
+            effect=0.0,
+            evidence=(),
+        )
+    gradient = signals.task_gradients[0] if signals.task_gradients else "source"
+    cosine = signals.cosine(best.option.objective, gradient)
+    where = situation.source.name if gradient == "source" else f"{situation.target.name}, projected labels,"
+    return Reason(
+        text=f"Measured: {best.option.objective} and the task on {where} have a cosine of "
+        f"{cosine if cosine is not None else 'unknown size'}; without target labels that moves nothing.",
+        feature="direction",
+        effect=0.0,
+        evidence=(),
+    )
 
 
 def _signal_reason(situation: Situation, signals: Signals, best: Outlook) -> Reason:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from advisor.findings import load_tables
 from advisor.report import _words
-from probes.signals import DistanceRow, Signals, TaskGradient
+from probes.signals import DistanceRow, Estimate, Signals, TaskGradient
 
 __all__ = ["Measurement", "measurements"]
 
@@ -95,15 +95,24 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
             beside.append(f"null {_words.number(null.value, 2)}")
         if objective in ceilings:
             beside.append(f"ceiling {_words.number(ceilings[objective], 2)}")
+        shuffled = cosine.sign != 0 and null is not None and _overlap(cosine, null)
         yield Measurement(
             f"Direction, {objective}",
             _words.estimated(cosine),
-            _words.verdict(cosine),
+            "as with shuffled pairs" if shuffled else _words.verdict(cosine),
             place=_place(cosine.value, _study_directions(gradient, objective)),
             beside=", ".join(beside),
             note=_words.TASK_GRADIENT_WORDS[gradient],
-            tone={1: "good", -1: "bad"}.get(cosine.sign, "plain"),
+            tone="plain" if shuffled else {1: "good", -1: "bad"}.get(cosine.sign, "plain"),
         )
+
+
+def _overlap(one: Estimate, other: Estimate) -> bool:
+    """Whether two intervals have a point in common."""
+    bounds = (one.low, one.high, other.low, other.high)
+    if None in bounds:
+        return False
+    return max(one.low or 0.0, other.low or 0.0) <= min(one.high or 0.0, other.high or 0.0)
 
 
 def _ceilings(signals: Signals, gradient: TaskGradient) -> dict[str, float]:

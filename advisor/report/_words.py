@@ -25,6 +25,7 @@ __all__ = [
     "is_sample",
     "minutes",
     "number",
+    "option_label",
     "option_labels",
     "percent",
     "share",
@@ -170,6 +171,11 @@ def _how(option: Option) -> str:
     if option.frozen_layers is not FrozenLayers.NONE:
         parts.append(f"{option.frozen_layers.replace('-', ' ')} frozen")
     return ", ".join(parts)
+
+
+def option_label(option: Option) -> str:
+    """What an option is called where no other stands beside it."""
+    return ", ".join(filter(None, option_labels([option])[0]))
 
 
 def option_labels(options: Sequence[Option]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ blindness; marks differ in shape as well. An empty selection gives None, never a
 """
 
 from advisor.report.charts._cosine import cosine_chart
-from advisor.report.charts._cost import cost_chart, relative_cost
+from advisor.report.charts._cost import cost_chart
 from advisor.report.charts._distance import cka_chart, retrieval_chart, similarity_chart
 from advisor.report.charts._gain import gain_chart
 from advisor.report.charts._heat import heat_chart
@@ -28,7 +28,6 @@ __all__ = [
     "magnitude_chart",
     "objective_style",
     "place_chart",
-    "relative_cost",
     "retrieval_chart",
     "similarity_chart",
 ]

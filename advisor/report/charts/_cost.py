@@ -3,24 +3,11 @@
 import altair as alt
 
 from advisor.advice import Advice
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
+from advisor.options import NO_ALIGNMENT, relative_cost
 from advisor.report._words import interval, is_advised, option_labels, signed
 from advisor.report.charts._style import INKS, PANEL_WIDTH, categories, finish, objective_style, over
 
-__all__ = ["cost_chart", "relative_cost"]
-
-_SIDES = 2
-"""A step of an alignment loss reads both languages."""
-_BACKWARD = {FrozenLayers.NONE: 2.0, FrozenLayers.LOWER_HALF: 1.0, FrozenLayers.UPPER_HALF: 1.5}
-"""Cost of the backward pass in forward passes: as much again for the gradients of activations and of weights;
-none below the last trained layer, and none of weights in a frozen one."""
-
-
-def relative_cost(option: Option) -> float:
-    """Training of an option over fine-tuning alone, if it aligns for as many steps as it fine-tunes."""
-    if option == NO_ALIGNMENT:
-        return 1.0
-    return 1.0 + _SIDES * (1.0 + _BACKWARD[option.frozen_layers]) / (1.0 + _BACKWARD[FrozenLayers.NONE])
+__all__ = ["cost_chart"]
 
 
 def cost_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart | None:
@@ -29,14 +16,14 @@ def cost_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart | 
     if not rows:
         return None
     labels = option_labels([row.option for row in rows])
-    objectives = list(dict.fromkeys(row.option.objective.value for row in rows))
+    objectives = list(dict.fromkeys(row.option.objective for row in rows))
     values = [
         {
             "option": ", ".join(filter(None, label)),
-            "objective": row.option.objective.value,
+            "objective": row.option.objective,
             # side by side where they cost the same
             "cost": relative_cost(row.option)
-            + 0.05 * (objectives.index(row.option.objective.value) - (len(objectives) - 1) / 2),
+            + 0.05 * (objectives.index(row.option.objective) - (len(objectives) - 1) / 2),
             "gain": row.gain.mean,
             "low": row.gain.low,
             "high": row.gain.high,

@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from advisor.report._words import TASK_GRADIENT_WORDS, estimated
+from advisor.report._words import TASK_GRADIENT_WORDS, block_label, clean, estimated
 from advisor.report.charts._style import COLOURS, INKS, PANEL_WIDTH, block_axis, finish, over
 from probes.signals import TOTAL, Signals
 
@@ -33,8 +33,8 @@ def heat_chart(signals: Signals, *, width: int = PANEL_WIDTH) -> alt.LayerChart 
     axis["title"] = "layer (emb: embeddings)"
     values = [
         {
-            "block": "emb" if row.block == "embeddings" else row.block.removeprefix("layer."),
-            "objective": row.objective,
+            "block": block_label(row.block),
+            "objective": clean(row.objective),
             "way": "agree" if (row.cosine.value or 0) >= 0 else "conflict",
             "strength": 0.0 if row.cosine.value is None else 0.08 + 0.85 * abs(row.cosine.value) / strongest,
             "resolved": row.cosine.value is not None,
@@ -45,7 +45,7 @@ def heat_chart(signals: Signals, *, width: int = PANEL_WIDTH) -> alt.LayerChart 
     ]
     y = alt.Y(
         "objective:N",
-        sort=list(signals.objectives),
+        sort=[clean(name) for name in signals.objectives],
         title=None,
         axis=alt.Axis(labelLimit=0, ticks=False, domain=False, labelColor=INKS["ink"]),
     )

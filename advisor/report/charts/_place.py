@@ -3,7 +3,7 @@
 import altair as alt
 
 from advisor.advice import Advice
-from advisor.report._words import signed
+from advisor.report._words import clean, signed
 from advisor.report.charts._style import COLOURS, INKS, PANEL_WIDTH, finish, over
 
 __all__ = ["place_chart"]
@@ -19,8 +19,8 @@ def place_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart |
         {
             "x": row.distance,
             "gain": row.gain,
-            "what": f"{row.model}, {row.task}, {row.target}",
-            "shown": f"{signed(row.gain)}, {row.source_id}",
+            "what": clean(f"{row.model}, {row.task}, {row.target}"),
+            "shown": clean(f"{signed(row.gain)}, {row.source_id}"),
         }
         for row in nearest
     ]

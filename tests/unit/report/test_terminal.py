@@ -7,7 +7,7 @@ from rich.console import Console
 from advisor.advice import NextMove, Question, Reason
 from advisor.report import Report
 from probes.signals import Note
-from tests.factories import make_advice, make_open
+from tests.factories import make_advice, make_open, make_signals
 
 
 def shown(report: Report, width: int = 120, files: tuple[Path, ...] = (), encoding: str = "utf-8") -> str:
@@ -21,23 +21,21 @@ def shown(report: Report, width: int = 120, files: tuple[Path, ...] = (), encodi
 def test_decision_gain_reasons_doubts_and_files_are_shown() -> None:
     advice = make_advice()
     text = shown(Report(advice), width=200, files=(Path("out/report.html"),))
-    assert "Align" in text
+    assert "Align: likely" in text
     assert advice.summary in text
-    assert "+1.6 points, 80% interval +0.5 to +2.8; P(gain > 0) 97%, P(gain > 0.5) 90%" in text
+    assert "Expected gain +1.6 points, 80% interval +0.5 to +2.8" in text
     for reason in advice.reasons:
         assert reason.text in text
-        assert all(id in text for id in reason.evidence)
-    for warning in advice.warnings:
-        assert warning.text in text
-    assert "out/report.html" in text
+    assert f"{advice.warnings[0].text} (1 more in the report)" in text
+    assert "out: report.html" in text
 
 
 def test_what_would_tell_is_named_when_the_answer_is_open() -> None:
     advice = make_open()
     text = shown(Report(advice), width=200)
-    assert "Do not align (open)" in text
+    assert "Fine-tune alone: open" in text
     assert advice.next_moves[0].text in text
-    assert "Best aligning option (token-contrastive" in text
+    assert "The best alignment, token-contrastive" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -45,20 +43,29 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert all(len(line) <= width for line in shown(Report(make_advice()), width=width).splitlines())
 
 
-def test_wide_terminals_get_whiskers() -> None:
-    assert "●" in shown(Report(make_advice()), width=140)
-    assert "●" not in shown(Report(make_advice()), width=80)
+def test_what_was_measured_and_the_slope_are_shown() -> None:
+    before = make_advice().alternatives[2].gain
+    text = shown(Report(make_advice(evidence_only=before), make_signals()), width=160)
+    assert "Measured on this model" in text
+    assert "88.1 to 61.4 points: gap 26.7" in text
+    assert "Evidence alone +1.4 (+0.2 to +2.6), with the probe +1.6 (+0.5 to +2.8) points" in text
+
+
+def test_a_move_stands_with_its_price_and_command() -> None:
+    move = NextMove(text="Probe it.", command="advisor probe x", minutes=3.0, value=0.4)
+    text = shown(Report(make_advice(next_moves=(move,))))
+    assert "1. Probe it. [3 min, worth +0.4 points in expectation]" in text
+    assert "advisor probe x" in text
 
 
 def test_an_ascii_terminal_keeps_the_signs() -> None:
     text = shown(Report(make_advice()), encoding="ascii")
-    assert "-0.5 to +2.3" in text
+    assert "-0.1 to +2.2" in text
 
 
 def test_no_option_is_dropped_without_saying_so() -> None:
     advice = make_advice()
-    text = shown(Report(advice))
-    assert f"and {len(advice.alternatives) - 9} more" in text
+    assert "4 more with lower gains" in shown(Report(advice))
     assert "more with lower" not in shown(Report(make_advice(alternatives=advice.alternatives[:3])))
 
 
@@ -77,7 +84,7 @@ def test_strings_from_outside_are_neither_markup_nor_escapes() -> None:
         width=200,
         files=(Path(hostile),),
     )
-    assert text.count("[/bold][red]x[/red]") == 7
+    assert text.count("[/bold][red]x[/red]") == 5
     assert "\x1b[2J" not in text
 
 
