@@ -1,5 +1,6 @@
 """Every view of the page, run without a browser: what it shows, and what its inputs do."""
 
+import html
 import subprocess
 import sys
 import tomllib
@@ -57,10 +58,9 @@ def test_ask_gives_the_command_lines_answer(open_page: OpenPage) -> None:
     advice = ask(model="xlm-roberta-base", source="en", target="tr", task="pos", word_pairs="dictionary")
     said = _said(page)
     assert advice.summary in said
-    assert all(reason.text in said for reason in advice.reasons)
-    assert _charts(page) == 1
-    nearest = page.dataframe[-1].value
-    assert list(nearest["gain"]) == [round(row.gain, 2) for row in advice.support.nearest]
+    assert all(html.escape(reason.text).replace("&#x27;", "&#39;") in said for reason in advice.reasons)
+    assert "The nearest effects that were really measured" in said
+    assert said.count('role="img"') >= 3
 
 
 def test_a_changed_input_changes_the_answer_and_the_link(open_page: OpenPage) -> None:
@@ -266,35 +266,11 @@ def test_uploads_are_read_and_kept_for_the_session_only(
 # --- Read ------------------------------------------------------------------------------------------------
 
 
-def test_a_finished_run_is_read_part_by_part(open_page: OpenPage, finished_run: FinishedRun) -> None:
-    run = finished_run()
-    page = open_page(view="read", run=run.id)
-    assert make_advice().summary in _said(page)
-    pictures = {
-        "Answer": 1,
-        "Direction": 3,
-        "Magnitude": 1,
-        "Lookahead": 1,
-        "Distance": 4,
-        "Starting point": 0,
-        "Provenance": 0,
-    }
-    assert page.segmented_control(key="part").options == list(pictures)
-    for part, count in pictures.items():
-        page.segmented_control(key="part").set_value(part).run()
-        assert not page.exception
-        assert _charts(page) == count, part
-        assert page.dataframe, part
-        if count:
-            assert "What it cannot tell" in _said(page)
-
-
-def test_the_task_gradient_can_be_chosen(open_page: OpenPage, finished_run: FinishedRun) -> None:
+def test_a_finished_run_is_read_as_its_report(open_page: OpenPage, finished_run: FinishedRun) -> None:
     page = open_page(view="read", run=finished_run().id)
-    page.segmented_control(key="part").set_value("Direction").run()
-    assert page.segmented_control(key="direction").value == "target-labels"
-    page.segmented_control(key="direction").set_value("source").run()
-    assert _charts(page) == 3
+    report = Report(make_advice(), make_signals())
+    (shown,) = [block.body for block in page.get("html") if 'class="advice' in block.body]
+    assert shown.split() == report.fragment().split()
 
 
 def test_everything_can_be_taken_away(open_page: OpenPage, finished_run: FinishedRun) -> None:
@@ -316,7 +292,7 @@ def test_saved_files_can_be_read(open_page: OpenPage) -> None:
     ).run()
     assert make_open().summary in _said(page)
     assert make_open().next_moves[0].text in _said(page)
-    assert page.segmented_control(key="part").options == ["Answer", "Provenance"]
+    assert "Measured on this model" not in _said(page)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[1]", b"\xff", b'{"decision": 3}', b"[" * 100_000])
@@ -335,12 +311,9 @@ def test_names_from_files_are_text_and_nothing_else(open_page: OpenPage, finishe
         make_signals(model=model, unavailable={"mlm": HOSTILE}),
     )
     run = finished_run(SAMPLE.model_copy(update={"model": HOSTILE}), report=report)
-    page = open_page(view="read", run=run.id)
-    for part in page.segmented_control(key="part").options:
-        page.segmented_control(key="part").set_value(part).run()
-        said = _said(page)
-        assert "<script>alert" not in said
-        assert "![x](" not in said.replace("&", "") or "<img" not in said
+    said = _said(open_page(view="read", run=run.id))
+    assert "<script>alert" not in said
+    assert "![x](" not in said.replace("&", "") or "<img" not in said
 
 
 # --- Explore ---------------------------------------------------------------------------------------------
@@ -408,7 +381,7 @@ def test_probes_stand_side_by_side(open_page: OpenPage, finished_run: FinishedRu
     assert not page.exception
     shown = page.dataframe[0].value
     assert list(shown.columns) == ["measure", "bundled, en → tr, pos", "bundled, en → de, pos"]
-    assert list(shown.iloc[0])[1:] == ["Align", "Cannot tell"]
+    assert list(shown.iloc[0])[1:] == ["Align, likely", "Fine-tune alone, open"]
     assert _charts(page) == 2
 
 
@@ -448,7 +421,7 @@ def test_a_trial_is_shown_beside_what_was_expected(
     ]
     assert joint["expected"].startswith(_words.signed(expected))
     counted = ask(model=result.model, source="en", target="wo", task="pos", trial=result)
-    assert counted.summary.split("(")[0] in said.replace("\\", "")
+    assert counted.summary in said
     page.selectbox(key="trial-beside").set_value("nothing").run()
     assert not page.exception
     assert set(page.dataframe[0].value["expected"]) == {""}
