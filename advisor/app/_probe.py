@@ -156,7 +156,7 @@ def _uploads(_question: _question.Question) -> dict[str, Any] | None:
             )
         given = files if isinstance(files, list) else [files] if files else []
         if given:
-            specs[role] = ",".join(_stored(file).spec for file in given[:2])
+            specs[role] = ",".join(_stored(file).spec for file in given)
     st.caption("Files are yours alone: nobody else can name them, and they are removed after the run.")
     if not {"train", "bitext"} <= specs.keys():
         st.info("Labelled source data and a bitext are needed.")

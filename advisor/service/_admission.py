@@ -8,6 +8,7 @@ from advisor.sample import sample_path
 from advisor.service._limits import Limits
 from advisor.service._store import UPLOAD_PREFIX
 from probes.catalogue import TASKS
+from probes.data import expand
 from probes.errors import InputError
 from probes.languages import parse_language
 from probes.request import ProbeRequest
@@ -41,14 +42,17 @@ def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Pa
     def data(spec: str) -> str:
         return _data(spec, limits, find_upload)
 
+    def labelled(spec: str) -> str:
+        return _labelled(spec, data)
+
     def parts(spec: str) -> str:
-        return _parts(spec, data)
+        return _parts(spec, lambda part: _data(part, limits, find_upload, joined=","))
 
     named = {
         "model": _model(request.model, limits),
-        "train": data(request.train),
+        "train": labelled(request.train),
         "bitext": parts(request.bitext),
-        "target_labels": data(request.target_labels) if request.target_labels else None,
+        "target_labels": labelled(request.target_labels) if request.target_labels else None,
         "dictionary": data(request.dictionary) if request.dictionary else None,
         "word_links": parts(request.word_links) if request.word_links else None,
     }
@@ -66,6 +70,9 @@ def _model(name: str, limits: Limits) -> str:
     if name in OFFLINE_MODELS:
         return name
     if _HUB_ID.fullmatch(name) and ".." not in name:
+        folder = _folder(name, limits)
+        if folder is not None:  # as on the command line, a folder comes before a hub id
+            return str(folder)
         if limits.allows_hub_id(name):
             return name
         raise InputError(
@@ -76,20 +83,54 @@ def _model(name: str, limits: Limits) -> str:
     return str(admit_path(name, limits, "model folder"))
 
 
+def _folder(name: str, limits: Limits) -> Path | None:
+    """The folder of that name below an allowed one, if there is one."""
+    try:
+        path = admit_path(name, limits, "folder")
+    except InputError:
+        return None
+    return path if path.is_dir() else None
+
+
 def _parts(spec: str, data: Callable[[str], str]) -> str:
-    """The parts of a bitext, ``A,B`` line by line and joined by ``+``, each admitted."""
+    """The parts of a bitext, ``A,B`` and joined by ``+``, each admitted."""
     return "+".join(",".join(data(side.strip()) for side in part.split(",")) for part in spec.split("+"))
 
 
-def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path]) -> str:
+def _labelled(spec: str, data: Callable[[str], str]) -> str:
+    """Labelled files: one, or several joined by ``+``, each admitted."""
+    try:
+        return data(spec)
+    except InputError:
+        if "+" not in spec:
+            raise
+    return "+".join(data(part.strip()) for part in spec.split("+"))
+
+
+def _files(spec: str, limits: Limits, joined: str) -> str:
+    """The files that a path, a pattern or a folder stands for, each admitted: links lead elsewhere."""
+    if any(character in spec for character in "*?["):
+        for root in limits.roots:
+            try:
+                found = expand(str(root / spec))
+                return joined.join(str(admit_path(name, limits, "file")) for name in found)
+            except InputError:  # nothing there, or outside: not told apart
+                continue
+    path = admit_path(spec, limits, "file")
+    if joined == "," and path.is_dir():
+        return joined.join(str(admit_path(name, limits, "file")) for name in expand(str(path), folders=True))
+    return str(path)
+
+
+def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path], joined: str = "+") -> str:
     if spec.startswith(UPLOAD_PREFIX):
         return str(find_upload(spec.removeprefix(UPLOAD_PREFIX)))
     if spec.startswith(SAMPLE_PREFIX):
         return str(sample_path(spec.removeprefix(SAMPLE_PREFIX)))
     if not spec.startswith(_HUB_PREFIX):
-        return str(admit_path(spec, limits, "file"))
+        return _files(spec, limits, joined)
     name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
-    if _HUB_ID.fullmatch(name) and ".." not in name:
+    if _HUB_ID.fullmatch(name) and ".." not in name and _folder(name, limits) is None:
         if not limits.allows_hub_id(name):
             raise InputError(f"The data set {name} may not be loaded here: upload the data instead.")
         return spec

@@ -44,6 +44,8 @@ _SESSION = "http"
 _TICK = 0.2
 _LONGEST_WAIT = 30
 _SHORTEST_TOKEN = 16
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+"""What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
 
 RunId = Annotated[str, Path(description="The id that starting the run returned.")]
 Name = Annotated[str, Query(min_length=1, max_length=200)]
@@ -212,7 +214,7 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
     @app.post(
         "/uploads",
         status_code=201,
-        responses=_answers(413),
+        responses=_answers(413, 415),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -225,6 +227,13 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         name: Annotated[Name, Query(description="File name; its ending says the format.")],
     ) -> Uploaded:
         """Send a file, as the request's body, for a run to use."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in _FORMS:
+            raise HTTPException(
+                415,
+                "The file is the body itself, not a form: send it as curl --data-binary @FILE does, with "
+                "Content-Type: application/octet-stream.",
+            )
         chunks = [bytes(chunk) async for chunk in _at_most(request, limits.upload_bytes)]
         saved = await run_in_threadpool(store.save_upload, _SESSION, name, chunks, limits.upload_bytes)
         return Uploaded(name=saved.name, size=saved.size, spec=saved.spec)

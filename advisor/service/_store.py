@@ -130,7 +130,7 @@ class RunStore:
             most: bytes allowed.
 
         Raises:
-            InputError: if there are more.
+            InputError: if there are more, or none.
         """
         self.sweep_uploads(_UPLOAD_HOURS * 3600)
         folder = self._uploads / owner_of(session) / secrets.token_hex(16)
@@ -147,6 +147,8 @@ class RunStore:
                             "uploaded here: send a part of it, a probe uses a few thousand lines."
                         )
                     file.write(chunk)
+            if not size:
+                raise InputError(f"{safe_name(name)} is empty: send a file with data in it.")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

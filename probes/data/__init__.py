@@ -18,6 +18,7 @@ from probes.data.examples import (
     check_labels,
     keep_known_labels,
 )
+from probes.data.files import expand
 from probes.data.labelled import read_labelled
 from probes.data.reading import Reading, reading_of
 from probes.data.tables import Columns
@@ -35,6 +36,7 @@ __all__ = [
     "TokenExample",
     "check_direction",
     "check_labels",
+    "expand",
     "keep_known_labels",
     "read_bitext",
     "read_dictionary",

@@ -117,3 +117,29 @@ def test_outside_a_root_what_exists_looks_like_what_does_not(roots: tuple[Path, 
             _admit(Limits(roots=(allowed,)), train=str(path))
         messages.append(str(refusal.value).replace(path.name, "NAME"))
     assert messages[0] == messages[1]
+
+
+def test_patterns_and_folders_stand_for_the_files_below_a_root(roots: tuple[Path, Path]) -> None:
+    allowed, _ = roots
+    limits = Limits(roots=(allowed,))
+    (allowed / "many").mkdir()
+    for name in ("x.tsv", "y.tsv"):
+        (allowed / "many" / name).write_text("a\tb\n")
+    both = [str(allowed / "many" / name) for name in ("x.tsv", "y.tsv")]
+    assert _admit(limits, bitext="many").bitext == ",".join(both)
+    assert _admit(limits, bitext="many/*.tsv").bitext == ",".join(both)
+    assert _admit(limits, train="many/*.tsv").train == "+".join(both)
+    assert _admit(limits, train="many/x.tsv + many/y.tsv").train == "+".join(both)
+    (allowed / "many" / "z.tsv").symlink_to(allowed.parent / "secret.tsv")
+    for spec in ("many", "many/*.tsv", "../*.tsv"):
+        with pytest.raises(InputError) as caught:
+            _admit(limits, bitext=spec)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_bare_folder_name_is_the_folder_as_on_the_command_line(roots: tuple[Path, Path]) -> None:
+    allowed, _ = roots
+    assert _admit(Limits(roots=(allowed,)), model="model").model == str(allowed / "model")
+    assert (
+        _admit(Limits(roots=(allowed,), hub_ids=("*",)), model="xlm-roberta-base").model == "xlm-roberta-base"
+    )

@@ -218,3 +218,16 @@ def test_advice_reads_the_same_over_http(queue_of: MakeQueue) -> None:
     (queue.store.folder(run.id) / "advice.json").write_text(make_advice().model_dump_json())
     client = TestClient(create_app(queue), base_url=LOOPBACK)
     assert Advice.model_validate(client.get(f"/runs/{run.id}/advice").json()) == make_advice()
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+def test_a_form_is_not_a_file(client: TestClient, kind: str) -> None:
+    answer = client.post("/uploads?name=a.tsv", content=b"a\tb\n", headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert "--data-binary" in answer.json()["detail"]
+
+
+def test_an_empty_upload_is_refused_at_once(client: TestClient) -> None:
+    answer = client.post("/uploads?name=a.tsv", content=b"")
+    assert answer.status_code == 422
+    assert "empty" in answer.json()["detail"]
