@@ -26,6 +26,7 @@ __all__ = [
     "ModelFacts",
     "Note",
     "Point",
+    "Pooling",
     "ProjectionFacts",
     "RunFacts",
     "Signals",
@@ -104,6 +105,10 @@ class Note(_Frozen):
     text: str
 
 
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+"""How token states become a sentence vector, as sentence-transformers calls it."""
+
+
 class ModelFacts(_Frozen):
     """The encoder that was measured."""
 
@@ -115,7 +120,7 @@ class ModelFacts(_Frozen):
     parameters: int
     encoder_parameters: int
     vocabulary: int
-    pooling: Literal["mean", "cls"]
+    pooling: Pooling
     mlm_head: bool
 
 

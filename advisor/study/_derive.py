@@ -56,9 +56,9 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     model = encoder.masked_lm if encoder.masked_lm is not None else encoder.base
     model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
-    if encoder.pooling == "cls":
+    if encoder.pooling != "mean":
         (folder / "1_Pooling").mkdir()
-        stated = json.dumps({"pooling_mode_cls_token": True})
+        stated = json.dumps({"pooling_mode": encoder.pooling})
         (folder / "1_Pooling" / "config.json").write_text(stated, encoding="utf-8")
 
 

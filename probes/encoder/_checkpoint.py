@@ -1,15 +1,13 @@
 """Checkpoints in a folder or on the hub: safetensors only, and never code of their own."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
@@ -29,14 +27,30 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from probes.encoder._encoder import Encoder
+from probes.encoder._layout import check_files, find_pooling, refuse_unconverted, transformer_folder
 from probes.errors import InputError
 
 __all__ = ["load_checkpoint"]
 
+_FEWEST_PIECES = 0.75
+"""Share of the embeddings that a tokenizer must know; some models have spare rows, but not so many."""
+_PADDING = 2048
+"""Spare rows that any model may have."""
+
 
 def load_checkpoint(name: str) -> Encoder:
+    """The encoder of a checkpoint in any of the layouts that it is saved in."""
+    check_files(name)
+    inner = transformer_folder(name)
+    encoder = _load(inner)
+    encoder.id, encoder.pooling = name, find_pooling(name)
+    return encoder
+
+
+def _load(name: str) -> Encoder:
     config = _load_config(name)
-    tokenizer = _load_tokenizer(name)
+    with _quiet():
+        tokenizer = _load_tokenizer(name)
     masked_lm, info = None, None
     no_mlm_reason: str | None = f"the architecture '{config.model_type}' has none in transformers"
     with _quiet():
@@ -61,12 +75,8 @@ def load_checkpoint(name: str) -> Encoder:
             f"'{name}' lacks {len(missing)} of the encoder's weights ({min(missing)} first), which would be "
             "random: point at a complete checkpoint."
         )
-    if len(tokenizer) > cast(Tensor, base.get_input_embeddings().weight).shape[0]:
-        raise InputError(
-            f"'{name}' has a tokenizer of {len(tokenizer):,} pieces but fewer embeddings: "
-            "the tokenizer belongs to another model."
-        )
-    return Encoder(name, base, tokenizer, masked_lm, no_mlm_reason, _find_pooling(name), _hash_weights(base))
+    _check_vocabulary(name, tokenizer, cast(Tensor, base.get_input_embeddings().weight).shape[0])
+    return Encoder(name, base, tokenizer, masked_lm, no_mlm_reason, "mean", _hash_weights(base))
 
 
 def _load_config(name: str) -> PretrainedConfig:
@@ -108,11 +118,13 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, use_fast=True)
     except Exception as error:  # a missing conversion library surfaces as any of a dozen types
+        refuse_unconverted(name)
         raise InputError(
             f"The tokenizer of '{name}' cannot be loaded as a fast tokenizer: save one beside the model "
             "(tokenizer.json)."
         ) from error
     if not getattr(tokenizer, "is_fast", False):
+        refuse_unconverted(name)
         raise InputError(
             f"'{name}' has no fast tokenizer, so subwords cannot be traced to words: "
             "save one beside the model (tokenizer.json)."
@@ -120,6 +132,7 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     ordinary = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     if not any(character.isalnum() for piece in ordinary for character in piece):
         # Without its files, transformers makes an empty tokenizer of the architecture's usual class.
+        refuse_unconverted(name)
         raise InputError(f"'{name}' has no tokenizer: save one beside the model (tokenizer.json).")
     return cast(PreTrainedTokenizerFast, tokenizer)
 
@@ -156,17 +169,27 @@ def _from_pretrained(
         ) from error
 
 
-def _find_pooling(name: str) -> Literal["mean", "cls"]:
-    """The pooling a sentence-transformers checkpoint states beside its weights; else mean."""
-    path = Path(name) / "1_Pooling" / "config.json"
-    if not path.exists() and not Path(name).exists():
-        cached = try_to_load_from_cache(name, "1_Pooling/config.json")
-        path = Path(cached) if isinstance(cached, str) else path
-    try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "mean"
-    return "cls" if stated.get("pooling_mode_cls_token") else "mean"
+def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) -> None:
+    """Refuse a tokenizer that was not made for these embeddings."""
+    vocabulary, pieces = tokenizer.get_vocab(), len(tokenizer)
+    beyond = {token for token, i in vocabulary.items() if i >= rows}
+    if beyond and beyond <= set(tokenizer.get_added_vocab()):
+        raise InputError(
+            f"'{name}' has {len(beyond)} tokens added to its tokenizer ({min(beyond)} first) for which "
+            "there are no "
+            "embeddings: call model.resize_token_embeddings(len(tokenizer)) and save both again."
+        )
+    if beyond:
+        raise InputError(
+            f"'{name}' has a tokenizer of {pieces:,} pieces but fewer embeddings: "
+            "the tokenizer belongs to another model."
+        )
+    if pieces < _FEWEST_PIECES * rows and rows - pieces > _PADDING:
+        raise InputError(
+            f"'{name}' has a tokenizer of {pieces:,} pieces for {rows:,} embeddings: the tokenizer belongs "
+            "to "
+            "another model, so save the right one beside it."
+        )
 
 
 def _hash_weights(model: nn.Module) -> str:

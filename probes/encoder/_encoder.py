@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput
 
 from probes.batches import TextBatch
+from probes.encoder._pooling import pooled
 from probes.encoder._rows import RowEmbedding
 from probes.precision import PassPrecision
-from probes.signals import ModelFacts
+from probes.signals import ModelFacts, Pooling
 
 __all__ = ["EMBEDDINGS", "Blocks", "Encoder"]
 
@@ -48,7 +49,7 @@ class Encoder:
     tokenizer: PreTrainedTokenizerFast
     masked_lm: PreTrainedModel | None
     no_mlm_reason: str | None
-    pooling: Literal["mean", "cls"]
+    pooling: Pooling
     sha256: str
     blocks: Blocks = field(default_factory=dict)
     precision: PassPrecision = "fp32"
@@ -141,10 +142,7 @@ class Encoder:
 
     def pool(self, hidden: Tensor, batch: TextBatch) -> Tensor:
         """Sentence vectors of shape (batch, hidden) from one hidden state."""
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        mask = batch.inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return pooled(hidden, batch.inputs["attention_mask"], self.pooling)
 
     def mlm_logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits of the MLM head for states of shape (..., hidden).

@@ -338,6 +338,13 @@ def slow_tokenizer(folder: Path) -> None:
 
 def foreign_tokenizer(folder: Path) -> None:
     build("bert", folder)
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    model.resize_token_embeddings(100)
+    model.save_pretrained(folder)
+
+
+def added_tokens(folder: Path) -> None:
+    build("bert", folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens([f"piece{i}" for i in range(9)])
     tokenizer.save_pretrained(folder)
@@ -363,6 +370,7 @@ def foreign_tokenizer(folder: Path) -> None:
         (no_tokenizer_t5, "tokenizer"),
         (slow_tokenizer, "no fast tokenizer"),
         (foreign_tokenizer, "fewer embeddings"),
+        (added_tokens, "9 tokens added .*resize_token_embeddings"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

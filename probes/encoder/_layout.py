@@ -1,0 +1,189 @@
+"""What lies in a checkpoint's folder beside the weights: pooling, adapters, shards, SentencePiece models."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError, safe_open
+
+from probes.encoder._pooling import POOLINGS
+from probes.errors import InputError
+from probes.signals import Pooling
+
+__all__ = ["check_files", "find_pooling", "refuse_unconverted", "transformer_folder"]
+
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
+_STATED = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""How older versions of sentence-transformers spell the mode: one switch each."""
+_SPELLINGS = {
+    **{"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max", "last": "lasttoken"},
+    **{"last_token": "lasttoken", "weighted": "weightedmean", "weighted_mean": "weightedmean"},
+    **{"weightedmean_tokens": "weightedmean", "mean_sqrt_len": "mean_sqrt_len_tokens"},
+}
+_SENTENCEPIECE = (
+    *("sentencepiece.bpe.model", "spiece.model", "sentencepiece.model", "tokenizer.model", "spm.model"),
+)
+
+
+def check_files(name: str) -> None:
+    """Refuse what transformers would load as something else, or not at all.
+
+    Raises:
+        InputError: if the folder holds an adapter, alone or beside a model, or shards that are not all there.
+    """
+    folder = Path(name)
+    adapter = next((file for file in _ADAPTERS if _find(name, file) is not None), None)
+    if adapter is not None:
+        stated = _read(name, "adapter_config.json")
+        kind = str(stated.get("peft_type") or "adapter").upper()
+        base = stated.get("base_model_name_or_path")
+        what = f"a {kind} adapter" if kind != "ADAPTER" else "an adapter"
+        of = f" of {Path(str(base)).name}" if base else ""
+        whole = (folder / "config.json").exists()
+        beside = " beside the model, which would be measured without it" if whole else ""
+        raise InputError(
+            f"'{name}' holds {what}{of}{beside}: merge it first, as in model.merge_and_unload() of peft, "
+            "save the "
+            "result with its tokenizer, and name that folder."
+        )
+    for index in folder.glob("*.safetensors.index.json") if folder.is_dir() else ():
+        _check_shards(name, index)
+
+
+def _check_shards(name: str, index: Path) -> None:
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(f"'{name}' has a damaged {index.name}: download or save the model again.") from error
+    for shard in map(str, shards):
+        path = index.parent / shard
+        if not path.is_file():
+            raise InputError(
+                f"'{name}' lacks {shard}, one of the {len(shards)} files of its weights: download or save "
+                "it again."
+            )
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"'{name}' has an incomplete {shard}, one of the {len(shards)} files of its weights "
+                f"({error}): "
+                "download or save it again."
+            ) from error
+
+
+def transformer_folder(name: str) -> str:
+    """Where config and weights are: the folder itself, or ``0_Transformer`` within it."""
+    folder = Path(name)
+    if (folder / "config.json").exists() or not folder.is_dir():
+        return name
+    for module in _modules(name):
+        inner = folder / str(module.get("path", ""))
+        if str(module.get("type", "")).endswith("Transformer") and (inner / "config.json").exists():
+            return str(inner)
+    inner = folder / "0_Transformer"
+    return str(inner) if (inner / "config.json").exists() else name
+
+
+def find_pooling(name: str) -> Pooling:
+    """The pooling that a sentence-transformers checkpoint states beside its weights; else mean.
+
+    Raises:
+        InputError: if it is one, or a combination, that is not supported.
+    """
+    paths = [str(m.get("path", "")) for m in _modules(name) if str(m.get("type", "")).endswith("Pooling")]
+    stated = _read(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json")
+    modes = _modes(stated)
+    if len(modes) > 1:
+        raise InputError(
+            f"'{name}' joins several poolings ({', '.join(modes)}), and one is what is supported: choose "
+            "one of "
+            f"{', '.join(POOLINGS)} in its pooling config."
+        )
+    mode = modes[0] if modes else "mean"
+    found = next((pooling for pooling in POOLINGS if pooling == mode), None)
+    if found is None:
+        raise InputError(
+            f"'{name}' has the pooling mode '{mode}', which is not supported: {', '.join(POOLINGS)} are."
+        )
+    return found
+
+
+def _modes(stated: dict[str, Any]) -> list[str]:
+    """The modes in either spelling: one name (or several), or a switch each."""
+    named = stated.get("pooling_mode")
+    if isinstance(named, str):
+        named = named.replace("+", ",").split(",")
+    if isinstance(named, list):
+        modes = [str(mode).strip().casefold() for mode in named]
+        return [_SPELLINGS.get(mode, mode) for mode in modes if mode]
+    switched_on = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
+    return [_STATED.get(key, key) for key in switched_on]
+
+
+def refuse_unconverted(name: str) -> None:
+    """Name the package that is missing where a folder brings only a SentencePiece model.
+
+    Raises:
+        InputError: if it does.
+    """
+    if _find(name, "tokenizer.json") is not None:
+        return
+    model = next((file for file in _SENTENCEPIECE if _find(name, file) is not None), None)
+    if model is None:
+        return
+    modules = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
+    needed = [package for package, module in modules.items() if not _is_installed(module)]
+    why = f"and {' and '.join(needed)} to read it is not installed" if needed else "which could not be read"
+    how = f"pip install {' '.join(needed)}, or save" if needed else "save"
+    raise InputError(
+        f"'{name}' has its tokenizer as {model} alone, {why}: {how} a fast tokenizer (tokenizer.json) "
+        "beside it."
+    )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
+def _modules(name: str) -> list[dict[str, Any]]:
+    path = _find(name, "modules.json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path else []
+    except (OSError, ValueError):
+        return []
+    return [module for module in found if isinstance(module, dict)] if isinstance(found, list) else []
+
+
+def _read(name: str, file: str) -> dict[str, Any]:
+    path = _find(name, file)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _find(name: str, file: str) -> Path | None:
+    """A file of a checkpoint: in its folder, or in the local copy of a hub id."""
+    path = Path(name) / file
+    if Path(name).exists():
+        return path if path.exists() else None
+    try:
+        cached = try_to_load_from_cache(name, file)
+    except ValueError:  # no hub id
+        return None
+    return Path(cached) if isinstance(cached, str) else None
