@@ -28,7 +28,8 @@ class Trace:
         gains: by look, in points.
         expected, expected_sd: of each arm, by findings that never saw the group; shape (arms,).
         signalled: ``expected`` moved by what a probe of the cell measured.
-        probe_passes: what that probe cost, in passes.
+        probe_seconds: what that probe took.
+        seconds: of a whole aligned run, usually.
     """
 
     group: tuple[str, str]
@@ -40,7 +41,8 @@ class Trace:
     expected: Array | None = None
     expected_sd: Array | None = None
     signalled: Array | None = None
-    probe_passes: float | None = None
+    probe_seconds: float | None = None
+    seconds: float | None = None
     _rungs: dict[tuple[int, int], list[Rung]] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
