@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probes.catalogue import METRICS
 from probes.data.spans import spans
 from probes.signals import Estimate
 
-__all__ = ["score"]
+__all__ = ["counts", "points", "score", "score_counts"]
 
 _RESAMPLES = 400
 
@@ -25,13 +26,30 @@ def score(
 
     Where there is no span, in the labels or in what was predicted, nothing was missed and the score is 100.
     """
-    counts = np.array([_counts(g, p, metric) for g, p in zip(gold, predicted, strict=True)], dtype=float)
+    return score_counts(counts(gold, predicted, metric), seed)
+
+
+def score_counts(counts: NDArray[np.float64], seed: int = 0) -> Estimate:
+    """The same from the counts of each sentence, shape (sentences, 2)."""
     generator = np.random.default_rng(seed)
     draws = generator.integers(len(counts), size=(_RESAMPLES, len(counts)))
-    resampled = counts[draws].sum(axis=1)
-    values = _ratio(resampled)
+    values = points(counts[draws].sum(axis=1))
     low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(value=float(_ratio(counts.sum(0))), low=float(low), high=float(high))
+    return Estimate(value=float(points(counts.sum(0))), low=float(low), high=float(high))
+
+
+def counts(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metric: str
+) -> NDArray[np.float64]:
+    """For each sentence two numbers whose sums over sentences make the score; shape (sentences, 2)."""
+    rows = [_counts(truth, guess, metric) for truth, guess in zip(gold, predicted, strict=True)]
+    return np.array(rows, dtype=np.float64)
+
+
+def points(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores (0-100) from summed counts, shape (..., 2)."""
+    above, below = counts[..., 0], counts[..., 1]
+    return np.asarray(100 * np.divide(above, below, out=np.ones_like(above), where=below > 0))
 
 
 def _counts(gold: Sequence[str], predicted: Sequence[str], metric: str) -> tuple[int, int]:
@@ -40,8 +58,3 @@ def _counts(gold: Sequence[str], predicted: Sequence[str], metric: str) -> tuple
         return sum(g == p for g, p in zip(gold, predicted, strict=True)), len(gold)
     truth, guess = set(spans(gold)), set(spans(predicted))
     return 2 * len(truth & guess), len(truth) + len(guess)
-
-
-def _ratio(counts: np.ndarray) -> np.ndarray:
-    above, below = counts[..., 0], counts[..., 1]
-    return np.asarray(100 * np.divide(above, below, out=np.ones_like(above), where=below > 0))

@@ -77,7 +77,8 @@ def _looks(record: Record, target: str) -> dict[Rung, float]:
     settings = record.configuration.settings
     experiment = settings.get("experiment") or {}
     plan = _plan(record)
-    assert isinstance(experiment, dict) and record.scores is not None
+    assert isinstance(experiment, dict)
+    assert record.scores is not None
     align = float(experiment.get("align_stop") or plan.align_steps) / plan.align_steps
     end = int(experiment.get("stop") or plan.tune_steps)
     scores = {entry.step: entry.targets[target].value for entry in record.early}

@@ -1,6 +1,5 @@
-"""The race and its rivals on recorded cells whose groups neither the findings nor the error model had seen."""
+"""The race and its rivals on recorded cells, whose groups neither findings nor error model had seen."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from advisor.race import rivals
+from advisor.race.arms import prior_of
 from advisor.race.errors import ErrorModel
 from advisor.race.fit import fit_errors
 from advisor.race.rungs import WHOLE
@@ -166,10 +166,8 @@ def _policies(trace: Trace, seed: int, errors: ErrorModel) -> dict[str, tuple[Po
 def _race(
     trace: Trace, seed: int, errors: ErrorModel, mean: Array, sd: Array | None, _: float
 ) -> Iterator[Moment]:
-    names = [option.objective.value for option in trace.options]
-    correlation = errors.correlation(names, [str(option.schedule) for option in trace.options])
     width = np.full(len(mean), errors.spread()) if sd is None else sd
-    return race(Runner(trace, (seed,)), (mean, width[:, None] * correlation * width), errors)
+    return race(Runner(trace, (seed,)), prior_of(trace.options, mean, width, errors), errors)
 
 
 def _alone(mean: Array) -> Iterator[Moment]:

@@ -78,7 +78,7 @@ def paired_pruner(runner: Runner, prior: Array, level: float = 0.1) -> Iterator[
     yield Moment(0.0, int(prior.argmax()) if prior.max() > 0 else NONE)
     for arm in np.argsort(-prior).tolist():
         own: dict[Rung, float] = {}
-        for rung in runner.trace.rungs(arm, seed):
+        for rung in _rungs(runner, arm, seed):
             step = runner.step(arm, seed, rung)
             if rung.align < 1 or not step.looks:
                 continue
@@ -114,13 +114,17 @@ def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Momen
         alive = alive[: -(-len(alive) // _ETA)]
 
 
+def _rungs(runner: Runner, arm: int, seed: int) -> list[Rung]:
+    return sorted({look.rung for look in runner.looks(arm, seed)})
+
+
 def _ladder(runner: Runner, arms: Sequence[int], seed: int) -> list[float]:
-    return sorted({rung.tune for arm in arms for rung in runner.trace.rungs(arm, seed)})
+    return sorted({rung.tune for arm in arms for rung in _rungs(runner, arm, seed)})
 
 
 def _nearest(runner: Runner, arm: int, seed: int, share: float) -> Rung:
     """The rung with that share of fine-tuning and, of those, as little alignment above it as was recorded."""
-    rungs = [rung for rung in runner.trace.rungs(arm, seed) if rung.tune == share]
+    rungs = [rung for rung in _rungs(runner, arm, seed) if rung.tune == share]
     return min(rungs, key=lambda rung: (rung.align < share, rung.align)) if rungs else WHOLE
 
 

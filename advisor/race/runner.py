@@ -1,15 +1,16 @@
-"""The race on runs that are there already, recorded or simulated, with account kept of what it uses."""
+"""The race on runs that are there already, recorded or simulated."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.race.belief import Belief
 from advisor.race.choice import Step, next_step, stop_reason
+from advisor.race.course import Course
 from advisor.race.errors import ErrorModel, Look
-from advisor.race.rungs import WHOLE, Rung
+from advisor.race.rungs import Rung
 from advisor.race.traces import Trace
 
 __all__ = ["NONE", "Moment", "Runner", "race"]
@@ -37,79 +38,43 @@ class Moment:
     gain: float | None = None
 
 
-@dataclass
-class Runner:
-    """Runs arms of a trace with given seeds and keeps account; what arms have in common is run once.
+class Runner(Course):
+    """Plays a trace; costs are passes.
 
-    Attributes:
+    Args:
         trace: whose runs these are.
         seeds: that may be used, in this order.
-        spent: passes so far.
-        seen: looks taken, in order, with what they showed.
     """
 
-    trace: Trace
-    seeds: Sequence[int]
-    spent: float = 0.0
-    seen: dict[Look, float] = field(default_factory=dict)
-    _reached: dict[tuple[int, int], Rung] = field(default_factory=dict)
-    _baseline: dict[int, float] = field(default_factory=dict)
+    def __init__(self, trace: Trace, seeds: Sequence[int]) -> None:
+        super().__init__(trace.options, trace.plan, seeds)
+        self.trace = trace
+
+    def looks(self, arm: int, seed: int) -> Sequence[Look]:
+        """Those that were recorded."""
+        return self.trace.looks(arm, seed)
+
+    def cost(self, arm: int, seed: int, rung: Rung) -> float:
+        """Passes, those of fine-tuning alone included."""
+        alone = max(0.0, rung.tune - self.tuned_alone.get(seed, 0.0)) * self.plan.tune_steps
+        return alone + self.plan.passes(self.options[arm], rung, self.reached.get((arm, seed)))
 
     def step(self, arm: int, seed: int, rung: Rung) -> Step:
         """What running an arm to a rung would show and cost."""
-        reached = self._reached.get((arm, seed))
-        cost = self.trace.plan.passes(self.trace.options[arm], rung, reached)
-        tuned = self._baseline.get(seed, 0.0)
-        cost += max(0.0, rung.tune - tuned) * self.trace.plan.tune_steps
-        looks = tuple(
-            look
-            for look in self.trace.gains
-            if (look.arm, look.seed) == (arm, seed)
-            and look not in self.seen
-            and look.rung.align == rung.align
-            and look.rung.tune <= rung.tune
-        )
-        return Step(tuple(sorted(looks, key=lambda look: look.rung)), cost)
-
-    def steps(self) -> list[Step]:
-        """Everything that could be run next: every later rung of every arm, one further seed at a time."""
-        return [
-            step
-            for arm in range(len(self.trace.options))
-            for seed in self._seeds_of(arm)
-            for rung in self.trace.rungs(arm, seed)
-            if (step := self.step(arm, seed, rung)).looks
-            and step.looks[-1].rung == rung
-            and step.cost > 0
-            and rung.align >= self._aligned(arm, seed)
-        ]
+        return Step(self._on_the_way(arm, seed, rung), self.cost(arm, seed, rung))
 
     def take(self, step: Step) -> list[float]:
         """Run a step: what its looks showed."""
-        last = step.looks[-1]
         self.spent += step.cost
-        self._reached[last.arm, last.seed] = last.rung
-        self._baseline[last.seed] = max(self._baseline.get(last.seed, 0.0), last.rung.tune)
-        shown = [self.trace.gains[look] for look in step.looks]
-        self.seen |= dict(zip(step.looks, shown, strict=True))
-        return shown
-
-    def _aligned(self, arm: int, seed: int) -> float:
-        reached = self._reached.get((arm, seed))
-        return 0.0 if reached is None else reached.align
-
-    def _seeds_of(self, arm: int) -> Iterator[int]:
-        """The seeds that were begun, and the next one once those are whole."""
-        for seed in self.seeds:
-            yield seed
-            if self._reached.get((arm, seed)) != WHOLE:
-                return
+        gains = [self.trace.gains[look] for look in step.looks]
+        self.took(step, gains)
+        return gains
 
 
 def race(
     runner: Runner, prior: tuple[Array, Array], errors: ErrorModel, min_gain: float = 0.5
 ) -> Iterator[Moment]:
-    """The race of this product.
+    """The race of this product, until it stops by itself.
 
     Args:
         runner: of the cell.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from advisor.options import Option
 from advisor.race.errors import Look
-from advisor.race.rungs import WHOLE, Plan, Rung
+from advisor.race.rungs import WHOLE, Plan
 
 __all__ = ["Trace"]
 
@@ -43,17 +43,17 @@ class Trace:
     signalled: Array | None = None
     probe_seconds: float | None = None
     seconds: float | None = None
-    _rungs: dict[tuple[int, int], list[Rung]] = field(default_factory=dict, init=False, compare=False)
+    _looks: dict[tuple[int, int], list[Look]] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
-        rungs: defaultdict[tuple[int, int], list[Rung]] = defaultdict(list)
+        by_run: defaultdict[tuple[int, int], list[Look]] = defaultdict(list)
         for look in self.gains:
-            rungs[look.arm, look.seed].append(look.rung)
-        self._rungs.update({run: sorted(found) for run, found in rungs.items()})
+            by_run[look.arm, look.seed].append(look)
+        self._looks.update(by_run)
 
-    def rungs(self, arm: int, seed: int) -> Sequence[Rung]:
+    def looks(self, arm: int, seed: int) -> Sequence[Look]:
         """Where a run was looked at."""
-        return self._rungs.get((arm, seed), ())
+        return self._looks.get((arm, seed), ())
 
     @property
     def seeds(self) -> list[int]:

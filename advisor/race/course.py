@@ -1,0 +1,81 @@
+"""How far the arms have been run, what could be run next, and what that would cost."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from advisor.options import Option
+from advisor.race.choice import Step
+from advisor.race.errors import Look
+from advisor.race.rungs import WHOLE, Plan, Rung
+
+__all__ = ["Course"]
+
+
+class Course(ABC):
+    """Keeps account of a race. What arms have in common - fine-tuning alone - is run and paid for once.
+
+    Args:
+        options: the arms.
+        plan: the length of a whole run.
+        seeds: that may be used; an arm gets the next one when its run with the last is whole.
+
+    Attributes:
+        spent: so far, in the unit of the costs.
+        seen: looks that were taken, in order, with the gains that they showed.
+        lost: arms that are out, with the reason.
+    """
+
+    def __init__(self, options: Sequence[Option], plan: Plan, seeds: Sequence[int]) -> None:
+        self.options = tuple(options)
+        self.plan = plan
+        self.seeds = tuple(seeds)
+        self.spent = 0.0
+        self.seen: dict[Look, float] = {}
+        self.lost: dict[int, str] = {}
+        self.reached: dict[tuple[int, int], Rung] = {}
+        self.tuned_alone: dict[int, float] = {}
+
+    @abstractmethod
+    def looks(self, arm: int, seed: int) -> Sequence[Look]:
+        """Every look that a run can be given."""
+
+    @abstractmethod
+    def cost(self, arm: int, seed: int, rung: Rung) -> float:
+        """What running an arm, and fine-tuning alone, to a rung takes from where they are."""
+
+    def steps(self) -> list[Step]:
+        """Everything that could be run next: each further rung of each arm."""
+        return [
+            Step(looks, self.cost(arm, seed, rung))
+            for arm in range(len(self.options))
+            if arm not in self.lost
+            for seed in self._seeds_of(arm)
+            for rung in sorted({look.rung for look in self.looks(arm, seed)})
+            if (looks := self._on_the_way(arm, seed, rung)) and looks[-1].rung == rung
+        ]
+
+    def took(self, step: Step, gains: Sequence[float]) -> None:
+        """Put down what a step showed."""
+        last = step.looks[-1]
+        self.reached[last.arm, last.seed] = last.rung
+        self.tuned_alone[last.seed] = max(self.tuned_alone.get(last.seed, 0.0), last.rung.tune)
+        self.seen |= dict(zip(step.looks, gains, strict=True))
+
+    def _on_the_way(self, arm: int, seed: int, rung: Rung) -> tuple[Look, ...]:
+        """The new looks that running to a rung gives; none if that would be a step back."""
+        reached = self.reached.get((arm, seed))
+        if reached is not None and (rung.align < reached.align or rung == reached):
+            return ()
+        looks = (look for look in self.looks(arm, seed) if look not in self.seen)
+        return tuple(
+            sorted(
+                (look for look in looks if look.rung.align == rung.align and look.rung.tune <= rung.tune),
+                key=lambda look: look.rung,
+            )
+        )
+
+    def _seeds_of(self, arm: int) -> Iterator[int]:
+        for seed in self.seeds:
+            yield seed
+            if self.reached.get((arm, seed)) != WHOLE:
+                return

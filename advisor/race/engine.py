@@ -1,0 +1,223 @@
+"""Runs of a race on the training loop: to a rung, with looks on the way, from wherever they were left."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from advisor.options import NO_ALIGNMENT, Option
+from advisor.race.rungs import Plan, Rung
+from advisor.race.store import RaceStore, TimesOfSteps
+from advisor.training import Recipe, Shared
+from advisor.training.encoders import ids_of, reading_all, trainable_copy
+from advisor.training.run import Alignment, FineTuning, Setting, prepare
+from probes.errors import RunError
+from probes.heads import predict
+from probes.metrics import counts
+from probes.progress import Stopwatch
+
+__all__ = ["DivergedError", "Engine", "align_state", "is_out_of_memory", "tune_state"]
+
+T = TypeVar("T")
+
+_TARGET = "target"
+_TIMED = 3
+"""Steps that a timing run takes of each phase; the first is not counted."""
+
+
+class DivergedError(RunError):
+    """A loss or a weight is not finite any more."""
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether an error says that memory, of a GPU or of the machine, was not enough."""
+    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(problem, RuntimeError) and "memory" in str(problem) and "alloc" in str(problem)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Trains arms and scores them by sentence.
+
+    Attributes:
+        recipe: of an option and a seed.
+        labels: labelled target-language data, all of it scored at every look.
+        store: keeps states.
+        watch: told of the phases.
+        shared: what runs have in common.
+    """
+
+    recipe: Callable[[Option, int], Recipe]
+    labels: str
+    store: RaceStore
+    watch: Stopwatch
+    shared: Shared
+
+    def setting(self, option: Option, seed: int) -> Setting:
+        """What a run works with.
+
+        Raises:
+            InputError: if something that the recipe names cannot be used.
+        """
+        return prepare(self.recipe(option, seed), {_TARGET: self.labels}, self.shared, self.watch)
+
+    def target_labels(self) -> list[tuple[int, ...]]:
+        """The labels of every target text, as a look counts them."""
+        texts = self.setting(NO_ALIGNMENT, 0).texts.scored[_TARGET]
+        return [tuple(item.labels) for item in texts]
+
+    def run(
+        self,
+        name: str,
+        option: Option,
+        seed: int,
+        plan: Plan,
+        reached: Rung | None,
+        rung: Rung,
+        looks: Sequence[float],
+    ) -> list[NDArray[np.float64]]:
+        """Run an option to a rung, and keep its state.
+
+        Args:
+            name: of its states.
+            option: what is run.
+            seed: of the run.
+            plan: the length of the whole.
+            reached: the rung that its states are of; None for a start.
+            rung: where to.
+            looks: shares of fine-tuning to look at, ascending; the last is the rung's.
+
+        Returns:
+            Counts by text at each look, shape (texts, 2).
+
+        Raises:
+            DivergedError: if a loss or a weight is not finite any more.
+            RunError: if the disk fails.
+        """
+        with torch.random.fork_rng():
+            setting = self.setting(option, seed)
+            tuning = self._brought(name, setting, plan, reached, rung)
+            shown = []
+            for share in looks:
+                steps = plan.steps(Rung(rung.align, share))[1]
+                with _diverging(), self.watch.phase("fine-tune", max(0, steps - tuning.phase.taken)):
+                    tuning.phase.advance(steps, self.watch)
+                shown.append(_counts(setting, tuning))
+            self.store.save_weights(tune_state(name, plan, rung), tuning.phase.state())
+            return shown
+
+    def timed(self, options: Sequence[Option]) -> TimesOfSteps:
+        """A short timing run of every option; nothing of it is kept.
+
+        Raises:
+            RunError: if a loss is not finite.
+        """
+        align, tune = [], []
+        with torch.random.fork_rng():
+            for option in (*options, NO_ALIGNMENT):
+                setting = self.setting(option, 0)
+                if setting.sequential:
+                    align.append(_seconds_a_step(Alignment(setting).phase, self.watch))
+                    continue
+                align.append(0.0)
+                if option == NO_ALIGNMENT:
+                    start, _ = _clocked(lambda setting=setting: setting.fit_head(setting.given))
+                tuning = _begun(setting)
+                tune.append(_seconds_a_step(tuning.phase, self.watch))
+            look, _ = _clocked(lambda: _counts(setting, tuning))
+        alone = tune[-1]
+        of_joint = iter(tune)
+        tune = [alone if seconds else next(of_joint) for seconds in align]
+        return TimesOfSteps(align=tuple(align[:-1]), tune=tuple(tune), look=look, start=start)
+
+    def _brought(
+        self, name: str, setting: Setting, plan: Plan, reached: Rung | None, rung: Rung
+    ) -> FineTuning:
+        """Fine-tuning where the rung before left it or, on an encoder aligned further, at its start."""
+        if not setting.sequential:
+            tuning = _begun(setting)
+        elif reached is None or reached.align < rung.align:
+            return self._aligned(name, setting, plan, reached, rung)
+        else:
+            alignment = Alignment(setting)  # only for the shape of things
+            used = ids_of(setting.texts.train, alignment.pairs, setting.given)
+            tuning = FineTuning(setting, alignment.encoder(0, self.watch, used), None)
+        if reached is not None:
+            tuning.phase.load_state(self.store.load_weights(tune_state(name, plan, reached)))
+        return tuning
+
+    def _aligned(
+        self, name: str, setting: Setting, plan: Plan, reached: Rung | None, rung: Rung
+    ) -> FineTuning:
+        alignment = Alignment(setting)
+        if reached is not None:
+            alignment.phase.load_state(self.store.load_weights(align_state(name, plan, reached)))
+        used = ids_of(setting.texts.train, alignment.pairs, setting.given)
+        with _diverging():
+            encoder = alignment.encoder(plan.steps(rung)[0], self.watch, used)
+        self.store.save_weights(align_state(name, plan, rung), alignment.phase.state())
+        with reading_all(encoder):
+            head = setting.fit_head(encoder)
+        return FineTuning(setting, encoder, head)
+
+
+def align_state(name: str, plan: Plan, rung: Rung) -> str:
+    """Name of the state of an alignment phase at a rung."""
+    return f"{name}-align-{plan.steps(rung)[0]}"
+
+
+def tune_state(name: str, plan: Plan, rung: Rung) -> str:
+    """Name of the state of fine-tuning at a rung."""
+    return f"{name}-tune-{'-'.join(map(str, plan.steps(rung)))}"
+
+
+@contextmanager
+def _diverging() -> Iterator[None]:
+    """What the training loop says of losses and weights as an error of its own kind."""
+    try:
+        yield
+    except RunError as problem:
+        raise DivergedError(str(problem)) from problem
+
+
+def _begun(setting: Setting) -> FineTuning:
+    """Fine-tuning alone or joint training, at its start."""
+    head, _ = setting.on_frozen_features({})
+    pairs = setting.pairs()
+    used = ids_of(setting.texts.train, pairs, setting.given)
+    encoder = trainable_copy(setting.given, used, all_rows=setting.recipe.option.needs_mlm_head)
+    return FineTuning(setting, encoder, head, pairs)
+
+
+def _counts(setting: Setting, tuning: FineTuning) -> NDArray[np.float64]:
+    """What the target texts' score is made of."""
+    texts = setting.texts
+    items = texts.scored[_TARGET]
+    tuning.losses.eval()
+    with reading_all(tuning.losses.encoder):
+        answers = predict(tuning.losses.encoder, tuning.head, items)
+    gold = [[texts.labels[i] for i in item.labels] for item in items]
+    said = [
+        [texts.labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
+        for row, truth in zip(answers, gold, strict=True)
+    ]
+    return counts(gold, said, texts.task.metric)
+
+
+def _seconds_a_step(phase, watch: Stopwatch) -> float:  # type: ignore[no-untyped-def]
+    phase.advance(1, watch)
+    return _clocked(lambda: phase.advance(_TIMED, watch))[0] / (_TIMED - 1)
+
+
+def _clocked(work: Callable[[], T]) -> tuple[float, T]:
+    begin = time.perf_counter()
+    done = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin, done

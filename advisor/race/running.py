@@ -1,0 +1,250 @@
+"""A race from start to end: what is run next, what it showed, and what is believed then."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.options import NO_ALIGNMENT
+from advisor.race.arms import prior_of
+from advisor.race.belief import Belief
+from advisor.race.choice import Step, Stop, next_step, stop_reason
+from advisor.race.course import Course
+from advisor.race.errors import ErrorModel, Look
+from advisor.race.labels import FEW, gain, guide_part, resampled_gains
+from advisor.race.rungs import Plan, Rung, rungs_of
+from advisor.race.store import ALONE, LookRecord, RaceStore, Setup, StepRecord
+
+if TYPE_CHECKING:
+    from advisor.race.engine import Engine
+
+__all__ = ["RaceWatcher", "Racer"]
+
+Array = NDArray[np.float64]
+
+_BEFORE = 0.75
+"""Of a rung's fine-tuning: where it is looked at for the first time; one look swings by points."""
+_SLOWER = (0.5, 3.0)
+"""Bounds of what steps may have taken of what the timing run said."""
+
+
+class RaceWatcher(Protocol):
+    """Is told of the course of a race."""
+
+    def took(self, racer: "Racer") -> None:
+        """A step is down."""
+        ...
+
+
+class Racer(Course):
+    """A race under way. Made anew from its folder it stands where the last one was left.
+
+    Args:
+        setup: what is raced.
+        store: where it is kept.
+        engine: what runs the arms.
+        errors: what looks tell.
+
+    Attributes:
+        counts: by arm (-1: fine-tuning alone), seed, rung: counts of every target text.
+        guide: the texts that guide the race.
+        elapsed: seconds that the race has taken, with those of earlier processes.
+    """
+
+    def __init__(self, setup: Setup, store: RaceStore, engine: "Engine", errors: ErrorModel) -> None:
+        plan = Plan(setup.align_steps, setup.tune_steps)
+        super().__init__(setup.options, plan, setup.seeds)
+        self.setup, self.store, self.engine, self.errors = setup, store, engine, errors
+        self.counts: dict[tuple[int, int, Rung], Array] = {}
+        labels = engine.target_labels()
+        self.few = len(labels) < FEW
+        self.guide = np.ones(len(labels), bool) if self.few else guide_part(labels, seed=0)
+        self.elapsed = setup.elapsed
+        self._began = time.perf_counter()
+        self._resampled: dict[Look, Array] = {}
+        self._number = 0
+        self._planned = self._taken = 0.0
+        for record in store.steps():
+            self._put_down(record)
+
+    # --- account -----------------------------------------------------------------------------------------
+
+    def looks(self, arm: int, seed: int) -> Sequence[Look]:
+        """Two at each rung of the ladder."""
+        rungs = rungs_of(self.options[arm], self.setup.shares)
+        return [
+            Look(arm, seed, Rung(rung.align, share))
+            for rung in rungs
+            for share in (_BEFORE * rung.tune, rung.tune)
+        ]
+
+    def cost(self, arm: int, seed: int, rung: Rung) -> float:
+        """Seconds, by the timing run."""
+        alone = 0.0
+        if rung.tune > self.tuned_alone.get(seed, 0.0):
+            alone = self._seconds(ALONE, Rung(1.0, rung.tune), self._alone(seed))
+        return alone + self._seconds(arm, rung, self.reached.get((arm, seed)))
+
+    def steps(self) -> list[Step]:
+        """Those that end on a rung, not at the look before it."""
+        ladder = set(self.setup.shares)
+        return [step for step in super().steps() if step.looks[-1].rung.tune in ladder]
+
+    def _shares(self, most: float) -> list[float]:
+        """Shares of fine-tuning up to ``most`` that are looked at."""
+        return [look for share in self.setup.shares for look in (_BEFORE * share, share) if share <= most]
+
+    def _alone(self, seed: int) -> Rung | None:
+        tuned = self.tuned_alone.get(seed)
+        return None if tuned is None else Rung(1.0, tuned)
+
+    def _seconds(self, arm: int, rung: Rung, reached: Rung | None) -> float:
+        """Seconds that a run takes from one rung to another; fine-tuning alone is the last of the times."""
+        times = self.setup.times
+        further = reached is None or reached.align < rung.align
+        align, tune = self.plan.steps(rung)
+        aligned, tuned = (0, 0) if reached is None else self.plan.steps(reached)
+        phased = arm != ALONE and times.align[arm] > 0
+        seconds = (align - aligned) * times.align[arm] if phased else 0.0
+        seconds += times.start * further
+        looks = sum(share > reached.tune for share in self._shares(rung.tune)) if reached else 2
+        return seconds + (tune - (0 if further else tuned)) * times.tune[arm] + looks * times.look
+
+    # --- belief ------------------------------------------------------------------------------------------
+
+    def belief(self, part: NDArray[np.bool_] | None = None) -> Belief:
+        """What is believed after every look, on the texts that guide the race or on others.
+
+        Args:
+            part: which texts to score on; None for those that guide.
+        """
+        setup = self.setup
+        prior = prior_of(setup.options, np.array(setup.mean), np.array(setup.sd), self.errors)
+        looks = list(self.seen)
+        scores = [self._gain(look, self.guide if part is None else part) for look in looks]
+        samples = [self._samples(look, part) for look in looks]
+        sampling = np.atleast_2d(np.cov(np.array(samples))) if samples else None
+        return Belief(*prior, self.errors, setup.level).after(looks, scores, sampling)
+
+    def _gain(self, look: Look, part: NDArray[np.bool_]) -> float:
+        return gain(*self._both(look), part)
+
+    def _samples(self, look: Look, part: NDArray[np.bool_] | None) -> Array:
+        if part is not None:
+            return resampled_gains(*self._both(look), part)
+        if look not in self._resampled:
+            self._resampled[look] = resampled_gains(*self._both(look), self.guide)
+        return self._resampled[look]
+
+    def _both(self, look: Look) -> tuple[Array, Array]:
+        alone = Rung(1.0, look.rung.tune)
+        return self.counts[look.arm, look.seed, look.rung], self.counts[ALONE, look.seed, alone]
+
+    # --- the race ----------------------------------------------------------------------------------------
+
+    def run(self, watcher: RaceWatcher) -> Stop:
+        """Race until there is a reason to stop."""
+        while True:
+            belief = self.belief()
+            budget = self.left / self.slower
+            steps = self.steps()
+            reason = stop_reason(belief, steps, budget, self.setup.min_gain)
+            step = None if reason else next_step(belief, steps, budget)
+            if step is None:
+                return reason or "time"
+            self.take(step)
+            watcher.took(self)
+
+    def take(self, step: Step) -> None:
+        """Run an arm on, fine-tuning alone before it as far as the looks need it."""
+        last = step.looks[-1]
+        shares = [look.rung.tune for look in step.looks]
+        # it cannot go back to what it passed: other arms may want any look of the ladder
+        self._run(ALONE, last.seed, Rung(1.0, last.rung.tune), self._shares(last.rung.tune))
+        self._run(last.arm, last.seed, last.rung, shares)
+
+    def _run(self, arm: int, seed: int, rung: Rung, shares: Sequence[float]) -> None:
+        from advisor.race.engine import DivergedError
+
+        missing = [share for share in shares if (arm, seed, Rung(rung.align, share)) not in self.counts]
+        if not missing:
+            return
+        reached = self._alone(seed) if arm == ALONE else self.reached.get((arm, seed))
+        option = NO_ALIGNMENT if arm == ALONE else self.options[arm]
+        begin = time.perf_counter()
+        error, looks = None, ()
+        try:
+            counts = self.engine.run(_name(arm, seed), option, seed, self.plan, reached, rung, missing)
+            looks = tuple(
+                LookRecord(tune=share, counts=tuple((int(a), int(b)) for a, b in rows))
+                for share, rows in zip(missing, counts, strict=True)
+            )
+        except DivergedError as problem:
+            if arm == ALONE:
+                raise
+            error = " ".join(str(problem).split())
+        seconds = time.perf_counter() - begin
+        record = StepRecord(
+            arm=arm,
+            seed=seed,
+            align=rung.align,
+            tune=rung.tune,
+            looks=looks,
+            planned=self._seconds(arm, rung, reached),
+            seconds=round(seconds, 3),
+            elapsed=round(self.now, 3),
+            error=error,
+        )
+        self.store.add(self._number + 1, record)
+        self._put_down(record)
+        self.store.keep_weights(set(self._weights()))
+
+    def _put_down(self, record: StepRecord) -> None:
+        self._number += 1
+        self.elapsed, self._began = record.elapsed, time.perf_counter()
+        self._planned += record.planned
+        self._taken += record.seconds
+        if record.error is not None:
+            self.lost[record.arm] = record.error
+            return
+        for look in record.looks:
+            self.counts[record.arm, record.seed, Rung(record.align, look.tune)] = look.array
+        if record.arm == ALONE:
+            self.tuned_alone[record.seed] = record.tune
+        else:
+            taken = [Look(record.arm, record.seed, Rung(record.align, look.tune)) for look in record.looks]
+            self.took(Step(tuple(taken), 0.0), [self._gain(look, self.guide) for look in taken])
+        self.spent = self.elapsed
+
+    @property
+    def now(self) -> float:
+        """Seconds that the race has taken up to now."""
+        return self.elapsed + time.perf_counter() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.setup.minutes * 60 - self.now
+
+    @property
+    def slower(self) -> float:
+        """What steps took of what the timing run said."""
+        ratio = self._taken / self._planned if self._planned else 1.0
+        return min(max(ratio, _SLOWER[0]), _SLOWER[1])
+
+    def _weights(self) -> Iterator[str]:
+        """Names of the states that something may go on from."""
+        from advisor.race.engine import align_state, tune_state
+
+        for seed, tuned in self.tuned_alone.items():
+            yield tune_state(_name(ALONE, seed), self.plan, Rung(1.0, tuned))
+        for (arm, seed), rung in self.reached.items():
+            if arm not in self.lost:
+                yield tune_state(_name(arm, seed), self.plan, rung)
+                yield align_state(_name(arm, seed), self.plan, rung)
+
+
+def _name(arm: int, seed: int) -> str:
+    return f"{'alone' if arm == ALONE else f'arm{arm}'}-seed{seed}"
