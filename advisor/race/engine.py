@@ -18,7 +18,6 @@ from advisor.training.encoders import ids_of, reading_all, trainable_copy
 from advisor.training.run import Alignment, FineTuning, Setting, prepare
 from probes.errors import RunError
 from probes.heads import predict
-from probes.metrics import counts
 from probes.progress import Stopwatch
 
 __all__ = ["DivergedError", "Engine", "align_state", "is_out_of_memory", "tune_state"]
@@ -202,12 +201,7 @@ def _counts(setting: Setting, tuning: FineTuning) -> NDArray[np.float64]:
     tuning.losses.eval()
     with reading_all(tuning.losses.encoder):
         answers = predict(tuning.losses.encoder, tuning.head, items)
-    gold = [[texts.labels[i] for i in item.labels] for item in items]
-    said = [
-        [texts.labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
-        for row, truth in zip(answers, gold, strict=True)
-    ]
-    return counts(gold, said, texts.task.metric)
+    return tuning.head.level.counts(items, answers, texts.labels, texts.task.metric)
 
 
 def _seconds_a_step(phase, watch: Stopwatch) -> float:  # type: ignore[no-untyped-def]

@@ -33,7 +33,7 @@ __all__ = ["ErrorModel", "Look", "Looks"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Look:
     """A look at a run: which arm (its place, fine-tuning alone not counted), which seed, how far."""
 

@@ -10,7 +10,7 @@ from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, Plan, Rung
 from advisor.race.traces import Trace
 from advisor.study import Record
-from probes.tasks import find_task
+from probes.catalogue import TASKS
 
 __all__ = ["traces_of"]
 
@@ -48,7 +48,7 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
             if (baseline := Rung(1.0, rung.tune)) in alone
         }
         if any(look.rung == WHOLE for look in gains):
-            level = find_task(task).level
+            level = TASKS[task].level
             usual = median(seconds[key])
             found.append(Trace((model, task), target, level, plan, options, gains, seconds=usual))
     return sorted(found, key=lambda trace: (trace.group, trace.target))

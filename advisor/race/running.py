@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,12 @@ from advisor.race.errors import ErrorModel, Look
 from advisor.race.labels import FEW, gain, guide_part, resampled_gains
 from advisor.race.rungs import Plan, Rung, rungs_of
 from advisor.race.store import ALONE, LookRecord, RaceStore, Setup, StepRecord
+from advisor.race.watch import RaceWatcher
 
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
 
-__all__ = ["RaceWatcher", "Racer"]
+__all__ = ["Racer"]
 
 Array = NDArray[np.float64]
 
@@ -28,14 +29,6 @@ _BEFORE = 0.75
 """Of a rung's fine-tuning: where it is looked at for the first time; one look swings by points."""
 _SLOWER = (0.5, 3.0)
 """Bounds of what steps may have taken of what the timing run said."""
-
-
-class RaceWatcher(Protocol):
-    """Is told of the course of a race."""
-
-    def took(self, racer: "Racer") -> None:
-        """A step is down."""
-        ...
 
 
 class Racer(Course):
@@ -84,8 +77,8 @@ class Racer(Course):
         """Seconds, by the timing run."""
         alone = 0.0
         if rung.tune > self.tuned_alone.get(seed, 0.0):
-            alone = self._seconds(ALONE, Rung(1.0, rung.tune), self._alone(seed))
-        return alone + self._seconds(arm, rung, self.reached.get((arm, seed)))
+            alone = self.seconds(ALONE, Rung(1.0, rung.tune), self._alone(seed))
+        return alone + self.seconds(arm, rung, self.reached.get((arm, seed)))
 
     def steps(self) -> list[Step]:
         """Those that end on a rung, not at the look before it."""
@@ -100,7 +93,7 @@ class Racer(Course):
         tuned = self.tuned_alone.get(seed)
         return None if tuned is None else Rung(1.0, tuned)
 
-    def _seconds(self, arm: int, rung: Rung, reached: Rung | None) -> float:
+    def seconds(self, arm: int, rung: Rung, reached: Rung | None) -> float:
         """Seconds that a run takes from one rung to another; fine-tuning alone is the last of the times."""
         times = self.setup.times
         further = reached is None or reached.align < rung.align
@@ -129,16 +122,17 @@ class Racer(Course):
         return Belief(*prior, self.errors, setup.level).after(looks, scores, sampling)
 
     def _gain(self, look: Look, part: NDArray[np.bool_]) -> float:
-        return gain(*self._both(look), part)
+        return gain(*self.both(look), part)
 
     def _samples(self, look: Look, part: NDArray[np.bool_] | None) -> Array:
         if part is not None:
-            return resampled_gains(*self._both(look), part)
+            return resampled_gains(*self.both(look), part)
         if look not in self._resampled:
-            self._resampled[look] = resampled_gains(*self._both(look), self.guide)
+            self._resampled[look] = resampled_gains(*self.both(look), self.guide)
         return self._resampled[look]
 
-    def _both(self, look: Look) -> tuple[Array, Array]:
+    def both(self, look: Look) -> tuple[Array, Array]:
+        """Counts of a look, and of fine-tuning alone at it."""
         alone = Rung(1.0, look.rung.tune)
         return self.counts[look.arm, look.seed, look.rung], self.counts[ALONE, look.seed, alone]
 
@@ -192,7 +186,7 @@ class Racer(Course):
             align=rung.align,
             tune=rung.tune,
             looks=looks,
-            planned=self._seconds(arm, rung, reached),
+            planned=self.seconds(arm, rung, reached),
             seconds=round(seconds, 3),
             elapsed=round(self.now, 3),
             error=error,

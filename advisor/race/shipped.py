@@ -1,4 +1,4 @@
-"""The error model that comes along: fitted to the shipped studies' runs at first use, then kept in the cache."""
+"""The error model that comes along: fitted to the shipped runs at first use, then kept in the cache."""
 
 import hashlib
 import json
@@ -9,18 +9,21 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from advisor import findings
 from advisor.race.errors import ErrorModel
 from advisor.race.fit import fit_errors
 from advisor.race.recorded import traces_of
 from advisor.race.traces import Trace
-from advisor.study import shipped_records
+from advisor.study import Record, read_record
 
 __all__ = ["shipped_errors", "shipped_traces"]
 
 
 def shipped_traces() -> list[Trace]:
     """The cells of the studies that the findings rest on."""
-    return traces_of(shipped_records())
+    files = sorted((Path(findings.__file__).parent / "study" / "records").glob("*.json"))
+    records = (read_record(file) for file in files)
+    return traces_of(record for record in records if isinstance(record, Record))
 
 
 @lru_cache(maxsize=1)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from advisor.study._compile import CompileReport, compile_study
     from advisor.study._console import ConsoleWatcher
+    from advisor.study._device import precision_on, training_on
     from advisor.study._pack import PackReport, pack_study
     from advisor.study._plan import Plan, example_plan, read_plan, write_plan
-    from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores
+    from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores, read_record
     from advisor.study._result import OptionResult, RunSummary, TrialResult, summarise
     from advisor.study._runner import run_study
     from advisor.study._status import StudyStatus, study_status
@@ -43,11 +44,14 @@ __all__ = [
     "compile_study",
     "example_plan",
     "pack_study",
+    "precision_on",
     "read_plan",
+    "read_record",
     "run_study",
     "run_trial",
     "study_status",
     "summarise",
+    "training_on",
     "write_plan",
 ]
 
@@ -56,7 +60,8 @@ _MODULES = {
     "_console": ("ConsoleWatcher",),
     "_pack": ("PackReport", "pack_study"),
     "_plan": ("Plan", "example_plan", "read_plan", "write_plan"),
-    "_record": ("Configuration", "CurvePoint", "Record", "Records", "Scores"),
+    "_device": ("precision_on", "training_on"),
+    "_record": ("Configuration", "CurvePoint", "Record", "Records", "Scores", "read_record"),
     "_result": ("OptionResult", "RunSummary", "TrialResult", "summarise"),
     "_runner": ("run_study",),
     "_status": ("StudyStatus", "study_status"),

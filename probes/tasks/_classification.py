@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -18,7 +19,7 @@ from probes.batches import (
 )
 from probes.data import Example
 from probes.encoder import Encoder
-from probes.metrics import score
+from probes.metrics import counts, score_counts
 from probes.signals import Estimate
 from probes.tasks._level import Answers, Cases
 
@@ -61,12 +62,18 @@ class Classification:
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
     ) -> Estimate:
         """Points of answers; a word without an answer counts as wrong."""
+        return score_counts(self.counts(items, answers, labels, metric))
+
+    def counts(
+        self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
+    ) -> NDArray[np.float64]:
+        """What the score is made of, text by text."""
         gold = [[labels[i] for i in item.labels] for item in items]
         named = [
             [labels[i] if i >= 0 else "" for i in row] + [""] * (len(truth) - len(row))
             for row, truth in zip(answers, gold, strict=True)
         ]
-        return score(gold, named, metric)
+        return counts(gold, named, metric)
 
     def majority(self, fitted: Sequence[LabelledText], like: Sequence[LabelledText]) -> Answers:
         """The most frequent class of ``fitted``, on every position of ``like``."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from probes.batches import LabelledBatch, LabelledText, TextBatch, TokenizedPair, Tokenizer
@@ -100,6 +102,12 @@ class TaskLevel(Protocol):
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
     ) -> Estimate:
         """Points of answers, with an interval over texts; what was not answered counts as wrong."""
+        ...
+
+    def counts(
+        self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
+    ) -> NDArray[np.float64]:
+        """For each text the two numbers whose sums make the score, shape (texts, 2)."""
         ...
 
     def majority(self, fitted: Sequence[LabelledText], like: Sequence[LabelledText]) -> Answers:

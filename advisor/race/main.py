@@ -1,0 +1,210 @@
+"""``advisor race``: from a request to a result, however often it is interrupted."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.advice import Advice
+from advisor.decide import DEFAULT_MIN_GAIN
+from advisor.options import Option, WordPairs
+from advisor.race.result import RaceResult, result_of
+from advisor.race.start import arms_to_time, key_of, set_up
+from advisor.race.store import RaceStore
+from advisor.race.watch import RaceWatcher, SilentWatcher
+from advisor.recommend import ask, check_min_gain, recommend
+from advisor.report import check_output
+from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
+from probes.data import Columns
+from probes.errors import InputError, RunError
+from probes.progress import Stopwatch
+from probes.request import ProbeRequest
+
+if TYPE_CHECKING:
+    from advisor.race.engine import Engine
+
+__all__ = ["run_race"]
+
+SEEDS = (0, 1)
+"""An arm gets the second once it was run to its end with the first."""
+
+
+def run_race(
+    request: ProbeRequest,
+    options: Sequence[Option | str] = (),
+    *,
+    minutes: float = 30.0,
+    min_gain: float = DEFAULT_MIN_GAIN,
+    steps: int | None = None,
+    signals: str | Path | None = None,
+    out: str | Path = "race",
+    watcher: RaceWatcher | None = None,
+) -> RaceResult:
+    """Race options against fine-tuning alone within a given time.
+
+    Arms begin in the order of what the findings expect of them; each is run on as long as that is worth its
+    time. A race that was killed goes on with the same call, and ends in the same numbers.
+
+    Args:
+        request: what to race on. Target labels are needed; the budget and the seed are not used.
+        options: what to race; by default whatever the findings expect most of. Fine-tuning alone always is.
+        minutes: that it may take.
+        min_gain: smallest gain of interest, in points.
+        steps: of each phase of a whole run; by default three epochs.
+        signals: a ``signals.json`` of a probe of the same question, to begin with.
+        out: folder of the race.
+        watcher: told of its course.
+
+    Returns:
+        The decision with every arm's gain; also written to ``out``.
+
+    Raises:
+        InputError: if something given cannot be used, or ``out`` holds another race.
+        RunError: if fine-tuning alone diverges, the disk fails or the device is lost.
+    """
+    out = Path(out)
+    watcher = watcher or SilentWatcher()
+    if request.target_labels is None:
+        raise InputError("A race is scored on labelled target-language data: name some with --target-labels.")
+    if minutes <= 0:
+        raise InputError("A race needs some minutes: raise --minutes.")
+    check_min_gain(min_gain)
+    check_output(out)
+    advice = _advice(request, min_gain, signals)
+    typed = [
+        option if isinstance(option, Option) else Option.parse(option, _pairs(request)) for option in options
+    ]
+
+    from advisor.study import training_on  # torch takes seconds to import
+
+    with training_on(request.device) as device:
+        return _raced(request, typed, advice, RaceStore(out), watcher, minutes, steps, str(device))
+
+
+def _raced(
+    request: ProbeRequest,
+    options: Sequence[Option],
+    advice: Advice,
+    store: RaceStore,
+    watcher: RaceWatcher,
+    minutes: float,
+    steps: int | None,
+    device: str,
+) -> RaceResult:
+    from advisor.race.engine import is_out_of_memory
+    from advisor.race.running import Racer
+    from advisor.race.shipped import shipped_errors
+    from probes.encoder import load_encoder
+    from probes.material import read_inputs
+
+    began = time.perf_counter()
+    inputs = read_inputs(request)
+    encoder = load_encoder(request.model)
+    hashes = [encoder.sha256, *(fact.sha256 for fact in inputs.facts)]
+    key = key_of(request, hashes, options=[str(option) for option in options], steps=steps, minutes=minutes)
+    unavailable = [] if encoder.masked_lm is not None else ["mlm", "tlm"]
+    arms = arms_to_time(advice, options, unavailable)
+    codes = (inputs.source.code, inputs.target.code)
+    errors = shipped_errors()
+    setup = store.setup()
+    if setup is not None and setup.key != key:
+        raise InputError(f"{store.folder} holds another race: name another folder with --out.")
+    halvings = setup.halvings if setup else 0
+    while True:
+        watch = Stopwatch(watcher)
+        engine = _engine(request, codes, store, watch, steps, halvings, device)
+        try:
+            if setup is None:
+                setup = set_up(
+                    engine,
+                    arms,
+                    key=key,
+                    advice=advice,
+                    minutes=minutes,
+                    halvings=halvings,
+                    seeds=SEEDS,
+                    began=began,
+                )
+                store.begin(setup)
+            racer = Racer(setup, store, engine, errors)
+            watcher.begins(setup, len(racer.counts))
+            stopped = racer.run(watcher)
+            break
+        except (RuntimeError, MemoryError) as problem:
+            if isinstance(problem, RunError):
+                raise
+            if not is_out_of_memory(problem):
+                raise RunError(
+                    f"A run failed ({' '.join(str(problem).split())}): the same command goes on from there."
+                ) from problem
+            halvings, setup = halvings + 1, None
+            if 2**halvings > 16:
+                raise RunError(
+                    "Even a batch of one is too large for the memory of this machine."
+                ) from problem
+    result = result_of(racer, stopped)
+    store.finish(result)
+    return result
+
+
+def _advice(request: ProbeRequest, min_gain: float, signals: str | Path | None) -> Advice:
+    if signals is not None:
+        return recommend(signals, min_gain=min_gain)
+    return ask(
+        model=request.model,
+        source=request.source,
+        target=request.target,
+        task=request.task,
+        word_pairs=_pairs(request),
+        min_gain=min_gain,
+    )
+
+
+def _pairs(request: ProbeRequest) -> WordPairs:
+    if request.dictionary:
+        return WordPairs.DICTIONARY
+    return WordPairs.FILE if request.word_links else WordPairs.MUTUAL_ARGMAX
+
+
+def _engine(
+    request: ProbeRequest,
+    codes: tuple[str, str],
+    store: RaceStore,
+    watch: Stopwatch,
+    steps: int | None,
+    halvings: int,
+    device: str,
+) -> "Engine":
+    import torch
+
+    from advisor.race.engine import Engine
+    from advisor.study import precision_on
+
+    columns = request.columns or Columns()
+    precision = precision_on(torch.device(device))
+
+    def recipe(option: Option, seed: int) -> Recipe:
+        whole = Recipe(
+            model=request.model,
+            source=codes[0],
+            target=codes[1],
+            task=request.task,
+            train=request.train,
+            bitext=request.bitext,
+            dictionary=request.dictionary,
+            word_links=request.word_links,
+            columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
+            option=option,
+            max_steps=steps,
+            align_learning_rate=align_learning_rate(request.model),
+            mixed_precision=precision,
+            seed=seed,
+        )
+        smaller = {
+            "batch_size": max(1, whole.batch_size >> halvings),
+            "align_batch_size": max(2, whole.align_batch_size >> halvings),
+            "gradient_accumulation": 1 << halvings,
+        }
+        return whole.model_copy(update=smaller)
+
+    return Engine(recipe, str(request.target_labels), store, watch, Shared())

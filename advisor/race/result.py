@@ -1,0 +1,284 @@
+"""What a race ends with."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from advisor.advice import Gain
+from advisor.decide import Confidence, Expected, Verdict, decide
+from advisor.options import Option
+from advisor.race.belief import Belief
+from advisor.race.choice import Stop
+from advisor.race.errors import Look
+from advisor.race.labels import gain, guide_part, resampled_gains
+from advisor.race.rungs import WHOLE
+from advisor.race.running import Racer
+from advisor.race.store import ALONE
+from probes._files import load_file
+from probes.metrics import points
+from probes.signals import Estimate
+
+__all__ = ["RESULT_FILE", "ArmResult", "LookResult", "RaceResult", "result_of"]
+
+Array = NDArray[np.float64]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+RESULT_FILE = "result.json"
+_SPLITS = 20
+"""Ways to keep half of few labels back."""
+_INTERVAL = (0.1, 0.9)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LookResult(_Frozen):
+    """A score on the way, on all target labels.
+
+    Attributes:
+        align, tune: shares of the two phases.
+        score: in points; ``gain`` over fine-tuning alone at the same look.
+    """
+
+    seed: int
+    align: Finite
+    tune: Finite
+    score: Finite
+    gain: Finite
+
+
+class ArmResult(_Frozen):
+    """One option.
+
+    Attributes:
+        alike: options that it stands for.
+        expected: mean gain, before anything was run.
+        measured: gain at the last look on the texts that guided the race, as it was seen.
+        gain: what is believed in the end, with the luck of the draw taken off.
+        best: P(best of all, fine-tuning alone among them).
+        error: why it is out, if it is.
+    """
+
+    option: Option
+    alike: tuple[Option, ...]
+    expected: Finite
+    measured: Finite | None
+    gain: Gain
+    best: Finite
+    looks: tuple[LookResult, ...]
+    error: str | None = None
+
+
+class RaceResult(_Frozen):
+    """A whole race.
+
+    Attributes:
+        option: the advised one; ``none`` for fine-tuning alone.
+        probability: of being right, as :func:`advisor.decide.decide` has it.
+        best_alone: P(best) of fine-tuning alone.
+        kept_back: the advised option's gain on labels that had no say in the choice, its interval of 95 %
+            from the choice of sentences; without a value where nothing was kept back.
+        agreement: where labels were few, the share of 20 splits in whose halves the same option won.
+        labels: target texts scored.
+        stopped: why the race ended.
+        minutes, minutes_whole: it took, and whole runs of all arms would have taken.
+        left_out: options that the time did not allow.
+        halvings: how often the batch was halved for want of memory.
+    """
+
+    schema_version: Literal[1] = 1
+    model: str
+    source: str
+    target: str
+    task: str
+    metric: str
+    min_gain: Finite
+    decision: Verdict
+    confidence: Confidence
+    probability: Finite
+    option: Option
+    arms: tuple[ArmResult, ...]
+    alone: tuple[LookResult, ...]
+    best_alone: Finite
+    kept_back: Estimate
+    agreement: Finite | None
+    labels: int
+    align_steps: int
+    tune_steps: int
+    stopped: Stop
+    minutes: Finite
+    minutes_whole: Finite
+    left_out: tuple[Option, ...]
+    halvings: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what a race wrote: its folder, or the file in it.
+
+        Raises:
+            InputError: if the file is missing or not of this schema.
+        """
+        path = Path(path)
+        return load_file(cls, path / RESULT_FILE if path.is_dir() else path, "race", 1, writer="race")
+
+    @property
+    def winner(self) -> ArmResult | None:
+        """The advised arm; None for fine-tuning alone."""
+        return next((arm for arm in self.arms if arm.option == self.option), None)
+
+    @property
+    def summary(self) -> str:
+        """The answer in one sentence."""
+        if self.winner is None:
+            return f"Fine-tune alone: no option is likely to gain {self.min_gain:g} points or more."
+        gain = self.winner.gain
+        return (
+            f"Align with {self.option}: expect {gain.mean:+.1f} points "
+            f"(80 % interval {gain.low:+.1f} to {gain.high:+.1f}), measured here in {self.minutes:.0f} min."
+        )
+
+
+def result_of(racer: Racer, stopped: Stop) -> RaceResult:
+    """What a race has found so far."""
+    setup = racer.setup
+    belief = racer.belief()
+    draws, chances = belief.draws(), belief.best_probabilities()
+    arms = [
+        ArmResult(
+            option=option,
+            alike=setup.alike[i],
+            expected=setup.mean[i],
+            measured=_measured(racer, i),
+            gain=_gain(draws[:, i + 1], setup.min_gain),
+            best=0.0 if i in racer.lost else float(chances[i + 1]),
+            looks=tuple(_looks(racer, i)),
+            error=racer.lost.get(i),
+        )
+        for i, option in enumerate(setup.options)
+    ]
+    running = [arm for arm in arms if arm.error is None]
+    decision = decide([_expected(arm) for arm in running], min_gain=setup.min_gain)
+    place = next((i for i, arm in enumerate(arms) if arm.option == decision.option), None)
+    return RaceResult(
+        **setup.model_dump(include={"model", "source", "target", "task", "metric", "min_gain"}),
+        **setup.model_dump(include={"align_steps", "tune_steps", "halvings"}),
+        decision=decision.decision,
+        confidence=decision.confidence,
+        probability=decision.probability,
+        option=decision.option,
+        arms=tuple(sorted(arms, key=lambda arm: (arm.option != decision.option, -arm.gain.mean))),
+        alone=tuple(_looks(racer, ALONE)),
+        best_alone=float(chances[0]),
+        kept_back=_kept_back(racer, place),
+        agreement=_agreement(racer, belief) if racer.few else None,
+        labels=len(racer.guide),
+        stopped=stopped,
+        minutes=racer.now / 60,
+        minutes_whole=_whole(racer) / 60,
+        left_out=setup.left_out,
+        notes=tuple(_notes(racer)),
+    )
+
+
+def _gain(draws: Array, min_gain: float) -> Gain:
+    low, high = np.quantile(draws, _INTERVAL)
+    return Gain(
+        mean=float(draws.mean()),
+        low=float(low),
+        high=float(high),
+        probability_positive=float((draws > 0).mean()),
+        probability_worthwhile=float((draws > min_gain).mean()),
+    )
+
+
+def _expected(arm: ArmResult) -> Expected:
+    gain = arm.gain
+    return Expected(
+        option=arm.option,
+        mean=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        positive=gain.probability_positive,
+        worthwhile=gain.probability_worthwhile,
+        direct=0,
+        by="measured-here" if arm.looks else "measured-elsewhere",
+    )
+
+
+def _last(racer: Racer, arm: int) -> Look | None:
+    """The look that got furthest."""
+    looks = [look for look in racer.seen if look.arm == arm]
+    return max(looks, key=lambda look: (look.rung.align, look.rung.tune), default=None)
+
+
+def _measured(racer: Racer, arm: int) -> float | None:
+    look = _last(racer, arm)
+    return None if look is None else racer.seen[look]
+
+
+def _looks(racer: Racer, arm: int) -> list[LookResult]:
+    every = np.ones(len(racer.guide), dtype=bool)
+    found = []
+    for (place, seed, rung), counts in racer.counts.items():
+        if place == arm:
+            alone = racer.counts[ALONE, seed, type(rung)(1.0, rung.tune)]
+            found.append(
+                LookResult(
+                    seed=seed,
+                    align=rung.align,
+                    tune=rung.tune,
+                    score=float(points(counts.sum(axis=0))),
+                    gain=gain(counts, alone, every),
+                )
+            )
+    return sorted(found, key=lambda look: (look.seed, look.align, look.tune))
+
+
+def _kept_back(racer: Racer, arm: int | None) -> Estimate:
+    if arm is None:
+        return Estimate(value=None, note="nothing is aligned")
+    if racer.few:
+        return Estimate(value=None, note="with so few labels none was kept back")
+    look = _last(racer, arm)
+    if look is None:
+        return Estimate(value=None, note="the option was not run")
+    counts = racer.both(look)
+    low, high = np.quantile(resampled_gains(*counts, ~racer.guide), [0.025, 0.975])
+    return Estimate(value=gain(*counts, ~racer.guide), low=float(low), high=float(high), level=0.95)
+
+
+def _agreement(racer: Racer, belief: Belief) -> float:
+    """How often the half of the labels that is left out would have chosen as the other half does."""
+    labels = racer.engine.target_labels()
+    same = []
+    for split in range(_SPLITS):
+        part = guide_part(labels, seed=split)
+        picks = [int(racer.belief(half).draws().mean(axis=0).argmax()) for half in (part, ~part)]
+        same.append(picks[0] == picks[1])
+    return float(np.mean(same))
+
+
+def _whole(racer: Racer) -> float:
+    """Seconds that whole runs of all arms and of fine-tuning alone would take."""
+    runs = [racer.seconds(arm, WHOLE, None) for arm in (*range(len(racer.options)), ALONE)]
+    return sum(runs) * racer.slower
+
+
+def _notes(racer: Racer) -> list[str]:
+    notes = []
+    if racer.few:
+        notes.append(
+            f"With {len(racer.guide)} labelled target texts none could be kept back for a final check: the "
+            "gain is corrected for having been picked, and 200 texts would confirm it."
+        )
+    if racer.setup.halvings:
+        notes.append(
+            f"Memory was short: the batch was halved {racer.setup.halvings} times, for every arm alike."
+        )
+    notes += [f"{racer.options[arm]} is out: {why}" for arm, why in racer.lost.items()]
+    return notes
