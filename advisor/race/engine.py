@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from advisor.options import NO_ALIGNMENT, Option
+from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.rungs import Plan, Rung
 from advisor.race.store import RaceStore, TimesOfSteps
 from advisor.training import Recipe, Shared
@@ -112,28 +113,35 @@ class Engine:
             return shown
 
     def timed(self, options: Sequence[Option]) -> TimesOfSteps:
-        """A short timing run of every option; nothing of it is kept.
+        """A short timing run of fine-tuning alone and of one option a schedule; nothing of it is kept.
 
         Raises:
             RunError: if a loss is not finite.
         """
-        align, tune = [], []
+        by_schedule: dict[Schedule | None, float] = {}
         with torch.random.fork_rng():
-            for option in (*options, NO_ALIGNMENT):
+            for option in (NO_ALIGNMENT, *options):
+                if option.schedule in by_schedule:
+                    continue
                 setting = self.setting(option, 0)
                 if setting.sequential:
-                    align.append(_seconds_a_step(Alignment(setting).phase, self.watch))
-                    continue
-                align.append(0.0)
+                    phase = Alignment(setting).phase
+                else:
+                    tuning = _begun(setting)
+                    phase = tuning.phase
+                by_schedule[option.schedule] = _seconds_a_step(phase, self.watch)
                 if option == NO_ALIGNMENT:
-                    start, _ = _clocked(lambda setting=setting: setting.fit_head(setting.given))
-                tuning = _begun(setting)
-                tune.append(_seconds_a_step(tuning.phase, self.watch))
-            look, _ = _clocked(lambda: _counts(setting, tuning))
-        alone = tune[-1]
-        of_joint = iter(tune)
-        tune = [alone if seconds else next(of_joint) for seconds in align]
-        return TimesOfSteps(align=tuple(align[:-1]), tune=tuple(tune), look=look, start=start)
+                    look, _ = _clocked(partial(_counts, setting, tuning))
+                    start, _ = _clocked(partial(setting.fit_head, setting.given))
+        alone = by_schedule[None]
+        joint, phased = (by_schedule.get(schedule, 0.0) for schedule in (Schedule.JOINT, Schedule.SEQUENTIAL))
+        is_joint = [option.schedule is Schedule.JOINT for option in options]
+        return TimesOfSteps(
+            align=tuple(0.0 if one else phased for one in is_joint),
+            tune=(*(joint if one else alone for one in is_joint), alone),
+            look=look,
+            start=start,
+        )
 
     def _brought(
         self, name: str, setting: Setting, plan: Plan, reached: Rung | None, rung: Rung

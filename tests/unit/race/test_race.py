@@ -1,0 +1,226 @@
+"""Races on a tiny random encoder: decisions, faults, and going on after being killed."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from advisor.options import NO_ALIGNMENT
+from advisor.race import RaceResult, main, run_race
+from advisor.race.engine import Engine
+from advisor.race.errors import ErrorModel
+from advisor.race.labels import guide_part
+from advisor.race.watch import SilentWatcher
+from advisor.sample import sample_path
+from probes.errors import InputError, RunError
+from probes.request import ProbeRequest
+from tests.conftest import Checkpoint
+
+PAIRS, TEXTS = 16, 16
+OPTIONS = ("sentence-contrastive:sequential", "sentence-contrastive:joint:0.1")
+
+Race = Callable[..., RaceResult]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _known_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("advisor.race.shipped.shipped_errors", ErrorModel)
+
+
+@pytest.fixture
+def race(checkpoint: Checkpoint, tmp_path: Path) -> Race:
+    """A race of a tiny BERT on a small part of the sample, into ``out``."""
+    pairs = sample_path("bitext.en-tr.tsv").read_text(encoding="utf-8").splitlines()[:PAIRS]
+    (tmp_path / "en-tr.tsv").write_text("\n".join(pairs), encoding="utf-8")
+    for language in ("en", "tr"):
+        sentences = sample_path(f"{language}.conllu").read_text(encoding="utf-8").split("\n\n")[:TEXTS]
+        (tmp_path / f"{language}.conllu").write_text("\n\n".join(sentences) + "\n\n", encoding="utf-8")
+    request = ProbeRequest(
+        model=str(checkpoint("bert")),
+        source="en",
+        target="tr",
+        task="pos",
+        train=str(tmp_path / "en.conllu"),
+        bitext=str(tmp_path / "en-tr.tsv"),
+        target_labels=str(tmp_path / "tr.conllu"),
+        device="cpu",
+    )
+
+    def run(options: Any = OPTIONS, **settings: Any) -> RaceResult:
+        usual: dict[str, Any] = {"steps": 8, "out": tmp_path / "out", "minutes": 30.0}
+        return run_race(request, options, **(usual | settings))
+
+    return run
+
+
+def numbers(result: RaceResult) -> dict[str, Any]:
+    """Everything but how long it took."""
+    return json.loads(result.model_dump_json(exclude={"minutes", "minutes_whole"}))
+
+
+def test_a_race_decides_and_says_what_it_rests_on(race: Race, tmp_path: Path) -> None:
+    result = race()
+    assert result.decision in ("align", "do-not-align")
+    assert {arm.option.schedule for arm in result.arms} == {"sequential", "joint"}
+    assert any(arm.looks for arm in result.arms)
+    assert sum(arm.best for arm in result.arms) + result.best_alone == pytest.approx(1.0, abs=1e-6)
+    assert result.labels == TEXTS
+    assert result.agreement is not None, "so few labels: splits are repeated"
+    assert "none could be kept back" in result.notes[0]
+    assert RaceResult.load(tmp_path / "out") == result
+
+
+def test_fine_tuning_alone_is_run_once(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[Any, ...]] = []
+    run = Engine.run
+
+    def counted(self: Engine, name: str, option: Any, seed: int, *rest: Any) -> Any:
+        ran.append((option, seed, *rest[1:]))
+        return run(self, name, option, seed, *rest)
+
+    monkeypatch.setattr(Engine, "run", counted)
+    race()
+    alone = [entry for entry in ran if entry[0] == NO_ALIGNMENT]
+    assert len(alone) == len({(entry[1], entry[3]) for entry in alone})
+    assert len(ran) == len(set(map(str, ran)))
+
+
+def test_a_finished_race_is_not_run_again(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = race()
+    monkeypatch.setattr(Engine, "run", lambda *_: pytest.fail("run again"))
+    assert numbers(race()) == numbers(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_killed_at_random_moments_it_ends_in_the_same_numbers(kills: int, race: Race, tmp_path: Path) -> None:
+    begin = time.perf_counter()
+    whole = race(out=tmp_path / "whole")
+    lasts = time.perf_counter() - begin
+    moments, fork = random.Random(0), multiprocessing.get_context("fork")
+    killed = broken = 0
+    while killed < kills:
+        broken += 1
+        out = tmp_path / f"broken{broken}"
+        out.mkdir()
+        shutil.copy(tmp_path / "whole" / "race.json", out)  # the timing run decides costs: the same one
+        ended = False
+        while not ended and killed < kills:
+            child = fork.Process(target=race, kwargs={"out": out})
+            child.start()
+            child.join(moments.uniform(0.0, lasts))
+            ended = child.exitcode is not None
+            if not ended and child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL)
+                child.join()
+                killed += 1
+        assert numbers(race(out=out)) == numbers(whole)
+        steps = [
+            sorted(file.name for file in (place / "steps").iterdir()) for place in (out, tmp_path / "whole")
+        ]
+        assert steps[0] == steps[1], "nothing was counted twice"
+
+
+def test_states_of_arms_that_are_out_and_old_ones_are_removed(race: Race, tmp_path: Path) -> None:
+    race()
+    states = {file.name.split("-seed")[0] for file in (tmp_path / "out" / "weights").iterdir()}
+    per_run = [file.stem.rsplit("-tune-", 1)[0] for file in (tmp_path / "out" / "weights").glob("*-tune-*")]
+    assert states <= {"alone", "arm0", "arm1"}
+    assert len(per_run) == len(set(per_run)), "one state a run"
+
+
+def test_another_race_is_refused(race: Race) -> None:
+    race()
+    with pytest.raises(InputError, match="another race"):
+        race(steps=4)
+
+
+def test_short_memory_halves_the_batch_of_every_arm(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, failed = Engine.run, []
+
+    def short(self: Engine, name: str, *rest: Any) -> Any:
+        if name.startswith("arm") and not failed:
+            failed.append(name)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return run(self, name, *rest)
+
+    monkeypatch.setattr(Engine, "run", short)
+    result = race()
+    assert result.halvings == 1
+    assert any("halved" in note for note in result.notes)
+
+
+def test_a_diverging_arm_loses_with_its_reason(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    from advisor.race.engine import DivergedError
+
+    run = Engine.run
+
+    def diverging(self: Engine, name: str, *rest: Any) -> Any:
+        if name.startswith("arm0"):
+            raise DivergedError("The alignment loss is not finite at step 3.")
+        return run(self, name, *rest)
+
+    monkeypatch.setattr(Engine, "run", diverging)
+    result = race()
+    out = next(arm for arm in result.arms if arm.error)
+    assert "not finite" in str(out.error)
+    assert out.best == 0.0
+    assert out.option != result.option
+
+
+def test_a_lost_device_is_said_and_the_race_goes_on(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Engine.run
+
+    def lost(self: Engine, name: str, *rest: Any) -> Any:
+        if name.startswith("arm"):
+            raise RuntimeError("CUDA error: device-side assert")
+        return run(self, name, *rest)
+
+    monkeypatch.setattr(Engine, "run", lost)
+    with pytest.raises(RunError, match="goes on from there"):
+        race()
+    monkeypatch.setattr(Engine, "run", run)
+    assert race().arms
+
+
+def test_progress_is_told(race: Race) -> None:
+    class Told(SilentWatcher):
+        steps = 0
+
+        def took(self, racer: Any) -> None:
+            self.steps += 1
+
+    watcher = Told()
+    race(watcher=watcher)
+    assert watcher.steps > 0
+
+
+def test_halves_of_labels_are_stratified() -> None:
+    labels = [("common",)] * 90 + [("rare",)] * 10
+    guide = guide_part(labels, seed=0)
+    assert guide.sum() == 50
+    assert guide[90:].sum() == 5
+
+
+def test_target_labels_are_a_must(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ProbeRequest("m", "en", "tr", "pos", "train", "bitext")
+    with pytest.raises(InputError, match="--target-labels"):
+        run_race(request)
+    assert main.SEEDS == (0, 1)
