@@ -16,6 +16,7 @@ from advisor.cli.data import data
 from advisor.cli.demo import demo
 from advisor.cli.page import page
 from advisor.cli.probe import probe
+from advisor.cli.race import race
 from advisor.cli.recommend import recommend
 from advisor.cli.serve import serve
 from advisor.cli.trial import trial
@@ -60,6 +61,10 @@ app.command(
     "--train en.train.conllu --bitext en-wo.tsv --target-labels wo.dev.conllu "
     "--option token-contrastive:joint:0.1 --seeds 3 --out trial"
 )(trial)
+app.command(
+    epilog="Example: advisor race xlm-roberta-base --source en --target tr --task pos "
+    "--train en.train.conllu --bitext en-tr.tsv --target-labels tr.dev.conllu --minutes 30 --out race"
+)(race)
 app.command(epilog="Example: advisor demo --out advice")(demo)
 app.command(
     "app",

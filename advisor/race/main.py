@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
-from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import Option, WordPairs
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore
 from advisor.race.watch import RaceWatcher, SilentWatcher
-from advisor.recommend import ask, check_min_gain, recommend
+from advisor.recommend import ask, recommend
 from advisor.report import check_output
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
 from probes.data import Columns
@@ -34,7 +33,6 @@ def run_race(
     options: Sequence[Option | str] = (),
     *,
     minutes: float = 30.0,
-    min_gain: float = DEFAULT_MIN_GAIN,
     steps: int | None = None,
     signals: str | Path | None = None,
     out: str | Path = "race",
@@ -46,10 +44,9 @@ def run_race(
     time. A race that was killed goes on with the same call, and ends in the same numbers.
 
     Args:
-        request: what to race on. Target labels are needed; the budget and the seed are not used.
+        request: what to race on. Target labels are needed; budget, precision and seed are not used.
         options: what to race; by default whatever the findings expect most of. Fine-tuning alone always is.
         minutes: that it may take.
-        min_gain: smallest gain of interest, in points.
         steps: of each phase of a whole run; by default three epochs.
         signals: a ``signals.json`` of a probe of the same question, to begin with.
         out: folder of the race.
@@ -68,9 +65,8 @@ def run_race(
         raise InputError("A race is scored on labelled target-language data: name some with --target-labels.")
     if minutes <= 0:
         raise InputError("A race needs some minutes: raise --minutes.")
-    check_min_gain(min_gain)
     check_output(out)
-    advice = _advice(request, min_gain, signals)
+    advice = _advice(request, signals)
     typed = [
         option if isinstance(option, Option) else Option.parse(option, _pairs(request)) for option in options
     ]
@@ -95,7 +91,7 @@ def _raced(
     from advisor.race.running import Racer
     from advisor.race.shipped import shipped_errors
     from probes.encoder import load_encoder
-    from probes.material import read_inputs
+    from probes.inputs import read_inputs
 
     began = time.perf_counter()
     inputs = read_inputs(request)
@@ -147,16 +143,16 @@ def _raced(
     return result
 
 
-def _advice(request: ProbeRequest, min_gain: float, signals: str | Path | None) -> Advice:
+def _advice(request: ProbeRequest, signals: str | Path | None) -> Advice:
     if signals is not None:
-        return recommend(signals, min_gain=min_gain)
+        return recommend(signals, min_gain=request.min_gain)
     return ask(
         model=request.model,
         source=request.source,
         target=request.target,
         task=request.task,
         word_pairs=_pairs(request),
-        min_gain=min_gain,
+        min_gain=request.min_gain,
     )
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
@@ -31,7 +30,7 @@ _MOST_ARMS = 6
 
 def key_of(request: ProbeRequest, hashes: Sequence[str], **more: object) -> str:
     """A name for all that decides the numbers of a race."""
-    asked = {name: value for name, value in asdict(request).items() if name not in ("budget", "device")}
+    asked = request.model_dump(mode="json", exclude={"budget", "device", "precision", "seed"})
     parts = json.dumps([asked, list(hashes), more], sort_keys=True, default=str)
     return hashlib.sha256(parts.encode()).hexdigest()[:20]
 

@@ -220,7 +220,7 @@ def test_halves_of_labels_are_stratified() -> None:
 
 
 def test_target_labels_are_a_must(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = ProbeRequest("m", "en", "tr", "pos", "train", "bitext")
+    request = ProbeRequest(model="m", source="en", target="tr", task="pos", train="train", bitext="bitext")
     with pytest.raises(InputError, match="--target-labels"):
         run_race(request)
     assert main.SEEDS == (0, 1)

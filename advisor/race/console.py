@@ -1,0 +1,145 @@
+"""A race in a terminal: a line for each step, a bar for the phase in flight, a table at the end."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from advisor.console import errors
+from advisor.race.store import Setup
+from probes.cost import CostEstimate
+
+if TYPE_CHECKING:
+    from advisor.race.result import ArmResult, RaceResult
+    from advisor.race.running import Racer
+
+__all__ = ["ConsoleWatcher", "race_table"]
+
+
+class ConsoleWatcher:
+    """Says what is raced, what each step showed, and what is believed then.
+
+    Args:
+        phases: of a run, each in words.
+    """
+
+    def __init__(self, phases: Mapping[str, str]) -> None:
+        self._phases = phases
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=errors,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator["ConsoleWatcher"]:
+        """Show the bar for as long as the context lasts."""
+        with self._bar:
+            yield self
+
+    def begins(self, setup: Setup, steps: int) -> None:
+        """Say which arms race, and for how long."""
+        arms = "; ".join(map(str, setup.options))
+        before = f", {steps} looks taken before" if steps else ""
+        self._print(
+            f"{len(setup.options)} arms and fine-tuning alone for {setup.minutes:g} min{before}: {arms}."
+        )
+        if setup.left_out:
+            self._print(f"No time for: {'; '.join(map(str, setup.left_out))}.")
+
+    def took(self, racer: "Racer") -> None:
+        """Say what a step showed."""
+        self._close()
+        look, shown = list(racer.seen.items())[-1] if racer.seen else (None, 0.0)
+        if look is None:
+            return
+        chances = racer.belief().best_probabilities()
+        best = int(chances.argmax()) - 1
+        leads = "fine-tuning alone" if best < 0 else str(racer.options[best])
+        self._print(
+            f"{racer.now / 60:.1f} min: {racer.options[look.arm]} after {look.rung.tune:.0%} of a run: "
+            f"{shown:+.1f} points. Ahead: {leads}, P(best) {chances.max():.0%}."
+        )
+
+    def phase(self, name: str, total: int) -> None:
+        """Start the bar anew for a phase."""
+        self._close()
+        self._task = self._bar.add_task(self._phases.get(name, name), total=total)
+
+    def advance(self) -> None:
+        """One step further."""
+        if self._task is not None:
+            self._bar.advance(self._task)
+
+    def estimate(self, cost: CostEstimate) -> None:
+        """Not told: a race takes the time it was given."""
+
+    def _close(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _print(self, text: str) -> None:
+        errors.print(text, markup=False)
+
+
+def race_table(result: "RaceResult") -> RenderableType:
+    """The decision, every arm, and what it cost."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for place, heading in enumerate(("Option", "Expected", "Run to", "Seen", "Gain [80 %]", "P(best)")):
+        table.add_column(heading, justify="right" if place else "left")
+    for arm in result.arms:
+        table.add_row(*_row(arm))
+    table.add_row("none (fine-tune only)", "", _reach(result.alone), "", "0", f"{result.best_alone:.0%}")
+    lines = [_kept_back(result), _cost(result), *result.notes]
+    return Group(
+        Text(f"{result.summary} Confidence: {result.confidence}.", style="bold"),
+        Text(),
+        table,
+        Text(),
+        *(Text(line) for line in lines if line),
+    )
+
+
+def _row(arm: "ArmResult") -> tuple[str, ...]:
+    gain = arm.gain
+    return (
+        str(arm.option),
+        f"{arm.expected:+.1f}",
+        "out" if arm.error else _reach(arm.looks),
+        "" if arm.measured is None else f"{arm.measured:+.1f}",
+        f"{gain.mean:+.1f} [{gain.low:+.1f} to {gain.high:+.1f}]",
+        f"{arm.best:.0%}",
+    )
+
+
+def _reach(looks: "tuple[object, ...]") -> str:
+    """How far the run got: the smaller share of its two phases."""
+    reach = max((min(look.align, look.tune) for look in looks), default=0.0)  # type: ignore[attr-defined]
+    return f"{reach:.0%}" if reach else "not run"
+
+
+def _kept_back(result: "RaceResult") -> str:
+    kept = result.kept_back
+    if kept.value is not None:
+        interval = f" [{kept.low:+.1f} to {kept.high:+.1f}]" if kept.low is not None else ""
+        return f"On labels that had no say in the choice: {kept.value:+.1f} points{interval}."
+    if result.agreement is not None:
+        return f"Of 20 splits of the labels, both halves chose the same option in {result.agreement:.0%}."
+    return ""
+
+
+def _cost(result: "RaceResult") -> str:
+    return (
+        f"It took {result.minutes:.1f} min and ended because: {result.stopped}. Whole runs of all "
+        f"{len(result.arms)} arms would have taken {result.minutes_whole:.1f} min."
+    )
