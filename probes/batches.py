@@ -1,7 +1,10 @@
 """Tokenised text and its batches: what passes between the data and the encoder."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -89,22 +92,32 @@ class LabelledBatch:
     labels: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PairBatch:
     """Translation pairs.
 
     Attributes:
         source, target: the two sides.
-        joined: each source sentence followed by its translation, as one input.
-        mismatched: each source sentence followed by the next pair's translation.
         links: aligned words, shape (links, 4): source row, source word, target row, target word.
+        targets: the target sentences.
+        join: puts each source sentence and one of others into one input.
     """
 
     source: TextBatch
     target: TextBatch
-    joined: TextBatch
-    mismatched: TextBatch
     links: Tensor
+    targets: tuple[str, ...]
+    join: Callable[[Sequence[str]], TextBatch]
+
+    @cached_property
+    def joined(self) -> TextBatch:
+        """Each source sentence followed by its translation, as one input."""
+        return self.join(self.targets)
+
+    @cached_property
+    def mismatched(self) -> TextBatch:
+        """Each source sentence followed by the next pair's translation."""
+        return self.join([*self.targets[1:], self.targets[0]])
 
 
 class Tokenizer:
@@ -119,6 +132,14 @@ class Tokenizer:
         self.backend = backend
         self.max_length = max_length
         self._segments = "token_type_ids" in backend.model_input_names
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that decides how a text is cut: two tokenizers with the same give the same subwords."""
+        state = json.loads(self.backend.backend_tokenizer.to_str())
+        parts = {name: state[name] for name in ("normalizer", "pre_tokenizer", "model")}
+        parts["special"] = [*self.backend.all_special_ids, self._segments]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def words(self, words: Sequence[str]) -> TokenizedText:
         """Tokenise a text that is split into words already.
@@ -243,7 +264,7 @@ def collate_pairs(
     return PairBatch(
         source=collate_texts([pair.source for pair in pairs], tokenizer.backend, device),
         target=collate_texts([pair.target for pair in pairs], tokenizer.backend, device),
-        joined=join(targets),
-        mismatched=join([*targets[1:], targets[0]]),
+        targets=tuple(targets),
+        join=join,
         links=torch.tensor(links, dtype=torch.long, device=device).reshape(-1, 4),
     )

@@ -5,12 +5,14 @@ training sentences it consists of a few outliers. So the head is regularised by 
 sentences it was not fitted on, and gradients are taken on further sentences still.
 """
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -28,7 +30,10 @@ _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation strengths C that are tried."""
 _ABSENT = -20.0
 """Logit bias of a class without a single example among the sentences the head is fitted on."""
-_EVALUATION_BATCH = 32
+_EVALUATION_SUBWORDS = 8192
+"""Of a batch that is scored, padding included: short texts go through many at a time."""
+_GROUP = 8
+"""Texts that are scored in one batch at least; on a CPU they share a pass whatever the batch."""
 
 
 class Head(nn.Module):
@@ -107,8 +112,12 @@ def fit_head(
     z = (x - mean) / scale
     order = np.random.default_rng(seed).permutation(len(items))
     held = np.isin(sentence, order[: max(1, len(items) // 5)])
-    best = min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held, c)) if (~held).any() else _STRENGTHS[0]
-    model = _regression(z, y, best)
+    best = (
+        min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held, c, encoder.device))
+        if (~held).any()
+        else _STRENGTHS[0]
+    )
+    model = _regression(z, y, best, encoder.device)
     coefficients, intercept = _both_rows(model)
     weight = np.zeros((classes, x.shape[1]))
     bias = np.full(classes, _ABSENT)
@@ -122,16 +131,26 @@ def fit_head(
     return FittedHead(head, best, 100 * float((model.predict(z) == y).mean()))
 
 
-def _regression(z: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+def _regression(z: np.ndarray, y: np.ndarray, strength: float, device: torch.device) -> LogisticRegression:
+    """Fit on the device that the encoder is on, if scikit-learn can: a CPU would keep a GPU waiting."""
+    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough for a start
-        return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(z, y)
+        if device.type != "cuda" or os.environ.get("SCIPY_ARRAY_API") != "1":
+            return model.fit(z, y)
+        with config_context(array_api_dispatch=True):
+            model.fit(torch.tensor(z, device=device), torch.tensor(y, device=device))
+    for name in ("coef_", "intercept_", "classes_"):
+        setattr(model, name, getattr(model, name).cpu().numpy())
+    return model
 
 
-def _held_out_loss(z: np.ndarray, y: np.ndarray, held: np.ndarray, strength: float) -> float:
+def _held_out_loss(
+    z: np.ndarray, y: np.ndarray, held: np.ndarray, strength: float, device: torch.device
+) -> float:
     if len(np.unique(y[~held])) < 2:
         return strength
-    model = _regression(z[~held], y[~held], strength)
+    model = _regression(z[~held], y[~held], strength, device)
     known = np.isin(y, model.classes_) & held
     if not known.any():
         return strength
@@ -203,5 +222,12 @@ def project_labels(
 def _length_batches(items: Sequence[LabelledText]) -> Iterator[list[int]]:
     """Indices of texts of like length, so that little is spent on padding."""
     order = sorted(range(len(items)), key=lambda i: len(items[i].text.ids))
-    for start in range(0, len(order), _EVALUATION_BATCH):
-        yield order[start : start + _EVALUATION_BATCH]
+    batch: list[int] = []
+    for start in range(0, len(order), _GROUP):
+        group = order[start : start + _GROUP]
+        if batch and (len(batch) + len(group)) * len(items[group[-1]].text.ids) > _EVALUATION_SUBWORDS:
+            yield batch
+            batch = []
+        batch += group
+    if batch:
+        yield batch

@@ -69,6 +69,9 @@ def run(
             "--dask", help="Address of a Dask scheduler whose workers do the work: tcp://HOST:PORT."
         ),
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Begin no run after so many; finish those under way.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -85,6 +88,7 @@ def run(
         retry=retry,
         device=device,
         dask=dask,
+        minutes=minutes,
     )
     print_found(status, as_json)
     if status.runs.left or status.runs.failed:

@@ -1,8 +1,8 @@
-"""Encoders made of others: cut to their lower layers, or trained further as masked language models."""
+"""Encoders made of others: cut to their lower layers, trained further, or mixed."""
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -12,7 +12,8 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, get_linear_schedule_with_warmup
 
 from advisor.study._inputs import read_sentences
-from advisor.study._plan import ContinuedMlm, Derived
+from advisor.study._plan import ContinuedMlm, Derived, FineTuned
+from advisor.training import Recipe, Shared, train
 from probes.batches import TokenizedText, Tokenizer, collate_texts
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.errors import InputError
@@ -28,7 +29,9 @@ _SHARE = 0.15
 """Of subwords that are predicted (Devlin et al. 2019, arXiv:1810.04805)."""
 
 
-def derive(recipe: Derived, folder: Path, device: torch.device) -> None:
+def derive(
+    recipe: Derived, folder: Path, device: torch.device, others: Mapping[str, str] | None = None
+) -> None:
     """Make an encoder and save it, with its tokenizer and its recipe, so that ``load_encoder`` reads it.
 
     On a CPU the same recipe gives the same weights.
@@ -37,16 +40,23 @@ def derive(recipe: Derived, folder: Path, device: torch.device) -> None:
         recipe: what to make.
         folder: created.
         device: where to train.
+        others: what ``load_encoder`` takes for the models of the plan that it is made of, by name.
 
     Raises:
         InputError: if the base or a bitext cannot be used, or the base has fewer layers than are kept.
     """
-    encoder = load_encoder(recipe.base, device)
+    others = others or {}
+    encoder = load_encoder(others.get(recipe.base, recipe.base), device)
     with torch.random.fork_rng():
         if recipe.layers is not None:
             encoder = keep_layers(encoder, recipe.layers)
         if recipe.continued_mlm is not None:
             encoder = continue_mlm(encoder, recipe.continued_mlm)
+        if recipe.fine_tuned is not None:
+            encoder = fine_tune(encoder, recipe.fine_tuned)
+    if recipe.mixed_with is not None:
+        other = load_encoder(others[recipe.mixed_with.other], device)
+        encoder = mix(encoder, other, recipe.mixed_with.share)
     save_encoder(encoder, folder)
     (folder / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -107,6 +117,45 @@ def continue_mlm(encoder: Encoder, plan: ContinuedMlm) -> Encoder:
         schedule.step()
     model.eval()
     return replace(encoder, precision="fp32")
+
+
+def fine_tune(encoder: Encoder, plan: FineTuned) -> Encoder:
+    """The encoder after fine-tuning on a task; it loses its MLM head, which that has left behind."""
+    shared = Shared()
+    recipe = Recipe(
+        model=encoder.id,
+        source="en",
+        target="en",
+        task=plan.task,
+        train=plan.train,
+        columns=plan.columns,
+        epochs=plan.steps,  # no fewer than the steps take, whatever the data
+        max_steps=plan.steps,
+        batch_size=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        max_length=plan.max_length,
+        seed=plan.seed,
+    )
+    shared.get("encoder", (recipe.model, encoder.device), lambda: encoder)
+    return train(recipe, shared=shared, targets={}).encoder
+
+
+@torch.no_grad()
+def mix(encoder: Encoder, other: Encoder, share: float) -> Encoder:
+    """The encoder with the mean of both encoders' weights; an MLM head, which only one may have, is left out.
+
+    Raises:
+        InputError: if their shapes or vocabularies differ.
+    """
+    mine, theirs = encoder.base.state_dict(), other.base.state_dict()
+    shapes = [{name: value.shape for name, value in state.items()} for state in (mine, theirs)]
+    if shapes[0] != shapes[1] or encoder.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+        raise InputError(
+            f"'{encoder.id}' and '{other.id}' differ in shape or vocabulary, so that their weights cannot be "
+            "mixed: mix states of one encoder."
+        )
+    encoder.base.load_state_dict({name: value.lerp(theirs[name], share) for name, value in mine.items()})
+    return replace(encoder, masked_lm=None, no_mlm_reason="mixing left its MLM head behind")
 
 
 def _with_head(encoder: Encoder) -> Encoder:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from advisor.options import NO_ALIGNMENT
-from advisor.study._plan import PairPlan, Plan, PlannedOption, TaskPlan
+from advisor.study._plan import Block, PairPlan, Plan, PlannedOption, TaskPlan, TrainingPlan
+from advisor.training import Experiment
 from probes.errors import InputError
 from probes.languages import parse_language
 
@@ -33,6 +35,7 @@ class PlannedRun:
 
     Attributes:
         target: code of the language aligned with; None for fine-tuning alone.
+        block: of the plan that asks for it; None for the grid itself.
     """
 
     model: str
@@ -41,6 +44,7 @@ class PlannedRun:
     target: str | None
     option: PlannedOption
     seed: int
+    block: str | None = None
 
     @property
     def cell(self) -> Cell | None:
@@ -49,7 +53,8 @@ class PlannedRun:
 
     def __str__(self) -> str:
         where = self.source if self.target is None else f"{self.source}-{self.target}"
-        return f"{self.model} {self.task} {where}, {self.option}, seed {self.seed}"
+        block = "" if self.block is None else f"{self.block}: "
+        return f"{block}{self.model} {self.task} {where}, {self.option}, seed {self.seed}"
 
 
 class Selection:
@@ -97,6 +102,7 @@ class Grid:
     def __init__(self, plan: Plan, selection: Selection | None = None) -> None:
         chosen = selection or Selection()
         self.plan = plan
+        self._blocks: dict[str | None, Block] = {block.name: block for block in plan.blocks}
         self._pairs = {
             (parse_language(pair.source).code, parse_language(pair.target).code): pair for pair in plan.pairs
         }
@@ -139,7 +145,7 @@ class Grid:
     def baselines(self, model: str, task: str, source: str) -> Iterator[PlannedRun]:
         """Fine-tuning alone, with every seed."""
         none = PlannedOption(option=NO_ALIGNMENT)
-        for seed in self.plan.seeds:
+        for seed in self.plan.none_seeds or self.plan.seeds:
             yield PlannedRun(model, task, source, None, none, seed)
 
     def runs(self, cell: Cell) -> Iterator[PlannedRun]:
@@ -151,18 +157,69 @@ class Grid:
                     if option.from_norms is from_norms:
                         yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
 
+    def block_runs(self) -> Iterator[PlannedRun]:
+        """The runs that the plan's blocks ask for, block by block."""
+        for block in self.plan.blocks:
+            selection = Selection(block.only)
+            runs: dict[PlannedRun, None] = {}
+            for cell in filter(selection.__contains__, self.cells):
+                for seed in block.seeds or self.plan.seeds:
+                    for option in block.planned_options:
+                        target = None if option.option == NO_ALIGNMENT else cell.target
+                        run = PlannedRun(cell.model, cell.task, cell.source, target, option, seed, block.name)
+                        runs[run] = None
+            yield from runs
+
+    def training(self, run: PlannedRun) -> TrainingPlan:
+        """The settings of a run."""
+        block = self._blocks.get(run.block)
+        changes = {} if block is None else block.training.model_dump(exclude_none=True)
+        return self.plan.training.model_copy(update=changes)
+
+    def experiment(self, run: PlannedRun) -> Experiment | None:
+        """What a run does otherwise."""
+        block = self._blocks.get(run.block)
+        return None if block is None else block.experiment
+
     @property
-    def stages(self) -> Iterator[tuple[str, str, str, tuple[Cell, ...]]]:
-        """Model, task and source language with their cells: what shares its fine-tuning alone."""
-        groups: dict[tuple[str, str, str], list[Cell]] = {}
+    def stages(self) -> Iterator[tuple[Cell, ...]]:
+        """Cells of one model and pair together, since they share their alignment: first one pair of every
+        model, then another, so that all groups grow alike."""
+        by_model: dict[str, dict[tuple[str, str], list[Cell]]] = {}
         for cell in self.cells:
-            groups.setdefault((cell.model, cell.task, cell.source), []).append(cell)
-        for (model, task, source), cells in groups.items():
-            yield model, task, source, tuple(cells)
+            by_model.setdefault(cell.model, {}).setdefault((cell.source, cell.target), []).append(cell)
+        for row in zip_longest(*(pairs.values() for pairs in by_model.values())):
+            yield from (tuple(cells) for cells in row if cells)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models of all cells and what they are made of, the latter first."""
+        ready: dict[str, None] = {}
+
+        def add(name: str) -> None:
+            spec = self.plan.models[name]
+            for part in [] if isinstance(spec, str) else spec.made_of(self.plan.models):
+                add(part)
+            ready[name] = None
+
+        for cell in self.cells:
+            add(cell.model)
+        return tuple(ready)
 
     def __iter__(self) -> Iterator[PlannedRun]:
-        """Every run once: fine-tuning alone first, then cell by cell, so that whole cells finish early."""
-        for model, task, source, cells in self.stages:
-            yield from self.baselines(model, task, source)
+        """Every run once, in the order of their turn."""
+        yield from (task for task in self.in_turn() if isinstance(task, PlannedRun))
+
+    def in_turn(self) -> Iterator[Cell | PlannedRun]:
+        """Fine-tuning alone when it is first needed, then cell by cell (which stands for its probe) with its
+        runs, so that whole cells finish early; last the blocks."""
+        begun: set[tuple[str, str, str]] = set()
+        for cells in self.stages:
             for cell in cells:
+                group = (cell.model, cell.task, cell.source)
+                if group not in begun:
+                    begun.add(group)
+                    yield from self.baselines(*group)
+                yield cell
                 yield from self.runs(cell)
+        yield from self.block_runs()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor.report._files import write_files
 from advisor.study._grid import Grid
-from advisor.study._plan import Derived
+from advisor.study._plan import Derived, FineTuned
 from advisor.training import drawn
 from probes.catalogue import TASKS
 from probes.data import (
@@ -27,7 +27,7 @@ from probes.data import (
 from probes.errors import InputError
 from probes.languages import Language, parse_language
 
-__all__ = ["Inputs", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
+__all__ = ["Inputs", "first_tasks", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
 
 _FILE = "inputs.json"
 _ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
@@ -73,6 +73,11 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
         if spec not in sha256:
             facts = read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).facts
             sha256[spec] = "+".join(fact.sha256 for fact in facts)
+    for first in first_tasks(grid):
+        data = read_labelled(
+            first.train, find_task(first.task), role="train", columns=Columns(**first.columns)
+        )
+        sha256[first.train] = data.facts.sha256
     inputs = Inputs(sha256=sha256, probe_labels=labels)
     if folder is not None:
         known = _stored(folder)
@@ -84,10 +89,18 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
 
 def mlm_bitexts(grid: Grid) -> Iterator[str]:
     """The bitexts whose sentences the grid's models are trained on further."""
-    for name in dict.fromkeys(cell.model for cell in grid.cells):
+    for name in grid.models:
         spec = grid.plan.models[name]
         if isinstance(spec, Derived) and spec.continued_mlm is not None:
             yield from spec.continued_mlm.bitext
+
+
+def first_tasks(grid: Grid) -> Iterator[FineTuned]:
+    """The fine-tuning that the grid's models have behind them."""
+    for name in grid.models:
+        spec = grid.plan.models[name]
+        if isinstance(spec, Derived) and spec.fine_tuned is not None:
+            yield spec.fine_tuned
 
 
 def read_sentences(bitexts: Iterable[str]) -> list[str]:

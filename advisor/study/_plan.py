@@ -1,7 +1,7 @@
 """The plan of a study: a grid of models, language pairs, tasks, options and seeds, as a YAML file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -28,7 +28,7 @@ from advisor.recipe import (
     load_yaml,
 )
 from advisor.report._files import write_files
-from advisor.training import ColumnName, Count, HeadStart, Precision, Rate, weighted
+from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate, weighted
 from probes.budget import BudgetName
 from probes.catalogue import TASKS
 from probes.errors import InputError
@@ -126,22 +126,57 @@ class ContinuedMlm(_Strict):
     seed: Seeds = Field(default=0, description="Of the new head, the masks and the order.")
 
 
-class Derived(_Strict):
-    """An encoder made of another one."""
+class FineTuned(_Strict):
+    """Fine-tuning on a task before the study begins; its head is thrown away."""
 
-    base: str = Field(description="Hub id, folder, or an offline encoder (bundled, bundled-enpt).")
+    task: str = Field(description="What is learned first.")
+    train: str = Field(description="Labelled data of any language.")
+    steps: Count = Field(default=300, description="Optimiser steps.")
+    batch_size: Count = Field(default=16, description="Labelled texts in a batch.")
+    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
+    max_length: Annotated[int, Field(ge=8)] = Field(default=64, description="Longest input in subwords.")
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict, description="Names of table columns that are not the usual ones."
+    )
+    seed: Seeds = Field(default=0, description="Of head, dropout and order.")
+
+
+class Mixed(_Strict):
+    """Weight interpolation with another encoder of the same shape and vocabulary."""
+
+    other: Name = Field(description="Another model of this plan.")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of the other's weights.")
+
+
+class Derived(_Strict):
+    """An encoder made of another one; what is asked for is done from top to bottom."""
+
+    base: str = Field(
+        description="Hub id, folder, an offline encoder (bundled, bundled-enpt), or another model here."
+    )
     layers: Count | None = Field(default=None, description="Keep only so many layers, from the bottom.")
     continued_mlm: ContinuedMlm | None = Field(
         default=None,
         description="Give it a masked-language-modelling head and train both: sentence alignment that the "
         "base owes to contrastive training wears off.",
     )
+    fine_tuned: FineTuned | None = Field(default=None, description="Fine-tune it on another task first.")
+    mixed_with: Mixed | None = Field(
+        default=None, description="Take the mean of its weights and those of another model, by their shares."
+    )
 
     @model_validator(mode="after")
     def _differs(self) -> Self:
-        if self.layers is None and self.continued_mlm is None:
-            raise ValueError("say what differs from the base: layers, continued_mlm or both")
+        if not any((self.layers, self.continued_mlm, self.fine_tuned, self.mixed_with)):
+            raise ValueError(
+                "say what differs from the base: layers, continued_mlm, fine_tuned or mixed_with"
+            )
         return self
+
+    def made_of(self, names: Collection[str]) -> list[str]:
+        """The models among ``names`` that it is made of."""
+        parts = [self.base, *([self.mixed_with.other] if self.mixed_with else [])]
+        return [part for part in parts if part in names]
 
 
 def _kind_of_model(spec: object) -> str:
@@ -209,6 +244,40 @@ class TrainingPlan(_Strict):
         default="auto",
         description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware.",
     )
+    looks: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.125, 0.25, 0.5, 0.75],
+        description="Shares of fine-tuning after which the targets are scored as well.",
+    )
+
+
+class Changes(_Strict):
+    """Settings of a block's runs that differ from the plan's training; null: they do not."""
+
+    steps: Count | None = Field(default=None, description="Optimiser steps of fine-tuning.")
+    align_steps: Count | None = Field(default=None, description="Optimiser steps of sequential alignment.")
+    learning_rate: Rate | None = Field(default=None, description="Peak learning rate of fine-tuning.")
+    align_learning_rate: Rate | None = Field(default=None, description="Peak learning rate of alignment.")
+    head: HeadStart | None = Field(default=None, description="How the classifier starts.")
+
+
+class Block(_Strict):
+    """Further runs in some of the cells: more options there, or controls under changed settings."""
+
+    name: Name = Field(description="What they are for.")
+    only: Annotated[list[str], Field(min_length=1)] = Field(
+        description="Cells, as in model=bundled,task=pos,target=wo; those of all filters together."
+    )
+    options: Annotated[list[Annotated[str, AfterValidator(_option)]], Field(min_length=1)] = Field(
+        description="As for the whole plan; none is run only if it is named."
+    )
+    seeds: list[Seeds] | None = Field(default=None, description="null: the plan's.")
+    training: Changes = Field(default=Changes(), description="What is set otherwise.")
+    experiment: Experiment | None = Field(default=None, description="What is done otherwise.")
+
+    @property
+    def planned_options(self) -> list[PlannedOption]:
+        """What is run."""
+        return [PlannedOption.parse(option) for option in self.options]
 
 
 class ProbePlan(_Strict):
@@ -251,7 +320,13 @@ class Plan(_Strict):
     seeds: Annotated[list[Seeds], Field(min_length=1)] = Field(
         description="Every option is run once with each; two make gains with intervals."
     )
+    none_seeds: list[Seeds] | None = Field(
+        default=None, description="Seeds of fine-tuning alone, among them all of the others'; null: the same."
+    )
     training: TrainingPlan = Field(default=TrainingPlan(), description="The same for every run.")
+    blocks: list[Block] = Field(
+        default_factory=list, description="Further runs in some of the cells, after all others."
+    )
     probe: ProbePlan | None = Field(
         default=ProbePlan(), description="Taken on every model, task and pair before its trials; null: none."
     )
@@ -272,12 +347,39 @@ class Plan(_Strict):
         for pair in self.pairs:
             if parse_language(pair.source) == parse_language(pair.target):
                 raise ValueError(f"a pair needs two languages, and {pair.target} is its own source")
+        self._check_states()
+        names = [block.name for block in self.blocks]
+        if len(set(names)) < len(names):
+            raise ValueError("two blocks have the same name")
+        if self.none_seeds is not None and not set(self.none_seeds) >= set(self.seeds):
+            raise ValueError("none_seeds must hold every seed of seeds, since gains are paired by seed")
         known = {parse_language(pair.target) for pair in self.pairs}
         for name, task in self.tasks.items():
             for target in task.targets or ():
                 if parse_language(target) not in known:
                     raise ValueError(f"tasks.{name}.targets names {target}, which no pair has as its target")
         return self
+
+    def _check_states(self) -> None:
+        for name, spec in self.models.items():
+            if not isinstance(spec, Derived):
+                continue
+            if spec.fine_tuned is not None:
+                _as_value_error(spec.fine_tuned.task, find_task)
+            if spec.mixed_with is not None and spec.mixed_with.other not in self.models:
+                raise ValueError(
+                    f"models.{name} is mixed with {spec.mixed_with.other}, which is no model here"
+                )
+            parts, seen = [name], set()
+            while parts:
+                part = parts.pop()
+                seen.add(part)
+                other = self.models[part]
+                if isinstance(other, Derived):
+                    of = other.made_of(self.models)
+                    if name in of:
+                        raise ValueError(f"models.{name} is made of itself")
+                    parts += [one for one in of if one not in seen]
 
     @property
     def planned_options(self) -> list[PlannedOption]:
@@ -317,10 +419,13 @@ def _anchored(plan: Plan, root: Path) -> Plan:
     def model(spec: str | Derived) -> str | Derived:
         if isinstance(spec, str):
             return anchor_model(spec, root)
-        mlm = spec.continued_mlm
+        mlm, tuned = spec.continued_mlm, spec.fine_tuned
         if mlm is not None:
             mlm = mlm.model_copy(update={"bitext": [anchor_bitext(part, root) for part in mlm.bitext]})
-        return spec.model_copy(update={"base": anchor_model(spec.base, root), "continued_mlm": mlm})
+        if tuned is not None:
+            tuned = tuned.model_copy(update={"train": anchor_data(tuned.train, root)})
+        base = spec.base if spec.base in plan.models else anchor_model(spec.base, root)
+        return spec.model_copy(update={"base": base, "continued_mlm": mlm, "fine_tuned": tuned})
 
     def task(spec: TaskPlan) -> TaskPlan:
         names = ("train", "source_test", "target_test", "target_labels")

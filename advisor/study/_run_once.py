@@ -38,6 +38,7 @@ class Run:
         model: the encoder as its record is to name it.
         files: the data as its record is to name it, by role.
         targets: labelled data to score on, by language.
+        looks: shares of fine-tuning after which they are scored on as well.
     """
 
     configuration: Configuration
@@ -45,6 +46,7 @@ class Run:
     model: str
     files: dict[str, str] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
+    looks: tuple[float, ...] = tuple(EARLY.values())
 
 
 def roles_of(recipe: Recipe) -> Iterator[str]:
@@ -79,6 +81,8 @@ def configure(
         unused |= {"align_steps", "align_learning_rate"}
     if none:
         unused |= {"align_batch_size"}
+    if recipe.experiment is None:  # as it is not mentioned by older records
+        unused |= {"experiment"}
     return Configuration(
         model_sha256=model_sha256,
         data_sha256=data_sha256,
@@ -113,9 +117,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     status: Literal["done", "failed", "diverged"] = "done"
     error: str | None = None
     try:
-        outcome = engine.train(
-            run.recipe, progress, targets=run.targets, shared=shared, looks=tuple(EARLY.values())
-        )
+        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared, looks=run.looks)
     except InputError:
         raise
     except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more

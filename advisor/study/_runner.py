@@ -6,25 +6,26 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
-
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from time import time
 
 from advisor.console import errors
 from advisor.report._files import check_output, write_files
 from advisor.report._words import duration
+from advisor.study._gpu import sharing_gpu
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import read_inputs
 from advisor.study._plan import Plan, write_plan
+from advisor.study._preload import preload
 from advisor.study._queue import Queue
 from advisor.study._state import State
 from advisor.study._status import StudyStatus, study_status
-from advisor.study._work import Ended
-from advisor.study._workers import Doing, dask_workers, processes
+from advisor.study._work import Ended, Step
+from advisor.study._workers import Doing, Lost, dask_workers, processes
 from probes.errors import InputError, RunError
 
 __all__ = ["run_study"]
 
-_BREAKDOWNS = 3
+_DEATHS = 3
 """Times that worker processes may die in a row without a single step done."""
 
 
@@ -38,6 +39,7 @@ def run_study(
     device: str = "auto",
     threads: int = 1,
     dask: str | None = None,
+    minutes: float | None = None,
 ) -> StudyStatus:
     """Run what is left of a study. Killing it costs at most the runs in flight: the same call goes on.
 
@@ -53,6 +55,7 @@ def run_study(
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads of each process.
         dask: address of a Dask scheduler whose workers do the work instead of processes of this machine.
+        minutes: begin no run after so many; what is under way is finished.
 
     Returns:
         How far the study is now.
@@ -62,64 +65,83 @@ def run_study(
         RunError: if worker processes die again and again, or the disk fails.
     """
     out = Path(out)
+    until = None if minutes is None else time() + 60 * minutes
     check_output(out)
     selected = Grid(plan, Selection(only))
     with errors.status("Reading the data"):
         inputs = read_inputs(selected, out.absolute())
+    if jobs > 1 and not dask:
+        preload(selected)
     with _locked(out):
         write_files(out, {"plan.yaml": write_plan(plan)})
         state = State(selected, out, inputs, device)
         queue = Queue(state, retry)
-        with dask_workers(dask, device, threads) if dask else processes(jobs, device, threads) as (do, many):
+        workers = (
+            dask_workers(dask, device, threads, until) if dask else processes(jobs, device, threads, until)
+        )
+        with sharing_gpu(device, jobs), workers as (do, many):
             size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
             _say(f"{size}; {many} at a time, into {out}.")
-            _work_off(queue, do, many)
+            _work_off(queue, do, many, until)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
         return study_status(out, only=only)
 
 
-def _work_off(queue: Queue, do: Doing, jobs: int) -> None:
-    """Run steps until the queue hands out none although none is under way."""
+def _work_off(queue: Queue, do: Doing, jobs: int, until: float | None) -> None:
+    """Run steps until the queue hands out none although none is under way, or the time is up."""
     spent: defaultdict[str, list[float]] = defaultdict(list)
-    breakdowns = 0
-    while True:
-        ended = 0
-        try:
-            for end in do(queue):
-                queue.ended(end.key)
-                ended += 1
-                breakdowns = 0
-                _report(end, queue, spent, jobs)
-        except BrokenProcessPool as error:
-            breakdowns += 1
-            lost = queue.take_back()
-            if breakdowns >= _BREAKDOWNS:
+    deaths = 0
+    for end in do(_BeforeTheEnd(queue, until)):
+        if isinstance(end, Lost):
+            deaths += 1
+            lost = queue.take_back([end.key])
+            if deaths >= _DEATHS:
                 raise RunError(
-                    f"Worker processes died {breakdowns} times in a row (out of memory?): use fewer --jobs."
-                ) from error
-            _say(f"A worker process died; {_many(lost, 'step')} that had not ended will begin anew.")
+                    f"Worker processes died {deaths} times in a row (out of memory?): use fewer --jobs."
+                )
+            _say(f"{end.key}: its process died; {_many(lost, 'task')} will begin anew.")
             continue
-        if not ended:
-            return
+        queue.ended(end.key)
+        deaths = 0
+        _report(end, queue, spent, jobs)
+
+
+class _BeforeTheEnd:
+    """What a queue hands out before the time is up."""
+
+    def __init__(self, queue: Queue, end: float | None) -> None:
+        self._queue, self._end = queue, end
+
+    def __iter__(self) -> Iterator[tuple[str, Step]]:
+        return self
+
+    def __next__(self) -> tuple[str, Step]:
+        if self._end is not None and time() > self._end:
+            raise StopIteration
+        return next(self._queue)
 
 
 def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs: int) -> None:
-    """One line: what ended, how, and how long the rest will take."""
-    if end.record is not None and end.record.scores is not None:
-        points = {**end.record.scores.targets, "source": end.record.scores.source}
-        how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
-    else:
-        how = end.status + (f" ({end.error})" if end.error else "")
+    """A line a run: what ended, how, and how long the rest will take."""
+    if not end.records:
+        _say(f"{end.key}: {end.status}{f' ({end.error})' if end.error else ''}; {duration(end.seconds)}.")
+    for record in end.records:
+        spent[_kind(record.configuration.target)].append(record.seconds)
     left = queue.runs_left
-    if end.record is not None:
-        spent[_kind(end.record.configuration.target)].append(end.seconds)
     rest = f" {_many(len(left), 'run')} left" if left else ""
     if left and spent:
         usual = mean(second for seconds in spent.values() for second in seconds)
         seconds = sum(mean(spent[_kind(run.target)] or [usual]) for run in left)
         rest += f", about {duration(seconds / jobs)}"
-    _say(f"{end.key}: {how}; {duration(end.seconds)}.{rest + '.' if rest else ''}")
+    for record in end.records:
+        if record.scores is not None:
+            points = {**record.scores.targets, "source": record.scores.source}
+            how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
+        else:
+            how = f"{record.status} ({record.error})"
+        what = f"{record.model} {record.configuration.task}, {record.configuration.option}"
+        _say(f"{what}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
 
 
 def _many(number: int, what: str) -> str:

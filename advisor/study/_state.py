@@ -12,7 +12,8 @@ Layout of the folder::
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,12 +57,17 @@ class ModelInfo(BaseModel):
 
 @dataclass(frozen=True)
 class ModelStep:
-    """Make or fetch an encoder, and write its :class:`ModelInfo`."""
+    """Make or fetch an encoder, and write its :class:`ModelInfo`.
+
+    Attributes:
+        others: what ``load_encoder`` takes for the models of the plan that it is made of.
+    """
 
     name: str
     spec: str | Derived
     made_of: str
     folder: Path
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,13 +131,27 @@ class State:
     def model_step(self, name: str) -> ModelStep:
         """How a model comes to be."""
         spec = self.grid.plan.models[name]
-        parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json")
-        if isinstance(spec, Derived) and spec.continued_mlm is not None:
-            parts["continued_mlm"]["bitext"] = [
-                self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
-            ]
-        made_of = key_of(parts)
-        return ModelStep(name, spec, made_of, self.folder / "models")
+        parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json", exclude_none=True)
+        others: dict[str, str] = {}
+        if isinstance(spec, Derived):
+            if spec.continued_mlm is not None:
+                parts["continued_mlm"]["bitext"] = [
+                    self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
+                ]
+            if spec.fine_tuned is not None:
+                parts["fine_tuned"]["train"] = self._inputs.sha256.get(spec.fine_tuned.train)
+            for part in spec.made_of(self.grid.plan.models):
+                parts[f"made of {part}"] = self.model_step(part).made_of
+                info = self.model(part)
+                if info is not None:
+                    others[part] = self._load(info)
+        return ModelStep(name, spec, key_of(parts), self.folder / "models", others)
+
+    def model_waits(self, name: str) -> bool:
+        """Whether another model that it is made of is not there yet."""
+        spec = self.grid.plan.models[name]
+        parts = spec.made_of(self.grid.plan.models) if isinstance(spec, Derived) else []
+        return any(self.model(part) is None for part in parts)
 
     def model(self, name: str) -> ModelInfo | None:
         """A model that is ready; None if it is not, or if the plan now makes another one."""
@@ -220,7 +240,7 @@ class State:
         return self._run(planned, info, weight)
 
     def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run | None:
-        plan, training = self.grid.plan, self.grid.plan.training
+        plan, training = self.grid.plan, self.grid.training(planned)
         targets = self.grid.targets(planned.task, planned.source)
         if planned.target is not None:
             targets = (planned.target,)
@@ -251,6 +271,7 @@ class State:
             most_scored=training.most_scored,
             mixed_precision=info.precision if training.precision == "auto" else training.precision,
             seed=planned.seed,
+            experiment=self.grid.experiment(planned),
         )
         specs = {"train": recipe.train, "source-labels": recipe.source_labels, "bitext": recipe.bitext}
         files = {role: str(specs[role]) for role in roles_of(recipe)}
@@ -266,7 +287,7 @@ class State:
         root = Path(plan.data)
         named = {role: _relative(spec, root) for role, spec in files.items()}
         named |= {f"target-labels {target}": _relative(spec, root) for target, spec in tests.items()}
-        return Run(configuration, recipe, planned.model, named, tests)
+        return Run(configuration, recipe, planned.model, named, tests, tuple(training.looks))
 
     def record(self, planned: PlannedRun) -> Record | None:
         """The record of a run, if it has ended."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from advisor.report._files import write_files
@@ -22,21 +22,24 @@ if TYPE_CHECKING:
 
     from advisor.training import Shared
 
-__all__ = ["Ended", "RunStep", "Step", "execute"]
+__all__ = ["Ended", "RunsStep", "Step", "execute", "shared"]
 
 
 @dataclass(frozen=True)
-class RunStep:
-    """Train and score once, and write the record into a folder."""
+class RunsStep:
+    """Train and score, and write each record into a folder as soon as it is there.
 
-    run: Run
+    Several runs go on from one alignment, which is made once.
+    """
+
+    runs: tuple[Run, ...]
     records: Path
 
 
 _one_at_a_time = Lock()
 """A Dask worker may have several threads, and the random state is the process's."""
 
-Step: TypeAlias = ModelStep | ProbeStep | RunStep
+Step: TypeAlias = ModelStep | ProbeStep | RunsStep
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,17 @@ class Ended:
         status: ``done``, ``failed`` or ``diverged``.
         error: one sentence, unless it is done.
         seconds: wall time.
-        record: of a run.
+        records: of its runs.
     """
 
     key: str
     status: Literal["done", "failed", "diverged"]
     error: str | None
     seconds: float
-    record: Record | None = None
+    records: tuple[Record, ...] = ()
 
 
-def execute(key: str, step: Step, device: str, threads: int) -> Ended:
+def execute(key: str, step: Step, device: str, threads: int, until: float | None = None) -> Ended:
     """Do one step. What goes wrong with it is its result; it never raises an error of its own.
 
     Args:
@@ -66,6 +69,7 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
         step: what to do.
         device: as on the command line.
         threads: CPU threads of torch.
+        until: time (of the system's clock) from which no further run is begun.
     """
     import torch
     from transformers.utils.logging import disable_progress_bar
@@ -75,24 +79,27 @@ def execute(key: str, step: Step, device: str, threads: int) -> Ended:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            return _execute(key, step, device)
+            return _execute(key, step, device, until)
         finally:
             torch.set_num_threads(before)
             gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
 
 
-def _execute(key: str, step: Step, device: str) -> Ended:
+def _execute(key: str, step: Step, device: str, until: float | None) -> Ended:
     from advisor.study._device import training_on
 
     begin = perf_counter()
     status: Literal["done", "failed", "diverged"] = "done"
-    error, record = None, None
+    error: str | None = None
+    records: list[Record] = []
     try:
         with training_on(device) as place:
             match step:
-                case RunStep():
-                    record = _run(step, place)
-                    status, error = record.status, record.error
+                case RunsStep():
+                    for run in step.runs:
+                        if until is not None and time() > until:
+                            break
+                        records.append(_run(run, Records(step.records), place))
                 case ProbeStep():
                     _probe(step)
                 case ModelStep():
@@ -102,26 +109,25 @@ def _execute(key: str, step: Step, device: str) -> Ended:
         if isinstance(step, ProbeStep):
             path = failure_path(step)
             write_files(path.parent, {path.name: error})
-    return Ended(key, status, error, perf_counter() - begin, record)
+    return Ended(key, status, error, perf_counter() - begin, tuple(records))
 
 
 @cache
-def _shared() -> "Shared":
+def shared() -> "Shared":
     """What the runs of this process have in common."""
     from advisor.training import Shared
 
     return Shared()
 
 
-def _run(step: RunStep, device: "torch.device") -> Record:
-    records = Records(step.records)
-    there = records.find(step.run.configuration)
+def _run(run: Run, records: Records, device: "torch.device") -> Record:
+    there = records.find(run.configuration)
     if there is not None and there.status != "failed":
         return there
     try:
-        record = run_once(step.run, device, Silent(), _shared())
+        record = run_once(run, device, Silent(), shared())
     except InputError as problem:
-        record = failed(step.run, problem)
+        record = failed(run, problem)
     records.save(record)
     return record
 
@@ -147,7 +153,7 @@ def _model(step: ModelStep, device: "torch.device") -> None:
         if not final.exists():
             hidden = final.with_name(f".{final.name}-{secrets.token_hex(4)}")
             try:
-                derive(step.spec, hidden, device)
+                derive(step.spec, hidden, device, step.others)
                 hidden.rename(final)
             finally:
                 shutil.rmtree(hidden, ignore_errors=True)

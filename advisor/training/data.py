@@ -72,7 +72,7 @@ def read_texts(
     task = TASKS.find(recipe.task)
     level = level_called(task.level)
     columns = Columns(**recipe.columns)
-    key = (tokenizer.backend, tokenizer.max_length, recipe.train, recipe.task, columns)
+    key = (tokenizer.sha256, tokenizer.max_length, recipe.train, recipe.task, columns)
 
     def read_train() -> tuple[LabelledData, list[LabelledText]]:
         data = read_labelled(recipe.train, task, role="train", columns=columns)
@@ -80,7 +80,7 @@ def read_texts(
             raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
         return data, level.labelled(tokenizer, data.examples, _index(data))
 
-    data, items = shared.get("training texts", key, read_train)
+    data, items = shared.get("training texts", key, read_train, most=8)
 
     def read_scored(spec: str, role: str) -> list[LabelledText]:
         other = keep_known_labels(data, read_labelled(spec, task, role=role, columns=columns))
@@ -88,7 +88,7 @@ def read_texts(
 
     def scored(spec: str, role: str) -> list[LabelledText]:
         where = (*key, spec, recipe.most_scored)
-        return shared.get("scored texts", where, lambda: read_scored(spec, role), most=64)
+        return shared.get("scored texts", where, lambda: read_scored(spec, role), most=256)
 
     train = shuffled(items, recipe.seed)
     if recipe.source_labels is None:

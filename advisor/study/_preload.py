@@ -1,0 +1,45 @@
+"""What worker processes share with the one that they are forked from."""
+
+import gc
+
+from advisor.study._grid import Grid
+from advisor.study._work import shared
+from advisor.training import Recipe
+
+__all__ = ["preload"]
+
+
+def preload(grid: Grid) -> None:
+    """Import what runs need, and read and tokenise the labelled data of all cells once for all workers.
+
+    Nothing is put on a device: a process that uses a GPU cannot be forked.
+
+    Args:
+        grid: names the data, and the encoders whose tokenizers are used.
+    """
+    from advisor.training.data import read_texts
+    from probes.batches import Tokenizer
+    from probes.encoder import load_encoder
+
+    plan = grid.plan
+    bases = {spec if isinstance(spec, str) else spec.base for spec in plan.models.values()}
+    for base in sorted(bases - plan.models.keys()):
+        encoder = load_encoder(base)
+        tokenizer = Tokenizer(encoder.tokenizer, min(plan.training.max_length, encoder.max_length))
+        for task, source in dict.fromkeys((cell.task, cell.source) for cell in grid.cells):
+            targets = grid.targets(task, source)
+            data = grid.data(task, source, None)
+            recipe = Recipe(
+                model=base,
+                source=source,
+                target=targets[0],
+                task=task,
+                train=data.train,
+                source_labels=data.source_test,
+                columns=data.columns,
+                most_scored=plan.training.most_scored,
+            )
+            tests = {target: grid.data(task, source, target).target_test for target in targets}
+            read_texts(recipe, tokenizer, tests, shared())
+    gc.collect()
+    gc.freeze()  # what is here now will not be looked at again, so that its pages stay shared
