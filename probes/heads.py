@@ -138,8 +138,11 @@ def _regression(z: np.ndarray, y: np.ndarray, strength: float, device: torch.dev
         warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough for a start
         if device.type != "cuda" or os.environ.get("SCIPY_ARRAY_API") != "1":
             return model.fit(z, y)
-        with config_context(array_api_dispatch=True):
-            model.fit(torch.tensor(z, device=device), torch.tensor(y, device=device))
+        try:
+            with config_context(array_api_dispatch=True):
+                model.fit(torch.tensor(z, device=device), torch.tensor(y, device=device))
+        except (RuntimeError, TypeError, ValueError):  # it calls this support experimental
+            return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(z, y)
     for name in ("coef_", "intercept_", "classes_"):
         setattr(model, name, getattr(model, name).cpu().numpy())
     return model

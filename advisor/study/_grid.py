@@ -61,8 +61,8 @@ class Selection:
     """Which cells are meant: those that satisfy any of some filters.
 
     Args:
-        filters: each ``KEY=VALUE,...`` with keys model, task, source, target; all its conditions must
-            hold. None at all means every cell.
+        filters: each ``KEY=VALUE,...`` with keys model, task, source, target, where ``|`` stands between
+            values any of which will do; all its conditions must hold. None at all means every cell.
 
     Raises:
         InputError: if a filter is not written that way.
@@ -72,19 +72,20 @@ class Selection:
         self._any = [self._parse(text) for text in filters]
 
     @staticmethod
-    def _parse(text: str) -> Mapping[str, str]:
+    def _parse(text: str) -> Mapping[str, Collection[str]]:
         parts = [re.fullmatch(r"\s*(\w+)\s*=\s*(\S+)\s*", part) for part in text.split(",")]
-        conditions = {match[1]: match[2] for match in parts if match}
+        conditions = {match[1]: set(match[2].split("|")) for match in parts if match}
         if None in parts or not set(conditions) <= set(_FILTERS):
             raise InputError(f"'{text}' selects no cells: write it as in target=wo,task=pos.")
         for key in ("source", "target"):
             if key in conditions:
-                conditions[key] = parse_language(conditions[key]).code
+                conditions[key] = {parse_language(code).code for code in conditions[key]}
         return conditions
 
     def __contains__(self, cell: Cell) -> bool:
         return not self._any or any(
-            all(getattr(cell, key) == value for key, value in conditions.items()) for conditions in self._any
+            all(getattr(cell, key) in values for key, values in conditions.items())
+            for conditions in self._any
         )
 
 
@@ -106,22 +107,29 @@ class Grid:
         self._pairs = {
             (parse_language(pair.source).code, parse_language(pair.target).code): pair for pair in plan.pairs
         }
+        self._planned = Selection(plan.cells or ())
         self.cells = tuple(
             cell
             for model in plan.models
             for task in plan.tasks
-            for source, target in self._pairs
-            if target in self.targets(task, source) and (cell := Cell(model, task, source, target)) in chosen
+            for source in dict.fromkeys(source for source, _ in self._pairs)
+            for target in self.targets(model, task, source)
+            if (cell := Cell(model, task, source, target)) in chosen
         )
         if not self.cells:
             raise InputError("No cell of the plan is selected: look at its models, tasks and targets again.")
 
-    def targets(self, task: str, source: str) -> tuple[str, ...]:
-        """Codes of the target languages that the plan has for a task and source language."""
+    def targets(self, model: str, task: str, source: str) -> tuple[str, ...]:
+        """Codes of the target languages that the plan has for a model, task and source language, whatever
+        cells are selected."""
         named = self.plan.tasks[task].targets
         wanted = None if named is None else {parse_language(text).code for text in named}
         return tuple(
-            target for of, target in self._pairs if of == source and (wanted is None or target in wanted)
+            target
+            for of, target in self._pairs
+            if of == source
+            and (wanted is None or target in wanted)
+            and Cell(model, task, source, target) in self._planned
         )
 
     def pair(self, cell: Cell) -> PairPlan:

@@ -133,8 +133,12 @@ def _stored(folder: Path) -> Inputs | None:
 
 def _tasks(grid: Grid) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Task and source language with all target languages that fine-tuning alone is scored on."""
-    for task, source in dict.fromkeys((cell.task, cell.source) for cell in grid.cells):
-        yield task, source, grid.targets(task, source)
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for model, task, source in dict.fromkeys((cell.model, cell.task, cell.source) for cell in grid.cells):
+        targets = found.setdefault((task, source), {})
+        targets.update(dict.fromkeys(grid.targets(model, task, source)))
+    for (task, source), wanted in found.items():
+        yield task, source, tuple(wanted)
 
 
 def _read_task(

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.recipe import OFFLINE_MODELS
 from advisor.report._files import check_output
-from advisor.study._grid import Grid, Selection
-from advisor.study._inputs import mlm_bitexts, read_sentences
-from advisor.study._plan import Derived, Plan, TaskPlan, write_plan
+from advisor.study._grid import Cell, Grid, Selection
+from advisor.study._inputs import first_tasks, mlm_bitexts, read_sentences
+from advisor.study._plan import Derived, FineTuned, Plan, TaskPlan, write_plan
 from probes.catalogue import TASKS
 from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError
@@ -101,8 +101,12 @@ def _fill(folder: Path, grid: Grid, limit_mib: float) -> PackReport:
     for package in _PACKAGES:
         source = Path(__file__).parents[2] / package
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    models = {cell.model: grid.plan.models[cell.model] for cell in grid.cells}
-    bases = dict.fromkeys(spec if isinstance(spec, str) else spec.base for spec in models.values())
+    models = {name: grid.plan.models[name] for name in grid.models}
+    bases = dict.fromkeys(
+        spec if isinstance(spec, str) else spec.base
+        for spec in models.values()
+        if isinstance(spec, str) or spec.base not in models
+    )
     names = {base: f"encoders/{i}-{Path(base).name}" for i, base in enumerate(bases)}
     for base, name in names.items():
         _check(folder, limit_mib)
@@ -165,6 +169,7 @@ def _specs(grid: Grid) -> Iterator[str]:
         specs |= dict.fromkeys((data.train, data.source_test, data.target_test, data.target_labels))
         specs[grid.pair(cell).bitext] = None
     specs |= dict.fromkeys(mlm_bitexts(grid))
+    specs |= dict.fromkeys(first.train for first in first_tasks(grid))
     yield from (spec for spec in specs if spec is not None)
 
 
@@ -211,7 +216,11 @@ def _packed_model(spec: str | Derived, names: dict[str, str], root: Path) -> str
     mlm = spec.continued_mlm
     if mlm is not None:
         mlm = mlm.model_copy(update={"bitext": [_inside(part, root) for part in mlm.bitext]})
-    return spec.model_copy(update={"base": names[spec.base], "continued_mlm": mlm})
+    tuned = spec.fine_tuned
+    if tuned is not None:
+        tuned = tuned.model_copy(update={"train": _inside(tuned.train, root)})
+    base = names.get(spec.base, spec.base)  # it may be another model of the plan
+    return spec.model_copy(update={"base": base, "continued_mlm": mlm, "fine_tuned": tuned})
 
 
 def _pack_encoder(base: str, path: Path, grid: Grid) -> None:
@@ -230,16 +239,22 @@ def _pack_encoder(base: str, path: Path, grid: Grid) -> None:
 
 def _texts(grid: Grid) -> Iterator[str]:
     """Every text that the cells read."""
+    labelled: dict[tuple[str, str], TaskPlan | FineTuned] = {}
+    bitexts: dict[str, Cell] = {}
     for cell in grid.cells:
         data = grid.data(cell.task, cell.source, cell.target)
-        task, columns = TASKS.find(cell.task), Columns(**data.columns)
-        for spec in dict.fromkeys((data.train, data.source_test, data.target_test, data.target_labels)):
+        for spec in (data.train, data.source_test, data.target_test, data.target_labels):
             if spec is not None:
-                yield from read_labelled(spec, task, role="train", columns=columns).texts
-        languages = parse_language(cell.source), parse_language(cell.target)
-        for pair in read_bitext(grid.pair(cell).bitext, *languages).pairs:
+                labelled[spec, cell.task] = data
+        bitexts[grid.pair(cell).bitext] = cell
+    for first in first_tasks(grid):
+        labelled[first.train, first.task] = first
+    for (spec, task), plan in labelled.items():
+        yield from read_labelled(spec, TASKS.find(task), role="train", columns=Columns(**plan.columns)).texts
+    for spec, cell in bitexts.items():
+        for pair in read_bitext(spec, parse_language(cell.source), parse_language(cell.target)).pairs:
             yield from pair
-    yield from read_sentences(mlm_bitexts(grid))
+    yield from read_sentences(dict.fromkeys(mlm_bitexts(grid)))
 
 
 def _requirements() -> str:

@@ -312,6 +312,11 @@ class Plan(_Strict):
         description="Tasks (pos, ner, slots, topic, intent, sentiment, nli, paraphrase) with their data; "
         "{source} and {target} stand for the languages."
     )
+    cells: list[str] | None = Field(
+        default=None,
+        description="Cells to keep to, each as in model=bundled,task=pos|topic,target=wo|de, those of all "
+        "together; null: every model on every task and pair.",
+    )
     options: Annotated[list[Annotated[str, AfterValidator(_option)]], Field(min_length=1)] = Field(
         description="OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT], where the weight may be norms (from the "
         "gradient norms of the cell's probe); none is always run. tlm and mlm are left out for models "

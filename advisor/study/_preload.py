@@ -1,6 +1,7 @@
 """What worker processes share with the one that they are forked from."""
 
 import gc
+import os
 
 from advisor.study._grid import Grid
 from advisor.study._work import shared
@@ -17,6 +18,8 @@ def preload(grid: Grid) -> None:
     Args:
         grid: names the data, and the encoders whose tokenizers are used.
     """
+    # Else asking whether there is a GPU would already touch it.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     from advisor.training.data import read_texts
     from probes.batches import Tokenizer
     from probes.encoder import load_encoder
@@ -27,7 +30,8 @@ def preload(grid: Grid) -> None:
         encoder = load_encoder(base)
         tokenizer = Tokenizer(encoder.tokenizer, min(plan.training.max_length, encoder.max_length))
         for task, source in dict.fromkeys((cell.task, cell.source) for cell in grid.cells):
-            targets = grid.targets(task, source)
+            cells = [cell for cell in grid.cells if (cell.task, cell.source) == (task, source)]
+            targets = tuple(dict.fromkeys(cell.target for cell in cells))
             data = grid.data(task, source, None)
             recipe = Recipe(
                 model=base,

@@ -173,9 +173,9 @@ def _scores(points: dict[str, Estimate]) -> Scores:
 
 def _curve(outcome: "Outcome") -> Iterator[CurvePoint]:
     for entry in outcome.log:
-        yield CurvePoint(
-            phase=entry.phase, step=entry.step, learning_rate=entry.learning_rate, **entry.losses
-        )
+        losses = {name: float(f"{loss:.5g}") for name, loss in entry.losses.items()}
+        rate = float(f"{entry.learning_rate:.5g}")
+        yield CurvePoint(phase=entry.phase, step=entry.step, learning_rate=rate, **losses)
 
 
 def _device_name(device: "torch.device") -> str:

@@ -241,7 +241,7 @@ class State:
 
     def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run | None:
         plan, training = self.grid.plan, self.grid.training(planned)
-        targets = self.grid.targets(planned.task, planned.source)
+        targets = self.grid.targets(planned.model, planned.task, planned.source)
         if planned.target is not None:
             targets = (planned.target,)
         data = self.grid.data(planned.task, planned.source, planned.target)

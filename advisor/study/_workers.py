@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -138,6 +139,8 @@ def _serve(connection: Connection, parent: int, device: str, threads: int, until
             sleep(_LOOK_EVERY)
         os._exit(1)
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study's process hears it, too, and ends this one
     # Else a run that a killed study has left under way would write into what by then another one does.
     Thread(target=end_with_parent, daemon=True).start()
     while True:
