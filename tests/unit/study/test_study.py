@@ -146,7 +146,7 @@ def test_a_run_of_the_study_is_what_the_engine_gives_alone(study: Study, tmp_pat
             alone = engine.train(run.recipe, targets={target: run.targets[target]})
             assert alone.after[target] == record.scores.targets[target]
             assert alone.before["source"] == record.before.source if record.before else False
-            assert [entry.losses for entry in alone.log] == [
+            assert [{name: float(f"{x:.5g}") for name, x in entry.losses.items()} for entry in alone.log] == [
                 {name: value for name in ("task", "alignment") if (value := getattr(point, name)) is not None}
                 for point in record.curve
             ]
