@@ -75,7 +75,7 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
             sha256[spec] = "+".join(fact.sha256 for fact in facts)
     for first in first_tasks(grid):
         data = read_labelled(
-            first.train, find_task(first.task), role="train", columns=Columns(**first.columns)
+            first.train, TASKS.find(first.task), role="train", columns=Columns(**first.columns)
         )
         sha256[first.train] = data.facts.sha256
     inputs = Inputs(sha256=sha256, probe_labels=labels)

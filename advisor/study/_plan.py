@@ -370,7 +370,7 @@ class Plan(_Strict):
             if not isinstance(spec, Derived):
                 continue
             if spec.fine_tuned is not None:
-                _as_value_error(spec.fine_tuned.task, find_task)
+                _as_value_error(spec.fine_tuned.task, TASKS.find)
             if spec.mixed_with is not None and spec.mixed_with.other not in self.models:
                 raise ValueError(
                     f"models.{name} is mixed with {spec.mixed_with.other}, which is no model here"

@@ -14,13 +14,13 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.training import Recipe, Shared, train
 from probes.batches import Tokenizer, collate_labelled
+from probes.catalogue import TASKS
 from probes.data import Columns, read_labelled
 from probes.encoder import load_encoder
 from probes.heads import Head
 from probes.precision import choose_precision
 from probes.request import ProbeRequest
 from probes.run import run_probe
-from probes.tasks import find_task
 
 SHAPES = {"xlm-roberta-base": (12, 768, 12, 3072), "xlm-roberta-large": (24, 1024, 16, 4096)}
 VOCABULARY = 250002
@@ -119,7 +119,7 @@ def bare_pass(folder: str, data: Path, device: torch.device) -> float:
     """Seconds of one forward and backward pass over a batch of labelled texts."""
     encoder = load_encoder(folder, device)
     encoder.precision = choose_precision("auto", device)
-    task = find_task("pos")
+    task = TASKS.find("pos")
     examples = read_labelled(str(data / "pos/en.test.conllu"), task, role="train", columns=Columns())
     index = {label: i for i, label in enumerate(examples.labels)}
     items = Tokenizer(encoder.tokenizer, 64).labelled(examples.examples[:BATCH], index)
