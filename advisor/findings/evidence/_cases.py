@@ -105,6 +105,7 @@ class CaseMaker:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._described = {code: language_facts(facts, None) for code, facts in tables.languages.items()}
 
     def case(
         self,
@@ -159,11 +160,8 @@ class CaseMaker:
         """How unlike two languages are to an encoder: 0 the same, at least 0.1 for two, towards 1."""
         if first == second:
             return 0.0
-        languages = self._tables.languages
-        if first not in languages or second not in languages:
+        if first not in self._described or second not in self._described:
             return 1.0
-        pairs = zip(
-            language_facts(languages[first], None), language_facts(languages[second], None), strict=True
-        )
+        pairs = zip(self._described[first], self._described[second], strict=True)
         spread = sum(((a or 0.0) - (b or 0.0)) ** 2 for a, b in pairs) / len(FACTS)
         return 0.1 + 0.9 * (1 - math.exp(-spread))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from advisor.findings.evidence._encoders import Encoder
 from advisor.findings.evidence._languages import LanguageFacts
@@ -240,7 +241,7 @@ class SeedScores:
     scores: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tables:
     """All tables, read and checked; encoders by every name they go by."""
 
@@ -253,7 +254,7 @@ class Tables:
     encoders: Mapping[str, Encoder]
     sha256: str
 
-    @property
+    @cached_property
     def pooled(self) -> tuple[Effect, ...]:
         """The effects a fit may pool."""
         return tuple(effect for effect in self.effects if effect.kept_apart is None)
