@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from probes.signals import Estimate
 
@@ -180,13 +180,13 @@ def _jackknife(value: float, without: Array) -> Estimate:
     """Interval of ``value`` from its K leave-one-round-out values (Efron & Stein 1981), Student's t."""
     k = len(without)
     spread = float(np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum()))
-    reach = float(student.ppf((1 + LEVEL) / 2, k - 1)) * spread
+    reach = float(stdtrit(k - 1, (1 + LEVEL) / 2)) * spread
     return Estimate(value=float(value), low=float(value) - reach, high=float(value) + reach, level=LEVEL)
 
 
 def _mean(values: Array) -> Estimate:
     k = len(values)
-    reach = float(student.ppf((1 + LEVEL) / 2, k - 1) * values.std(ddof=1) / np.sqrt(k))
+    reach = float(stdtrit(k - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(k))
     value = float(values.mean())
     return Estimate(value=value, low=value - reach, high=value + reach, level=LEVEL)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from probes.batches import LabelledText
@@ -114,5 +114,5 @@ def _change(before: np.ndarray, after: np.ndarray) -> Estimate:
     value = 100 * (1 - second.sum() / first.sum())
     without = 100 * (1 - (second.sum() - second) / np.maximum(first.sum() - first, 1e-12))
     spread = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    reach = float(student.ppf(0.975, n - 1) * spread)
+    reach = float(stdtrit(n - 1, 0.975) * spread)
     return Estimate(value=float(value), low=float(value) - reach, high=float(value) + reach)

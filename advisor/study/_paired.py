@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from probes.signals import Estimate
 
@@ -21,7 +21,7 @@ def half_width(sd: float, pairs: int) -> float:
         sd: standard deviation of the differences, with ``n - 1`` in its denominator.
         pairs: how many differences, at least 2.
     """
-    return float(student.ppf((1 + _LEVEL) / 2, pairs - 1)) * sd / math.sqrt(pairs)
+    return float(stdtrit(pairs - 1, (1 + _LEVEL) / 2)) * sd / math.sqrt(pairs)
 
 
 def paired_gain(differences: Sequence[float]) -> Estimate:
