@@ -10,25 +10,27 @@ from contextlib import contextmanager
 import torch
 
 from probes.batches import LabelledText
+from probes.bitext.distances import sentence_rows, word_rows
+from probes.bitext.embedding import EMBEDDING_BATCH, embed_bitext
+from probes.bitext.linking import Linker
+from probes.bitext.text import text_facts
 from probes.budget import Budget, find_budget
 from probes.catalogue import Task
-from probes.distances import sentence_rows, word_rows
-from probes.embedding import EMBEDDING_BATCH, embed_bitext
+from probes.cost.forecast import forecast_cost
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
-from probes.forecast import forecast_cost
+from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed_copy
+from probes.gradients.round_data import lookahead_texts, task_batches
+from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
+from probes.gradients.warm_up import AdamScale
 from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
 from probes.inputs import Inputs, read_inputs
-from probes.linking import Linker
+from probes.machine.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
+from probes.machine.precision import PassPrecision, choose_precision, or_in_fp32
+from probes.machine.processes import Processes
 from probes.material import Material, prepare
-from probes.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
-from probes.points import MeasuredPoints, Points, measure_points, warmed_copy
-from probes.precision import PassPrecision, choose_precision, or_in_fp32
-from probes.processes import Processes
 from probes.progress import Progress, Silent, Stopwatch
 from probes.request import ProbeRequest
-from probes.round_data import lookahead_texts, task_batches
-from probes.rounds import GradientRounds, RoundBatches, task_name
 from probes.run_facts import run_facts
 from probes.sampling import deal
 from probes.signals import (
@@ -43,8 +45,6 @@ from probes.signals import (
     TransferFacts,
 )
 from probes.tasks import Projection, level_called
-from probes.text import text_facts
-from probes.warm_up import AdamScale
 
 __all__ = ["run_probe"]
 

@@ -6,16 +6,16 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from probes.bitext.embedding import EmbeddedBitext
 from probes.budget import Budget
-from probes.embedding import EmbeddedBitext
 from probes.encoder import Encoder
+from probes.gradients.points import MeasuredPoints
+from probes.gradients.rounds import RoundBatches
+from probes.machine.memory import peak_bytes
+from probes.machine.processes import Processes
 from probes.material import Material
-from probes.memory import peak_bytes
-from probes.points import MeasuredPoints
-from probes.processes import Processes
 from probes.progress import Stopwatch
 from probes.request import ProbeRequest
-from probes.rounds import RoundBatches
 from probes.signals import RunFacts
 
 __all__ = ["run_facts"]

@@ -22,7 +22,7 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
     """Probe, write everything into ``out`` and answer."""
     check_output(out)
     settle_libraries()
-    from probes.processes import leads  # torch takes seconds to import
+    from probes.machine.processes import leads  # torch takes seconds to import
     from probes.run import run_probe
 
     if not leads():

@@ -163,7 +163,7 @@ def _config(model: str) -> _Size | None:
 
 @lru_cache(maxsize=1)
 def _efficiency() -> float:
-    """By what the processor says of itself: ``probes.precision`` asks torch, which is slow to import."""
+    """By what the processor says of itself: ``probes.machine`` asks torch, which is slow to import."""
     try:
         flags = set(_CPU.read_text(encoding="utf-8").split())
     except OSError:  # not Linux

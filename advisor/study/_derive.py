@@ -17,8 +17,8 @@ from advisor.training import Recipe, Shared, train
 from probes.batches import TokenizedText, Tokenizer, collate_texts
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.errors import InputError
+from probes.machine.precision import choose_precision
 from probes.objectives._masking import masked_lm_loss
-from probes.precision import choose_precision
 from probes.sampling import shuffled
 
 __all__ = ["derive", "save_encoder"]

@@ -9,7 +9,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from probes.errors import InputError
-from probes.precision import has_fast_bf16
+from probes.machine.precision import has_fast_bf16
 
 __all__ = ["precision_on", "training_on"]
 

@@ -9,6 +9,8 @@ from advisor.training.config import Recipe
 from advisor.training.draw import drawn
 from advisor.training.shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.bitext.embedding import embed_bitext
+from probes.bitext.linking import Linker
 from probes.catalogue import TASKS, Task
 from probes.data import (
     Columns,
@@ -18,11 +20,9 @@ from probes.data import (
     read_dictionary,
     read_labelled,
 )
-from probes.embedding import embed_bitext
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.linking import Linker
 from probes.progress import Stopwatch
 from probes.sampling import shuffled
 from probes.tasks import level_called

@@ -23,7 +23,7 @@ from probes.batches import LabelledBatch, PairBatch, TokenizedPair, Tokenizer, c
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, fit_head
-from probes.precision import PassPrecision, has_fast_bf16
+from probes.machine.precision import PassPrecision, has_fast_bf16
 from probes.progress import Progress, Silent, Stopwatch
 from probes.signals import Estimate
 from probes.tasks import TaskLevel, level_called

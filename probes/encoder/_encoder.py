@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from probes.batches import TextBatch
 from probes.encoder._pooling import pooled
 from probes.encoder._rows import RowEmbedding
-from probes.precision import PassPrecision
+from probes.machine.precision import PassPrecision
 from probes.signals import ModelFacts, Pooling
 
 __all__ = ["EMBEDDINGS", "Blocks", "Encoder"]

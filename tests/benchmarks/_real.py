@@ -4,23 +4,23 @@ import argparse
 from dataclasses import dataclass
 
 from advisor.sample import sample_path
+from probes.bitext.embedding import embed_bitext
+from probes.bitext.linking import Linker
 from probes.budget import Budget
-from probes.embedding import embed_bitext
 from probes.encoder import Encoder, load_encoder
+from probes.gradients.points import warmed_copy
+from probes.gradients.round_data import task_batches
+from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
+from probes.gradients.warm_up import AdamScale
 from probes.heads import fit_head, project_labels
 from probes.inputs import read_inputs
-from probes.linking import Linker
+from probes.machine.precision import choose_precision
 from probes.material import prepare
 from probes.objectives import available
-from probes.points import warmed_copy
-from probes.precision import choose_precision
 from probes.progress import Silent, Stopwatch
 from probes.request import ProbeRequest
-from probes.round_data import task_batches
-from probes.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.sampling import deal
 from probes.tasks import level_called
-from probes.warm_up import AdamScale
 from tests.benchmarks._shapes import Case
 
 __all__ = ["WarmCase", "add_data_options", "measure", "request_from", "warm_case"]

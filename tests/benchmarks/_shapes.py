@@ -9,12 +9,12 @@ from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.encoder import Encoder, find_blocks, load_encoder
+from probes.gradients.rounds import RoundBatches
+from probes.gradients.vectors import VectorPool
 from probes.heads import Head
 from probes.objectives import AlignmentLoss, available
-from probes.rounds import RoundBatches
 from probes.signals import TaskGradient
 from probes.tasks import level_called
-from probes.vectors import VectorPool
 from tests.models import fast_tokenizer, sample_items, sample_pairs
 
 __all__ = ["SHAPES", "Case", "load_shape", "make_case"]

@@ -10,7 +10,7 @@ import argparse
 from unittest.mock import patch
 
 from probes.budget import Budget
-from probes.lookahead import look_ahead
+from probes.gradients.lookahead import look_ahead
 from probes.progress import Silent, Stopwatch
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case
 
@@ -37,7 +37,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for scaling, (name, lengths) in _UNITS.items():
         for units in lengths:
-            with patch(f"probes.lookahead.{name}", units):
+            with patch(f"probes.gradients.lookahead.{name}", units):
                 rows = look_ahead(
                     warm.case.encoder,
                     warm.case.head,

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from probes.budget import Budget
-from probes.lookahead import look_ahead
+from probes.gradients.lookahead import look_ahead
 from probes.progress import Silent, Stopwatch
 from probes.signals import TOTAL, Estimate
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case

@@ -6,7 +6,7 @@
 Five ways to take the same rounds, every task gradient, objective and null of them:
 
 - ``floor``: the forward and backward passes alone, each gradient dropped at once.
-- ``ours``: ``probes.rounds.measure_gradients``, with all estimates and intervals.
+- ``ours``: ``probes.gradients.rounds.measure_gradients``, with all estimates and intervals.
 - ``naive``: ``autograd.grad``, flatten, concatenate, keep everything, pairwise cosines.
 - ``autogram``: TorchJD's ``autogram.Engine``, a Gramian a round. It holds nothing across rounds, so there are
   no noise-corrected cosines and no blocks.
@@ -33,10 +33,10 @@ import torch
 from torch import Tensor
 
 from probes.gradients import block_gradients
-from probes.memory import freed_memory_kept, peak_bytes
-from probes.precision import PRECISIONS, PassPrecision, choose_precision
+from probes.gradients.rounds import measure_gradients, round_losses, task_name
+from probes.machine.memory import freed_memory_kept, peak_bytes
+from probes.machine.precision import PRECISIONS, PassPrecision, choose_precision
 from probes.progress import Silent, Stopwatch
-from probes.rounds import measure_gradients, round_losses, task_name
 from tests.benchmarks._shapes import SHAPES, Case, make_case
 
 __all__ = ["CONTENDERS", "Outcome", "Timed"]

@@ -18,8 +18,8 @@ import argparse
 import numpy as np
 
 from probes.budget import Budget
-from probes.estimators import Moments
-from probes.rounds import task_name
+from probes.gradients.estimators import Moments
+from probes.gradients.rounds import task_name
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case
 
 _ROUNDS = (4, 6, 8, 12, 16)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import BertModel, PreTrainedTokenizerFast
 
+from probes.bitext.distances import retrieval
 from probes.bundled import BUNDLED, load_bundled
-from probes.distances import retrieval
 
 PREFIX = "query: "
 """What the model's authors put before each sentence when both sides play the same part."""

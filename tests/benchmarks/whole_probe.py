@@ -39,14 +39,14 @@ class _Clock:
 
 def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
     """The signals and the request; the floor is taken on the way."""
-    import probes.rounds
+    import probes.gradients.rounds
     from probes.progress import Silent, Stopwatch
     from probes.run import run_probe
     from tests.benchmarks._real import request_from
     from tests.benchmarks._shapes import Case
     from tests.benchmarks.probe_cost import floor
 
-    measure, phase = probes.rounds.measure_gradients, Stopwatch.phase
+    measure, phase = probes.gradients.rounds.measure_gradients, Stopwatch.phase
 
     def measured(encoder: Any, head: Any, objectives: Any, batches: Any, tokenizer: Any, **more: Any) -> Any:
         with clock.of("gradient rounds"):
@@ -64,7 +64,10 @@ def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
         clock.seconds[name] -= clock.seconds.get("gradient rounds", 0.0) - before
 
     request = request_from(arguments, budget=arguments.budget)
-    with patch("probes.points.measure_gradients", measured), patch.object(Stopwatch, "phase", timed):
+    with (
+        patch("probes.gradients.points.measure_gradients", measured),
+        patch.object(Stopwatch, "phase", timed),
+    ):
         return run_probe(request, Silent()), request
 
 

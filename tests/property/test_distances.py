@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from probes.distances import sentence_rows
+from probes.bitext.distances import sentence_rows
 from probes.signals import Estimate
 from tests.examples import examples
 

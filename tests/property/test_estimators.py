@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from probes.estimators import Moments
+from probes.gradients.estimators import Moments
 from probes.signals import Estimate
 from tests.examples import examples
 from tests.unit.core.simulation import BLOCK, Array, moments_of

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
 from probes import distances
-from probes.distances import cosines, debiased_cka, retrieval, sentence_rows, wilson, word_rows
+from probes.bitext.distances import cosines, debiased_cka, retrieval, sentence_rows, wilson, word_rows
 from probes.signals import Estimate
 
 Matrix = NDArray[np.float64]

@@ -7,9 +7,9 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from probes.bitext.text import text_facts
 from probes.errors import InputError
 from probes.languages import parse_language
-from probes.text import text_facts
 
 ENGLISH, GERMAN, CHINESE = map(parse_language, ("en", "de", "zh"))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.estimators import Moments
+from probes.gradients.estimators import Moments
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from probes.estimators import Moments
+from probes.gradients.estimators import Moments
 from probes.signals import Estimate
 from tests.unit.core.simulation import BLOCK, Array, World, moments_of, naive_cosine, naive_inner
 

@@ -23,11 +23,11 @@ from probes.gradients import (
     block_gradients,
     stream_gradients,
 )
+from probes.gradients.vectors import VectorPool
 from probes.heads import Head
+from probes.machine.precision import PassPrecision
 from probes.objectives import LOSSES, PairView, available
-from probes.precision import PassPrecision
 from probes.tasks import level_called
-from probes.vectors import VectorPool
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
 

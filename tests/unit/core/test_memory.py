@@ -7,7 +7,7 @@ import weakref
 import pytest
 import torch
 
-from probes.memory import (
+from probes.machine.memory import (
     freed_memory_kept,
     halve_until_it_fits,
     is_out_of_memory,

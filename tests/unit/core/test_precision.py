@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-import probes.precision
+import probes.machine.precision
 from probes.batches import Tokenizer, collate_pairs
 from probes.encoder import Encoder
 from probes.errors import InputError, NotFiniteError
 from probes.gradients import block_gradients
 from probes.heads import Head
+from probes.machine.precision import PassPrecision, choose_precision, has_fast_bf16, or_in_fp32
 from probes.objectives import PairView, available
-from probes.precision import PassPrecision, choose_precision, has_fast_bf16, or_in_fp32
 from probes.tasks import level_called
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items, sample_pairs
@@ -95,7 +95,7 @@ def test_what_is_not_finite_in_fp32_either_is_an_error() -> None:
 
 def test_auto_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast in (True, False):
-        monkeypatch.setattr(probes.precision, "has_fast_bf16", lambda _, fast=fast: fast)
+        monkeypatch.setattr(probes.machine.precision, "has_fast_bf16", lambda _, fast=fast: fast)
         assert choose_precision("auto", CPU) == ("bf16" if fast else "fp32")
         assert choose_precision("fp32", CPU) == "fp32"
         assert choose_precision("bf16", CPU) == "bf16"

@@ -12,7 +12,7 @@ import torch
 
 from advisor.sample import sample_path
 from probes.errors import RunError
-from probes.processes import ALONE, Processes
+from probes.machine.processes import ALONE, Processes
 from probes.request import ProbeRequest
 from probes.run import run_probe
 from probes.signals import Signals
@@ -79,7 +79,7 @@ _SCRIPT = """
 import os
 import torch
 from probes.errors import RunError
-from probes.processes import Processes
+from probes.machine.processes import Processes
 
 here = Processes.here(torch.device("cpu"))
 assert here.in_turn([k for k in range(5) if here.takes(k)]) == [0, 1, 2, 3, 4]

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import probes.points
-import probes.rounds
+import probes.gradients.points
+import probes.gradients.rounds
 import probes.run
 from advisor.sample import sample_path
 from probes.batches import TokenizedPair
@@ -23,16 +23,16 @@ from probes.cost import CostEstimate
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.gradients import Receive, stream_gradients
+from probes.gradients.rounds import measure_gradients
+from probes.gradients.stopping import MIN_ROUNDS
+from probes.gradients.warm_up import warm_up
 from probes.heads import Head, project_labels
 from probes.objectives import LOSSES, PairView, _registry, register
 from probes.progress import PHASES, Silent
 from probes.request import ProbeRequest
-from probes.rounds import measure_gradients
 from probes.run import run_probe
 from probes.signals import TOTAL, Estimate, Signals, TaskGradient
-from probes.stopping import MIN_ROUNDS
 from probes.tasks import Projection
-from probes.warm_up import warm_up
 from tests.conftest import Checkpoint
 from tests.models import LAYERS, sample_sentences
 
@@ -301,7 +301,7 @@ def test_running_out_of_memory_is_one_sentence(
     def exhausted(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(probes.points, "warm_up", exhausted)
+    monkeypatch.setattr(probes.gradients.points, "warm_up", exhausted)
     with pytest.raises(RunError, match="Out of memory with budget 'quick'"):
         run_probe(request_for("topic", checkpoint("bert"), tmp_path))
 
@@ -324,8 +324,8 @@ def test_batches_are_halved_when_memory_runs_out(
         full(options["batch_size"], "warm-up")
         return warm_up(*arguments, **options)
 
-    monkeypatch.setattr(probes.points, "measure_gradients", short_of_memory)
-    monkeypatch.setattr(probes.points, "warm_up", short_while_warming)
+    monkeypatch.setattr(probes.gradients.points, "measure_gradients", short_of_memory)
+    monkeypatch.setattr(probes.gradients.points, "warm_up", short_while_warming)
     signals = run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     assert asked == [("warm-up", 4), ("warm-up", 2), ("theta_warm", 4), ("theta_warm", 2), ("theta0", 2)]
     assert signals.run.batch_size == 2
@@ -340,13 +340,13 @@ def test_both_points_take_the_rounds_that_the_leading_one_needs(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUDGETS, "quick", replace(SMALL, rounds=9))
-    monkeypatch.setattr(probes.rounds, "settled", lambda *_: True)
+    monkeypatch.setattr(probes.gradients.rounds, "settled", lambda *_: True)
     signals = run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     assert (signals.run.rounds, signals.run.stopped) == (MIN_ROUNDS, "resolved")
     assert signals.run.used["bitext gradients"] == MIN_ROUNDS * SMALL.batch_size
     assert signals.run.used["gradients target-labels"] == MIN_ROUNDS * SMALL.batch_size
 
-    monkeypatch.setattr(probes.rounds, "settled", lambda *_: False)
+    monkeypatch.setattr(probes.gradients.rounds, "settled", lambda *_: False)
     signals = run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     assert (signals.run.rounds, signals.run.stopped) == (9, "budget")
 
@@ -369,7 +369,7 @@ def test_an_overflow_in_bf16_is_measured_again_in_fp32(
         return passes_in(self, precision)
 
     monkeypatch.setattr(Encoder, "passes_in", watched)
-    monkeypatch.setattr(probes.rounds, "stream_gradients", overflowing)
+    monkeypatch.setattr(probes.gradients.rounds, "stream_gradients", overflowing)
     request = request_for("topic", checkpoint("bert"), tmp_path).model_copy(update={"precision": "bf16"})
     signals = run_probe(request)
     assert signals.run.dtype == "float32"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
+from probes.gradients.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
 from tests.unit.core.simulation import BLOCK, World, moments_of
 
 

@@ -5,10 +5,10 @@ import torch
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.cost import PassTimes
+from probes.cost.timing import subwords, time_passes
 from probes.encoder import Encoder
 from probes.objectives import available
 from probes.tasks import level_called
-from probes.timing import subwords, time_passes
 from tests.conftest import Load
 from tests.models import sample_items, sample_pairs
 

@@ -11,13 +11,13 @@ from probes.batches import LabelledText, Tokenizer
 from probes.encoder import Encoder
 from probes.errors import RunError
 from probes.gradients import GradientAccumulator, Receive, block_gradients
+from probes.gradients.lookahead import _change, _stepped, look_ahead
+from probes.gradients.rounds import GradientRounds
+from probes.gradients.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
 from probes.heads import Head
-from probes.lookahead import _change, _stepped, look_ahead
-from probes.precision import PassPrecision
+from probes.machine.precision import PassPrecision
 from probes.progress import Silent, Stopwatch
-from probes.rounds import GradientRounds
 from probes.tasks import level_called
-from probes.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items
 

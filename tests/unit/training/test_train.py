@@ -25,7 +25,7 @@ from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
-from probes.precision import has_fast_bf16
+from probes.machine.precision import has_fast_bf16
 from probes.progress import Silent, Stopwatch
 from probes.tasks import level_called
 from tests.models import build, sample_items, sample_pairs

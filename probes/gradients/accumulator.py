@@ -15,32 +15,23 @@ in fewer directions than the sketch has numbers, and makes them too wide, never 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from itertools import accumulate
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from probes.errors import NotFiniteError
-from probes.estimators import Moments
-from probes.processes import ALONE, Processes
-from probes.vectors import VectorPool
+from probes.gradients._sketch import Sketcher
+from probes.gradients.estimators import Moments
+from probes.gradients.stream import Receive
+from probes.gradients.vectors import VectorPool
+from probes.machine.processes import ALONE, Processes
 
 __all__ = [
     "SKETCH_WIDTH",
-    "BlockGradients",
     "GradientAccumulator",
-    "Receive",
-    "block_gradients",
-    "stream_gradients",
 ]
-
-BlockGradients = Mapping[str, Sequence[Tensor]]
-"""Block name -> flat pieces of one gradient, in the order of the block's parameters."""
-
-Receive = Callable[[str, int, Tensor], None]
-"""Takes a parameter's gradient: name of its block, place in the block, gradient of the parameter's shape."""
 
 SKETCH_WIDTH = 16_384
 """Numbers a sketch keeps a block. The relative error of an inner product is 1/sqrt(width x blocks)."""
@@ -51,71 +42,6 @@ _SHORT_STRETCH = 16_384
 """The same where a stretch of every sum is needed at once."""
 _LONG_STRETCH = 2**20
 """The same elsewhere, where few launches matter more than the cache."""
-_SHIFTS = 2**16
-"""Places in the pool of random signs where a stretch may begin."""
-
-
-def block_gradients(
-    loss: Tensor, parameters: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool = False
-) -> BlockGradients:
-    """The gradient of a scalar loss, block by block.
-
-    ``.grad`` of the parameters is neither read nor written. Parameters the loss does not reach count as zero.
-
-    Args:
-        loss: scalar with a graph.
-        parameters: block name -> its parameters.
-        keep_graph: whether another loss will be differentiated through the same forward pass.
-
-    Returns:
-        Block name -> flat pieces, one a parameter, which together are the block's gradient.
-    """
-    flat = [p for group in parameters.values() for p in group]
-    gradients = iter(torch.autograd.grad(loss, flat, retain_graph=keep_graph, allow_unused=True))
-    return {
-        block: [p.new_zeros(p.numel()) if (g := next(gradients)) is None else g.flatten() for p in group]
-        for block, group in parameters.items()
-    }
-
-
-def stream_gradients(
-    loss: Tensor,
-    parameters: Mapping[str, Sequence[nn.Parameter]],
-    receive: Receive,
-    keep_graph: bool = False,
-) -> None:
-    """Hand over the gradient of a scalar loss a parameter at a time, while the backward pass runs.
-
-    Only the gradients that ``receive`` holds on to stay in memory. A parameter the loss does not reach is
-    left out. ``.grad`` and hooks of the parameters are as before afterwards, also after an error.
-
-    Args:
-        loss: scalar with a graph.
-        parameters: block name -> its parameters.
-        receive: called once for each parameter that is reached, in the order of the backward pass.
-        keep_graph: whether another loss will be differentiated through the same forward pass.
-    """
-
-    def hand_over(block: str, place: int, parameter: Tensor) -> None:
-        gradient, parameter.grad = parameter.grad, None
-        assert gradient is not None
-        receive(block, place, gradient)
-
-    flat = [parameter for group in parameters.values() for parameter in group]
-    before = [parameter.grad for parameter in flat]
-    hooks = []
-    try:
-        for block, group in parameters.items():
-            for place, parameter in enumerate(group):
-                parameter.grad = None
-                hook = partial(hand_over, block, place)
-                hooks.append(parameter.register_post_accumulate_grad_hook(hook))
-        torch.autograd.backward(loss, inputs=flat, retain_graph=keep_graph)
-    finally:
-        for handle in hooks:
-            handle.remove()
-        for parameter, gradient in zip(flat, before, strict=True):
-            parameter.grad = gradient
 
 
 class GradientAccumulator:
@@ -166,7 +92,7 @@ class GradientAccumulator:
         }
         self._device = device
         self._stretch = _STRETCH if torch.device(device).type == "cpu" else _LONG_STRETCH
-        self._sketcher = _Sketcher(width, self._stretch, seed, device)
+        self._sketcher = Sketcher(width, self._stretch, seed, device)
         self._products: list[dict[tuple[str, str], Tensor]] = []
         self._sketches: list[dict[str, list[Tensor]]] = []
 
@@ -361,54 +287,3 @@ class _Walk:
         if self.keep is not None:
             copy = self.keep[block][begin : begin + piece.numel()]
             self.kept[block, place] = copy.copy_(piece)
-
-
-class _Sketcher:
-    """Count sketches (Charikar et al. 2002) whose buckets follow the positions, modulo their width.
-
-    With random signs the inner product of two sketches is an unbiased estimate of that of the vectors. A
-    sign for each of a hundred million numbers would take memory and time to read; here each stretch
-    takes its signs from one small pool, from a place that depends on the stretch.
-
-    Args:
-        width: numbers in a sketch; a vector no longer is its own sketch.
-        stretch: most numbers that are added at once.
-        seed: of the pool.
-        device: where the vectors are.
-    """
-
-    def __init__(self, width: int, stretch: int, seed: int, device: torch.device | str) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        signs = torch.randint(0, 2, (stretch + _SHIFTS,), generator=generator) * 2 - 1
-        self._pool = signs.to(device, torch.float32)
-        self._width = width
-        self._device = device
-
-    def empty(self, size: int) -> Tensor:
-        """The sketch of a zero vector of ``size`` numbers."""
-        return torch.zeros(min(size, self._width), device=self._device)
-
-    def add(self, sketch: Tensor, stretch: Tensor, block: int, begin: int, size: int) -> None:
-        """Add a stretch to a sketch.
-
-        Args:
-            sketch: changed in place.
-            stretch: consecutive numbers of a vector.
-            block: which vector, so that blocks do not share signs.
-            begin: where in the vector the stretch begins.
-            size: of the whole vector.
-        """
-        length = stretch.numel()
-        if size <= self._width:
-            sketch[begin : begin + length] += stretch
-            return
-        shift = ((begin + 8191 * block) * 2_654_435_761 % 2**32) >> 16  # Knuth's multiplicative hash
-        signed = stretch * self._pool[shift : shift + length]
-        whole = length - length % self._width
-        if whole:
-            sketch += signed[:whole].view(-1, self._width).sum(0)
-        # What is left goes on from where its position says, so that short parameters do not share buckets.
-        start, rest = begin % self._width, signed[whole:]
-        before = rest[: self._width - start]
-        sketch[start : start + before.numel()] += before
-        sketch[: rest.numel() - before.numel()] += rest[before.numel() :]

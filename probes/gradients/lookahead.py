@@ -10,12 +10,12 @@ from torch import Tensor
 
 from probes.batches import LabelledText
 from probes.encoder import Encoder
+from probes.gradients.rounds import GradientRounds
+from probes.gradients.warm_up import LEARNING_RATE, AdamScale
 from probes.heads import Head
-from probes.precision import PassPrecision
+from probes.machine.precision import PassPrecision
 from probes.progress import Stopwatch
-from probes.rounds import GradientRounds
 from probes.signals import Estimate, LookaheadRow, Point, TaskGradient
-from probes.warm_up import LEARNING_RATE, AdamScale
 
 __all__ = ["look_ahead"]
 

@@ -10,7 +10,7 @@ from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.heads import Head
-from probes.precision import PassPrecision
+from probes.machine.precision import PassPrecision
 from probes.progress import Stopwatch
 
 __all__ = ["LEARNING_RATE", "AdamScale", "warm_up"]

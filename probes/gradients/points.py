@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from probes.batches import LabelledText
 from probes.budget import Budget
 from probes.encoder import Encoder
+from probes.gradients.lookahead import look_ahead
+from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
+from probes.gradients.vectors import VectorPool
+from probes.gradients.warm_up import AdamScale, warm_up
 from probes.heads import Head
-from probes.lookahead import look_ahead
+from probes.machine.precision import PassPrecision
+from probes.machine.processes import Processes
 from probes.material import Material
 from probes.objectives import available
-from probes.precision import PassPrecision
-from probes.processes import Processes
 from probes.progress import Stopwatch
-from probes.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.signals import LookaheadRow, TaskGradient
-from probes.vectors import VectorPool
-from probes.warm_up import AdamScale, warm_up
 
 __all__ = ["MeasuredPoints", "Points", "measure_points", "warmed_copy"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from probes.estimators import Moments
+from probes.gradients.estimators import Moments
 from probes.signals import TASK_GRADIENTS, Estimate, TaskGradient
 
 __all__ = ["LOOK_EVERY", "MIN_ROUNDS", "leading_task", "settled"]

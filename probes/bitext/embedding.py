@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from probes.batches import TokenizedPair, Tokenizer, collate_texts
+from probes.bitext.linking import Linker, word_vectors
 from probes.encoder import Encoder
-from probes.linking import Linker, word_vectors
 from probes.progress import Stopwatch
 
 __all__ = ["EMBEDDING_BATCH", "EmbeddedBitext", "embed_bitext"]

@@ -3,17 +3,17 @@
 from probes.budget import Budget
 from probes.catalogue import Task
 from probes.cost import CostEstimate, Workload, estimate_cost
+from probes.cost.timing import subwords, time_passes
 from probes.encoder import Encoder
 from probes.gradients import SKETCH_WIDTH
+from probes.gradients.rounds import nulls_of, sum_dtype_for
+from probes.machine.memory import peak_bytes, resident_bytes
+from probes.machine.precision import PassPrecision
+from probes.machine.processes import Processes
 from probes.material import Material
-from probes.memory import peak_bytes, resident_bytes
 from probes.objectives import available
-from probes.precision import PassPrecision
-from probes.processes import Processes
-from probes.rounds import nulls_of, sum_dtype_for
 from probes.sampling import deal
 from probes.tasks import level_called
-from probes.timing import subwords, time_passes
 
 __all__ = ["forecast_cost"]
 

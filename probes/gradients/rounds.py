@@ -12,16 +12,16 @@ from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
 from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.errors import NotFiniteError
-from probes.estimators import Moments
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
+from probes.gradients.estimators import Moments
+from probes.gradients.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
+from probes.gradients.vectors import VectorPool
 from probes.heads import Head
+from probes.machine.precision import PassPrecision, or_in_fp32
+from probes.machine.processes import ALONE, Processes
 from probes.objectives import AlignmentLoss, PairView
-from probes.precision import PassPrecision, or_in_fp32
-from probes.processes import ALONE, Processes
 from probes.progress import Stopwatch
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
-from probes.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
-from probes.vectors import VectorPool
 
 __all__ = [
     "GradientRounds",

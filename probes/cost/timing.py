@@ -13,10 +13,10 @@ from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
 from probes.cost import PassTimes
 from probes.encoder import Encoder
 from probes.gradients import BlockGradients, GradientAccumulator, Receive, block_gradients
+from probes.gradients.rounds import sum_dtype_for
 from probes.heads import Head
+from probes.machine.precision import PassPrecision
 from probes.objectives import AlignmentLoss, PairView
-from probes.precision import PassPrecision
-from probes.rounds import sum_dtype_for
 from probes.tasks import TaskLevel
 
 __all__ = ["subwords", "time_passes"]

@@ -1,0 +1,9 @@
+"""Time and memory, told before a run.
+
+:mod:`probes.cost.timing` times single passes, :mod:`probes.cost.forecast` counts the work there is; nothing
+that is exported here imports torch.
+"""
+
+from probes.cost.estimate import CostEstimate, PassTimes, Workload, estimate_cost
+
+__all__ = ["CostEstimate", "PassTimes", "Workload", "estimate_cost"]

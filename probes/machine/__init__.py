@@ -1,0 +1,1 @@
+"""The machine a probe runs on: memory, number formats, processes."""
