@@ -18,7 +18,7 @@ from probes.catalogue import TASKS
 from probes.data import Columns, read_labelled
 from probes.encoder import load_encoder
 from probes.heads import Head
-from probes.precision import choose_precision
+from probes.machine.precision import choose_precision
 from probes.request import ProbeRequest
 from probes.run import run_probe
 
