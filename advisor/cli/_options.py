@@ -13,12 +13,13 @@ from advisor.console import Debug, Json
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
 
-__all__ = ["AnswerFolder", "Debug", "Json", "OwnTrial", "asking", "option"]
+__all__ = ["AnswerFolder", "Debug", "DryRun", "Json", "OwnTrial", "asking", "option"]
 
 OwnTrial = Annotated[
     Path | None,
     typer.Option("--trial", help="Folder of an own trial of the same question: refines the answer."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read the data, say what was read, and stop.")]
 AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
 
 
@@ -60,7 +61,7 @@ def asking(*, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]]
 def _parameters(name: str, field: FieldInfo) -> list[Parameter]:
     if name == "columns":
         return [
-            _parameter(_column(column), str | None, typer.Option(_flag(_column(column)), help=text), None)
+            _parameter(_column(column), str | None, typer.Option(*_column_flags(column), help=text), None)
             for column, text in COLUMNS.items()
         ]
     if name == "model":
@@ -75,6 +76,11 @@ def _parameter(name: str, kind: Any, info: Any, default: Any) -> Parameter:
 
 def _column(name: str) -> str:
     return f"{name}_column"
+
+
+def _column_flags(column: str) -> list[str]:
+    """The option of a column; that of the words is known in the singular too, as the others are."""
+    return [_flag(_column(name)) for name in ((column, "word") if column == "words" else (column,))]
 
 
 def _flag(name: str) -> str:

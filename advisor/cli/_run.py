@@ -1,5 +1,6 @@
 """What commands that probe have in common."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,18 +10,37 @@ import typer
 from advisor.console import ConsoleProgress, console, errors
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
-from advisor.report import Report, check_output
+from advisor.report import Report, rescued, reserved
 from advisor.report._words import clean
 from probes.errors import InputError, RunError
+from probes.inputs import Inputs, read_inputs
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 
-__all__ = ["answer", "probe_and_answer", "settle_libraries"]
+__all__ = ["answer", "only_read", "probe_and_answer", "read_and_say", "settle_libraries"]
+
+
+def read_and_say(request: ProbeRequest) -> Inputs:
+    """Read what a request names, and say what was read on standard error."""
+    with errors.status("Reading the data"):
+        inputs = read_inputs(request)
+    for reading in inputs.readings:
+        for line in reading.lines:
+            errors.print(clean(line), markup=False)
+    return inputs
+
+
+def only_read(request: ProbeRequest, as_json: bool) -> None:
+    """Print what would be read, and stop there."""
+    readings = read_inputs(request).readings
+    if as_json:
+        typer.echo(json.dumps([reading.model_dump() for reading in readings], ensure_ascii=False, indent=2))
+    for line in () if as_json else (line for reading in readings for line in reading.lines):
+        typer.echo(clean(line))
 
 
 def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
     """Probe, write everything into ``out`` and answer."""
-    check_output(out)
     settle_libraries()
     from probes.machine.processes import leads  # torch takes seconds to import
     from probes.run import run_probe
@@ -28,23 +48,36 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
     if not leads():
         run_probe(request)
         return
-    errors.print(
-        clean(
-            f"Probing {request.model} for {request.source} to {request.target}, {request.task} "
-            f"({request.budget} budget)."
-        ),
-        markup=False,
-    )
-    with ConsoleProgress(PHASES).shown() as progress:
-        signals = run_probe(request, progress)
-    with errors.status("Weighing the evidence and writing the report"):
-        report = Report(recommend(signals, min_gain=request.min_gain), signals)
-        try:
-            files = report.write(out, recipe_files(report.advice, request))
-        except (InputError, RunError):
-            answer(report, as_json)  # minutes of measuring are not lost to a full disk
-            raise
+    with reserved(out):
+        errors.print(
+            clean(
+                f"Probing {request.model} for {request.source} to {request.target}, {request.task} "
+                f"({request.budget} budget)."
+            ),
+            markup=False,
+        )
+        inputs = read_and_say(request)
+        with ConsoleProgress(PHASES).shown() as progress:
+            signals = run_probe(request, progress, inputs)
+        with errors.status("Weighing the evidence and writing the report"):
+            report = Report(recommend(signals, min_gain=request.min_gain), signals)
+            files = _written(report, out, request, as_json)
     answer(report, as_json, files)
+
+
+def _written(report: Report, out: Path, request: ProbeRequest, as_json: bool) -> tuple[Path, ...]:
+    """The files of a report; minutes of measuring are not lost to a full disk."""
+    extra = recipe_files(report.advice, request)
+    try:
+        return report.write(out, extra)
+    except (InputError, RunError) as error:
+        answer(report, as_json)
+        folder = rescued(lambda place: report.write(place, extra))
+        if folder is None:
+            assert report.signals is not None
+            typer.echo(report.signals.model_dump_json(), err=True)
+        where = f"the results are in {folder}" if folder else "what was measured is printed above"
+        raise type(error)(f"{str(error).rstrip('.')}; {where}.") from error
 
 
 def answer(report: Report, as_json: bool, files: Sequence[Path] = ()) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from advisor.cli._options import AnswerFolder, Debug, Json, asking
-from advisor.cli._run import probe_and_answer
+from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, asking
+from advisor.cli._run import only_read, probe_and_answer
 from probes.request import ProbeRequest
 
 __all__ = ["probe"]
@@ -13,8 +13,12 @@ __all__ = ["probe"]
 def probe(
     request: ProbeRequest,
     out: AnswerFolder = Path("advice"),
+    dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure your model for a language pair and a task, and advise."""
-    probe_and_answer(request, out, as_json)
+    if dry_run:
+        only_read(request, as_json)
+    else:
+        probe_and_answer(request, out, as_json)

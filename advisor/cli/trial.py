@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, Json, asking
-from advisor.cli._run import settle_libraries
+from advisor.cli._options import Debug, DryRun, Json, asking
+from advisor.cli._run import only_read, read_and_say, settle_libraries
 from advisor.console import console, errors
 from probes.request import ProbeRequest
 
@@ -32,14 +32,25 @@ def trial(
     out: Annotated[Path, typer.Option("--out", help="Folder for the records and trial.json.")] = Path(
         "trial"
     ),
+    dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Align and fine-tune for real, over several seeds, and compare with fine-tuning alone."""
+    if dry_run:
+        only_read(request, as_json)
+        return
+    if seeds == 1:
+        errors.print(
+            "One seed cannot decide: the gain of a single run has no interval. Two or more do (--seeds 3); "
+            "what is "
+            "run now counts then too."
+        )
     settle_libraries()
     from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
     from advisor.training import PHASES as TRAINING_PHASES  # torch takes seconds to import
 
+    read_and_say(request)
     try:
         with ConsoleWatcher(TRAINING_PHASES).shown() as watcher:
             result = run_trial(

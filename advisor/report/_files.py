@@ -1,16 +1,21 @@
 """Writing a set of files into a folder so that each is afterwards either as before or new."""
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from probes.errors import InputError, RunError
 
-__all__ = ["check_output", "write_files"]
+__all__ = ["check_output", "rescued", "reserved", "write_files"]
+
+_NEEDED = 16 << 20
+"""Bytes that a report with its signals and recipe may take, several times over."""
 
 # What the caller can cure by naming another folder; everything else is the machine's.
 _USERS_ERRORS = frozenset(
@@ -27,13 +32,17 @@ _USERS_ERRORS = frozenset(
 )
 
 
-def check_output(directory: str | Path) -> None:
+def check_output(directory: str | Path, needed: int = _NEEDED) -> None:
     """Find out before a long run whether its results can be written to ``directory``.
 
     Nothing is created. A disk that fills up or turns read-only later still fails when writing.
 
+    Args:
+        directory: where to.
+        needed: bytes that the results will take.
+
     Raises:
-        InputError: if the path is a file, lies below one, or may not be written to.
+        InputError: if the path is a file, lies below one, may not be written to, or has too little space.
     """
     directory = Path(directory)
     with _told(directory):
@@ -42,6 +51,58 @@ def check_output(directory: str | Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, f"{existing} is a file")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, f"no permission to write in {existing}")
+        free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise InputError(
+            f"{directory} has {free / 2**20:.0f} MiB free where about {needed / 2**20:.0f} are needed: free "
+            "some, "
+            "or name a folder on another disk."
+        )
+
+
+@contextmanager
+def reserved(directory: str | Path, needed: int = _NEEDED) -> Iterator[None]:
+    """``directory``, checked as by :func:`check_output`, for one run alone.
+
+    Raises:
+        InputError: if results cannot be written there, or another run is at it.
+    """
+    check_output(directory, needed)
+    name = hashlib.sha256(str(Path(directory).resolve()).encode()).hexdigest()[:16]
+    try:
+        import fcntl
+
+        handle = os.open(Path(tempfile.gettempdir()) / f"advisor-{name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except (ImportError, OSError):  # no such locks here, or another user's: nothing can be told
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise InputError(
+            f"Another run is writing to {directory}: wait for it, or name another folder with --out."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)  # and with it the lock
+
+
+def rescued(write: Callable[[Path], object]) -> Path | None:
+    """Where results that took long could be written after all; None if nowhere.
+
+    Args:
+        write: writes them into a folder.
+    """
+    for place in (Path(tempfile.gettempdir()), Path.home()):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="advisor-", dir=place))
+            write(folder)
+        except (OSError, InputError, RunError):
+            continue
+        return folder
+    return None
 
 
 def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) -> tuple[Path, ...]:
@@ -66,7 +127,7 @@ def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) 
     """
     directory = Path(directory)
     paths = {name: _inside(name) for name in files}
-    check_output(directory)
+    check_output(directory, needed=0)
     with _told(directory):
         if directory.is_dir():
             # Beside the files: the folder may be a mount point, and its parent may be closed to us.

@@ -155,7 +155,9 @@ def summarise(records: Sequence[Record]) -> TrialResult:
     configuration = first.configuration
     (target,) = configuration.scored
     return TrialResult(
-        verdict=verdict(options, target, configuration.task),
+        verdict=verdict(
+            options, target, configuration.task, failed=any(record.status != "done" for record in records)
+        ),
         model=first.model,
         source=configuration.source,
         target=target,

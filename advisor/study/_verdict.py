@@ -25,13 +25,14 @@ def gain_words(gain: Estimate) -> str:
     return f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}]"
 
 
-def verdict(options: Sequence["OptionResult"], target: str, task: str) -> str:
+def verdict(options: Sequence["OptionResult"], target: str, task: str, *, failed: bool = False) -> str:
     """Which option gained beyond its noise, that none did, or how many seeds would tell.
 
     Args:
         options: of one trial, ``none`` among them.
         target: language the gains are measured on.
         task: that was fine-tuned on.
+        failed: whether some run failed.
     """
     aligned = sorted(
         (row for row in options if row.option != NO_ALIGNMENT and row.target_gain.value is not None),
@@ -39,9 +40,11 @@ def verdict(options: Sequence["OptionResult"], target: str, task: str) -> str:
     )
     where = f"on {target} {task}"
     if not aligned:
+        cure = "run at least 2 seeds" + (" and look into those that failed" if failed else "")
         return (
             f"Cannot tell {where}: no option has two finished runs beside finished runs of none with the "
-            "same seeds, so run at least 2 seeds and look into those that failed."
+            "same "
+            f"seeds, so {cure}."
         )
     gained = [row for row in aligned if row.target_gain.sign > 0]
     if gained:

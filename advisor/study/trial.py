@@ -1,13 +1,13 @@
 """The trial: every option is run for real, with several seeds, beside fine-tuning alone."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
-from advisor.report._files import check_output, write_files
+from advisor.report._files import rescued, reserved, write_files
 from advisor.study._record import Record, Records
 from advisor.study._result import TRIAL_FILE, TrialResult, summarise
 from advisor.study._run_once import Run, configure, roles_of, run_once
@@ -26,6 +26,8 @@ __all__ = ["DEFAULT_OPTIONS", "run_trial"]
 
 DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
 """What is compared unless something else is named."""
+_RECORD_BYTES = 1 << 20
+"""Disk that the record of a run may take, several times over."""
 FEWEST_PAIRS = 8
 """Translation pairs a trial needs: with fewer, a contrastive loss has next to no negatives."""
 
@@ -74,15 +76,14 @@ def run_trial(
         raise InputError(
             "A trial is scored on labelled target-language data: name some with --target-labels."
         )
-    check_output(out)
-
     from advisor.study._device import precision_on, training_on  # torch takes seconds to import
 
-    with training_on(request.device) as device:
+    needed = _RECORD_BYTES * seeds * len(chosen)
+    with reserved(out, needed), training_on(request.device) as device:
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
-        records = _run_all(runs, Records(out / "records"), device, watcher)
+        records = _run_all(runs, out / "records", device, watcher)
     result = summarise(records)
-    write_files(out, {TRIAL_FILE: result.text()})
+    _write(out, lambda folder: write_files(folder, {TRIAL_FILE: result.text()}))
     if not any(record.status == "done" for record in records):
         raise RunError(
             f"None of the {len(records)} runs could be finished; the first {records[0].status}: "
@@ -185,8 +186,9 @@ def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
 # --- runs ------------------------------------------------------------------------------------------------
 
 
-def _run_all(runs: Sequence[Run], records: Records, device: "torch.device", watcher: Watcher) -> list[Record]:
-    """The records of ``runs``, in their order; those that are not there yet are made."""
+def _run_all(runs: Sequence[Run], folder: Path, device: "torch.device", watcher: Watcher) -> list[Record]:
+    """The records of ``runs``, in their order; those that are not in ``folder`` yet are made."""
+    records = Records(folder)
     shared = Shared()
     found = [records.find(run.configuration) for run in runs]
     ended = {i: record for i, record in enumerate(found) if record and record.status != "failed"}
@@ -196,10 +198,20 @@ def _run_all(runs: Sequence[Run], records: Records, device: "torch.device", watc
             continue
         watcher.begins(run.configuration.option, run.configuration.seed)
         ended[i] = run_once(run, device, watcher, shared)
-        records.save(ended[i])
+        _write(folder, lambda place, record=ended[i]: Records(place).save(record))
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
         watcher.ended(ended[i], _seconds_left(waiting, list(ended.values())))
     return [ended[i] for i in range(len(runs))]
+
+
+def _write(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write into ``folder``; what cannot be written there is put elsewhere before the trial ends."""
+    try:
+        write(folder)
+    except (InputError, RunError) as error:
+        place = rescued(write)
+        where = f"what was measured last is in {place}" if place else "what was measured last is lost"
+        raise type(error)(f"{str(error).rstrip('.')}; {where}.") from error
 
 
 def _seconds_left(waiting: Sequence[Option], ended: Sequence[Record]) -> float:

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from advisor.report import check_output
+from advisor.report import _files as files
+from advisor.report import check_output, rescued, reserved
 from advisor.report._files import write_files
 from probes.errors import InputError, RunError
 
@@ -183,3 +184,40 @@ def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
     write_files(tmp_path / "link", {"a": "1"})
     assert tree(tmp_path / "real") == {"a": b"1"}
     assert (tmp_path / "link").is_symlink()
+
+
+def test_too_little_space_is_seen_before_the_run(tmp_path: Path) -> None:
+    check_output(tmp_path, needed=1)
+    with pytest.raises(InputError, match=r"MiB free where about .* are needed: free some"):
+        check_output(tmp_path, needed=1 << 60)
+
+
+def test_a_second_run_into_one_folder_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
+    with reserved(tmp_path / "out"), reserved(tmp_path / "other"):
+        with (
+            pytest.raises(InputError, match="Another run is writing"),
+            reserved(tmp_path / "x" / ".." / "out"),
+        ):
+            pass
+        assert not (tmp_path / "out").exists()
+    with reserved(tmp_path / "out"):
+        pass
+
+
+def test_results_that_cannot_be_written_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(full))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def write(folder: Path) -> None:
+        if folder.is_relative_to(full):
+            raise RunError("no space left")
+        (folder / "signals.json").write_text("{}")
+
+    place = rescued(write)
+    assert place is not None
+    assert place.parent == tmp_path
+    assert (place / "signals.json").exists()
+    monkeypatch.setenv("HOME", str(full))
+    assert rescued(write) is None
