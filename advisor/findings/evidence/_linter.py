@@ -111,6 +111,7 @@ def check(root: Path = TABLES) -> CheckReport:
         *_repeats(tables),
         *_source_issues(tables),
         *_record_issues(tables),
+        *_encoder_issues(tables),
     ]
     return CheckReport(
         effects=len(tables.effects),
@@ -262,6 +263,26 @@ def _source_issues(tables: Tables) -> Iterator[Issue]:
             yield Issue(severity="error", where="sources.csv", text=f"'{source.id}' has no citation")
         if source.lab not in tables.labs:
             yield Issue(severity="error", where=source.id, text=f"labs.csv has no lab '{source.lab}'")
+
+
+def _encoder_issues(tables: Tables) -> Iterator[Issue]:
+    encoders = {encoder.name: encoder for encoder in tables.encoders.values()}
+    for encoder in encoders.values():
+        where = f"encoders.csv, {encoder.name}"
+        if not encoder.citation:
+            yield Issue(severity="error", where=where, text="no citation")
+        if encoder.parallel is False and {"tlm", "translation"} & set(encoder.objectives):
+            yield Issue(severity="error", where=where, text="trained on translations, but no parallel data")
+    corpora = {corpus.name: corpus for encoder in encoders.values() for corpus in encoder.corpora}
+    for corpus in corpora.values():
+        named = len(corpus.languages or ())
+        where = f"corpora.csv, {corpus.name}"
+        if corpus.count is not None and named > corpus.count:
+            yield Issue(
+                severity="error", where=where, text=f"{named} languages, and {corpus.count} published"
+            )
+        if corpus.languages and corpus.open & corpus.languages:
+            yield Issue(severity="error", where=where, text="languages that are both in it and open")
 
 
 def _record_issues(tables: Tables) -> Iterator[Issue]:

@@ -38,9 +38,7 @@ from advisor.findings.evidence._effects import (
     Source,
     Tables,
 )
-from advisor.findings.evidence._encoders import Corpus, Encoder
-from advisor.findings.evidence._languages import LanguageFacts
-from advisor.findings.evidence._lookup import normalise_model
+from advisor.findings.evidence._facts import read_corpora, read_encoders, read_languages
 from advisor.findings.evidence._rows import Row, read_rows
 from probes.catalogue import METRICS, OBJECTIVES, TASKS
 from probes.errors import InputError
@@ -213,7 +211,6 @@ def _effect_of_record(record: Record, lab: str) -> Effect:
     )
 
 
-_KINDS = ("encoder", "state", "decoder")
 _COSINES = {
     "source": "source_cosine",
     "target-labels": "target_labels_cosine",
@@ -263,81 +260,6 @@ def _signals(row: Row) -> dict[str, float]:
     return {name: value for name in names if (value := row.maybe_number(name)) is not None}
 
 
-def _read_languages(root: Path) -> Iterator[LanguageFacts]:
-    distances = {row.text("code"): row for row in read_rows(root / "languages_uriel.csv")}
-    for row in read_rows(root / "languages.csv"):
-        code = row.text("code")
-        uriel = distances.get(code)
-        yield LanguageFacts(
-            code=code,
-            name=row.text("name"),
-            script=row.text("script"),
-            family=row.text("family"),
-            genus=row.text("genus"),
-            spaced=row.flag("space_delimited"),
-            cc100_gib=row.number("cc100_gib"),
-            wikipedia_gib=row.maybe_number("wiki2020_gib") or 0.0,
-            in_cc100=row.flag("in_cc100_release"),
-            in_wikipedia=row.flag("in_mbert"),
-            syntactic=uriel.maybe_number("knn_syntactic") if uriel else None,
-            genetic=uriel.maybe_number("genetic") if uriel else None,
-            geographic=uriel.maybe_number("geographic") if uriel else None,
-        )
-
-
-def _read_corpora(path: Path, languages: Mapping[str, LanguageFacts]) -> Iterator[Corpus]:
-    sizes = {
-        "": {},
-        "cc100": {code: facts.cc100_gib for code, facts in languages.items() if facts.cc100_gib},
-        "wikipedia": {code: facts.wikipedia_gib for code, facts in languages.items() if facts.wikipedia_gib},
-    }
-    for row in read_rows(path):
-        codes = row.text("languages").split()
-        yield Corpus(
-            name=row.text("corpus"),
-            count=row.maybe_count("count"),
-            languages=frozenset(codes) if codes else None,
-            open=frozenset(row.text("open").split()),
-            sizes=sizes[row.text("sizes", tuple(sizes))],
-            citation=row.text("citation"),
-        )
-
-
-def _read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[str, Encoder]]:
-    """Every encoder by its name and its aliases; one that starts from another stands below it."""
-    read: dict[str, Encoder] = {}
-    for row in read_rows(path):
-        name = row.text("name")
-        base = row.text("base", ("", *read))
-        names = row.text("corpora").split()
-        for corpus in names:
-            if corpus not in corpora:
-                raise row.fail("corpora", f"corpora.csv has no corpus '{corpus}'")
-        own = tuple(corpora[corpus] for corpus in names)
-        amounts = next(
-            (kind for kind in ("cc100", "wikipedia") if any(c.startswith(kind) for c in names)), ""
-        )
-        parallel = row.text("parallel", ("yes", "no", "unknown"))
-        read[name] = Encoder(
-            name=name,
-            family=row.text("family"),
-            kind=row.text("kind", _KINDS),  # type: ignore[arg-type]  # one of them
-            year=row.maybe_count("year"),
-            parameters_m=row.maybe_number("parameters_m"),
-            layers=row.maybe_count("layers"),
-            width=row.maybe_count("width"),
-            vocabulary=row.maybe_count("vocabulary"),
-            objectives=tuple(row.text("objectives").split()),
-            parallel=None if parallel == "unknown" else parallel == "yes",
-            corpora=(*own, *(read[base].corpora if base else ())),
-            amounts=amounts or (read[base].amounts if base else ""),
-            citation=row.text("citation"),
-        )
-        yield name, read[name]
-        for alias in row.text("aliases").split():
-            yield normalise_model(alias), read[name]
-
-
 def _digest(root: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.csv")):
@@ -360,8 +282,8 @@ def load_tables(root: Path = TABLES) -> Tables:
         InputError: if a cell does not fit its column's type, naming file, line and column; or if an
             effect's source is missing from ``sources.csv``.
     """
-    languages = {facts.code: facts for facts in _read_languages(root)}
-    corpora = {corpus.name: corpus for corpus in _read_corpora(root / "corpora.csv", languages)}
+    languages = {facts.code: facts for facts in read_languages(root)}
+    corpora = {corpus.name: corpus for corpus in read_corpora(root / "corpora.csv", languages)}
     labs = {
         row.text("lab"): Lab(row.text("lab"), row.text("people"), row.text("code") or None)
         for row in read_rows(root / "labs.csv")
@@ -394,6 +316,6 @@ def load_tables(root: Path = TABLES) -> Tables:
         scores=tuple(scores),
         records=records,
         languages=languages,
-        encoders=dict(_read_encoders(root / "encoders.csv", corpora)),
+        encoders=dict(read_encoders(root / "encoders.csv", corpora)),
         sha256=_digest(root),
     )

@@ -94,6 +94,32 @@ def test_impossible_rows_are_found(change: dict[str, str], complaint: str, tmp_p
     assert any(complaint in issue.text for issue in report.issues)
 
 
+@pytest.mark.parametrize(
+    ("table", "name", "change", "complaint"),
+    [
+        ("encoders", "labse", {"citation": ""}, "no citation"),
+        ("encoders", "labse", {"parallel": "no"}, "trained on translations, but no parallel data"),
+        ("encoders", "labse", {"aliases": "mbert"}, "'mbert' is the name of bert-base-multilingual-cased"),
+        ("encoders", "labse", {"corpora": "everything"}, "corpora.csv has no corpus 'everything'"),
+        ("encoders", "labse", {"base": "nothing"}, "'nothing' is not one of"),
+        ("corpora", "xnli15", {"count": "14"}, "15 languages, and 14 published"),
+        ("corpora", "xnli15", {"open": "en"}, "both in it and open"),
+    ],
+)
+def test_impossible_facts_about_encoders_are_found(
+    table: str, name: str, change: dict[str, str], complaint: str, tmp_path: Path
+) -> None:
+    root = copy_tables(tmp_path)
+
+    def edit(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        return [row | change if name in (row.get("name"), row.get("corpus")) else row for row in rows]
+
+    edit_rows(root / f"{table}.csv", edit)
+    report = check(root)
+    assert not report.ok
+    assert any(complaint in issue.text for issue in report.issues)
+
+
 def test_a_row_that_stands_twice_is_found(tmp_path: Path) -> None:
     root = copy_tables(tmp_path)
     edit_rows(root / "effects" / "nguyen2025.csv", lambda rows: [*rows, rows[0]])
