@@ -6,6 +6,7 @@ characters choose it, so that the files of the corpus can be read and written by
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from advisor.study._plan import read_plan
 from probes.bundled import parse
 from probes.catalogue import TASKS
 from probes.data import read_bitext, read_dictionary, read_labelled
+from probes.data.spans import SchemeError, recognise
+from probes.encoder._layout import find_pooling
+from probes.encoder._pooling import POOLINGS
 from probes.errors import InputError
 from probes.languages import parse_language, script_of
 from probes.signals import DataFacts, Signals
@@ -26,8 +30,8 @@ CORPUS = Path(__file__).parent / "corpus"
 """A folder for each target, of inputs that reach different parts of it or once broke it."""
 
 _TASKS = sorted(TASKS)
-_LABELLED = (".conllu", ".conll", ".tsv", ".csv", ".jsonl", ".parquet", "")
-_BITEXT = (".tsv", ".tmx", ".po", ".xlf", ".jsonl", ".parquet", "")
+_LABELLED = (".conllu", ".conll", ".tsv", ".csv", ".jsonl", ".parquet", "", ".conllup", ".json")
+_BITEXT = (".tsv", ".tmx", ".po", ".xlf", ".jsonl", ".parquet", "", ".csv", ".json")
 _SOURCE, _TARGET = parse_language("en"), parse_language("tr")
 
 
@@ -42,6 +46,34 @@ def _bitext(data: bytes) -> None:
     """``E`` and the content, where E is the number of the ending."""
     with _File(data[1:], _BITEXT[_choice(data, 0, len(_BITEXT))]) as path:
         _adds_up(read_bitext(path, _SOURCE, _TARGET).facts)
+
+
+def _sides(data: bytes) -> None:
+    """Two files, cut at the first NUL, that are named together: bitexts, or the sides of one."""
+    first, _, second = data.partition(b"\0")
+    with _File(first or b"\n", ".en") as one, _File(second or b"\n", ".tr") as other:
+        _adds_up(read_bitext(f"{one},{other}", _SOURCE, _TARGET).facts)
+
+
+def _tags(data: bytes) -> None:
+    """Span tags, separated by spaces: what is read as spans stays the same when it is read again."""
+    tags = data.decode("utf-8", "replace").split()
+    try:
+        scheme = recognise(Counter(tags))
+    except SchemeError:
+        return
+    bio = scheme.to_bio(tags)
+    assert len(bio) == len(tags)
+    assert set(bio) == {"O"} or recognise(Counter(bio)).to_bio(bio) == bio
+    scheme.described()
+
+
+def _pooling(data: bytes) -> None:
+    """The pooling config of a sentence-transformers checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "1_Pooling").mkdir()
+        (Path(folder) / "1_Pooling" / "config.json").write_bytes(data)
+        assert find_pooling(folder) in POOLINGS
 
 
 def _word_links(data: bytes) -> None:
@@ -116,7 +148,7 @@ def _only_input_errors(target: Callable[[bytes], None]) -> Callable[[bytes], Non
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__.removeprefix("_").replace("_", "-"): _only_input_errors(target)
     for target in (
-        *(_labelled, _bitext, _word_links, _dictionary, _signals),
+        *(_labelled, _bitext, _sides, _tags, _word_links, _dictionary, _pooling, _signals),
         *(_advice, _recipe, _plan, _encoder, _language, _option),
     )
 }
