@@ -23,6 +23,7 @@ class Material:
 
     Attributes:
         tokenizer: that made them.
+        level: of the task.
         labels: the classes; an item's labels are indices into them.
         source: labelled source sentences by what they are for.
         target: labelled target sentences.
@@ -32,6 +33,7 @@ class Material:
     """
 
     tokenizer: Tokenizer
+    level: str
     labels: tuple[str, ...]
     source: SourceSplit[LabelledText]
     target: list[LabelledText]
@@ -86,7 +88,7 @@ def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> Mate
         pair.source.cut or pair.target.cut for pair in pairs
     )
     notes = _notes(inputs, cut, tokenizer.max_length, smallest, budget)
-    return Material(tokenizer, labels, source, target, pairs, pair_batch, tuple(notes))
+    return Material(tokenizer, inputs.task.level, labels, source, target, pairs, pair_batch, tuple(notes))
 
 
 def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Budget) -> Iterator[Note]:

@@ -6,32 +6,38 @@ nothing to undo when a run fails or is interrupted.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 
 from probes.batches import LabelledText
 from probes.bitext.distances import sentence_rows, word_rows
-from probes.bitext.embedding import EMBEDDING_BATCH, embed_bitext
+from probes.bitext.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
 from probes.bitext.linking import Linker
 from probes.bitext.text import text_facts
 from probes.budget import Budget, find_budget
 from probes.catalogue import Task
+from probes.context import Context, ModelAt
 from probes.cost.forecast import forecast_cost
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
-from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed_copy
+from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed
 from probes.gradients.round_data import lookahead_texts, task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
-from probes.gradients.warm_up import AdamScale
 from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
 from probes.inputs import Inputs, read_inputs
-from probes.machine.memory import freed_memory_kept, halve_until_it_fits, is_out_of_memory
-from probes.machine.precision import PassPrecision, choose_precision, or_in_fp32
+from probes.machine.memory import (
+    freed_memory_kept,
+    halve_until_it_fits,
+    is_out_of_memory,
+    peak_bytes,
+)
+from probes.machine.precision import choose_precision, or_in_fp32
 from probes.machine.processes import Processes
+from probes.machine.versions import library_versions
 from probes.material import Material, prepare
 from probes.progress import Progress, Silent, Stopwatch
 from probes.request import ProbeRequest
-from probes.run_facts import run_facts
 from probes.sampling import deal
 from probes.signals import (
     TOTAL,
@@ -39,9 +45,11 @@ from probes.signals import (
     ModelFacts,
     Note,
     ProjectionFacts,
+    RunFacts,
     Signals,
     TaskFacts,
     TaskGradient,
+    TextFacts,
     TransferFacts,
 )
 from probes.tasks import Projection, level_called
@@ -68,114 +76,175 @@ def run_probe(
         InputError: if something the user gave cannot be used.
         RunError: if the run cannot finish (memory).
     """
-    watch = Stopwatch(watcher or Silent())
     budget = find_budget(request.budget)
     device = _device(request.device)
-    processes = Processes.here(device)
-    precision = choose_precision(request.precision, device)
+    context = Context(
+        seed=request.seed,
+        precision=choose_precision(request.precision, device),
+        watch=Stopwatch(watcher or Silent()),
+        processes=Processes.here(device),
+    )
     with _undisturbed(), _memory_errors(budget), freed_memory_kept():
-        with watch.phase("read"):
+        with context.watch.phase("read"):
             inputs = inputs or read_inputs(request)
-        with watch.phase("load"):
+        with context.watch.phase("load"):
             encoder = load_encoder(request.model, device)
             facts = encoder.facts()
             material = prepare(inputs, encoder, budget, request.seed)
             used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
             start = encoder.working_copy(sorted(used))
             del encoder  # its layers are in the copy, and would be held twice
-        return _measure(request, facts, start, inputs, material, budget, precision, processes, watch)
+        return _Probe(budget, inputs, material, start, context).signals(facts)
 
 
-def _measure(
-    request: ProbeRequest,
-    model_facts: ModelFacts,
-    start: Encoder,
-    inputs: Inputs,
-    material: Material,
-    budget: Budget,
-    precision: PassPrecision,
-    processes: Processes,
-    watch: Stopwatch,
-) -> Signals:
-    seed, task = request.seed, inputs.task
-    level = level_called(task.level)
-    linker = Linker(
-        start.layers,
-        inputs.dictionary.entries if inputs.dictionary else None,
-        given=inputs.bitext.links is not None,
-    )
-    watch.estimate(forecast_cost(start, material, task, budget, precision, processes))
-    with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
+@dataclass(frozen=True)
+class _Probe:
+    """A probe whose data is read and whose model is loaded."""
+
+    budget: Budget
+    inputs: Inputs
+    material: Material
+    start: Encoder
+    context: Context
+
+    @property
+    def linker(self) -> Linker:
+        """Finds aligned words as the user wants it."""
+        dictionary, bitext = self.inputs.dictionary, self.inputs.bitext
+        entries = dictionary.entries if dictionary else None
+        return Linker(self.start.layers, entries, given=bitext.links is not None)
+
+    def signals(self, model: ModelFacts) -> Signals:
+        """Take all measurements, from embeddings to gradients."""
+        budget, inputs, material, watch = self.budget, self.inputs, self.material, self.context.watch
+        watch.estimate(forecast_cost(self.start, material, budget, self.context))
+        with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
+            bitext = self._embedded()
+            distances = (
+                *sentence_rows(bitext.source, bitext.target),
+                *word_rows(bitext.source_words, bitext.target_words),
+            )
+        with watch.phase("head"):
+            head, transfer = self._fitted()
+        with watch.phase("warm-up", budget.warm_up_steps):
+            points, warm_up_batch = self._warmed(head)
+        reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
+        warm = points.theta_warm
+        projection = project_labels(warm.encoder, warm.head, reserved, material.tokenizer)
+        tasks, notes = task_batches(material, projection, budget)
+        planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
+        texts = lookahead_texts(material, projection, budget, tasks)
+        found, pair_batch = halve_until_it_fits(
+            material.pair_batch,
+            lambda size: measure_points(points, planned.shrunk(size), texts, self.context),
+        )
+        task = inputs.task
+        return Signals(
+            model=model,
+            source=inputs.source.code,
+            target=inputs.target.code,
+            task=TaskFacts(name=task.name, level=task.level, metric=task.metric, labels=material.labels),
+            word_pairs=self.linker.kind,
+            data=inputs.facts,
+            transfer=transfer,
+            losses=(*found.theta0.losses, *found.theta_warm.losses),
+            cosines=(*found.theta0.cosines, *found.theta_warm.cosines),
+            conflicts=(*found.theta0.conflicts, *found.theta_warm.conflicts),
+            lookahead=found.lookahead,
+            distances=distances,
+            text=self._text_facts(),
+            projection=_projection_facts(projection, found.theta_warm, tasks, task, self.linker),
+            unavailable=found.unavailable,
+            notes=(
+                *material.notes,
+                *notes,
+                *_head_notes(transfer),
+                *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
+            ),
+            run=self._run_facts(bitext, planned.shrunk(pair_batch), found),
+        )
+
+    def _embedded(self) -> EmbeddedBitext:
+        material, budget = self.material, self.budget
         bitext, _ = halve_until_it_fits(
             EMBEDDING_BATCH,
             lambda size: embed_bitext(
-                start, material.tokenizer, material.pairs, linker, budget.pairs, watch, size
+                self.start,
+                material.tokenizer,
+                material.pairs,
+                self.linker,
+                budget.pairs,
+                self.context.watch,
+                size,
             ),
         )
-        distances = (
-            *sentence_rows(bitext.source, bitext.target),
-            *word_rows(bitext.source_words, bitext.target_words),
+        return bitext
+
+    def _fitted(self) -> tuple[Head, TransferFacts]:
+        """The head on frozen features, and what it scores."""
+        items, labels = self.material.source.fit[: self.budget.fit_sentences], self.material.labels
+        level = level_called(self.material.level)
+        fitted = fit_head(self.start, items, len(labels), level, self.context.seed)
+        return fitted.head, _transfer(self.start, fitted, self.material, self.inputs.task)
+
+    def _warmed(self, head: Head) -> tuple[Points, int]:
+        """Both points, and the batch size of the warm-up between them."""
+        start = ModelAt("theta0", self.start, head, self.material.tokenizer)
+
+        def attempt(size: int) -> Points:
+            points, _ = or_in_fp32(
+                self.context.precision,
+                lambda used: warmed(
+                    start,
+                    self.material.source.fit,
+                    self.budget,
+                    size,
+                    replace(self.context, precision=used),
+                ),
+            )
+            return points
+
+        return halve_until_it_fits(self.budget.batch_size, attempt)
+
+    def _text_facts(self) -> TextFacts:
+        sources = [pair.strings[0] for pair in self.material.pairs]
+        targets = [pair.strings[1] for pair in self.material.pairs]
+        return text_facts(sources, targets, self.start.tokenizer, self.inputs.source, self.inputs.target)
+
+    def _run_facts(self, bitext: EmbeddedBitext, batches: RoundBatches, found: MeasuredPoints) -> RunFacts:
+        """How the run went; ``batches`` are those planned, in the size that fitted."""
+        budget, material, context = self.budget, self.material, self.context
+        taken = found.theta_warm.rounds
+        used = {
+            "head": min(len(material.source.fit), budget.fit_sentences),
+            "warm-up": len(material.source.fit),
+            "held-out source": len(material.source.held_out),
+            "target labels": len(material.target),
+            "distances": bitext.source.shape[1],
+            "word links": sum(len(pair.links) for pair in bitext.pairs),
+            "bitext gradients": taken * batches.size,
+        } | {
+            f"gradients {name}": sum(len(batch) for batch in each)
+            for name, each in batches.first(taken).tasks.items()
+        }
+        precisions = {found.theta0.precision, found.theta_warm.precision}
+        return RunFacts(
+            budget=budget.name,
+            rounds=taken,
+            stopped="resolved" if taken < budget.rounds else "budget",
+            batch_size=batches.size,
+            warm_up_steps=budget.warm_up_steps,
+            seed=context.seed,
+            device=str(self.start.device),
+            dtype="bfloat16" if precisions == {"bf16"} else "float32",
+            threads=torch.get_num_threads(),
+            processes=context.processes.count,
+            seconds=context.watch.total,
+            phases=dict(context.watch.seconds),
+            peak_memory_gib=peak_bytes(self.start.device) / 2**30,
+            versions=library_versions(),
+            used=used,
         )
-    with watch.phase("head"):
-        fitted = fit_head(
-            start, material.source.fit[: budget.fit_sentences], len(material.labels), level, seed
-        )
-        transfer = _transfer(start, fitted, material, task)
-
-    def warmed(size: int) -> tuple[tuple[Encoder, Head, AdamScale], PassPrecision]:
-        return or_in_fp32(
-            precision, lambda used: warmed_copy(start, fitted.head, material, budget, size, seed, watch, used)
-        )
-
-    with watch.phase("warm-up", budget.warm_up_steps):
-        ((warm, warm_head, adam), _), warm_up_batch = halve_until_it_fits(budget.batch_size, warmed)
-    points = Points(start, fitted.head, warm, warm_head, adam)
-    del warm, adam  # held by the points alone, which let go of them early
-
-    reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
-    projection = project_labels(points.warm, warm_head, reserved, material.tokenizer)
-    tasks, notes = task_batches(material, projection, budget)
-    planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
-    texts = lookahead_texts(material, projection, budget, tasks)
-
-    def measured(size: int) -> MeasuredPoints:
-        return measure_points(
-            points, planned.shrunk(size), texts, material, precision, seed, processes, watch
-        )
-
-    found, pair_batch = halve_until_it_fits(material.pair_batch, measured)
-    return Signals(
-        model=model_facts,
-        source=inputs.source.code,
-        target=inputs.target.code,
-        task=TaskFacts(name=task.name, level=task.level, metric=task.metric, labels=material.labels),
-        word_pairs=linker.kind,
-        data=inputs.facts,
-        transfer=transfer,
-        losses=(*found.theta0.losses, *found.theta_warm.losses),
-        cosines=(*found.theta0.cosines, *found.theta_warm.cosines),
-        conflicts=(*found.theta0.conflicts, *found.theta_warm.conflicts),
-        lookahead=found.lookahead,
-        distances=distances,
-        text=text_facts(
-            [pair.strings[0] for pair in material.pairs],
-            [pair.strings[1] for pair in material.pairs],
-            start.tokenizer,
-            inputs.source,
-            inputs.target,
-        ),
-        projection=_projection_facts(projection, found.theta_warm, tasks, task, linker),
-        unavailable=found.unavailable,
-        notes=(
-            *material.notes,
-            *notes,
-            *_head_notes(transfer),
-            *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
-        ),
-        run=run_facts(
-            request, budget, material, bitext, planned.shrunk(pair_batch), found, start, processes, watch
-        ),
-    )
 
 
 def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:

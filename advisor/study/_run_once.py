@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from advisor.findings.evidence import EARLY
 from advisor.options import Schedule, WordPairs
 from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
-from advisor.training import Recipe, versions
+from advisor.training import Recipe
 from probes.catalogue import TASKS
 from probes.errors import InputError, RunError
+from probes.machine.versions import library_versions
 from probes.progress import Progress
 from probes.signals import Estimate
 
@@ -143,7 +144,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         threads=torch.get_num_threads(),
         seconds=round(perf_counter() - begin, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
+        versions=library_versions(),
     )
 
 
@@ -160,7 +161,7 @@ def failed(run: Run, problem: Exception) -> Record:
         threads=1,
         seconds=0.0,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
+        versions=library_versions(),
     )
 
 

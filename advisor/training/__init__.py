@@ -24,7 +24,6 @@ from advisor.training.config import (
 )
 from advisor.training.draw import drawn
 from advisor.training.shared import Shared
-from advisor.training.versions import versions
 
 if TYPE_CHECKING:
     from advisor.training.data import LabelledTexts
@@ -58,7 +57,6 @@ __all__ = [
     "prepare",
     "staged",
     "train",
-    "versions",
     "weighted",
 ]
 

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from advisor.training.config import Recipe
 from advisor.training.data import LabelledTexts
 from advisor.training.encoders import with_full_table
-from advisor.training.versions import versions
 from probes.batches import LabelledText
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head, score_head
+from probes.machine.versions import library_versions
 from probes.signals import Estimate
 
 __all__ = ["Outcome", "StepLog", "evaluate", "evaluate_on", "staged"]
@@ -102,7 +102,7 @@ class Outcome:
             "seconds": self.seconds,
             "device": str(self.given.device),
             "start_sha256": self.given.sha256,
-            "versions": versions(),
+            "versions": library_versions(),
         }
 
     def save(self, folder: Path) -> None:

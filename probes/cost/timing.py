@@ -9,17 +9,19 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
+from probes.batches import LabelledText, TokenizedPair, collate_pairs
+from probes.context import ModelAt
 from probes.cost import PassTimes
 from probes.encoder import Encoder
 from probes.gradients import BlockGradients, GradientAccumulator, Receive, block_gradients
 from probes.gradients.rounds import sum_dtype_for
-from probes.heads import Head
 from probes.machine.precision import PassPrecision
 from probes.objectives import AlignmentLoss, PairView
-from probes.tasks import TaskLevel
 
 __all__ = ["subwords", "time_passes"]
+
+Clock = Callable[[Callable[[], object]], float]
+"""Seconds that an action takes."""
 
 
 def subwords(items: Sequence[LabelledText] | Sequence[TokenizedPair]) -> int:
@@ -31,66 +33,48 @@ def subwords(items: Sequence[LabelledText] | Sequence[TokenizedPair]) -> int:
 
 
 def time_passes(
-    encoder: Encoder,
-    objectives: Mapping[str, AlignmentLoss],
+    model: ModelAt,
+    losses: Mapping[str, AlignmentLoss],
     texts: Sequence[LabelledText],
     pairs: Sequence[TokenizedPair],
-    tokenizer: Tokenizer,
     *,
-    classes: int,
-    level: TaskLevel,
     references: int,
     precision: PassPrecision,
 ) -> PassTimes:
     """Time one batch of each kind of loss.
 
-    A head of random weights and made-up word links stand in for what is not there yet; they cost the same.
-    Both kinds of graph are built once before: the first also waits for libraries to set up, and for the
-    system to find the memory that the passes of a run then use again and again.
+    Made-up word links stand in for what is not there yet; they cost the same. Both kinds of graph are built
+    once before: the first also waits for libraries to set up, and for the system to find the memory that the
+    passes of a run then use again and again.
 
     Args:
-        encoder: a working copy.
-        objectives: those to be measured.
+        model: a working copy, with any head.
+        losses: those to be measured.
         texts, pairs: a round's batches.
-        tokenizer: of the encoder.
-        classes, level: of the task.
         references: task gradients that every other gradient will be multiplied with.
         precision: of gradients and lookahead; other passes run in fp32.
     """
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(classes, encoder.hidden_size, generator=generator) / encoder.hidden_size
-    head = Head(weight.to(encoder.device), torch.zeros(classes, device=encoder.device), level)
-    batch = level.collate(texts, encoder)
-    parameters = encoder.block_parameters()
+    encoder, head = model.encoder, model.head
     clock = partial(_seconds, encoder.device)
+    batch, parameters = head.level.collate(texts, encoder), encoder.block_parameters()
+
+    def task_gradient() -> BlockGradients:
+        return block_gradients(head.loss(encoder, batch), parameters)
+
     with encoder.passes_in(precision):
-        block_gradients(head.loss(encoder, batch), parameters)
+        task_gradient()
         with _saved_bytes(encoder) as saved:
-            first = clock(lambda: block_gradients(head.loss(encoder, batch), parameters))
+            first = clock(task_gradient)
         labelled_bytes = saved()
-        again = clock(lambda: block_gradients(head.loss(encoder, batch), parameters))
-        linked = collate_pairs(
-            [replace(pair, links=_diagonal(pair)) for pair in pairs], tokenizer, encoder.device
-        )
-        _differentiate(next(iter(objectives.values())), PairView(encoder, linked), parameters)
-        view = PairView(encoder, linked)
-        with _saved_bytes(encoder) as saved:
-            encode = clock(lambda: (view.source, view.target))
-        shared_bytes = saved()
-        each: dict[str, float] = {}
-        own_bytes = 0
-        for name, objective in objectives.items():
-            with _saved_bytes(encoder) as saved:
-                each[name] = clock(partial(_differentiate, objective, view, parameters))
-            own_bytes = max(own_bytes, saved())
-        fresh = block_gradients(head.loss(encoder, batch), parameters)
+        again = clock(task_gradient)
+        encode, each, pair_bytes = _time_objectives(model, losses, pairs, clock)
+        fresh = task_gradient()
         with torch.no_grad():
             lookahead = clock(lambda: head.loss(encoder, batch))
     with torch.no_grad():
         forward = clock(lambda: head.loss(encoder, batch))
     walk, sketch = _time_walks(encoder, fresh, references, clock)
-    count = subwords(texts)
-    both = subwords(pairs)
+    count, both = subwords(texts), subwords(pairs)
     return PassTimes(
         forward=forward / count,
         lookahead=lookahead / count,
@@ -101,8 +85,30 @@ def time_passes(
         sketch=sketch,
         optimiser=2 * walk,  # reads and writes about twice as much
         labelled_bytes=labelled_bytes,
-        pair_bytes=shared_bytes + own_bytes,
+        pair_bytes=pair_bytes,
     )
+
+
+def _time_objectives(
+    model: ModelAt, losses: Mapping[str, AlignmentLoss], pairs: Sequence[TokenizedPair], clock: Clock
+) -> tuple[float, dict[str, float], int]:
+    """Seconds to encode the pairs, and of each loss on them; bytes held with the largest of them."""
+    encoder, parameters = model.encoder, model.encoder.block_parameters()
+    linked = collate_pairs(
+        [replace(pair, links=_diagonal(pair)) for pair in pairs], model.tokenizer, encoder.device
+    )
+    _differentiate(next(iter(losses.values())), PairView(encoder, linked), parameters)
+    view = PairView(encoder, linked)
+    with _saved_bytes(encoder) as saved:
+        encode = clock(lambda: (view.source, view.target))
+    shared_bytes = saved()
+    each: dict[str, float] = {}
+    own_bytes = 0
+    for name, loss in losses.items():
+        with _saved_bytes(encoder) as saved:
+            each[name] = clock(partial(_differentiate, loss, view, parameters))
+        own_bytes = max(own_bytes, saved())
+    return encode, each, shared_bytes + own_bytes
 
 
 def _differentiate(
@@ -145,7 +151,7 @@ def _time_walks(
     encoder: Encoder,
     fresh: BlockGradients,
     references: int,
-    clock: Callable[[Callable[[], object]], float],
+    clock: Clock,
 ) -> tuple[float, float]:
     """Seconds to accumulate one gradient, and to sketch one, from the last layer's."""
     block = list(encoder.blocks)[-1]

@@ -9,13 +9,14 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from probes.batches import LabelledText
+from probes.context import ModelAt
 from probes.encoder import Encoder
 from probes.gradients.rounds import GradientRounds
 from probes.gradients.warm_up import LEARNING_RATE, AdamScale
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
 from probes.progress import Stopwatch
-from probes.signals import Estimate, LookaheadRow, Point, TaskGradient
+from probes.signals import Estimate, LookaheadRow, TaskGradient
 
 __all__ = ["look_ahead"]
 
@@ -25,15 +26,11 @@ _RAW_UNITS, _ADAM_UNITS = 0.05, 0.1
 
 
 def look_ahead(
-    encoder: Encoder,
-    head: Head,
+    model: ModelAt,
     gradients: GradientRounds,
     texts: Mapping[TaskGradient, Sequence[LabelledText]],
-    adam: AdamScale | None,
-    *,
-    point: Point,
     watch: Stopwatch,
-    precision: PassPrecision = "fp32",
+    adam: AdamScale | None = None,
 ) -> tuple[LookaheadRow, ...]:
     """Relative change of the task loss after one step on each objective (TAG, arXiv:2109.04617).
 
@@ -43,15 +40,14 @@ def look_ahead(
     directions, a twentieth. The weights are put back bit by bit.
 
     Args:
-        encoder, head: at the point.
-        gradients: measured there.
+        model: at the point.
+        gradients: measured there; the passes run in their precision.
         texts: labelled texts to evaluate on, for each kind of label.
-        adam: divisors of the warm-up's optimiser; None leaves the preconditioned steps out.
-        point: name of the point.
         watch: advanced once an objective and scaling.
-        precision: of the passes.
+        adam: divisors of the warm-up's optimiser; None leaves the preconditioned steps out.
     """
-    before = {on: _losses(encoder, head, items, precision) for on, items in texts.items()}
+    encoder, precision = model.encoder, gradients.precision
+    before = {on: _losses(encoder, model.head, items, precision) for on, items in texts.items()}
     unit = LEARNING_RATE * sum(p.numel() for p in encoder.parameters()) ** 0.5
     scales = [None] if adam is None else [None, adam]
     rows = []
@@ -63,12 +59,12 @@ def look_ahead(
             for on, items in texts.items():
                 rows.append(
                     LookaheadRow(
-                        point=point,
+                        point=model.point,
                         objective=objective,
                         on=on,
                         scaling="raw" if scale is None else "adam",
                         step=length,
-                        change=_change(before[on], _losses(encoder, head, items, precision)),
+                        change=_change(before[on], _losses(encoder, model.head, items, precision)),
                     )
                 )
     return tuple(rows)

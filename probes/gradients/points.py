@@ -1,34 +1,33 @@
 """The two points where gradients are taken: the model as given, and after a short warm-up on the task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText
 from probes.budget import Budget
-from probes.encoder import Encoder
+from probes.context import Context, ModelAt
 from probes.gradients.lookahead import look_ahead
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.gradients.vectors import VectorPool
 from probes.gradients.warm_up import AdamScale, warm_up
-from probes.heads import Head
-from probes.machine.precision import PassPrecision
-from probes.machine.processes import Processes
-from probes.material import Material
 from probes.objectives import available
-from probes.progress import Stopwatch
 from probes.signals import LookaheadRow, TaskGradient
 
-__all__ = ["MeasuredPoints", "Points", "measure_points", "warmed_copy"]
+__all__ = ["MeasuredPoints", "Points", "measure_points", "warmed"]
 
 
 @dataclass
 class Points:
-    """The model at the two points where gradients are taken."""
+    """The model at both points.
 
-    start: Encoder
-    head: Head
-    warm: Encoder
-    warm_head: Head
+    Attributes:
+        theta0: as given.
+        theta_warm: after the warm-up.
+        adam: divisors of the warm-up's optimiser.
+    """
+
+    theta0: ModelAt
+    theta_warm: ModelAt
     adam: AdamScale
 
 
@@ -42,102 +41,50 @@ class MeasuredPoints:
     unavailable: dict[str, str]
 
 
-def warmed_copy(
-    start: Encoder,
-    head: Head,
-    material: Material,
-    budget: Budget,
-    batch_size: int,
-    seed: int,
-    watch: Stopwatch,
-    precision: PassPrecision,
-) -> tuple[Encoder, Head, AdamScale]:
-    """A warmed-up copy of the model and its head, with Adam's scale."""
-    warm = start.duplicate()
-    warm_head = head.copy()
+def warmed(
+    start: ModelAt, items: Sequence[LabelledText], budget: Budget, batch_size: int, context: Context
+) -> Points:
+    """The model beside a copy of it that is warmed up on ``items``."""
+    warm = replace(
+        start,
+        point="theta_warm",
+        encoder=start.encoder.duplicate(),
+        head=start.head.copy(),
+        anchor=start.encoder,
+    )
     adam = warm_up(
-        warm,
-        warm_head,
-        material.source.fit,
+        warm.encoder,
+        warm.head,
+        items,
         steps=budget.warm_up_steps,
         batch_size=batch_size,
-        seed=seed,
-        watch=watch,
-        precision=precision,
+        context=context,
     )
-    return warm, warm_head, adam
+    return Points(start, warm, adam)
 
 
 def measure_points(
     points: Points,
     batches: RoundBatches,
     texts: Mapping[TaskGradient, Sequence[LabelledText]],
-    material: Material,
-    precision: PassPrecision,
-    seed: int,
-    processes: Processes,
-    watch: Stopwatch,
+    context: Context,
 ) -> MeasuredPoints:
     """Gradients and lookahead after the warm-up, where the signals lead, then of the model as given.
 
     Both points take the same rounds: as many as the first needs.
     """
-    pool = VectorPool()
+    context = replace(context, pool=VectorPool())  # both points share it, and nothing after them
+    watch, start = context.watch, points.theta0
     enough_links = all(sum(len(pair.links) for pair in batch) >= 2 for batch in batches.pairs)
-    objectives, unavailable = available(points.start, enough_links)
+    losses, unavailable = available(start.encoder, enough_links)
     with watch.phase("theta_warm", batches.rounds):
-        warm = measure_gradients(
-            points.warm,
-            points.warm_head,
-            objectives,
-            batches,
-            material.tokenizer,
-            point="theta_warm",
-            anchor=points.start,
-            seed=seed,
-            watch=watch,
-            precision=precision,
-            may_stop=True,
-            processes=processes,
-            pool=pool,
-        )
-    with watch.phase("lookahead", 2 * len(objectives)):
-        ahead = look_ahead(
-            points.warm,
-            points.warm_head,
-            warm,
-            texts,
-            points.adam,
-            point="theta_warm",
-            watch=watch,
-            precision=warm.precision,
-        )
+        warm = measure_gradients(points.theta_warm, losses, batches, context, may_stop=True)
+    with watch.phase("lookahead", 2 * len(losses)):
+        ahead = look_ahead(points.theta_warm, warm, texts, watch, points.adam)
     warm.release()
     batches = batches.first(warm.rounds)
-    with watch.phase("theta0", batches.rounds + len(objectives)):
-        zero = measure_gradients(
-            points.start,
-            points.head,
-            objectives,
-            batches,
-            material.tokenizer,
-            point="theta0",
-            anchor=None,
-            seed=seed,
-            watch=watch,
-            precision=precision,
-            processes=processes,
-            pool=pool,
-        )
-        first = look_ahead(
-            points.start,
-            points.head,
-            zero,
-            texts,
-            None,
-            point="theta0",
-            watch=watch,
-            precision=zero.precision,
-        )
+    with watch.phase("theta0", batches.rounds + len(losses)):
+        zero = measure_gradients(start, losses, batches, context)
+        first = look_ahead(start, zero, texts, watch)
     zero.release()
     return MeasuredPoints(zero, warm, (*first, *ahead), unavailable)

@@ -8,19 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probes.batches import LabelledText, TokenizedPair, Tokenizer, collate_pairs
+from probes.batches import LabelledText, TokenizedPair, collate_pairs
 from probes.catalogue import OBJECTIVES
+from probes.context import Context, ModelAt
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
 from probes.gradients.estimators import Moments
 from probes.gradients.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
-from probes.gradients.vectors import VectorPool
-from probes.heads import Head
 from probes.machine.precision import PassPrecision, or_in_fp32
-from probes.machine.processes import ALONE, Processes
+from probes.machine.processes import Processes
 from probes.objectives import AlignmentLoss, PairView
-from probes.progress import Stopwatch
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
 
 __all__ = [
@@ -124,60 +122,58 @@ class GradientRounds:
 
 
 def measure_gradients(
-    encoder: Encoder,
-    head: Head,
-    objectives: Mapping[str, AlignmentLoss],
+    model: ModelAt,
+    losses: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
-    tokenizer: Tokenizer,
+    context: Context,
     *,
-    point: Point,
-    anchor: Encoder | None,
-    seed: int,
-    watch: Stopwatch,
-    precision: PassPrecision = "fp32",
     may_stop: bool = False,
-    processes: Processes = ALONE,
-    pool: VectorPool | None = None,
 ) -> GradientRounds:
     """Take the gradient of every task loss, objective and null, round by round.
 
-    The encoder is in eval mode, so that a gradient is a function of its batch alone.
+    The encoder is in eval mode, so that a gradient is a function of its batch alone. All is taken again in
+    fp32 if bf16 overflows.
 
     Args:
-        encoder, head: at the point.
-        objectives: those to measure, by name.
+        model: at the point.
+        losses: those to measure, by objective.
         batches: one set a round.
-        tokenizer: of the encoder.
-        point: name of the point.
-        anchor: the model as it was given, when ``encoder`` no longer is.
-        seed: of masks and shuffles; the same at both points, so that they are compared on equal terms.
-        watch: advanced a round at a time.
-        precision: of the passes; all is taken again in fp32 if bf16 overflows.
+        context: its seed is the same at both points, so that they are compared on equal terms.
         may_stop: whether to stop as soon as the leading signals are resolved.
-        processes: share out the rounds; all of them get all of the outcome.
-        pool: where running sums come from, and go back to on release.
 
     Raises:
         NotFiniteError: if a gradient is not finite in fp32 either.
         RunError: if the processes do not take the same rounds.
     """
+    encoder, anchor = model.encoder, model.anchor or model.encoder
 
     def take(precision: PassPrecision) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
-        with encoder.passes_in(precision), (anchor or encoder).passes_in(precision):
-            return _take_rounds(
-                encoder, head, objectives, batches, tokenizer, anchor, seed, watch, may_stop, processes, pool
-            )
+        with encoder.passes_in(precision), anchor.passes_in(precision):
+            return _take_rounds(model, losses, batches, context, may_stop)
 
-    processes.check_in_step((point, batches.rounds, batches.size, precision))
-    (accumulator, values), precision = or_in_fp32(precision, take)
-    moments = accumulator.moments()
-    layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
-    blocks = {block: (block,) for block in encoder.blocks} | {TOTAL: layers}
+    context.processes.check_in_step((model.point, batches.rounds, batches.size, context.precision))
+    (accumulator, values), precision = or_in_fp32(context.precision, take)
+    return _rows(model, tuple(losses), batches, accumulator, values, precision)
+
+
+def _rows(
+    model: ModelAt,
+    objectives: tuple[str, ...],
+    batches: RoundBatches,
+    accumulator: GradientAccumulator,
+    values: Mapping[str, list[float]],
+    precision: PassPrecision,
+) -> GradientRounds:
+    """What the rounds say, block by block and of all layers together."""
+    point, moments = model.point, accumulator.moments()
+    layers = _layers(model.encoder)
+    blocks = {block: (block,) for block in model.encoder.blocks} | {TOTAL: layers}
     sets = {name: moments.total(members, name) for name, members in blocks.items()}
+    nulls = {null_name(name) for name in objectives}
     loss_rows = tuple(
         _loss_row(point, name, part, batches.size, float(np.mean(values[name])))
         for name in moments.losses
-        if not name.startswith("null:")
+        if name not in nulls
         for part in sets.values()
     )
     cosine_rows = tuple(
@@ -191,7 +187,7 @@ def measure_gradients(
         cosines=cosine_rows,
         conflicts=_conflicts(point, cosine_rows, layers),
         moments=sets[TOTAL],
-        objectives=tuple(objectives),
+        objectives=objectives,
         mean_gradient=accumulator.mean,
         rounds=accumulator.rounds,
         precision=precision,
@@ -199,33 +195,30 @@ def measure_gradients(
     )
 
 
+def _layers(encoder: Encoder) -> tuple[str, ...]:
+    return tuple(block for block in encoder.blocks if block != EMBEDDINGS)
+
+
 def _take_rounds(
-    encoder: Encoder,
-    head: Head,
-    objectives: Mapping[str, AlignmentLoss],
+    model: ModelAt,
+    losses: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
-    tokenizer: Tokenizer,
-    anchor: Encoder | None,
-    seed: int,
-    watch: Stopwatch,
+    context: Context,
     may_stop: bool,
-    processes: Processes,
-    pool: VectorPool | None,
 ) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
     """All rounds, or as many as it takes; with the values of every loss."""
-    parameters = encoder.block_parameters()
-    sizes = {block: [p.numel() for p in group] for block, group in parameters.items()}
+    parameters, processes = model.encoder.block_parameters(), context.processes
     tasks = [task_name(task) for task in batches.tasks]
-    nulls = [null_name(name) for name in nulls_of(objectives)]
+    nulls = [null_name(name) for name in nulls_of(losses)]
     accumulator = GradientAccumulator(
-        sizes,
-        [*tasks, *objectives, *nulls],
+        {block: [p.numel() for p in group] for block, group in parameters.items()},
+        [*tasks, *losses, *nulls],
         references=tasks,
         sketched=nulls,
-        device=encoder.device,
-        seed=seed,
-        sum_dtype=sum_dtype_for(encoder),
-        pool=pool,
+        device=model.encoder.device,
+        seed=context.seed,
+        sum_dtype=sum_dtype_for(model.encoder),
+        pool=context.pool,
     )
     values: dict[str, list[float]] = {name: [] for name in accumulator.losses}
 
@@ -234,20 +227,23 @@ def _take_rounds(
         values[name].append(float(value.detach()))
         stream_gradients(value, parameters, receive, keep_graph=name not in tasks)
 
-    layers = tuple(block for block in encoder.blocks if block != EMBEDDINGS)
+    layers = _layers(model.encoder)
     leading = task_name(leading_task(batches.tasks))
     problem: Exception | None = None
-    for k in watch.each(range(batches.rounds)):
+    for k in context.watch.each(range(batches.rounds)):
         if processes.takes(k) and problem is None:
-            losses = round_losses(encoder, head, objectives, batches, k, tokenizer, anchor, seed)
+            of_round = round_losses(model, losses, batches, k, context.seed)
             try:
-                accumulator.add_round({name: partial(gradient, name, loss) for name, loss in losses.items()})
+                accumulator.add_round(
+                    {name: partial(gradient, name, loss) for name, loss in of_round.items()}
+                )
             except (NotFiniteError, RuntimeError, MemoryError) as error:
                 problem = processes.hold(error)
+            del of_round  # and with it the graphs of the round
         if may_stop and _may_look(k + 1, batches.rounds, processes):
             processes.raise_any(problem)
             so_far = accumulator.sketched(processes).total(layers, TOTAL)
-            if settled(so_far, TOTAL, leading, list(objectives)):
+            if settled(so_far, TOTAL, leading, list(losses)):
                 break
     processes.raise_any(problem)
     accumulator.join(processes)
@@ -261,32 +257,24 @@ def _may_look(taken: int, rounds: int, processes: Processes) -> bool:
 
 
 def round_losses(
-    encoder: Encoder,
-    head: Head,
-    objectives: Mapping[str, AlignmentLoss],
-    batches: RoundBatches,
-    k: int,
-    tokenizer: Tokenizer,
-    anchor: Encoder | None,
-    seed: int,
+    model: ModelAt, losses: Mapping[str, AlignmentLoss], batches: RoundBatches, k: int, seed: int
 ) -> dict[str, Callable[[], Tensor]]:
     """Every loss of round ``k`` by name: tasks, objectives and nulls.
 
     All objectives and nulls share one view of the pairs, so that what they have in common is encoded once;
     its graph lives as long as these functions do.
     """
-    view = PairView(
-        encoder, collate_pairs(batches.pairs[k], tokenizer, encoder.device), anchor, seed=seed + k
-    )
-    losses: dict[str, Callable[[], Tensor]] = {}
+    encoder, head = model.encoder, model.head
+    pairs = collate_pairs(batches.pairs[k], model.tokenizer, encoder.device)
+    view = PairView(encoder, pairs, model.anchor, seed=seed + k)
+    of_round: dict[str, Callable[[], Tensor]] = {}
     for task, texts in batches.tasks.items():
-        batch = head.level.collate(texts[k], encoder)
-        losses[task_name(task)] = partial(head.loss, encoder, batch)
-    for name, objective in objectives.items():
-        losses[name] = partial(objective.loss, view)
-    for name in nulls_of(objectives):
-        losses[null_name(name)] = partial(_null_loss, objectives[name], view)
-    return losses
+        of_round[task_name(task)] = partial(head.loss, encoder, head.level.collate(texts[k], encoder))
+    for name, loss in losses.items():
+        of_round[name] = partial(loss.loss, view)
+    for name in nulls_of(losses):
+        of_round[null_name(name)] = partial(_null_loss, losses[name], view)
+    return of_round
 
 
 def _null_loss(objective: AlignmentLoss, view: PairView) -> Tensor:

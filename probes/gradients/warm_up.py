@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from probes.batches import LabelledText
+from probes.context import Context
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.heads import Head
-from probes.machine.precision import PassPrecision
-from probes.progress import Stopwatch
 
 __all__ = ["LEARNING_RATE", "AdamScale", "warm_up"]
 
@@ -54,9 +53,7 @@ def warm_up(
     *,
     steps: int,
     batch_size: int,
-    seed: int,
-    watch: Stopwatch,
-    precision: PassPrecision = "fp32",
+    context: Context,
 ) -> AdamScale:
     """Fine-tune ``encoder`` and ``head`` in place for a few AdamW steps with dropout on.
 
@@ -67,9 +64,7 @@ def warm_up(
         head: a copy, too.
         items: sentences to draw from, reshuffled each time they run out.
         steps, batch_size: optimiser steps and sentences a step.
-        seed: of order and dropout.
-        watch: advanced a step at a time.
-        precision: of the passes; weights and optimiser stay in fp32.
+        context: weights and optimiser stay in fp32 whatever its precision.
 
     Raises:
         NotFiniteError: if the loss stops being finite.
@@ -78,12 +73,12 @@ def warm_up(
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     ramp = max(1, round(_RAMP * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / ramp))
-    torch.manual_seed(seed)
+    torch.manual_seed(context.seed)
     encoder.base.train()
     try:
-        for chosen in watch.each(_draw(items, steps, batch_size, seed)):
+        for chosen in context.watch.each(_draw(items, steps, batch_size, context.seed)):
             batch = head.level.collate(chosen, encoder)
-            with encoder.passes_in(precision):
+            with encoder.passes_in(context.precision):
                 loss = head.loss(encoder, batch)
                 if not torch.isfinite(loss):
                     raise NotFiniteError(

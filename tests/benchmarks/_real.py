@@ -7,8 +7,9 @@ from advisor.sample import sample_path
 from probes.bitext.embedding import embed_bitext
 from probes.bitext.linking import Linker
 from probes.budget import Budget
-from probes.encoder import Encoder, load_encoder
-from probes.gradients.points import warmed_copy
+from probes.context import Context, ModelAt
+from probes.encoder import load_encoder
+from probes.gradients.points import warmed
 from probes.gradients.round_data import task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.gradients.warm_up import AdamScale
@@ -28,10 +29,9 @@ __all__ = ["WarmCase", "add_data_options", "measure", "request_from", "warm_case
 
 @dataclass(frozen=True)
 class WarmCase:
-    """A case at ``theta_warm``, with the model as it was given and the warm-up's scale."""
+    """A case at ``theta_warm``, with the warm-up's scale."""
 
     case: Case
-    start: Encoder
     adam: AdamScale
 
 
@@ -80,28 +80,21 @@ def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
         start, material.source.fit[: budget.fit_sentences], len(material.labels), level, request.seed
     )
     size = min(budget.batch_size, len(material.source.fit))
-    warm, head, adam = warmed_copy(start, fitted.head, material, budget, size, request.seed, watch, precision)
+    model = ModelAt("theta0", start, fitted.head, material.tokenizer)
+    context = Context(seed=request.seed, precision=precision)
+    points = warmed(model, material.source.fit, budget, size, context)
+    warm = points.theta_warm
     drawn = budget.rounds * material.pair_batch
     reserved = bitext.pairs[drawn : 2 * drawn]
-    projection = project_labels(warm, head, reserved, material.tokenizer)
+    projection = project_labels(warm.encoder, warm.head, reserved, material.tokenizer)
     tasks, _ = task_batches(material, projection, budget)
     batches = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
-    objectives, _ = available(warm, has_links=True)
-    return WarmCase(Case(warm, head, objectives, batches, material.tokenizer), start, adam)
+    objectives, _ = available(warm.encoder, has_links=True)
+    return WarmCase(Case(warm, objectives, batches), points.adam)
 
 
 def measure(warm: WarmCase, precision: str) -> GradientRounds:
     """All rounds in one precision, whatever they show on the way."""
     case = warm.case
-    return measure_gradients(
-        case.encoder,
-        case.head,
-        case.objectives,
-        case.batches,
-        case.tokenizer,
-        point="theta_warm",
-        anchor=warm.start,
-        seed=0,
-        watch=Stopwatch(Silent()),
-        precision=choose_precision(precision, case.encoder.device),
-    )
+    context = Context(precision=choose_precision(precision, case.encoder.device))
+    return measure_gradients(case.model, case.objectives, case.batches, context)

@@ -8,6 +8,7 @@ import torch
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.context import ModelAt
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.gradients.rounds import RoundBatches
 from probes.gradients.vectors import VectorPool
@@ -34,12 +35,15 @@ in a gradient round, they only take memory. The MLM head's output layer is as mu
 class Case:
     """Everything that gradient rounds need, and the memory that they leave to the next ones."""
 
-    encoder: Encoder
-    head: Head
+    model: ModelAt
     objectives: dict[str, AlignmentLoss]
     batches: RoundBatches
-    tokenizer: Tokenizer
     pool: VectorPool = field(default_factory=VectorPool)
+
+    @property
+    def encoder(self) -> Encoder:
+        """Whose gradients are taken."""
+        return self.model.encoder
 
 
 def load_shape(name: str, device: str = "cpu") -> Encoder:
@@ -93,7 +97,7 @@ def make_case(name: str, device: str, rounds: int, batch: int, length: int) -> C
     weight = 0.05 * torch.randn(classes, start.hidden_size, generator=generator)
     head = Head(weight.to(device), torch.zeros(classes, device=device), level_called("token"))
     objectives, _ = available(start, has_links=True)
-    return Case(start, head, objectives, RoundBatches(tasks, pairs), tokenizer)
+    return Case(ModelAt("theta0", start, head, tokenizer), objectives, RoundBatches(tasks, pairs))
 
 
 def _deal(items: list[T], rounds: int, size: int) -> list[list[T]]:

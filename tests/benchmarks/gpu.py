@@ -13,7 +13,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.training import Recipe, Shared, train
-from probes.batches import Tokenizer, collate_labelled
+from probes.batches import Tokenizer
 from probes.catalogue import TASKS
 from probes.data import Columns, read_labelled
 from probes.encoder import load_encoder
@@ -21,6 +21,7 @@ from probes.heads import Head
 from probes.machine.precision import choose_precision
 from probes.request import ProbeRequest
 from probes.run import run_probe
+from probes.tasks import level_called
 
 SHAPES = {"xlm-roberta-base": (12, 768, 12, 3072), "xlm-roberta-large": (24, 1024, 16, 4096)}
 VOCABULARY = 250002
@@ -122,9 +123,10 @@ def bare_pass(folder: str, data: Path, device: torch.device) -> float:
     task = TASKS.find("pos")
     examples = read_labelled(str(data / "pos/en.test.conllu"), task, role="train", columns=Columns())
     index = {label: i for i, label in enumerate(examples.labels)}
-    items = Tokenizer(encoder.tokenizer, 64).labelled(examples.examples[:BATCH], index)
-    batch = collate_labelled(items, True, encoder.tokenizer, device)
-    head = Head(torch.zeros(len(index), encoder.hidden_size), torch.zeros(len(index)), True).to(device)
+    level = level_called(task.level)
+    items = level.labelled(Tokenizer(encoder.tokenizer, 64), examples.examples[:BATCH], index)
+    batch = level.collate(items, encoder)
+    head = Head(torch.zeros(len(index), encoder.hidden_size), torch.zeros(len(index)), level).to(device)
     seconds = []
     for _ in range(PASSES):
         begin = perf_counter()

@@ -38,16 +38,7 @@ def main() -> None:
     for scaling, (name, lengths) in _UNITS.items():
         for units in lengths:
             with patch(f"probes.gradients.lookahead.{name}", units):
-                rows = look_ahead(
-                    warm.case.encoder,
-                    warm.case.head,
-                    gradients,
-                    texts,
-                    warm.adam,
-                    point="theta_warm",
-                    watch=Stopwatch(Silent()),
-                    precision=gradients.precision,
-                )
+                rows = look_ahead(warm.case.model, gradients, texts, Stopwatch(Silent()), warm.adam)
             for row in rows:
                 change = row.change
                 if row.scaling != scaling or change.value is None:

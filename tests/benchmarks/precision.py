@@ -9,10 +9,12 @@ is the largest such share among the single layers. Below: the largest such share
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from probes.budget import Budget
 from probes.gradients.lookahead import look_ahead
+from probes.machine.precision import PassPrecision
 from probes.progress import Silent, Stopwatch
 from probes.signals import TOTAL, Estimate
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case
@@ -39,18 +41,16 @@ def main() -> int:
     texts = {
         task: [item for batch in some[:2] for item in batch] for task, some in warm.case.batches.tasks.items()
     }
+    precisions: tuple[PassPrecision, ...] = ("fp32", "bf16")
     steps = [
         look_ahead(
-            warm.case.encoder,
-            warm.case.head,
-            found[0],
+            warm.case.model,
+            replace(found[0], precision=precision),
             texts,
+            Stopwatch(Silent()),
             warm.adam,
-            point="theta_warm",
-            watch=Stopwatch(Silent()),
-            precision=precision,
         )
-        for precision in ("fp32", "bf16")
+        for precision in precisions
     ]
     print(
         f"{arguments.model}, {arguments.source} to {arguments.target}, {arguments.task} "

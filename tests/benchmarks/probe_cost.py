@@ -32,11 +32,11 @@ from time import perf_counter, process_time
 import torch
 from torch import Tensor
 
+from probes.context import Context
 from probes.gradients import block_gradients
 from probes.gradients.rounds import measure_gradients, round_losses, task_name
 from probes.machine.memory import freed_memory_kept, peak_bytes
 from probes.machine.precision import PRECISIONS, PassPrecision, choose_precision
-from probes.progress import Silent, Stopwatch
 from tests.benchmarks._shapes import SHAPES, Case, make_case
 
 __all__ = ["CONTENDERS", "Outcome", "Timed"]
@@ -66,9 +66,7 @@ Run = tuple[Mapping[str, object], Mapping[str, Outcome | str]]
 
 def _rounds(case: Case) -> Iterator[dict[str, Callable[[], Tensor]]]:
     for k in range(case.batches.rounds):
-        yield round_losses(
-            case.encoder, case.head, case.objectives, case.batches, k, case.tokenizer, None, _SEED
-        )
+        yield round_losses(case.model, case.objectives, case.batches, k, _SEED)
 
 
 def floor(case: Case, precision: PassPrecision) -> None:
@@ -83,19 +81,8 @@ def floor(case: Case, precision: PassPrecision) -> None:
 
 def ours(case: Case, precision: PassPrecision) -> None:
     """The probe's own way, up to the rows of the signals."""
-    rounds = measure_gradients(
-        case.encoder,
-        case.head,
-        case.objectives,
-        case.batches,
-        case.tokenizer,
-        point="theta0",
-        anchor=None,
-        seed=_SEED,
-        watch=Stopwatch(Silent()),
-        precision=precision,
-        pool=case.pool,
-    )
+    context = Context(seed=_SEED, precision=precision, pool=case.pool)
+    rounds = measure_gradients(case.model, case.objectives, case.batches, context)
     rounds.release()
 
 
@@ -150,7 +137,7 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
     device = torch.device(arguments.device)
     case = make_case(arguments.model, arguments.device, arguments.rounds, arguments.batch, arguments.length)
     precision = choose_precision(arguments.precision, device)
-    once = Case(case.encoder, case.head, case.objectives, case.batches.first(1), case.tokenizer)
+    once = Case(case.model, case.objectives, case.batches.first(1))
     floor(once, precision)  # sets libraries up
     return case, precision
 

@@ -48,11 +48,11 @@ def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
 
     measure, phase = probes.gradients.rounds.measure_gradients, Stopwatch.phase
 
-    def measured(encoder: Any, head: Any, objectives: Any, batches: Any, tokenizer: Any, **more: Any) -> Any:
+    def measured(model: Any, objectives: Any, batches: Any, context: Any, **more: Any) -> Any:
         with clock.of("gradient rounds"):
-            found = measure(encoder, head, objectives, batches, tokenizer, **more)
+            found = measure(model, objectives, batches, context, **more)
         begin = process_time()
-        floor(Case(encoder, head, objectives, batches.first(found.rounds), tokenizer), found.precision)
+        floor(Case(model, objectives, batches.first(found.rounds)), found.precision)
         clock.floor += process_time() - begin
         return found
 

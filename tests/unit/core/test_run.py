@@ -18,7 +18,7 @@ import probes.run
 from advisor.sample import sample_path
 from probes.batches import TokenizedPair
 from probes.budget import BUDGETS, Budget
-from probes.catalogue import OBJECTIVES, TASKS
+from probes.catalogue import OBJECTIVES, TASKS, Objective
 from probes.cost import CostEstimate
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
@@ -317,7 +317,7 @@ def test_batches_are_halved_when_memory_runs_out(
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
     def short_of_memory(*arguments: Any, **options: Any) -> Any:
-        full(arguments[3].size, options["point"])
+        full(arguments[2].size, arguments[0].point)
         return measure_gradients(*arguments, **options)
 
     def short_while_warming(*arguments: Any, **options: Any) -> Any:
@@ -397,9 +397,11 @@ class Mean:
 
 @pytest.fixture
 def sixth() -> Iterator[str]:
+    OBJECTIVES.add(Objective(Mean.name, "sentence", "Pulls means together.", "made up", parallel=False))
     register(Mean)
     yield Mean.name
     del _registry._losses[Mean.name]
+    OBJECTIVES.remove(Mean.name)
 
 
 def test_a_registered_objective_is_probed(sixth: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -411,7 +413,7 @@ def test_a_registered_objective_is_probed(sixth: str, checkpoint: Checkpoint, tm
 
 
 def test_rounds_draw_what_no_other_part_has_seen(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sixth: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views: list[PairView] = []
     reserved: list[tuple[int, ...]] = []
@@ -426,7 +428,7 @@ def test_rounds_draw_what_no_other_part_has_seen(
         reserved.extend(pair.source.ids for pair in pairs)
         return project_labels(encoder, head, pairs, *rest)
 
-    monkeypatch.setitem(_registry._losses, Recorder.name, Recorder())
+    monkeypatch.setitem(_registry._losses, sixth, Recorder())
     monkeypatch.setattr(probes.run, "project_labels", watched)
     run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     theta_warm, theta0 = views[: SMALL.rounds], views[SMALL.rounds :]

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
+from probes.context import ModelAt
 from probes.cost import PassTimes
 from probes.cost.timing import subwords, time_passes
 from probes.encoder import Encoder
+from probes.heads import Head
 from probes.objectives import available
 from probes.tasks import level_called
 from tests.conftest import Load
@@ -15,17 +17,9 @@ from tests.models import sample_items, sample_pairs
 
 def timed(encoder: Encoder, texts: list[LabelledText], pairs: list[TokenizedPair]) -> PassTimes:
     objectives, _ = available(encoder, has_links=True)
-    return time_passes(
-        encoder,
-        objectives,
-        texts,
-        pairs,
-        Tokenizer(encoder.tokenizer, 64),
-        classes=5,
-        level=level_called("sentence"),
-        references=2,
-        precision="fp32",
-    )
+    head = Head(torch.zeros(5, encoder.hidden_size), torch.zeros(5), level_called("sentence"))
+    model = ModelAt("theta0", encoder, head, Tokenizer(encoder.tokenizer, 64))
+    return time_passes(model, objectives, texts, pairs, references=2, precision="fp32")
 
 
 def same_text(load: Load, count: int) -> tuple[Encoder, list[LabelledText], list[TokenizedPair]]:

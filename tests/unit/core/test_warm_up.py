@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from probes.batches import LabelledText, Tokenizer
+from probes.context import Context, ModelAt
 from probes.encoder import Encoder
 from probes.errors import RunError
 from probes.gradients import GradientAccumulator, Receive, block_gradients
@@ -17,6 +18,7 @@ from probes.gradients.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
 from probes.progress import Silent, Stopwatch
+from probes.signals import Point
 from probes.tasks import level_called
 from tests.conftest import Load
 from tests.models import HIDDEN, sample_items
@@ -45,9 +47,11 @@ class Material:
             self.items,
             steps=steps,
             batch_size=8,
-            seed=seed,
-            watch=Stopwatch(Silent()),
+            context=Context(seed=seed),
         )
+
+    def at(self, point: Point = "theta_warm") -> ModelAt:
+        return ModelAt(point, self.encoder, self.head, Tokenizer(self.encoder.tokenizer, 64))
 
 
 def weights(encoder: Encoder) -> list[Tensor]:
@@ -143,7 +147,7 @@ def test_every_item_is_drawn_before_any_is_drawn_again() -> None:
     assert all(0 < len(batch) <= 8 for batch in small)
 
 
-def rounds_along(material: Material, sign: float) -> GradientRounds:
+def rounds_along(material: Material, sign: float, precision: PassPrecision = "fp32") -> GradientRounds:
     """An objective whose gradient is the task's own, or its opposite."""
     parameters = blocks(material)
     batch = level_called("token").collate(material.items, material.encoder)
@@ -158,7 +162,7 @@ def rounds_along(material: Material, sign: float) -> GradientRounds:
     for _ in range(3):
         accumulator.add_round({"made-up": hand_over})
     return GradientRounds(
-        (), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, "fp32", accumulator.release
+        (), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, precision, accumulator.release
     )
 
 
@@ -171,13 +175,11 @@ def test_a_step_along_the_task_gradient_helps_and_against_it_hurts(
     before = weights(material.encoder)
     adam = AdamScale({block: torch.ones(sum(map(torch.numel, g))) for block, g in blocks(material).items()})
     rows = look_ahead(
-        material.encoder,
-        material.head,
+        material.at(),
         rounds_along(material, sign),
         {"source": material.items, "target-labels": material.items[:10]},
+        Stopwatch(Silent()),
         adam,
-        point="theta_warm",
-        watch=Stopwatch(Silent()),
     )
     assert [(row.scaling, row.on) for row in rows] == [
         (scaling, on) for scaling in ("raw", "adam") for on in ("source", "target-labels")
@@ -220,14 +222,11 @@ def test_looking_ahead_in_bf16_sees_the_step(load: Load) -> None:
     both: tuple[PassPrecision, ...] = ("fp32", "bf16")
     full, half = (
         look_ahead(
-            material.encoder,
-            material.head,
-            rounds_along(material, 1.0),
+            material.at(),
+            rounds_along(material, 1.0, precision),
             {"source": material.items},
+            Stopwatch(Silent()),
             adam,
-            point="theta_warm",
-            watch=Stopwatch(Silent()),
-            precision=precision,
         )[1].change.value
         for precision in both
     )
@@ -239,13 +238,7 @@ def test_looking_ahead_in_bf16_sees_the_step(load: Load) -> None:
 def test_without_adam_there_are_raw_steps_only(load: Load) -> None:
     material = Material(load)
     rows = look_ahead(
-        material.encoder,
-        material.head,
-        rounds_along(material, 1.0),
-        {"source": material.items},
-        None,
-        point="theta0",
-        watch=Stopwatch(Silent()),
+        material.at("theta0"), rounds_along(material, 1.0), {"source": material.items}, Stopwatch(Silent())
     )
     assert [row.scaling for row in rows] == ["raw"]
 
@@ -253,15 +246,7 @@ def test_without_adam_there_are_raw_steps_only(load: Load) -> None:
 def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
     material = Material(load)
     rounds = rounds_along(material, 1.0)
-    (row,) = look_ahead(
-        material.encoder,
-        material.head,
-        rounds,
-        {"source": material.items},
-        None,
-        point="theta0",
-        watch=Stopwatch(Silent()),
-    )
+    (row,) = look_ahead(material.at("theta0"), rounds, {"source": material.items}, Stopwatch(Silent()))
     before = material.loss()
     with _stepped(material.encoder, rounds.mean_gradient("made-up"), row.step):
         after = material.loss()

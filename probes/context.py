@@ -1,0 +1,51 @@
+"""What all parts of a probe share, and the model they work on."""
+
+from dataclasses import dataclass, field
+
+from probes.batches import Tokenizer
+from probes.encoder import Encoder
+from probes.gradients.vectors import VectorPool
+from probes.heads import Head
+from probes.machine.precision import PassPrecision
+from probes.machine.processes import ALONE, Processes
+from probes.progress import Silent, Stopwatch
+from probes.signals import Point
+
+__all__ = ["Context", "ModelAt"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """How a probe runs.
+
+    Attributes:
+        seed: of masks, shuffles, order and dropout.
+        precision: of the passes of warm-up, gradients and lookahead; all else runs in fp32.
+        watch: told of phases and steps.
+        processes: share out the gradient rounds; all of them get all of the outcome.
+        pool: where running sums come from, and go back to.
+    """
+
+    seed: int = 0
+    precision: PassPrecision = "fp32"
+    watch: Stopwatch = field(default_factory=lambda: Stopwatch(Silent()))
+    processes: Processes = ALONE
+    pool: VectorPool = field(default_factory=VectorPool)
+
+
+@dataclass(frozen=True)
+class ModelAt:
+    """The model at one of the points where gradients are taken.
+
+    Attributes:
+        point: name of the point.
+        encoder, head: as they are there.
+        tokenizer: of the encoder.
+        anchor: the encoder as it was given, where ``encoder`` no longer is.
+    """
+
+    point: Point
+    encoder: Encoder
+    head: Head
+    tokenizer: Tokenizer
+    anchor: Encoder | None = None
