@@ -138,6 +138,15 @@ class Option(BaseModel):
             parts.append(f"weight {self.weight:.2g}")
         return ", ".join(parts)
 
+    @property
+    def spec(self) -> str:
+        """The option as :meth:`parse` reads it; word pairs are not in it."""
+        if self.objective == NONE:
+            return NONE
+        frozen = "" if self.frozen_layers is FrozenLayers.NONE else self.frozen_layers.value
+        weight = f"{self.weight:.3g}" if self.weight else ""
+        return ":".join(filter(None, (self.objective, str(self.schedule), frozen, weight)))
+
     @classmethod
     def parse(cls, text: str, word_pairs: WordPairs = WordPairs.MUTUAL_ARGMAX) -> Self:
         """Read ``none`` or ``OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT]``.

@@ -13,7 +13,7 @@ __all__ = ["render"]
 def render() -> None:
     """Draw the view."""
     st.markdown("Put probes side by side: the same model for several languages, or several models for one.")
-    runs = {run.id: run for run in _state.known_runs() if run.status == "done"}
+    runs = {run.id: run for run in _state.known_runs() if run.status == "done" and run.kind == "probe"}
     left, right = st.columns(2, gap="large")
     with left:
         chosen = st.multiselect(

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from advisor.app import _question, _run, _show, _state
+from advisor.corpora import find_data
 from advisor.report import _words
 from advisor.sample import LANGUAGES
 from advisor.service import InputPreview, Preview, Upload, admit, look
@@ -90,6 +91,12 @@ def _check_and_start(request: ProbeRequest) -> None:
         st.error(_show.markdown(preview))
         return
     _what_was_read(preview)
+    if request.target_labels is None:
+        st.info(
+            "Without target labels the probe measures distances and the direction on projected labels, but "
+            "neither the gap between the languages nor the direction on target text, which move the answer "
+            "most: about a hundred labelled sentences would do."
+        )
     if preview.problem is None:
         st.button("Start the probe", type="primary", on_click=_start, args=(request,))
     if "refusal" in st.session_state:
@@ -142,7 +149,7 @@ def _sample(question: _question.Question) -> dict[str, Any] | None:
     }
 
 
-def _uploads(_question: _question.Question) -> dict[str, Any] | None:
+def _uploads(question: _question.Question) -> dict[str, Any] | None:
     most = _state.queue().limits.upload_mb
     specs: dict[str, str] = {}
     for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
@@ -159,9 +166,20 @@ def _uploads(_question: _question.Question) -> dict[str, Any] | None:
             specs[role] = ",".join(_stored(file).spec for file in given)
     st.caption("Files are yours alone: nobody else can name them, and they are removed after the run.")
     if not {"train", "bitext"} <= specs.keys():
-        st.info("Labelled source data and a bitext are needed.")
+        _public_data(question)
         return None
     return dict(specs)
+
+
+def _public_data(question: _question.Question) -> None:
+    """What is missing, and which public sets there are for it."""
+    st.info("Labelled source data and a bitext are needed.")
+    try:
+        data = find_data(source=question.source, target=question.target, task=question.task)
+    except InputError:  # of the question itself, which is said elsewhere
+        return
+    with st.expander("Public data for this question"):
+        st.markdown(data.markdown())
 
 
 def _stored(file: UploadedFile) -> Upload:
@@ -177,7 +195,7 @@ def _stored(file: UploadedFile) -> Upload:
     return stored[file.file_id]
 
 
-def _paths(_question: _question.Question) -> dict[str, Any] | None:
+def _paths(question: _question.Question) -> dict[str, Any] | None:
     roots = _state.queue().limits.roots
     where = " or ".join(f"`{root}`" for root in roots)
     st.caption(
@@ -193,7 +211,7 @@ def _paths(_question: _question.Question) -> dict[str, Any] | None:
         if typed:
             specs[role] = typed
     if not {"train", "bitext"} <= specs.keys():
-        st.info("Labelled source data and a bitext are needed.")
+        _public_data(question)
         return None
     return dict(specs)
 

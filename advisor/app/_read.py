@@ -5,18 +5,22 @@ from collections.abc import Callable
 import streamlit as st
 
 from advisor.app import _answer, _results, _run, _show, _state
-from advisor.report import Report
-from advisor.service import Run
+from advisor.options import Option
+from advisor.report import Report, _words
+from advisor.service import UPLOAD_PREFIX, Run, TrialPlan
 from probes.errors import InputError
+from probes.request import ProbeRequest
 
 __all__ = ["of_run", "render"]
 
 _FILES = "Files of mine"
+_SEEDS = 3
+"""Of a trial that is started here."""
 
 
 def render() -> None:
     """Draw the view."""
-    runs = {run.id: run for run in _state.known_runs() if run.status == "done"}
+    runs = {run.id: run for run in _state.known_runs() if run.status == "done" and run.kind == "probe"}
     linked = st.query_params.get("run")
     options = [*runs, _FILES]
     current = st.session_state.get("reading", linked)
@@ -67,7 +71,42 @@ def of_run(run_id: str) -> Report:
 
 def _report(report: Report, run: Run | None) -> None:
     _downloads(report, run)
+    if run is not None:
+        _for_real(report, run)
     _answer.answer(report)
+
+
+def _for_real(report: Report, run: Run) -> None:
+    """Start a trial of the option the answer turns on, with the data of the probe."""
+    spoken_of = report.advice.spoken_of
+    request = _state.queue().store.request(run.id)
+    if spoken_of is None or not _state.may_change(run):
+        return
+    if request.target_labels is None:
+        st.caption("A trial needs labelled target data: a new probe with a hundred sentences comes first.")
+        return
+    if any(spec.startswith(UPLOAD_PREFIX) for spec in (request.train, request.bitext, request.target_labels)):
+        st.caption("The uploaded files were removed after the run: to try it for real, choose them again.")
+        return
+    st.button(
+        f"Start a trial: {_words.option_label(spoken_of.option)}, {_SEEDS} seeds",
+        on_click=_start_trial,
+        args=(request, spoken_of.option),
+        help="Aligns and fine-tunes for real, beside fine-tuning alone; the answer then counts it.",
+    )
+    if "refusal" in st.session_state:
+        st.error(_show.markdown(st.session_state.pop("refusal")))
+
+
+def _start_trial(request: ProbeRequest, option: Option) -> None:
+    plan = TrialPlan(options=(option.spec,), seeds=_SEEDS)
+    try:
+        run = _state.queue().submit(request, _state.session(), plan)
+    except InputError as error:
+        st.session_state.refusal = str(error)
+        return
+    _state.switch("probe")()
+    _state.open_run(run.id)
 
 
 def _downloads(report: Report, run: Run | None) -> None:

@@ -19,6 +19,8 @@ STATUS_WORDS: dict[Status, str] = {
     "cancelled": "cancelled",
     "interrupted": "interrupted",
 }
+_TRIAL = "trial"
+_PHASE_WORDS = PHASES | {_TRIAL: "runs of the trial"}
 _SECONDS = 1.0
 """Between two looks at a run that is under way."""
 
@@ -27,7 +29,8 @@ def label(run: Run) -> str:
     """A run in a line."""
     begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
     question = f"{run.model}, {run.source} → {run.target}, {run.task}"
-    return f"{question}, {run.budget}: {STATUS_WORDS[run.status]}, {begun}"
+    what = f"{run.budget} probe" if run.kind == "probe" else run.kind
+    return f"{question}, {what}: {STATUS_WORDS[run.status]}, {begun}"
 
 
 def render(run: Run) -> None:
@@ -71,10 +74,10 @@ def _remove(run: Run) -> None:
 
 
 def _progress(run: Run) -> None:
-    names = list(PHASES)
-    place = names.index(run.phase) if run.phase in PHASES else 0
+    names = list(PHASES) if run.kind == "probe" else [_TRIAL]
+    place = names.index(run.phase) if run.phase in names else 0
     within = min(1.0, run.step / run.total) if run.total else 0.0
-    said = [PHASES[names[place]] if run.phase else "starting"]
+    said = [_PHASE_WORDS[names[place]] if run.phase else "starting"]
     if run.total > 1:
         said.append(f"{min(run.step, run.total)} of {run.total}")
     said.append(f"{_words.duration(run.seconds)} so far")
@@ -83,6 +86,8 @@ def _progress(run: Run) -> None:
     if run.memory_gib is not None:
         said.append(f"{run.memory_gib:.1f} GiB of memory")
     st.progress((place + within) / len(names), text=_show.markdown(" · ".join(said)))
+    if len(names) == 1:
+        return
     marks = []
     for i, name in enumerate(names):
         done, now = i < place, i == place
@@ -101,7 +106,8 @@ def _ended(run: Run) -> None:
         st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
     with st.container(horizontal=True):
         if run.status == "done":
-            st.button("Read the result", type="primary", on_click=_state.switch("read"))
+            view = "read" if run.kind == "probe" else "trial"
+            st.button("Read the result", type="primary", on_click=_state.switch(view))
         st.button("New probe", on_click=_state.forget_run, key="new-probe")
         if _state.may_change(run):
             with st.popover("Remove", width="content"):

@@ -30,7 +30,8 @@ _EVIDENCE, _NOTHING, _GIVEN = "evidence", "nothing", "given"
 def render() -> None:
     """Draw the view."""
     st.markdown(
-        "What aligning really gained on your own data: trials are run with `advisor trial` and shown here."
+        "What aligning really gained on your own data. A finished probe starts a trial from Read; one of "
+        "`advisor trial` can be opened here, too."
     )
     trial = _chosen()
     if trial is not None:
@@ -39,16 +40,24 @@ def render() -> None:
 
 def _chosen() -> Trial | None:
     limits = _state.queue().limits
-    found = [str(folder) for folder in find_trials(limits)]
+    runs = {run.id: run for run in _state.known_runs() if run.status == "done" and run.kind == "trial"}
+    linked = _state.linked_run()
+    options = [*runs, *(str(folder) for folder in find_trials(limits)), _FILES]
+    if linked is not None and linked.id in runs:
+        st.session_state.setdefault("trial", linked.id)
     chosen = st.selectbox(
         "Trial",
-        [*found, _FILES],
+        options,
         key="trial",
+        format_func=lambda name: _run.label(runs[name]) if name in runs else name,
         persist_state="session",
         accept_new_options=bool(limits.roots),
         help="A folder that a trial was written to: choose or type one." if limits.roots else None,
     )
     try:
+        if chosen in runs:
+            _state.open_run(chosen)
+            return read_trial(_state.queue().store.trial_files(chosen))
         if chosen and chosen != _FILES:
             return open_trial(chosen, limits)
         files = st.file_uploader(
@@ -96,6 +105,7 @@ def _compared_with(trial: Trial) -> Report | None:
         run.id: run
         for run in _state.known_runs()
         if run.status == "done"
+        and run.kind == "probe"
         and (_question.short(run.source), _question.short(run.target), run.task)
         == (result.source, result.target, result.task)
     }

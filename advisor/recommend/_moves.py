@@ -106,11 +106,9 @@ def _trial(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
     noise = [record.gain_sd for record in situation.findings.tables.records if record.gain_sd]
     error = (median(noise) if noise else sd) / math.sqrt(_SEEDS)
     option = best.option
-    parts = [option.objective, str(option.schedule), option.frozen_layers.value]
-    spec = ":".join(part for part in parts if part != "none")
     return NextMove(
         text=f"Run it for real, {_SEEDS} seeds beside fine-tuning alone, and let the answer count that.",
-        command=f"{_command(situation, 'trial', labels=True)} --option {spec} --seeds {_SEEDS}",
+        command=f"{_command(situation, 'trial', labels=True)} --option {option.spec} --seeds {_SEEDS}",
         minutes=_trial_minutes(signals, relative_cost(option)),
         value=_value(best.gain.mean, sd**2 / math.hypot(sd, error)) or None,
     )

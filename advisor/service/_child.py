@@ -1,7 +1,7 @@
 """The process of one run: ``python -m advisor.service._child FOLDER``.
 
-It reads ``job.json`` in the folder, probes, and writes the results there. On standard output it prints one
-JSON object a line and nothing else::
+It reads ``job.json`` in the folder, probes or tries, and writes the results there. On standard output it
+prints one JSON object a line and nothing else::
 
     {"event": "phase", "name": "embed", "total": 7}
     {"event": "step"}
@@ -18,14 +18,18 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advisor.sample import sample_path
-from advisor.service._runs import Job
+from advisor.service._runs import Job, TrialPlan
 from advisor.service._store import read_job
 from probes.cost import CostEstimate
 from probes.errors import InputError, RunError
 from probes.signals import Signals
+
+if TYPE_CHECKING:
+    from advisor.options import Option
+    from advisor.study import Record as StudyRecord
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -58,6 +62,48 @@ def _run(folder: Path, job: Job, tell: Tell) -> None:
     recipe = recipe_files(report.advice, job.request)
     report.write(folder, {name: _hide(text, job) for name, text in recipe.items()})
     tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})
+
+
+class _TrialRelay(_Relay):
+    """A trial's course: its runs are the steps that are told."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(tell)
+        self._total = 0
+
+    def phase(self, name: str, total: int) -> None:
+        """Within a run nothing is told: a page looks once a second."""
+
+    def advance(self) -> None:
+        """See :meth:`phase`."""
+
+    def estimate(self, cost: CostEstimate) -> None:
+        """See :meth:`phase`."""
+
+    def planned(self, total: int, kept: int) -> None:
+        """There are so many runs."""
+        self._tell({"event": "phase", "name": "trial", "total": total})
+
+    def begins(self, option: "Option", seed: int) -> None:
+        """The steps say as much."""
+
+    def ended(self, record: "StudyRecord", seconds_left: float) -> None:
+        """A run has ended."""
+        self._tell({"event": "step"})
+        self._tell({"event": "cost", "seconds": seconds_left, "memory_gib": None})
+
+
+def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> None:
+    from advisor.recommend import ask
+    from advisor.study import run_trial
+
+    request = job.request
+    result = run_trial(
+        request, plan.options, seeds=plan.seeds, steps=plan.steps, out=folder, watcher=_TrialRelay(tell)
+    )
+    question = request.model_dump(include={"model", "source", "target", "task", "min_gain"})
+    advice = ask(**question, trial=result)
+    tell({"event": "done", "decision": advice.decision, "summary": result.verdict})
 
 
 def _as_called(signals: Signals, job: Job) -> Signals:
@@ -94,7 +140,10 @@ def main(folder: Path) -> int:
 
     job = read_job(folder)
     try:
-        _run(folder, job, tell)
+        if job.trial is None:
+            _run(folder, job, tell)
+        else:
+            _try(folder, job, job.trial, tell)
     except (InputError, RunError) as error:
         tell({"event": "error", "text": _hide(str(error), job)})
         return 1

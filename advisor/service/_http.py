@@ -31,8 +31,9 @@ from advisor.service._admission import admit
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import Preview, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import Run, UnknownRunError
+from advisor.service._runs import Run, TrialPlan, UnknownRunError
 from advisor.service._store import RunStore
+from advisor.study import TrialResult
 from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
 from probes.signals import Signals
@@ -249,6 +250,11 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         """Start a probe, or queue it behind others."""
         return queue.submit(request, _SESSION)
 
+    @app.post("/trials", status_code=202, responses=_answers(429))
+    def start_trial(request: ProbeRequest, plan: TrialPlan) -> Run:
+        """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
+        return queue.submit(request, _SESSION, plan)
+
     @app.get("/runs")
     def runs() -> list[Run]:
         """All runs, the newest first."""
@@ -293,6 +299,11 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
     def advice(run_id: RunId) -> Response:
         """What a finished run advises."""
         return _file(store, run_id, "advice.json")
+
+    @app.get("/runs/{run_id}/trial", response_model=TrialResult, responses=_answers(404))
+    def trial(run_id: RunId) -> Response:
+        """What a finished trial gained."""
+        return _file(store, run_id, "trial.json")
 
     @app.get(
         "/runs/{run_id}/report",

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
-from advisor.service._runs import Cost, Record, Run
+from advisor.service._runs import Cost, Record, Run, TrialPlan
 from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -55,17 +55,20 @@ class RunQueue:
         self._closed = False
         self._worker: Thread | None = None
 
-    def submit(self, request: ProbeRequest, session: str) -> Run:
+    def submit(self, request: ProbeRequest, session: str, trial: TrialPlan | None = None) -> Run:
         """Queue a run; its uploads become its own.
 
         Args:
             request: what to probe.
+            trial: what to run for real on it, in place of a probe.
             session: whose run it is, and whose uploads it may name.
 
         Raises:
             InputError: if something named is not allowed or not there.
             QueueFullError: if as many runs wait as may.
         """
+        if trial is not None and request.target_labels is None:
+            raise InputError("A trial is scored on labelled target data: name some as target labels.")
         admit(request, self.limits, lambda upload_id: self.store.upload(session, upload_id).path)
         with self._changed:
             if len(self._waiting) >= self.limits.queue_length:
@@ -74,13 +77,13 @@ class RunQueue:
                 )
             if self.limits.keep_days is not None:
                 self.store.remove_older(86_400 * self.limits.keep_days)
-            run = self.store.create(request, session)
+            run = self.store.create(request, session, trial)
             try:
                 taken = {
                     upload_id: self.store.take_upload(run.id, self.store.upload(session, upload_id))
                     for upload_id in upload_ids(request)
                 }
-                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__))
+                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__), trial)
             except BaseException as error:
                 self.store.finish(self.store.record(run.id), "failed", error=str(error))
                 self.store.remove(run.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import psutil
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from advisor.decide import Verdict
 from probes.errors import InputError
@@ -17,13 +17,18 @@ __all__ = [
     "ACTIVE",
     "Cost",
     "Job",
+    "Kind",
     "Process",
     "Record",
     "Run",
     "Status",
+    "TrialPlan",
     "UnknownRunError",
     "check_run_id",
 ]
+
+Kind = Literal["probe", "trial"]
+"""What a run does: measure, or align and fine-tune for real."""
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 """``failed``: it could not finish, and ``error`` says why; ``interrupted``: its process ended under it."""
@@ -38,16 +43,34 @@ class UnknownRunError(InputError):
     """There is no run of that id."""
 
 
+class TrialPlan(BaseModel):
+    """What a trial runs beside fine-tuning alone.
+
+    Attributes:
+        options: as :meth:`advisor.options.Option.parse` reads them.
+        seeds: runs of each.
+        steps: of each phase at most; None for three epochs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    options: tuple[str, ...] = Field(min_length=1, max_length=8)
+    seeds: int = Field(default=3, ge=1, le=10)
+    steps: int | None = Field(default=None, ge=1, le=100_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a run's process does: the request with its files found.
 
     Attributes:
         uploads: folder of the uploaded files, whose path nobody is shown.
+        trial: what to run for real; None for a probe.
     """
 
     request: ProbeRequest
     uploads: str
+    trial: TrialPlan | None = None
 
 
 class Process(BaseModel):
@@ -77,14 +100,14 @@ class Cost(BaseModel):
 
     Attributes:
         seconds: wall-clock time from then on.
-        memory_gib: highest resident memory.
+        memory_gib: highest resident memory, if it is known.
         at: the moment, in seconds since 1970.
     """
 
     model_config = ConfigDict(frozen=True)
 
     seconds: float
-    memory_gib: float
+    memory_gib: float | None
     at: float
 
 
@@ -99,10 +122,11 @@ class Record(BaseModel):
     Attributes:
         version: counts the changes.
         created, started, finished: seconds since 1970.
-        phase: one of ``probes.progress.PHASES``; None before the first.
+        phase: one of ``probes.progress.PHASES``, or the option and seed that a trial is at; None before the
+            first.
         step, total: within the phase.
         error: why it failed, in one sentence.
-        decision, summary: of the advice, once done.
+        decision, summary: of the advice, once done; of a trial, its verdict.
         owner: whose it is; a digest, not the session itself.
         process: that runs it or has it queued.
     """
@@ -110,6 +134,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
+    kind: Kind = "probe"
     status: Status
     version: int = 0
     model: str
@@ -151,6 +176,7 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
+    kind: Kind
     status: Status
     version: int
     model: str

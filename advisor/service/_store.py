@@ -8,7 +8,7 @@ Layout below the root::
               inputs/        uploaded files; gone after the run
               log.txt        what the run's process printed
               cancel         present once somebody wants the run to stop
-              signals.json, advice.json, report.html, recipe/
+              signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/
     uploads/<owner>/<id>/<file>
 
 Ids are random and long enough that knowing one is the right to see the run and its results, so that a link
@@ -33,14 +33,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from advisor import sample
-from advisor.service._runs import Job, Process, Record, Run, UnknownRunError, check_run_id
+from advisor.service._runs import Job, Process, Record, Run, TrialPlan, UnknownRunError, check_run_id
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
 __all__ = ["ARTEFACTS", "STOPPED", "RunStore", "Upload"]
 
-ARTEFACTS = ("signals.json", "advice.json", "report.html")
-"""What a finished run offers, beside its recipe."""
+ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json")
+"""What a finished run offers, beside its recipe: the last if it was a trial, else the others."""
 
 STOPPED = "The service stopped before this run had ended: start it again."
 """What is said of a run that a restart caught."""
@@ -187,10 +187,11 @@ class RunStore:
 
     # --- runs --------------------------------------------------------------------------------------------
 
-    def create(self, request: ProbeRequest, session: str) -> Run:
+    def create(self, request: ProbeRequest, session: str, trial: TrialPlan | None = None) -> Run:
         """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
         record = Record(
             id=secrets.token_hex(12),
+            kind="probe" if trial is None else "trial",
             status="queued",
             **request.model_dump(include={"model", "source", "target", "task", "budget"}),
             created=time.time(),
@@ -210,9 +211,9 @@ class RunStore:
         upload.path.parent.rename(place)
         return place / upload.name
 
-    def prepare(self, run_id: str, request: ProbeRequest) -> None:
+    def prepare(self, run_id: str, request: ProbeRequest, trial: TrialPlan | None = None) -> None:
         """Write down what the run's process is to do."""
-        job = Job(request, str(self.inputs(run_id)))
+        job = Job(request, str(self.inputs(run_id)), trial)
         _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
 
     def run(self, run_id: str) -> Run:
@@ -264,6 +265,15 @@ class RunStore:
         if name not in ARTEFACTS or run.status != "done" or not path.is_file():
             raise UnknownRunError(f"This run is {run.status} and has no {name}: see how it ended.")
         return path
+
+    def trial_files(self, run_id: str) -> list[tuple[str, bytes]]:
+        """Name and content of what a finished trial left: its result, and the record of every run.
+
+        Raises:
+            UnknownRunError: if there is no such run, or it is no trial that has ended well.
+        """
+        paths = [self.artefact(run_id, "trial.json"), *sorted(self.folder(run_id).glob("records/*.json"))]
+        return [(path.name, path.read_bytes()) for path in paths]
 
     def recipe_zip(self, run_id: str) -> bytes:
         """The recipe of a finished run, packed.

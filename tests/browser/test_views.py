@@ -1,6 +1,7 @@
 """Every view of the page, run without a browser: what it shows, and what its inputs do."""
 
 import html
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,7 +16,7 @@ from advisor.app import _launch
 from advisor.app._run import label
 from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
-from advisor.recommend import ask
+from advisor.recommend import ask, recommend
 from advisor.report import Report, _words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
@@ -271,6 +272,47 @@ def test_a_finished_run_is_read_as_its_report(open_page: OpenPage, finished_run:
     report = Report(make_advice(), make_signals())
     (shown,) = [block.body for block in page.get("html") if 'class="advice' in block.body]
     assert shown.split() == report.fragment().split()
+
+
+TRIES = """
+job = json.loads((folder / "job.json").read_text())
+assert job["trial"]["seeds"] == 3, job
+(folder / "trial.json").write_text(pathlib.Path(os.environ["A_TRIAL"]).read_text())
+say(event="phase", name="trial", total=1)
+say(event="step")
+say(event="done", decision="align", summary="It gained.")
+"""
+
+
+def test_a_probe_leads_to_its_trial_and_that_to_the_answer_that_counts_it(
+    queue_of: Callable[..., RunQueue],
+    open_page: OpenPage,
+    written_report: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result, _ = make_trial()
+    result = result.model_copy(update={"model": "bundled", "target": "tr", "task": "pos"})
+    (tmp_path / "a-trial.json").write_text(result.model_dump_json())
+    monkeypatch.setenv("A_TRIAL", str(tmp_path / "a-trial.json"))
+    queue = queue_of(TRIES, Limits(list_all=True))
+    probe = queue.store.create(SAMPLE, SESSION)
+    shutil.copytree(written_report, queue.store.folder(probe.id), dirs_exist_ok=True)
+    queue.store.finish(queue.store.record(probe.id), "done", decision="align", summary="Align.")
+    page = open_page(view="read", run=probe.id)
+    next(b for b in page.button if b.label.startswith("Start a trial: token-contrastive")).click().run()
+    run_id = _link(page, "run")
+    assert queue.store.run(run_id).kind == "trial"
+    wait_for(lambda: not queue.store.run(run_id).active)
+    page.run()
+    next(b for b in page.button if b.label == "Read the result").click().run()
+    assert page.segmented_control(key="view").value == "trial"
+    counted = recommend(make_signals(), trial=result)
+    shown = _said(page)
+    assert result.verdict.replace(">", "&gt;") in shown
+    assert counted.summary in shown
+    again = open_page(view="trial", run=run_id)
+    assert counted.summary in _said(again)
 
 
 def test_everything_can_be_taken_away(open_page: OpenPage, finished_run: FinishedRun) -> None:
