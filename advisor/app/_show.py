@@ -13,23 +13,8 @@ from advisor.report._words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["DARK", "chart", "explain", "facts", "html", "markdown", "notes", "style", "table", "text"]
+__all__ = ["chart", "explain", "facts", "html", "markdown", "notes", "style", "table", "text"]
 
-DARK = {
-    "blue": "#4aa8e0",
-    "vermillion": "#f08a4b",
-    "green": "#2ec49a",
-    "purple": "#e2a0c5",
-    "orange": "#f2b632",
-    "sky": "#8fd0f7",
-    "ink": "#d9e0e7",
-    "muted": "#9dabb9",
-    "line": "#66737f",
-    "grid": "#28313b",
-    "band": "#2b3540",
-    "band-strong": "#4a5866",
-}
-"""The charts' colours on a dark page, as in the report."""
 _FONT = '"Source Sans", sans-serif'
 """Streamlit's own, so that charts and page are of one piece."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")
@@ -67,7 +52,7 @@ def chart(
     specification["width"] = "container"
     specification.setdefault("config", {})["font"] = _FONT
     if st.context.theme.type == "dark":
-        from advisor.report.charts import COLOURS, INKS  # altair takes half a second to import
+        from advisor.report.charts import COLOURS, DARK, INKS  # altair takes half a second to import
 
         on_dark = {colour: DARK[name] for name, colour in (COLOURS | INKS).items()}
         specification = _recoloured(specification, on_dark)

@@ -59,8 +59,8 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
         inputs = read_and_say(request)
         if request.target_labels is None:
             errors.print(
-                "Without --target-labels neither the gap between the languages nor the direction on target text "
-                "can be measured, and those move the answer most: about a hundred labelled sentences would do "
+                "Without --target-labels neither the gap between the languages nor the direction on target "
+                "text can be measured, and those move the answer most: a hundred labelled sentences would do "
                 f"(advisor data --target {request.target} --task {request.task}).",
                 markup=False,
             )

@@ -33,7 +33,7 @@ def render_page(advice: Advice, signals: Signals | None) -> str:
         advice: what is recommended and why.
         signals: what was measured, or None where the advice rests on evidence alone.
     """
-    context = _answer(advice, signals) | _body(advice, signals)
+    context = _answer(advice, signals) | _body(advice, signals, Drawing())
     return _environment().get_template("report.html.jinja").render(**context)
 
 
@@ -45,7 +45,9 @@ def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> 
         signals: what was measured, if anything was.
         whole: with pictures, evidence and details below the answer.
     """
-    context = _answer(advice, signals) | (_body(advice, signals) if whole else {})
+    context = _answer(advice, signals)
+    if whole:  # as images: Streamlit lets no other SVG through
+        context |= _body(advice, signals, Drawing(as_images=True))
     return _environment().get_template("fragment.html.jinja").render(whole=whole, **context)
 
 
@@ -53,8 +55,7 @@ def _answer(advice: Advice, signals: Signals | None) -> dict[str, Any]:
     return {"advice": advice, "card": card_of(advice, signals), "most": _ROWS}
 
 
-def _body(advice: Advice, signals: Signals | None) -> dict[str, Any]:
-    draw = Drawing()
+def _body(advice: Advice, signals: Signals | None, draw: Drawing) -> dict[str, Any]:
     return {
         "signals": signals,
         "sources": {row.source_id: row for row in advice.support.nearest},

@@ -1,5 +1,6 @@
 """Altair charts as inline SVG that follows the page: its colours, its width, its light or dark."""
 
+import base64
 import re
 from itertools import count
 from typing import TYPE_CHECKING
@@ -19,10 +20,15 @@ _DROPPED = ("width", "height", "class", "version")
 
 
 class Drawing:
-    """Turns the charts of one page into SVG elements with ids that are unique on that page."""
+    """Turns the charts of one page into SVG elements with ids that are unique on that page.
 
-    def __init__(self) -> None:
+    Args:
+        as_images: make each an ``<img>`` that holds its SVG, for pages that let no other SVG in.
+    """
+
+    def __init__(self, *, as_images: bool = False) -> None:
         self._serial = count(1)
+        self._as_images = as_images
 
     def __call__(self, chart: "alt.LayerChart | None", label: str) -> Markup | None:
         """The chart as one ``<svg>`` with ``label`` for those who cannot see it; None stays None."""
@@ -57,12 +63,30 @@ class Drawing:
                     element.set(name, variables.get(value.lower(), value))
                 elif name in ("d", "transform", "x", "y", "x1", "x2", "y1", "y2", "points"):
                     element.set(name, _DECIMALS.sub(_shorten, value))
+        if self._as_images:
+            return _image(root, clean(label), width)
         for name in _DROPPED:
             root.attrib.pop(name, None)
         root.set("role", "img")
         root.set("aria-label", clean(label))
         root.set("style", f"max-width:{1.15 * width:.0f}px")
         return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _image(root: ElementTree.Element, label: str, width: float) -> Markup:
+    """The SVG inside an ``<img>``; it follows the colour scheme of the page around it."""
+    from advisor.report.charts import COLOURS, DARK, INKS
+
+    root.set("xmlns", "http://www.w3.org/2000/svg")
+    both = {name: f"light-dark({light}, {DARK[name]})" for name, light in (COLOURS | INKS).items()}
+    style = ElementTree.Element("style")
+    variables = "".join(f"--{name}: {value};" for name, value in both.items())
+    style.text = f"svg {{ color-scheme: light dark; {variables} }}"
+    root.insert(0, style)
+    data = base64.b64encode(ElementTree.tostring(root)).decode()
+    return Markup(
+        '<img role="img" alt="{}" style="max-width:{:.0f}px" src="data:image/svg+xml;base64,{}">'
+    ).format(label, 1.15 * width, data)
 
 
 def _shorten(match: re.Match[str]) -> str:

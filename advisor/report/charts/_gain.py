@@ -93,4 +93,6 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
         .mark_text(align="right", baseline="bottom", fontSize=11, color=INKS["muted"])
         .encode(x=alt.value("width"), y=alt.value(-6), text="text:N"),
     ]
-    return finish(layers, width=width, height=(38 if narrow else 28) * len(values))
+    return finish(
+        layers, width=width, height=(38 if narrow else 28) * len(values), label_room=12 if narrow else 40
+    )

@@ -72,4 +72,4 @@ def heat_chart(signals: Signals, *, width: int = PANEL_WIDTH) -> alt.LayerChart 
         f"Direction, {TASK_GRADIENT_WORDS[gradient]}",
         subtitle=["blue: agree, orange: conflict, hatched: noise hides it,", "dot: clear of zero"],
     )
-    return finish(layers, width=width, height=26 * len(signals.objectives), title=title)
+    return finish(layers, width=width, height=26 * len(signals.objectives), title=title, label_room=20)

@@ -10,6 +10,7 @@ from probes.signals import CosineRow, Estimate
 
 __all__ = [
     "COLOURS",
+    "DARK",
     "INKS",
     "PANEL_HEIGHT",
     "PANEL_WIDTH",
@@ -43,6 +44,22 @@ INKS = {
     "band-strong": "#c3ccd6",
 }
 """Everything that carries no category: text, axes, bands."""
+
+DARK = {
+    "blue": "#4aa8e0",
+    "vermillion": "#f08a4b",
+    "green": "#2ec49a",
+    "purple": "#e2a0c5",
+    "orange": "#f2b632",
+    "sky": "#8fd0f7",
+    "ink": "#d9e0e7",
+    "muted": "#9dabb9",
+    "line": "#66737f",
+    "grid": "#28313b",
+    "band": "#2b3540",
+    "band-strong": "#4a5866",
+}
+"""The same on a dark page."""
 
 PANEL_WIDTH = 360
 PANEL_HEIGHT = 230
@@ -111,9 +128,22 @@ def block_axis(rows: Iterable[CosineRow]) -> alt.X:
 
 
 def finish(
-    layers: Sequence[alt.Chart], *, width: int, height: int, title: alt.Title | None = None
+    layers: Sequence[alt.Chart],
+    *,
+    width: int,
+    height: int,
+    title: alt.Title | None = None,
+    label_room: int = 4,
 ) -> alt.LayerChart:
-    """The layers as one chart with the report's typography; ``height`` is that of the plot alone."""
+    """The layers as one chart with the report's typography.
+
+    Args:
+        layers: from back to front.
+        width: of the whole chart.
+        height: of the plot alone.
+        title: above it.
+        label_room: left of the labels, for readers whose font is wider than the one they were measured in.
+    """
     chart = alt.LayerChart(
         layer=list(layers),
         width=width,
@@ -124,7 +154,7 @@ def finish(
     styled: alt.LayerChart = chart.configure(
         font=_FONT,
         background="transparent",
-        padding=4,
+        padding={"left": label_room, "right": 4, "top": 4, "bottom": 4},
         view=alt.ViewConfig(stroke=None),
         title=alt.TitleConfig(
             anchor="start",
