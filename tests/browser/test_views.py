@@ -1,6 +1,7 @@
 """Every view of the page, run without a browser: what it shows, and what its inputs do."""
 
 import html
+import re
 import shutil
 import subprocess
 import sys
@@ -275,7 +276,8 @@ def test_a_finished_run_is_read_as_its_report(open_page: OpenPage, finished_run:
     page = open_page(view="read", run=finished_run().id)
     report = Report(make_advice(), make_signals())
     (shown,) = [block.body for block in page.get("html") if 'class="advice' in block.body]
-    assert shown.split() == report.fragment().split()
+    without_pictures = [re.sub('src="[^"]*"', "", text).split() for text in (shown, report.fragment())]
+    assert without_pictures[0] == without_pictures[1]
 
 
 TRIES = """
