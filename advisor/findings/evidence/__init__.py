@@ -1,6 +1,6 @@
 """The evidence: published effects, own records, and facts about languages and encoders, read and checked."""
 
-from advisor.findings.evidence._cases import COVERAGE, FACTS, TYPOLOGY, Case, CaseMaker, Key
+from advisor.findings.evidence._cases import COVERAGE, ENCODER_FACTS, FACTS, TYPOLOGY, Case, CaseMaker, Key
 from advisor.findings.evidence._effects import (
     EARLY,
     OUTSIDE,
@@ -26,6 +26,7 @@ from advisor.findings.evidence._tasks import find_task
 __all__ = [
     "COVERAGE",
     "EARLY",
+    "ENCODER_FACTS",
     "FACTS",
     "OUTSIDE",
     "OWN_RECORDS",

@@ -1,6 +1,7 @@
 """A case: one option on one encoder, task and language, with the facts the tables hold about them."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ from advisor.findings.evidence._effects import Effect, Tables, level_of
 from advisor.findings.evidence._encoders import Encoder, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 
-__all__ = ["COVERAGE", "FACTS", "TYPOLOGY", "Case", "CaseMaker", "Key", "language_facts"]
+__all__ = ["COVERAGE", "ENCODER_FACTS", "FACTS", "TYPOLOGY", "Case", "CaseMaker", "Key", "language_facts"]
 
 Key = tuple[str, ...]
 
@@ -21,6 +22,12 @@ PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {
 
 FACTS = ("pretraining-size", "unseen-language", "syntactic", "genetic", "geographic", "non-latin", "unspaced")
 COVERAGE, TYPOLOGY = FACTS[:2], FACTS[2:]
+ENCODER_FACTS = ("size", "parallel", "contrastive")
+"""Doublings of parameters over XLM-R base's 278 million; whether pretraining had parallel data; whether it
+had a contrastive loss over sentences."""
+_BASE = 278.0
+_USUAL_STEPS = 3000
+"""Fine-tuning steps of a task whose published runs do not say."""
 
 _LITTLE = -0.9
 """Pretraining size (on the scale of ``FACTS``) below which a language counts as low-resource: 2 GiB of
@@ -35,7 +42,11 @@ class Case:
         pairs: where word pairs come from, as a mixture of the evidence's kinds; empty if none are used.
         facts: numbers that describe the language to the model, about 0 with spread 1 (see ``FACTS``);
             empty when the language is unknown, None for what is not known of the encoder's pretraining.
+        encoder: numbers that describe the encoder (see ``ENCODER_FACTS``); None where one is not known.
+        length: tenfold of the fine-tuning steps that published runs of the task took; 0 for as many.
         source_id: the source of an effect; blank for a question, which stands for a new study.
+        lab: who ran it; blank for a question, which stands for a lab not seen before.
+        run: of alignment: what shares it was aligned once.
     """
 
     objective: str
@@ -48,7 +59,11 @@ class Case:
     target: str
     script: str
     facts: tuple[float | None, ...]
+    encoder: tuple[float | None, ...] = (None, None, None)
+    length: float = 0.0
     source_id: str = ""
+    lab: str = ""
+    run: str = ""
 
     @property
     def option(self) -> str:
@@ -100,12 +115,24 @@ def _web_size(gib: float) -> float:
     return (math.log10(gib + 0.03) - 1.0) / 0.8
 
 
+def encoder_facts(encoder: Encoder) -> tuple[float | None, ...]:
+    """``ENCODER_FACTS`` of an encoder, None for what is not known."""
+    size = encoder.parameters_m
+    facts = (math.log2(size / _BASE) if size else None, encoder.parallel, encoder.contrastive)
+    return tuple(None if fact is None else float(fact) for fact in facts)
+
+
 class CaseMaker:
     """Makes cases from evidence rows and from questions, with the facts of the tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._described = {code: language_facts(facts, None) for code, facts in tables.languages.items()}
+        steps: defaultdict[str, list[int]] = defaultdict(list)
+        for effect in tables.pooled:
+            if effect.train_steps and effect.stratum == "light":
+                steps[effect.task].append(effect.train_steps)
+        self._usual = {task: sorted(values)[len(values) // 2] for task, values in steps.items()}
 
     def case(
         self,
@@ -118,8 +145,14 @@ class CaseMaker:
         frozen_layers: str,
         word_pairs: str,
         encoder: Encoder | None = None,
+        train_steps: int | None = None,
     ) -> Case:
-        """A question's case, which belongs to no source; ``encoder`` where the tables do not have it."""
+        """A question's case, which belongs to no source.
+
+        Args:
+            encoder: where the tables do not have it.
+            train_steps: of fine-tuning; as many as published runs took when None.
+        """
         language = self._tables.languages.get(target)
         encoder = encoder or self._tables.encoders.get(model) or unknown_encoder(model)
         facts = language_facts(language, encoder) if language else ()
@@ -134,7 +167,13 @@ class CaseMaker:
             target=target,
             script=language.script if language else "",
             facts=facts,
+            encoder=encoder_facts(encoder),
+            length=math.log10(train_steps / self.usual_steps(task)) if train_steps else 0.0,
         )
+
+    def usual_steps(self, task: str) -> int:
+        """Fine-tuning steps that published runs of a task took."""
+        return self._usual.get(task, _USUAL_STEPS)
 
     def of_effect(self, effect: Effect) -> Case:
         """The case an effect was measured on."""
@@ -146,8 +185,10 @@ class CaseMaker:
             schedule=effect.schedule,
             frozen_layers=effect.frozen_layers,
             word_pairs=effect.word_pairs,
+            train_steps=effect.train_steps,
         )
-        return replace(case, source_id=effect.source_id)
+        run = effect.checkpoint or f"{effect.source_id}:{case.option}:{effect.word_pairs}:{effect.setup}"
+        return replace(case, source_id=effect.source_id, lab=effect.lab, run=run)
 
     def one_family(self, first: str, second: str) -> bool:
         """Whether two encoders are of one recipe, in any size."""

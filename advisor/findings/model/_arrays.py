@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings.model._effect_model import EffectModel
+from advisor.findings.model._effect_model import EffectModel, Posterior
 from advisor.findings.model._spread import Spread
 from advisor.findings.model._variances import BASELINE
 
@@ -15,6 +15,10 @@ __all__ = ["from_arrays", "to_arrays"]
 Array = NDArray[np.float64]
 
 _SEPARATOR = "\x1f"
+_FORGOTTEN = (BASELINE, "lab", "lab*task", "lab*model", "lab*language", "lab*coverage", "run*model*task")
+"""A prediction for a question never uses what was particular to one study."""
+_LEAST_WEIGHT = 0.002
+"""Grid points that matter less are left out of the file."""
 
 
 def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
@@ -27,17 +31,21 @@ def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
         return np.array(list(values.values()), dtype=np.float64)
 
     spread = model.spread
-    kept = [i for i, (name, _) in enumerate(model.columns) if name != BASELINE]
+    used = [i for i, (name, _) in enumerate(model.columns) if name not in _FORGOTTEN]
+    posteriors = [posterior for posterior in model.posteriors if posterior.weight > _LEAST_WEIGHT]
+    total = sum(posterior.weight for posterior in posteriors)
     return {
-        # a prediction never uses a study's own baseline error, so its coefficients need not be kept
-        "columns": words([(model.columns[i][0], *model.columns[i][1]) for i in kept]),
-        "mean": model.mean[kept],
-        "covariance": model.covariance[np.ix_(kept, kept)].astype(np.float32),
+        "columns": words([(model.columns[i][0], *model.columns[i][1]) for i in used]),
+        "lab_spreads": np.array([posterior.lab_spread for posterior in posteriors]),
+        "weights": np.array([posterior.weight / total for posterior in posteriors]),
+        "means": np.array([posterior.mean[used] for posterior in posteriors]),
+        "covariances": np.array(
+            [posterior.covariance[np.ix_(used, used)] for posterior in posteriors], dtype=np.float32
+        ),
         "variance_names": words(list(model.variances)),
         "variances": numbers(model.variances),
         "residual_names": words(list(model.residuals)),
         "residuals": numbers(model.residuals),
-        "calibration": np.array(model.calibration),
         "spread_overall": np.array(spread.overall),
         "spread_model_names": words([(name,) for name in spread.models]),
         "spread_models": numbers(spread.models),
@@ -51,7 +59,7 @@ def to_arrays(model: EffectModel) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> EffectModel:
-    """The model that ``to_arrays`` took apart, without the coefficients of single studies' baselines."""
+    """The model that ``to_arrays`` took apart, without what was particular to single studies."""
 
     def names(key: str) -> list[list[str]]:
         return [name.split(_SEPARATOR) for name in arrays[key].tolist()]
@@ -62,15 +70,20 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> EffectModel:
     def double(key: str, values: str) -> dict[tuple[str, str], float]:
         return dict(zip([(a, b) for a, b in names(key)], arrays[values].tolist(), strict=True))
 
+    grid = zip(
+        arrays["lab_spreads"].tolist(),
+        arrays["weights"].tolist(),
+        arrays["means"],
+        arrays["covariances"],
+        strict=True,
+    )
     return EffectModel(
         columns=tuple((name, tuple(key)) for name, *key in names("columns")),
-        mean=arrays["mean"],
-        covariance=arrays["covariance"],
+        posteriors=tuple(Posterior(*point) for point in grid),
         variances=double("variance_names", "variances"),
         residuals=dict(
             zip([(a, b, c) for a, b, c in names("residual_names")], arrays["residuals"].tolist(), strict=True)
         ),
-        calibration=float(arrays["calibration"]),
         spread=Spread(
             overall=float(arrays["spread_overall"]),
             models=single("spread_model_names", "spread_models"),

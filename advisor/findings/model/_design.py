@@ -86,13 +86,14 @@ def sums(places: Integers, values: Array, size: int) -> Array:
     return np.asarray(np.bincount(places, values, size), dtype=np.float64)
 
 
-def inverse(matrix: Array) -> Array:
-    """Inverse of a symmetric positive-definite matrix by its Cholesky factor."""
+def inverse(matrix: Array) -> tuple[Array, float]:
+    """Inverse and log determinant of a symmetric positive-definite matrix, by its Cholesky factor."""
     from scipy.linalg import lapack
 
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:
         raise np.linalg.LinAlgError("the precision matrix is not positive definite")
+    log_determinant = 2 * float(np.log(np.diag(factor)).sum())
     lower, _ = lapack.dpotri(factor, lower=1)
     lower = np.tril(lower)
-    return np.asarray(lower + np.tril(lower, -1).T)
+    return np.asarray(lower + np.tril(lower, -1).T), log_determinant

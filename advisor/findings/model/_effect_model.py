@@ -2,24 +2,30 @@
 
 A Bayesian linear mixed model of the gain on the scale of ``scale`` over the terms of ``_features``:
 
-    z_i = sum over terms t of <x_t(case_i), w_t> - b_c(i) + u_i + e_i,
+    z_i = m + sum over terms t of <x_t(case_i), w_t> - b_c(i) + u_i + e_i,
     w_t ~ N(0, tau_t^2 I),  b_c ~ N(0, r_c^2),  u_i ~ N(0, sigma_g(i)^2),  e_i ~ N(0, s_i^2)
 
-The gains of one study, model, task and language are all taken from one baseline score; ``r_c`` is that
-score's standard error and ``s_i`` the aligned score's (both from the seeds). Sharing ``b_c`` corrects for
-regression to the mean: a baseline that came out low by chance lifts all its gains together, and the model
-discounts that. ``sigma_g`` is what is left within a source, model and task, so that a source that scatters
-has less say.
+``m`` is the prior mean of all gains (see ``_labs``). The gains of one study, model, task and language are
+all taken from one baseline score; ``r_c`` is that score's standard error and ``s_i`` the aligned score's (both
+from the seeds). Sharing ``b_c`` corrects for regression to the mean: a baseline that came out low by chance
+lifts all its gains together, and the model discounts that. ``sigma_g`` is what is left within a lab, model
+and task, so that a lab that scatters has less say.
 
-Variances are the mode of their posterior under inverse-gamma priors, found by MacKay's fixed-point
-iteration (MacKay 1992, *Bayesian interpolation*; the prior adds ``trust`` coefficients of
-size ``scale``). The prior keeps a variance that three levels cannot tell from collapsing to 0, so that a
-fourth level is not predicted with false confidence.
+Labs have terms of their own, of which a question has none: whoever asks is a new lab, and the whole variance
+between labs is in every interval. That variance, ``lambda^2``, hardly any data inform. It is integrated over
+a grid with the prior and the shares of ``_labs``: one posterior of the coefficients for each grid point,
+weighted by prior and marginal likelihood, so that a prediction is a mixture of normals.
+
+The other variances are the mode of their posterior under inverse-gamma priors, found by MacKay's fixed-point
+iteration (MacKay 1992, *Bayesian interpolation*; the prior adds ``trust`` coefficients of size ``scale``).
+The prior keeps a variance that three levels cannot tell from collapsing to 0, so that a fourth level is not
+predicted with false confidence.
+
+Shapes: n observations, p coefficients, K grid points.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +33,35 @@ from numpy.typing import NDArray
 from advisor.findings.evidence import Case, Key, Observation
 from advisor.findings.model import scale
 from advisor.findings.model._design import Design, inverse, leave_out
-from advisor.findings.model._features import TERMS, Column, Term
+from advisor.findings.model._features import LAB_SHARES, TERMS, Column, Term
+from advisor.findings.model._labs import GRID, PRIOR_MEAN, PRIOR_SCALE, log_prior
 from advisor.findings.model._prediction import Prediction
 from advisor.findings.model._spread import Spread
 from advisor.findings.model._variances import BASELINE, Residuals, Variances
 
-__all__ = ["EffectModel"]
+__all__ = ["EffectModel", "Posterior"]
 
 Array = NDArray[np.float64]
 
-_ITERATIONS = 8
-_CALIBRATION = (0.7, 1.5)
-"""Bounds of the calibration factor: beyond them it would hide a model that does not fit."""
-_COVERAGE = 0.8
+_ITERATIONS = 6
+_OVERALL: Column = ("all", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """The coefficients, where labs differ by so much.
+
+    Attributes:
+        lab_spread: ``lambda``.
+        weight: posterior probability of that grid point.
+        mean: of the coefficients, shape (p,).
+        covariance: of the coefficients, shape (p, p).
+    """
+
+    lab_spread: float
+    weight: float
+    mean: Array
+    covariance: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +70,17 @@ class EffectModel:
 
     Attributes:
         columns: (term, key) of each coefficient.
-        mean: posterior mean of the coefficients, shape (p,).
-        covariance: their posterior covariance, shape (p, p).
+        posteriors: one a grid point of the spread between labs.
         variances: ``tau^2`` by (term, group); the blank group stands for the whole term.
-        residuals: ``sigma_g^2`` by (source, model, task); blank names stand for any.
+        residuals: ``sigma_g^2`` by (lab, model, task); blank names stand for any.
         spread: how far languages scatter.
-        calibration: factor on the standard deviation of a new language's prediction, where model and task
-            are known, that gives 80 % intervals their coverage on the evidence's own languages.
     """
 
     columns: tuple[Column, ...]
-    mean: Array
-    covariance: Array
+    posteriors: tuple[Posterior, ...]
     variances: Mapping[tuple[str, str], float]
     residuals: Mapping[tuple[str, str, str], float]
     spread: Spread
-    calibration: float
 
     @classmethod
     def fit(
@@ -71,6 +88,7 @@ class EffectModel:
         observations: Sequence[Observation],
         *,
         terms: Sequence[Term] = TERMS,
+        grid: Sequence[float] = GRID,
         iterations: int = _ITERATIONS,
     ) -> "EffectModel":
         """Fit to measured gains; deterministic.
@@ -78,60 +96,61 @@ class EffectModel:
         Args:
             observations: at least one.
             terms: the terms of the model.
-            iterations: of the fixed point that finds the variances.
+            grid: spreads between labs; of ``GRID``.
+            iterations: of the fixed point that finds the other variances.
         """
         z, unit, noise2 = _on_scale(observations)
         spread = Spread.fit([observation.case for observation in observations], z)
         index: dict[Column, int] = {}
         design, variance_of = _design(observations, unit, terms, spread, index)
-        size = len(index)
         tau2 = Variances(terms, variance_of)
         sigma2 = Residuals([observation.case for observation in observations])
-
-        for iteration in range(iterations + 1):
-            total2 = noise2 + sigma2.of_rows
-            precision = design.gram(1 / total2, size)
-            precision[np.diag_indices_from(precision)] += 1 / tau2.of_columns
-            covariance = inverse(precision)
-            mean = covariance @ design.transposed_times(z / total2, size)
-            if iteration < iterations:
-                tau2.update(mean, np.diag(covariance))
-                error2 = (z - design.times(mean)) ** 2 + design.quadratic(covariance)
-                sigma2.update(error2, noise2)
+        middle = min(grid, key=lambda point: abs(point - PRIOR_SCALE))
+        for _ in range(iterations):
+            mean, covariance, _ = _solve(design, z, noise2 + sigma2.of_rows, tau2.of_columns(middle))
+            tau2.update(mean, np.diag(covariance))
+            error2 = (z - design.times(mean)) ** 2 + design.quadratic(covariance)
+            sigma2.update(error2, noise2)
+        total2 = noise2 + sigma2.of_rows
+        solved = [(point, *_solve(design, z, total2, tau2.of_columns(point))) for point in grid]
+        weights = _normalised([log_prior(point) + evidence for point, _, _, evidence in solved])
         return cls(
             columns=tuple(index),
-            mean=mean,
-            covariance=covariance,
+            posteriors=tuple(
+                Posterior(point, weight, mean, covariance)
+                for (point, mean, covariance, _), weight in zip(solved, weights.tolist(), strict=True)
+            ),
             variances=tau2.named(),
             residuals=sigma2.named(),
             spread=spread,
-            calibration=_calibration(
-                design,
-                covariance,
-                residual=z - design.times(mean),
-                total2=noise2 + sigma2.of_rows,
-                languages=[observation.case.target for observation in observations],
-            ),
         )
+
+    @property
+    def weights(self) -> Array:
+        """Posterior probabilities of the grid points, shape (K,)."""
+        return np.array([posterior.weight for posterior in self.posteriors])
 
     def predict(self, cases: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Prediction:
         """Predict the gains of cases that may hold anything unseen."""
         index = {column: i for i, column in enumerate(self.columns)}
-        unseen = np.zeros(len(cases))
+        overall = np.einsum("k,kp->p", self.weights, [posterior.mean for posterior in self.posteriors])
         about_language = {term.name for term in terms if term.about_language}
+        unseen, of_labs = np.zeros(len(cases)), np.zeros(len(cases))
         rows: list[list[tuple[int, float]]] = []
         parts: list[dict[Column, float]] = []
         for i, case in enumerate(cases):
             row: list[tuple[int, float]] = []
-            part: dict[Column, float] = {}
+            part: dict[Column, float] = {_OVERALL: PRIOR_MEAN}
             for name, group, key, weight in _weighted_keys(case, terms, self.spread):
                 column = index.get((name, key))
-                if column is None:
+                if column is not None:
+                    row.append((column, weight))
+                    part[name, key] = part.get((name, key), 0.0) + weight * float(overall[column])
+                elif name in LAB_SHARES:
+                    of_labs[i] += LAB_SHARES[name]
+                else:
                     variance = self.variances.get((name, group), self.variances[name, ""])
                     unseen[i] += weight**2 * variance
-                else:
-                    row.append((column, weight))
-                    part[name, key] = weight * float(self.mean[column])
             # What is known of the language is in units of a spread that may itself be off.
             of_language = sum(value for (name, _), value in part.items() if name in about_language)
             unseen[i] += (of_language * self.spread.relative_error(case)) ** 2
@@ -139,17 +158,13 @@ class EffectModel:
             parts.append(part)
         design = Design.of(rows)
         residual = np.array([self._residual(case) for case in cases])
-        known = np.maximum(design.quadratic(self.covariance), 0)
-        factor = np.array(
-            [
-                self.calibration
-                if ("model*task", (case.model, case.task)) in index
-                and ("language*model*task", (case.target, case.model, case.task)) not in index
-                else 1.0
-                for case in cases
-            ]
-        )
-        return Prediction(design.times(self.mean), factor * np.sqrt(known + unseen + residual), tuple(parts))
+        centres, variances = [], []
+        for posterior in self.posteriors:
+            centres.append(PRIOR_MEAN + design.times(posterior.mean))
+            seen = np.maximum(design.quadratic(posterior.covariance), 0)
+            variances.append(seen + unseen + residual + of_labs * posterior.lab_spread**2)
+        sds = np.sqrt(np.array(variances).T)
+        return Prediction(np.array(centres).T, sds, self.weights, tuple(parts))
 
     def given(
         self,
@@ -158,7 +173,7 @@ class EffectModel:
         *,
         terms: Sequence[Term] = TERMS,
     ) -> "EffectModel":
-        """The model once it has seen further gains too: the exact Gaussian posterior, variances as they are.
+        """The model once it has seen further gains too: the exact posterior, variances as they are.
 
         Args:
             observations: that the model was not fitted to.
@@ -166,35 +181,55 @@ class EffectModel:
             terms: the terms of the model.
         """
         z, unit, noise2 = _on_scale(observations)
+        z = z - (0.0 if offsets is None else offsets)
         index = {column: i for i, column in enumerate(self.columns)}
         design, new = _design(observations, unit, terms, self.spread, index)
-        old = len(self.columns)
-        mean = np.concatenate([self.mean, np.zeros(len(new))])
-        covariance = np.zeros((len(index), len(index)))
-        covariance[:old, :old] = self.covariance
-        covariance[np.arange(old, len(index)), np.arange(old, len(index))] = [
-            # a baseline's is known, and so not kept
-            self.variances.get((name, group), self.variances.get((name, ""), 1.0))
-            for name, group in new
-        ]
         total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
         x = design.dense(len(index))
-        seen = x @ covariance
-        gain = np.linalg.solve(seen @ x.T + np.diag(total2), seen).T
-        error = z - (0.0 if offsets is None else offsets) - x @ mean
+        updated, logs = [], []
+        for posterior in self.posteriors:
+            prior = [self._prior(name, group, posterior.lab_spread) for name, group in new]
+            mean, covariance, log = _updated(posterior, prior, x, z, total2)
+            updated.append(replace(posterior, mean=mean, covariance=covariance))
+            logs.append(float(np.log(max(posterior.weight, 1e-300))) + log)
+        weights = _normalised(logs).tolist()
         return replace(
             self,
             columns=tuple(index),
-            mean=mean + gain @ error,
-            covariance=covariance - gain @ seen,
+            posteriors=tuple(replace(post, weight=w) for post, w in zip(updated, weights, strict=True)),
         )
+
+    def kernel(self, case: Case, others: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Array:
+        """How much a gain tells of others: prior correlation of one case with each of some, shape (n,)."""
+        (spread,) = [post.lab_spread for post in self.posteriors if post.weight == self.weights.max()][:1]
+
+        def signature(of: Case) -> dict[Column, tuple[float, float]]:
+            return {
+                (name, key): (weight, self._prior(name, group, spread))
+                for name, group, key, weight in _weighted_keys(of, terms, self.spread)
+            }
+
+        mine = signature(case)
+        own = sum(weight**2 * variance for weight, variance in mine.values())
+        found = []
+        for other in others:
+            theirs = signature(other)
+            total = sum(weight**2 * variance for weight, variance in theirs.values())
+            shared = sum(
+                mine[column][0] * weight * variance
+                for column, (weight, variance) in theirs.items()
+                if column in mine
+            )
+            found.append(shared / (own * total) ** 0.5)
+        return np.array(found)
 
     def left_out(
         self, observations: Sequence[Observation], *, terms: Sequence[Term] = TERMS
     ) -> tuple[Array, Array]:
         """Predict observations of the fit as a model would that had not seen any of them.
 
-        The variances stay as all observations made them, so that nothing is fitted again.
+        The variances stay as all observations made them, and the spread between labs at its likeliest, so
+        that nothing is fitted again.
 
         Args:
             observations: some of those that the model was fitted to, in this process: a model from a file
@@ -212,39 +247,73 @@ class EffectModel:
         design, unknown = _design(observations, unit, terms, self.spread, index)
         if unknown:
             raise KeyError(unknown[0])
+        likeliest = max(self.posteriors, key=lambda posterior: posterior.weight)
         total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
-        return leave_out(design, self.covariance, z - design.times(self.mean), total2)
+        return leave_out(design, likeliest.covariance, z - design.times(likeliest.mean), total2)
+
+    def _prior(self, name: str, group: str, lab_spread: float) -> float:
+        """Prior variance of a coefficient; a baseline's is known."""
+        if name in LAB_SHARES:
+            return LAB_SHARES[name] * lab_spread**2
+        return self.variances.get((name, group), self.variances.get((name, ""), 1.0))
 
     def _residual(self, case: Case) -> float:
-        for key in ((case.source_id, case.model, case.task), ("", case.model, case.task)):
+        for key in ((case.lab, case.model, case.task), ("", case.model, case.task)):
             if key in self.residuals:
                 return self.residuals[key]
         return self.residuals["", "", ""]
 
 
-def _calibration(
-    design: Design, covariance: Array, *, residual: Array, total2: Array, languages: Sequence[str]
-) -> float:
-    """Factor that gives 80 % intervals their coverage when one language is left out."""
-    standardised = []
-    names = np.array(languages)
-    for name in np.unique(names):
-        rows = np.flatnonzero(names == name)
-        error, variance = leave_out(design.rows(rows), covariance, residual[rows], total2[rows])
-        # a language counts once, however many rows it has
-        standardised.append(np.sort(np.abs(error) / np.sqrt(variance)))
-    steps = np.linspace(0, 1, 101)
-    pooled = np.sort(np.concatenate([np.quantile(values, steps) for values in standardised]))
-    factor = float(np.quantile(pooled, _COVERAGE)) / NormalDist().inv_cdf((1 + _COVERAGE) / 2)
-    return min(max(factor, _CALIBRATION[0]), _CALIBRATION[1])
+def _solve(design: Design, z: Array, total2: Array, tau2: Array) -> tuple[Array, Array, float]:
+    """Posterior mean and covariance of the coefficients, and the log marginal likelihood.
+
+    Args:
+        design: n rows, p columns.
+        z: gains on the model's scale less their prior mean, shape (n,).
+        total2: their noise and residual variances, shape (n,).
+        tau2: prior variances of the coefficients, shape (p,).
+    """
+    size = len(tau2)
+    precision = design.gram(1 / total2, size)
+    precision[np.diag_indices_from(precision)] += 1 / tau2
+    covariance, log_determinant = inverse(precision)
+    projected = design.transposed_times(z / total2, size)
+    mean = covariance @ projected
+    log_variance = float(np.log(total2).sum() + np.log(tau2).sum()) + log_determinant
+    misfit = float(z @ (z / total2) - mean @ projected)
+    return mean, covariance, -0.5 * (log_variance + misfit + len(z) * float(np.log(2 * np.pi)))
+
+
+def _updated(
+    posterior: Posterior, prior: Sequence[float], x: Array, z: Array, total2: Array
+) -> tuple[Array, Array, float]:
+    """Mean and covariance once rows ``x`` are seen, and their log likelihood; ``prior``: of new columns."""
+    old, size = len(posterior.mean), x.shape[1]
+    mean = np.concatenate([posterior.mean, np.zeros(size - old)])
+    covariance = np.zeros((size, size))
+    covariance[:old, :old] = posterior.covariance
+    covariance[np.arange(old, size), np.arange(old, size)] = prior
+    seen = x @ covariance
+    of_rows = seen @ x.T + np.diag(total2)
+    gain = np.linalg.solve(of_rows, seen).T
+    error = z - x @ mean
+    log = -0.5 * float(error @ np.linalg.solve(of_rows, error) + np.linalg.slogdet(of_rows)[1])
+    return mean + gain @ error, covariance - gain @ seen, log
+
+
+def _normalised(logs: Sequence[float]) -> Array:
+    """Probabilities from their logs."""
+    shifted = np.exp(np.array(logs) - max(logs))
+    return np.asarray(shifted / shifted.sum())
 
 
 def _on_scale(observations: Sequence[Observation]) -> tuple[Array, Array, Array]:
-    """Gains on the model's scale, what a point is worth there, and their noise's variances, each (n,)."""
+    """Gains on the model's scale less their prior mean, what a point is worth there, and their noise's
+    variances, each (n,)."""
     gains = np.array([observation.gain for observation in observations])
     unit = scale.unit(gains)
     noise = unit * np.array([observation.standard_error for observation in observations])
-    return scale.to_scale(gains), unit, noise**2
+    return scale.to_scale(gains) - PRIOR_MEAN, unit, noise**2
 
 
 def _design(

@@ -1,7 +1,7 @@
 """What the effect model says of new runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -14,44 +14,65 @@ __all__ = ["Prediction"]
 
 Array = NDArray[np.float64]
 
-_PROBABILITIES = np.linspace(0.1, 0.9, 81)
-_QUANTILES = np.array([NormalDist().inv_cdf(p) for p in _PROBABILITIES.tolist()])
+_NORMAL = NormalDist()
+_STEPS = 199
+_QUANTILES = np.array([_NORMAL.inv_cdf((i + 0.5) / _STEPS) for i in range(_STEPS)])
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Gains of n cases in a new run: normal on the model's scale.
+    """Gains of n cases in a new run: each a mixture of K normals on the model's scale.
 
     Attributes:
-        centre: mean on the model's scale, shape (n,).
-        sd: standard deviation on the model's scale, shape (n,); seed noise of a test is not in it.
+        centres: means of the normals, shape (n, K).
+        sds: their standard deviations, shape (n, K); seed noise of a test is not in it.
+        weights: of the normals, shape (K,).
         parts: what each coefficient adds to the centre, one mapping a case.
     """
 
-    centre: Array
-    sd: Array
-    parts: tuple[Mapping[Column, float], ...]
+    centres: Array
+    sds: Array
+    weights: Array
+    parts: tuple[Mapping[Column, float], ...] = ()
+
+    @property
+    def centre(self) -> Array:
+        """Mean of the mixture, shape (n,)."""
+        return np.asarray(self.centres @ self.weights)
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviation of the mixture, shape (n,)."""
+        second = (self.sds**2 + (self.centres - self.centre[:, None]) ** 2) @ self.weights
+        return np.asarray(np.sqrt(second))
 
     def moved(self, shift: Array, sd: Array) -> "Prediction":
         """The prediction with its centre moved by a shift that has a standard deviation of its own."""
-        return Prediction(self.centre + shift, np.hypot(self.sd, sd), self.parts)
+        return replace(self, centres=self.centres + shift[:, None], sds=np.hypot(self.sds, sd[:, None]))
 
     @property
     def mean(self) -> Array:
-        """Expected gains in points, shape (n,).
+        """Expected gains in points, shape (n,): the mean on the model's scale, in points.
 
-        The mean of the central 80 %: on this scale the far tail of a vague prediction is an exponential, and
-        a plain mean of it can lie outside its own interval.
+        A mean over points would be ruled by the far tail, which on this scale is an exponential: of two
+        options it would prefer the one that less is known of.
         """
-        z = self.centre[:, None] + self.sd[:, None] * _QUANTILES
-        return np.asarray(scale.to_points(z).mean(axis=1))
+        return scale.to_points(self.centre)
 
     def quantile(self, probability: float) -> Array:
         """Quantiles of the gains in points, shape (n,)."""
-        return scale.to_points(self.centre + self.sd * NormalDist().inv_cdf(probability))
+        n = len(self.centres)
+        points = (self.centres[:, :, None] + self.sds[:, :, None] * _QUANTILES).reshape(n, -1)
+        weights = np.repeat(self.weights / _STEPS, _STEPS)
+        order = np.argsort(points, axis=1)
+        points = np.take_along_axis(points, order, axis=1)
+        below = np.cumsum(weights[order], axis=1) - 0.5 * weights[order]
+        found = [np.interp(probability, b, p) for b, p in zip(below, points, strict=True)]
+        return scale.to_points(np.array(found))
 
     def probability_above(self, points: float) -> Array:
         """P(gain > points), shape (n,)."""
         threshold = float(scale.to_scale(np.array(points)))
-        normal = NormalDist()
-        return np.array([normal.cdf(z) for z in ((self.centre - threshold) / self.sd).tolist()])
+        distances = (self.centres - threshold) / self.sds
+        chances = np.array([[_NORMAL.cdf(z) for z in row] for row in distances.tolist()])
+        return np.asarray(chances.reshape(self.centres.shape) @ self.weights)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from advisor.findings.evidence import Case
 from advisor.findings.model._design import sums
-from advisor.findings.model._features import Term
+from advisor.findings.model._features import LAB_SHARES, Term
 
 __all__ = ["BASELINE", "Residuals", "Variances"]
 
@@ -18,13 +18,13 @@ BASELINE = "baseline"
 _GROUP_TRUST = 4.0
 """Coefficients' worth of evidence that a term's variance is for each of its groups."""
 _RESIDUAL_TRUST = 4.0
-"""Observations' worth of evidence that the pooled residual is for each source, model and task."""
+"""Observations' worth of evidence that the pooled residual is for each lab, model and task."""
 _RESIDUAL = 0.4
 """What may plausibly be left within a model and task before any evidence."""
 
 
 class Variances:
-    """The variances ``tau^2`` while they are being learnt."""
+    """The variances ``tau^2`` while they are being learnt; those between labs are given, not learnt."""
 
     def __init__(self, terms: Sequence[Term], variance_of: Sequence[tuple[str, str]]) -> None:
         self._terms = {term.name: term for term in terms}
@@ -37,16 +37,20 @@ class Variances:
         )
         self._whole = {name: term.scale**2 for name, term in self._terms.items()}
 
-    @property
-    def of_columns(self) -> Array:
-        """The variance of each coefficient, shape (p,)."""
-        return np.asarray(self._tau2[self._of])
+    def of_columns(self, lab_spread: float) -> Array:
+        """The variance of each coefficient where labs differ by ``lab_spread``, shape (p,)."""
+        shares = [LAB_SHARES.get(name, 0.0) for name, _ in self._groups]
+        of_labs = np.array(shares) * lab_spread**2
+        return np.asarray(np.where(of_labs > 0, of_labs, self._tau2)[self._of])
 
     def update(self, mean: Array, variance: Array) -> None:
         """One step of MacKay's fixed point: sum of squares over the number of well-determined ones."""
         squares = sums(self._of, mean**2, len(self._groups))
-        determined = self._count - sums(self._of, variance, len(self._groups)) / self._tau2
+        learnt = np.where(self._tau2 > 0, self._tau2, 1.0)
+        determined = self._count - sums(self._of, variance, len(self._groups)) / learnt
         for name, term in self._terms.items():
+            if name in LAB_SHARES:
+                continue
             places = [i for i, group in enumerate(self._groups) if group[0] == name]
             whole = (squares[places].sum() + term.trust * term.scale**2) / (
                 determined[places].sum() + term.trust
@@ -62,14 +66,15 @@ class Variances:
         """By (term, group), and by (term, blank) for groups that were not seen."""
         whole = {(name, ""): value for name, value in self._whole.items()}
         groups = dict(zip(self._groups, self._tau2.tolist(), strict=True))
-        return whole | {group: value for group, value in groups.items() if group[0] != BASELINE}
+        learnt = whole | groups
+        return {group: value for group, value in learnt.items() if group[0] not in (BASELINE, *LAB_SHARES)}
 
 
 class Residuals:
     """The residual variances ``sigma_g^2`` while they are being learnt (by expectation-maximisation)."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
-        names = [(case.source_id, case.model, case.task) for case in cases]
+        names = [(case.lab, case.model, case.task) for case in cases]
         self._groups = sorted(set(names))
         place = {group: i for i, group in enumerate(self._groups)}
         self._of = np.array([place[name] for name in names])
@@ -90,7 +95,7 @@ class Residuals:
         self._sigma2 = (squares + _RESIDUAL_TRUST * pooled) / (self._count + _RESIDUAL_TRUST)
 
     def named(self) -> dict[tuple[str, str, str], float]:
-        """By (source, model, task); blanks for a new source of a model and task, and for anything new."""
+        """By (lab, model, task); blanks for a new lab of a model and task, and for anything new."""
         found = dict(zip(self._groups, self._sigma2.tolist(), strict=True))
         for model, task in sorted({group[1:] for group in self._groups}):
             places = [i for i, group in enumerate(self._groups) if group[1:] == (model, task)]

@@ -9,7 +9,7 @@ from advisor.findings.evidence import Effect, Tables, standard_error
 
 __all__ = ["SPLITS", "Cell", "Fold", "Split", "cells", "folds", "in_fold"]
 
-Split = Literal["language", "model", "task", "source", "family"]
+Split = Literal["language", "model", "task", "source", "lab"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -62,11 +62,11 @@ def cells(tables: Tables, split: Split) -> list[Cell]:
             effect.schedule,
             effect.word_pairs,
         ) == ("token-contrastive", "sequential", "dictionary")
-        if split == "source" or compared:
+        if split in ("source", "lab") or compared:
             key = (effect.source_id, effect.model, effect.task, effect.source, effect.target)
-            grouped[*key, effect.benchmark, effect.setup if split == "source" else ""].append(effect)
+            grouped[*key, effect.benchmark, effect.setup if split in ("source", "lab") else ""].append(effect)
     found = [Cell(tuple(sorted(group, key=_option_order))) for _, group in sorted(grouped.items())]
-    if split == "source":
+    if split in ("source", "lab"):
         return found
     most = max(len(cell.effects) for cell in found)
     return [cell for cell in found if len(cell.effects) == most]
@@ -88,10 +88,7 @@ def in_fold(tables: Tables, fold: Fold, effects: Sequence[Effect]) -> Iterator[b
 def _value(tables: Tables, split: Split, effect: Effect) -> str:
     if split == "language":
         return effect.target
-    if split == "family":
-        language = tables.languages.get(effect.target)
-        return language.family if language else effect.target
-    return {"model": effect.model, "task": effect.task, "source": effect.source_id}[split]
+    return {"model": effect.model, "task": effect.task, "source": effect.source_id, "lab": effect.lab}[split]
 
 
 def _option_order(effect: Effect) -> tuple[str, str, str, str]:
