@@ -50,6 +50,7 @@ def ask(
     trial: "TrialResult | str | Path | None" = None,
     pretrained_on: "Sequence[str]" = (),
     like: str | None = None,
+    train_steps: int | None = None,
 ) -> Report:
     """Advise from evidence, without measuring anything.
 
@@ -63,6 +64,7 @@ def ask(
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
         pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
         like: an encoder that the evidence knows and that the model is like.
+        train_steps: of fine-tuning; by default as many as published runs of the task took.
 
     Raises:
         InputError: if the model only decodes, a language, the task or ``like`` is unknown, or the trial
@@ -79,6 +81,7 @@ def ask(
             trial=trial,
             pretrained_on=pretrained_on,
             like=like,
+            train_steps=train_steps,
         )
     )
 
@@ -88,6 +91,7 @@ def recommend(
     *,
     min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
+    train_steps: int | None = None,
 ) -> Report:
     """Advise from signals that were measured before.
 
@@ -95,12 +99,13 @@ def recommend(
         signals: measured signals, or the path of a ``signals.json``.
         min_gain: smallest gain of interest, in points.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+        train_steps: of fine-tuning; by default three epochs of the training data that was probed.
 
     Raises:
         InputError: if a file cannot be read, or the trial asked another question.
     """
     measured = signals if isinstance(signals, Signals) else Signals.load(signals)
-    return Report(_recommend(measured, min_gain=min_gain, trial=trial), measured)
+    return Report(_recommend(measured, min_gain=min_gain, trial=trial, train_steps=train_steps), measured)
 
 
 @spelled_out()

@@ -25,8 +25,10 @@ task, language group and loss); or neither."""
 
 DEFAULT_MIN_GAIN = 0.5
 """Points below which aligning is not worth its trouble."""
-LIKELY, LEANING = 0.8, 0.65
+LIKELY, LEANING = 0.85, 0.55
 """Probability of being right from which on a decision is *likely*, or *leaning*."""
+_STANDING = 0.35
+"""P(gain > 0) from which on the default over tasks is taken for a task that nobody has measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +81,25 @@ def decide(expected: Sequence[Expected], *, min_gain: float, default: Option | N
     Args:
         expected: of every option that is offered, fine-tuning alone left out; may be empty.
         min_gain: smallest gain of interest, in points.
-        default: of best standing over tasks, where nobody has measured this one: the option to take if any.
+        default: of best standing over tasks, where nobody has measured this one: it is taken unless it
+            is likelier to lose.
 
     Example:
         >>> decide([], min_gain=0.5).decision
         'do-not-align'
     """
-    ranked = sorted(expected, key=lambda row: -row.mean)
+    # of equal gains that which was measured goes first
+    ranked = sorted(expected, key=lambda row: (-row.mean, row.by == "extrapolated"))
     candidates = [row for row in ranked if row.option == default] or ranked
     best = candidates[0] if candidates else None
-    if best is not None and best.mean > min_gain:
+    worth_it = best is not None and best.mean > min_gain
+    if best is not None and best.option == default:
+        worth_it = best.positive > _STANDING
+    if best is not None and worth_it:
         advised, verdict, probability = best.option, "align", best.positive
     else:
         advised, verdict = NO_ALIGNMENT, "do-not-align"
-        probability = 1 - max((row.worthwhile for row in candidates), default=0.0)
+        probability = 1 - best.worthwhile if best is not None else 1.0
     rest = [row.option for row in ranked if row.mean > 0], [row.option for row in ranked if row.mean <= 0]
     order = dict.fromkeys((advised, *rest[0], NO_ALIGNMENT, *rest[1]))
     return Decision(

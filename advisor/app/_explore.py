@@ -1,5 +1,6 @@
 """Explore: the evidence itself, how well it predicts, the findings card, own trials."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,7 +183,12 @@ def _sources(tables: Tables) -> None:
 
 
 def _card(_tables: Tables) -> None:
-    st.markdown(_CARD.read_text(encoding="utf-8"))
+    text = _CARD.read_text(encoding="utf-8")
+    for part in re.split(r"(!\[[^\]]*\]\([^)]*\))", text):
+        if picture := re.fullmatch(r"!\[([^\]]*)\]\(([^)]*)\)", part):
+            st.image(_CARD.with_name(picture[2]).read_text(encoding="utf-8"), caption=picture[1])
+        else:
+            st.markdown(part)
 
 
 def _validation(_tables: Tables) -> None:
@@ -221,8 +227,9 @@ def _validation(_tables: Tables) -> None:
             )
     _show.explain(
         "Each way of choosing picks an option, or none, for every cell it has not seen; the advice is "
-        "compared with never aligning, always the same option, and other models of the same evidence.",
-        "Advice should lose little and, above all, not hurt: it leaves the model alone when it cannot tell. "
+        "compared with never aligning, always the same option, and simpler models of the same evidence.",
+        "Advice should lose little and, above all, not hurt: it leaves the model alone where little is to be "
+        "gained. "
         "The dashed rule is the regret that seed noise alone makes, which no way of choosing can undercut.",
         "How it does on models or tasks unlike all of these: see what is left out, and how few there are.",
     )
@@ -234,10 +241,7 @@ def _validation(_tables: Tables) -> None:
                 "regret": str(row.regret),
                 "kept": str(row.kept),
                 "hurt by > 0.5": _share(row.hurt),
-                "rank correlation": str(row.rank_correlation or ""),
-                "80 % coverage": _share(row.coverage),
-                "cannot tell": _share(row.abstention),
-                "sign right": _share(row.right),
+                "error on the model's scale": "" if row.rmse is None else f"{row.rmse:.2f}",
             }
             for row in report.methods
         ),

@@ -38,6 +38,12 @@ def ask(
     like: Annotated[
         str | None, typer.Option("--like", help="An encoder known to the evidence that the model is like.")
     ] = None,
+    train_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--train-steps", help="Steps of fine-tuning; by default what published runs took.", min=1
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -53,5 +59,6 @@ def ask(
             trial=trial,
             pretrained_on=[code for code in (pretrained_on or "").split(",") if code.strip()],
             like=like,
+            train_steps=train_steps,
         )
     answer(Report(advice), as_json)

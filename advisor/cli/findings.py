@@ -19,7 +19,7 @@ class SplitChoice(StrEnum):
     model = "model"
     task = "task"
     source = "source"
-    family = "family"
+    lab = "lab"
 
 
 @app.command("show", epilog="Example: advisor findings show")
@@ -65,7 +65,7 @@ def validate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Score the advice on languages, models, tasks and sources it has not seen (minutes)."""
+    """Score the advice on languages, models, tasks, sources and labs it has not seen (minutes)."""
     from advisor.findings import validate as validated
 
     with errors.status("Refitting without each part of the evidence in turn"):

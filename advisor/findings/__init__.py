@@ -9,6 +9,7 @@ aligning gave, and ``write_card`` writes all of it down.
 from typing import TYPE_CHECKING, Any
 
 from advisor.findings._store import Findings, load_findings
+from advisor.findings._worth import worth_of
 from advisor.findings.evidence import Effect, Record, Source, Tables, check, load_tables
 from advisor.findings.model import EffectModel, Prediction, SignalStage
 
@@ -31,6 +32,7 @@ __all__ = [
     "show",
     "signals",
     "validate",
+    "worth_of",
     "write_card",
 ]
 

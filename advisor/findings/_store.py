@@ -65,8 +65,9 @@ def load_findings(root: Path = TABLES) -> Findings:
 
 def _cache_path(tables: Tables) -> Path:
     code = hashlib.sha256(version("numpy").encode())
-    for module in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(module.read_bytes())
+    for room in ("evidence", "model"):  # the reports do not change what is fitted
+        for module in sorted(Path(__file__).with_name(room).glob("*.py")):
+            code.update(module.read_bytes())
     return user_cache_path("alignment-advisor") / f"findings-{tables.sha256[:16]}-{code.hexdigest()[:16]}.npz"
 
 

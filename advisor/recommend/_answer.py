@@ -8,14 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.advice import Advice, Alternative, Provenance, Question
+from advisor.advice import Advice, Alternative, Gain, Provenance, Question
 from advisor.decide import DEFAULT_MIN_GAIN, Decision
-from advisor.findings import load_findings
+from advisor.findings import load_findings, worth_of
 from advisor.findings.evidence import find_encoder, find_task
+from advisor.findings.model import scale
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Schedule, WordPairs
 from advisor.recommend._doubts import support_of, warnings_on
 from advisor.recommend._moves import next_moves
-from advisor.recommend._outlooks import Outlook, choose, outlooks_of
+from advisor.recommend._outlooks import Outlook, decide_on, gain_of, outlooks_of
 from advisor.recommend._reasons import reasons_for
 from advisor.recommend._situation import Situation, read_trial
 from probes.catalogue import TASKS
@@ -40,6 +41,7 @@ def ask(
     trial: "TrialResult | str | Path | None" = None,
     pretrained_on: Sequence[str] = (),
     like: str | None = None,
+    train_steps: int | None = None,
 ) -> Advice:
     """Advice from evidence, without measuring anything.
 
@@ -53,6 +55,7 @@ def ask(
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
         pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
         like: an encoder that the evidence knows and that the model is like.
+        train_steps: of fine-tuning; by default as many as published runs of the task took.
 
     Raises:
         InputError: if the model only decodes, a language, the task, ``word_pairs`` or ``like`` is unknown,
@@ -87,6 +90,7 @@ def ask(
         findings=findings,
         encoder=encoder,
         trial=trial,
+        train_steps=check_train_steps(train_steps),
     )
     return _advise(situation, started)
 
@@ -96,6 +100,7 @@ def recommend(
     *,
     min_gain: float = DEFAULT_MIN_GAIN,
     trial: "TrialResult | str | Path | None" = None,
+    train_steps: int | None = None,
 ) -> Advice:
     """Advice from what a probe measured, joined with the evidence.
 
@@ -103,6 +108,7 @@ def recommend(
         signals: measured signals, or the path of a ``signals.json``.
         min_gain: smallest gain of interest, in points, at least 0.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
+        train_steps: of fine-tuning; by default three epochs of the training data that was probed.
 
     Raises:
         InputError: if a file cannot be read or is not of the current schema, ``min_gain`` is negative or not
@@ -125,6 +131,7 @@ def recommend(
         findings=findings,
         encoder=find_encoder(signals.model.id, findings.tables.encoders),
         trial=read_trial(trial),
+        train_steps=check_train_steps(train_steps) or usual_length(signals),
     )
     return _advise(situation, started)
 
@@ -140,28 +147,45 @@ def check_min_gain(min_gain: float) -> float:
     return min_gain
 
 
+def check_train_steps(steps: int | None) -> int | None:
+    """The steps of fine-tuning, if they are any.
+
+    Raises:
+        InputError: if there are none.
+    """
+    if steps is not None and steps < 1:
+        raise InputError(f"Fine-tuning cannot take {steps} steps: give 1 or more.")
+    return steps
+
+
+def usual_length(signals: Signals) -> int | None:
+    """Steps of three epochs over the training data that was probed, 32 sentences a batch."""
+    sizes = [data.kept for data in signals.data if data.role == "train"]
+    return max(1, round(3 * sum(sizes) / 32)) if sum(sizes) else None
+
+
 def _advise(situation: Situation, started: float) -> Advice:
     outlooks = {outlook.option: outlook for outlook in outlooks_of(situation)}
-    decision = choose(list(outlooks.values()), situation.min_gain)
-    ordered = [outlooks[option] for option in decision.order]
-    best = next(outlook for outlook in ordered if outlook.option != NO_ALIGNMENT)
+    decision = decide_on(situation, list(outlooks.values()))
+    best = next(outlooks[option] for option in decision.order if option != NO_ALIGNMENT)
     support = support_of(situation, best)
     signals = situation.signals
+    measured = signals is not None or bool(situation.tried)
     return Advice(
         question=situation.question,
         decision=decision.decision,
         confidence=decision.confidence,
+        worth=worth_of(decision.confidence),
         summary=_summary(situation, decision, best),
         option=decision.option,
-        gain=best.gain,
-        evidence_only=best.before if signals is not None else None,
+        gain=gain_of(best.expected),
+        evidence_only=gain_of(best.evidence_only) if measured else None,
+        train_steps=situation.train_steps,
         min_gain=situation.min_gain,
         reasons=reasons_for(situation, best),
         warnings=tuple(_unique(warnings_on(situation, support, best))),
         next_moves=next_moves(situation, decision, best),
-        alternatives=tuple(
-            Alternative(option=o.option, gain=o.gain, basis=o.basis, direct=o.direct) for o in ordered
-        ),
+        alternatives=tuple(_alternative(outlooks.get(option)) for option in decision.order),
         support=support,
         provenance=Provenance(
             versions=_versions(signals),
@@ -174,6 +198,21 @@ def _advise(situation: Situation, started: float) -> Advice:
             device=signals.run.device if signals else None,
             seconds=round(time.perf_counter() - started, 3),
         ),
+    )
+
+
+def _alternative(outlook: Outlook | None) -> Alternative:
+    """An option as advice holds it; ``none`` has no outlook, and gain 0 by definition."""
+    if outlook is None:
+        zero = Gain(mean=0.0, low=0.0, high=0.0, probability_positive=0.0, probability_worthwhile=0.0)
+        return Alternative(option=NO_ALIGNMENT, gain=zero, basis="measured-elsewhere", direct=0)
+    expected = outlook.expected
+    return Alternative(
+        option=outlook.option,
+        gain=gain_of(expected),
+        basis=expected.by,
+        direct=expected.direct,
+        at_least=max(abs(expected.low), abs(expected.high)) >= scale.LARGEST,
     )
 
 

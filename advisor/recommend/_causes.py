@@ -103,9 +103,14 @@ _KINDS: Mapping[str, _Kind] = {
             lambda case, effect: effect.task == case.task,
         ),
         _Kind(
-            "typology and script",
-            lambda case, name: f"The script and typology of {name}",
-            lambda case, effect: effect.task == case.task,
+            "the encoder",
+            lambda case, _: f"The size and pretraining of {case.model}",
+            lambda case, effect: True,
+        ),
+        _Kind(
+            "training length",
+            lambda case, _: f"Fine-tuning {'longer' if case.length > 0 else 'shorter'} than published runs",
+            lambda case, effect: True,
         ),
         _Kind(
             "this language",
@@ -124,8 +129,10 @@ _KINDS: Mapping[str, _Kind] = {
 _FEATURE_OF_PART = (
     # the first part that a term has decides what it is called
     ("coverage", "pretraining data"),
-    ("typology", "typology and script"),
-    ("script", "typology and script"),
+    ("size", "the encoder"),
+    ("parallel", "the encoder"),
+    ("contrastive", "the encoder"),
+    ("length", "training length"),
     ("language", "this language"),
     ("pairs", "word pairs"),
     ("frozen", "frozen layers"),

@@ -22,7 +22,7 @@ def support_of(situation: Situation, best: Outlook) -> Support:
     tables = situation.findings.tables
     missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
     rows = []
-    for neighbour in nearest(best.case, tables, situation.findings.cases) if best.case else ():
+    for neighbour in nearest(best.case, tables, situation.findings.cases):
         effect = neighbour.effect
         source = tables.sources[effect.source_id]
         words = (
@@ -109,7 +109,7 @@ def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterat
             text="Nearly all evidence transfers from English: how far it holds from "
             f"{situation.source.name} is not known.",
         )
-    if not best.direct:
+    if not best.expected.direct:
         yield Note(
             code="option-without-evidence",
             text=f"No published effect that may be pooled used {best.option}.",

@@ -1,31 +1,35 @@
 """What every option is expected to gain, and which of them is spoken of."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from advisor.advice import Gain
-from advisor.decide import Basis, Decision, Expected, decide
-from advisor.findings import Findings, Prediction
+from advisor.decide import Decision, Expected, decide
+from advisor.findings import Findings
 from advisor.findings.evidence import Case, of_trial
-from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal
+from advisor.findings.model import (
+    LEADING_SIGNALS,
+    LEVEL,
+    EffectModel,
+    LeadingSignal,
+    direct_counts,
+    expectations,
+)
 from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option_space
-from advisor.recommend._situation import Situation, kind
+from advisor.recommend._situation import Kind, Situation, kind
 from probes.signals import TOTAL, Signals
 
-__all__ = ["EVIDENCE_SOURCE", "Outlook", "choose", "moving_signal", "outlooks_of"]
+__all__ = ["EVIDENCE_SOURCE", "Outlook", "decide_on", "gain_of", "moving_signal", "outlooks_of"]
 
 EVIDENCE_SOURCE = "en"
 """The language that the pooled evidence transfers from."""
 _OTHER_SOURCE_SD = 0.7
 """Added uncertainty, on the effect model's scale, when the labelled data is not in English. The evidence
 cannot tell how much; this is about what one more task of a known model differs by."""
-_LEVEL = 0.8
-_NO_GAIN = Gain(
-    mean=0.0, low=0.0, high=0.0, level=_LEVEL, probability_positive=0.0, probability_worthwhile=0.0
-)
+OF_BEST_STANDING: Kind = ("token-contrastive", "sequential", "none")
+"""What gains most over the tasks of the evidence: the default for a task that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,9 @@ class Outlook:
 
     Attributes:
         option: with its weight, where it has one.
-        case: the option on the question's model, task and language; None for ``none``.
-        gain: predicted from everything that is known.
-        before: predicted from the evidence alone, as if nothing had been measured here.
-        direct: published or own effects that speak of it directly.
-        basis: what the expectation rests on.
+        case: the option on the question's model, task and language.
+        expected: from everything that is known.
+        evidence_only: from evidence alone, without what was measured here.
         centre: of the prediction, like all that follow on the effect model's scale.
         parts: of the centre, by term of the effect model.
         shift: how far the probe's leading signal moved the centre.
@@ -46,63 +48,79 @@ class Outlook:
     """
 
     option: Option
-    case: Case | None
-    gain: Gain
-    before: Gain
-    direct: int
-    basis: Basis
+    case: Case
+    expected: Expected
+    evidence_only: Expected
     centre: float
     parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
     by_trial: float
 
+    @property
+    def gain(self) -> Gain:
+        """What is expected, as advice holds it."""
+        return gain_of(self.expected)
+
+    @property
+    def before(self) -> Gain:
+        """The same from evidence alone."""
+        return gain_of(self.evidence_only)
+
 
 def outlooks_of(situation: Situation) -> list[Outlook]:
-    """Every available option, the highest expected gain first; ``none`` has gain 0 by definition."""
+    """Every available option that aligns, in the order of the option space."""
     signals = situation.signals
     space = option_space(situation.word_pairs, signals.unavailable if signals else ())
     options = [_with_weight(option, signals) for option in space if option != NO_ALIGNMENT]
     cases = [situation.case(option) for option in options]
-    expected = situation.findings.effects.predict(cases)
+    evidence = situation.findings.effects.predict(cases)
     with_trial = _after_the_trial(situation).predict(cases)
     shift, shift_sd = np.array([_signal_shift(situation, option) for option in options]).T
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
-    gains = _gains(prediction, situation.min_gain)
-    before = _gains(
-        expected.moved(np.zeros(len(cases)), np.full(len(cases), from_elsewhere)), situation.min_gain
+    none = np.zeros(len(options))
+    direct = direct_counts(cases[0], situation.findings.tables.pooled, situation.findings.cases)
+    kinds = {kind(option) for option in situation.tried}
+    tried = [option for option in options if kind(option) in kinds]
+    now, before = (
+        expectations(what, options, direct, situation.min_gain, tried)
+        for what in (prediction, evidence.moved(none, none + from_elsewhere))
     )
-    counts = Counter(
-        (effect.objective, effect.schedule, effect.frozen_layers)
-        for effect in situation.findings.tables.pooled
-    )
-    grounded = _grounded_objectives(situation)
-    tried = {kind(option) for option in situation.tried}
-    outlooks = [
+    return [
         Outlook(
-            option=option,
+            option=options[i],
             case=cases[i],
-            gain=gains[i],
-            before=before[i],
-            direct=counts[kind(option)],
-            basis=(
-                "measured-here"
-                if kind(option) in tried
-                else "measured-elsewhere"
-                if option.objective in grounded and counts[kind(option)]
-                else "extrapolated"
-            ),
+            expected=now[i],
+            evidence_only=before[i],
             centre=float(prediction.centre[i]),
-            parts=expected.parts[i],
+            parts=evidence.parts[i],
             shift=float(shift[i]),
-            by_trial=float(with_trial.centre[i] - expected.centre[i]),
+            by_trial=float(with_trial.centre[i] - evidence.centre[i]),
         )
-        for i, option in enumerate(options)
+        for i in range(len(options))
     ]
-    none = Outlook(
-        NO_ALIGNMENT, None, _NO_GAIN, _NO_GAIN, sum(counts.values()), "measured-elsewhere", 0.0, {}, 0.0, 0.0
+
+
+def decide_on(situation: Situation, outlooks: Sequence[Outlook]) -> Decision:
+    """The decision over all options."""
+    measured = {effect.task for effect in situation.findings.tables.pooled}
+    default = None
+    if situation.task.name not in measured and not situation.tried:
+        default = next((o.option for o in outlooks if kind(o.option) == OF_BEST_STANDING), None)
+    expected = [outlook.expected for outlook in outlooks]
+    return decide(expected, min_gain=situation.min_gain, default=default)
+
+
+def gain_of(expected: Expected) -> Gain:
+    """What is expected of an option, as advice holds it."""
+    return Gain(
+        mean=expected.mean,
+        low=expected.low,
+        high=expected.high,
+        level=LEVEL,
+        probability_positive=expected.positive,
+        probability_worthwhile=expected.worthwhile,
     )
-    return sorted([none, *outlooks], key=lambda outlook: -outlook.gain.mean)
 
 
 def _after_the_trial(situation: Situation) -> EffectModel:
@@ -113,19 +131,6 @@ def _after_the_trial(situation: Situation) -> EffectModel:
     measured = [of_trial(situation.case(option), gains) for option, gains in situation.tried.items()]
     explained = [_signal_shift(situation, option)[0] for option in situation.tried]
     return effects.given(measured, np.array(explained))
-
-
-def _grounded_objectives(situation: Situation) -> set[str]:
-    """Objectives measured on this encoder; of one without evidence, those measured on more than one."""
-    models: defaultdict[str, set[str]] = defaultdict(set)
-    for effect in situation.findings.tables.pooled:
-        models[effect.objective].add(effect.model)
-    known = any(situation.model in names for names in models.values())
-    return {
-        objective
-        for objective, names in models.items()
-        if (situation.model in names if known else len(names) > 1)
-    }
 
 
 def _with_weight(option: Option, signals: Signals | None) -> Option:
@@ -155,44 +160,3 @@ def moving_signal(
         if findings.signals[signal].validated and value is not None:
             return signal, value
     return None
-
-
-def _gains(prediction: Prediction, min_gain: float) -> list[Gain]:
-    columns = zip(
-        prediction.mean.tolist(),
-        prediction.quantile((1 - _LEVEL) / 2).tolist(),
-        prediction.quantile((1 + _LEVEL) / 2).tolist(),
-        prediction.probability_above(0.0).tolist(),
-        prediction.probability_above(min_gain).tolist(),
-        strict=True,
-    )
-    return [
-        Gain(
-            mean=mean,
-            low=low,
-            high=high,
-            level=_LEVEL,
-            probability_positive=positive,
-            probability_worthwhile=worthwhile,
-        )
-        for mean, low, high, positive, worthwhile in columns
-    ]
-
-
-def choose(outlooks: Sequence[Outlook], min_gain: float) -> Decision:
-    """The decision over all options."""
-    return decide([_expected(row) for row in outlooks if row.option != NO_ALIGNMENT], min_gain=min_gain)
-
-
-def _expected(outlook: Outlook) -> Expected:
-    gain = outlook.gain
-    return Expected(
-        option=outlook.option,
-        mean=gain.mean,
-        low=gain.low,
-        high=gain.high,
-        positive=gain.probability_positive,
-        worthwhile=gain.probability_worthwhile,
-        direct=outlook.direct,
-        by=outlook.basis,
-    )

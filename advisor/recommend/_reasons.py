@@ -19,23 +19,28 @@ _REASONS = 3
 
 def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
     """The terms that moved the prediction most, the largest first."""
-    if best.case is None:
-        return ()
     found = [
         Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
         for cause in causes(
             best.case, best.parts, best.centre, situation.findings.tables, situation.target.name
         )
     ]
+    of_evidence = len(found)  # what was measured here is always told
     if best.by_trial:
         found.append(_trial_reason(situation, best))
     if best.shift and situation.signals is not None:
         found.append(_signal_reason(situation, situation.signals, best))
-    found.sort(key=lambda reason: -abs(reason.effect))
+    of_here = len(found) - of_evidence
     if situation.signals is not None and not best.shift:
         # What was measured has its say also where it moved nothing.
-        return (*found[: _REASONS - 1], _measured_reason(situation, situation.signals, best))
-    return tuple(found[:_REASONS])
+        found.append(_measured_reason(situation, situation.signals, best))
+        of_here += 1
+    chosen = sorted(found[:of_evidence], key=_size)[: _REASONS - of_here] + found[of_evidence:]
+    return tuple(sorted(chosen, key=_size))
+
+
+def _size(reason: Reason) -> float:
+    return -abs(reason.effect)
 
 
 def _measured_reason(situation: Situation, signals: Signals, best: Outlook) -> Reason:

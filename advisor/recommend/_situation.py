@@ -58,6 +58,7 @@ class Situation:
     findings: Findings
     encoder: Encoder
     trial: "TrialResult | None"
+    train_steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.source.code == self.target.code:
@@ -101,6 +102,7 @@ class Situation:
             schedule=option.schedule or "",
             frozen_layers=option.frozen_layers,
             word_pairs=option.word_pairs or "",
+            train_steps=self.train_steps,
         )
 
     @property

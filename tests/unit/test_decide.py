@@ -31,7 +31,8 @@ def test_there_is_always_a_decision() -> None:
 def test_the_default_of_an_unmeasured_task_goes_before_higher_gains() -> None:
     rows = [_row(JOINT, 3.0), _row(SEQUENTIAL, 1.0)]
     assert decide(rows, min_gain=0.5, default=SEQUENTIAL).order == (SEQUENTIAL, JOINT, NO_ALIGNMENT)
-    assert decide(rows, min_gain=1.5, default=SEQUENTIAL).option == NO_ALIGNMENT
+    rows = [_row(JOINT, 3.0), _row(SEQUENTIAL, -1.0, 0.3)]
+    assert decide(rows, min_gain=0.5, default=SEQUENTIAL).option == NO_ALIGNMENT
 
 
 def test_confidence_follows_the_probability_and_never_extrapolation() -> None:

@@ -1,8 +1,10 @@
 """The model of gains: an effect model over all evidence, and a stage that probe signals move it by."""
 
 from advisor.findings.model._arrays import from_arrays, to_arrays
-from advisor.findings.model._effect_model import EffectModel
+from advisor.findings.model._effect_model import EffectModel, Posterior
+from advisor.findings.model._expect import LEVEL, direct_counts, expectations
 from advisor.findings.model._features import TERMS, Column, Term
+from advisor.findings.model._labs import replications
 from advisor.findings.model._prediction import Prediction
 from advisor.findings.model._signal_stage import (
     LEADING_SIGNALS,
@@ -16,17 +18,22 @@ from advisor.findings.model._signal_stage import (
 
 __all__ = [
     "LEADING_SIGNALS",
+    "LEVEL",
     "TERMS",
     "Column",
     "EffectModel",
     "HeldOut",
     "LeadingSignal",
+    "Posterior",
     "Prediction",
     "SignalStage",
     "Term",
+    "direct_counts",
+    "expectations",
     "fit_stages",
     "from_arrays",
     "hold_languages_out",
     "own_effects",
+    "replications",
     "to_arrays",
 ]

@@ -6,10 +6,10 @@ A Bayesian linear mixed model of the gain on the scale of ``scale`` over the ter
     w_t ~ N(0, tau_t^2 I),  b_c ~ N(0, r_c^2),  u_i ~ N(0, sigma_g(i)^2),  e_i ~ N(0, s_i^2)
 
 ``m`` is the prior mean of all gains (see ``_labs``). The gains of one study, model, task and language are
-all taken from one baseline score; ``r_c`` is that score's standard error and ``s_i`` the aligned score's (both
-from the seeds). Sharing ``b_c`` corrects for regression to the mean: a baseline that came out low by chance
-lifts all its gains together, and the model discounts that. ``sigma_g`` is what is left within a lab, model
-and task, so that a lab that scatters has less say.
+all taken from one baseline score; ``r_c`` is that score's standard error and ``s_i`` the aligned score's
+(both from the seeds). Sharing ``b_c`` corrects for regression to the mean: a baseline that came out low by
+chance lifts all its gains together, and the model discounts that. ``sigma_g`` is what is left within a lab,
+model and task, so that a lab that scatters has less say.
 
 Labs have terms of their own, of which a question has none: whoever asks is a new lab, and the whole variance
 between labs is in every interval. That variance, ``lambda^2``, hardly any data inform. It is integrated over
@@ -134,7 +134,6 @@ class EffectModel:
         """Predict the gains of cases that may hold anything unseen."""
         index = {column: i for i, column in enumerate(self.columns)}
         overall = np.einsum("k,kp->p", self.weights, [posterior.mean for posterior in self.posteriors])
-        about_language = {term.name for term in terms if term.about_language}
         unseen, of_labs = np.zeros(len(cases)), np.zeros(len(cases))
         rows: list[list[tuple[int, float]]] = []
         parts: list[dict[Column, float]] = []
@@ -151,9 +150,6 @@ class EffectModel:
                 else:
                     variance = self.variances.get((name, group), self.variances[name, ""])
                     unseen[i] += weight**2 * variance
-            # What is known of the language is in units of a spread that may itself be off.
-            of_language = sum(value for (name, _), value in part.items() if name in about_language)
-            unseen[i] += (of_language * self.spread.relative_error(case)) ** 2
             rows.append(row)
             parts.append(part)
         design = Design.of(rows)

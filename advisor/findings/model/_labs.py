@@ -2,11 +2,11 @@
 
 A lab stands for everything that differs when somebody else does the same: code, data, learning rates, how a
 checkpoint is chosen. Its spread ``lambda``, the standard deviation of a lab's effect on the model's scale,
-has a half-normal prior of scale 1.4: labs' mean gains on one task differ by about 1.0 where alignment is at
-the scale of pretraining (13 means) and by 2.1 where it is light (6), which is 1.4 together; ``replications``
-computes both. The mean gain of all labs, on the model's scale, has a normal prior about 1.0: six labs that
-aligned at the scale of pretraining, each counted once, gained 1.4 on average, and what is published gained
-more than what was tried. These two are all that the strata tell each other.
+has a half-t prior of 4 degrees of freedom and scale 2.1: by so much do labs' mean gains on one task differ
+where alignment is light (6 means; 1.0 at the scale of pretraining, 13 means; ``replications`` computes both).
+The mean gain of all labs, on the model's scale, has a normal prior about 0.5: six labs that aligned at the
+scale of pretraining, each counted once, gained 1.4 on average, light alignment is less of the same, and what
+is published gained more than what was tried. That mean is all that the strata tell each other.
 
 The posterior is held on a grid. With a handful of labs it stays wide, so a prediction for a lab not seen,
 which is what a user is, is a mixture of normals: heavier in its tails than any one of them.
@@ -26,17 +26,19 @@ __all__ = ["GRID", "PRIOR_MEAN", "PRIOR_SCALE", "log_prior", "replications"]
 
 Array = NDArray[np.float64]
 
-PRIOR_SCALE = 1.4
-PRIOR_MEAN = 1.0
-GRID: tuple[float, ...] = (0.5, 1.0, 1.6, 2.3, 3.2)
-"""Spreads between labs that predictions are averaged over; the prior has a fiftieth beyond the last."""
+PRIOR_SCALE = 2.1
+PRIOR_MEAN = 0.5
+_DEGREES = 4
+GRID: tuple[float, ...] = (0.5, 1.2, 2.0, 3.0, 4.5)
+"""Spreads between labs that predictions are averaged over; the prior has a twelfth beyond the last."""
 
 
 def log_prior(spread: float) -> float:
-    """Log density of the half-normal prior on a grid point, with the width that it stands for."""
+    """Log density of the half-t prior on a grid point, with the width that it stands for."""
     edges = (0.0, *[(a + b) / 2 for a, b in pairwise(GRID)], GRID[-1] + 0.5)
     place = GRID.index(spread)
-    return float(-0.5 * (spread / PRIOR_SCALE) ** 2 + np.log(edges[place + 1] - edges[place]))
+    density = -0.5 * (_DEGREES + 1) * np.log1p((spread / PRIOR_SCALE) ** 2 / _DEGREES)
+    return float(density + np.log(edges[place + 1] - edges[place]))
 
 
 def replications(effects: Sequence[Effect]) -> Mapping[str, tuple[float, int]]:

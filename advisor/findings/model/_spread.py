@@ -89,13 +89,6 @@ class Spread:
             log = self.overall + of_model + self.tasks.get(case.task, 0.0)
         return float(np.exp(log + self.resources.get(case.resource, 0.0)))
 
-    def relative_error(self, case: Case) -> float:
-        """How far the spread may be off, as a share of itself: for a new model, as far as models differ."""
-        if case.model in self.models or len(self.models) < 2:
-            return 0.0
-        effects = np.array(list(self.models.values()))
-        return float(np.sqrt(np.square(effects - effects.min()).sum() / (len(effects) - 1)))
-
 
 def _scatter(values: Array) -> float:
     """Squared scatter: half robust, so that one outlier does not make every language uncertain."""

@@ -13,13 +13,13 @@ is where the one turns into the other; 2.5 points gave the best leave-one-langua
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["A", "to_points", "to_scale", "unit"]
+__all__ = ["LARGEST", "A", "to_points", "to_scale", "unit"]
 
 Array = NDArray[np.float64]
 
 A = 2.5
 
-_LARGEST = 40.0
+LARGEST = 40.0
 """Points: well above any gain on record (25), so that the tail of a vague prediction, a logarithm's, stays a
 number that a score could change by."""
 
@@ -31,7 +31,7 @@ def to_scale(points: Array) -> Array:
 
 def to_points(z: Array) -> Array:
     """Values of the model's scale in points; the inverse of ``to_scale`` between -40 and 40 points."""
-    bound = A * np.arcsinh(_LARGEST / A)
+    bound = A * np.arcsinh(LARGEST / A)
     return np.asarray(A * np.sinh(np.clip(z, -bound, bound) / A))
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._store import Findings, load_findings
-from advisor.findings.evidence import TABLES, check
+from advisor.findings.evidence import TABLES, check, load_tables
+from advisor.findings.model import replications
+from advisor.findings.reports._figures import Validation
+from advisor.findings.reports._plots import regret_plot, reliability_plot
+from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._signal_report import SignalReport, signals
 from advisor.findings.reports._summary import show
-from advisor.findings.reports._validation import Validation, validate
+from advisor.findings.reports._validation import validate
 from probes.errors import InputError
 
 __all__ = ["CARD", "CardFigures", "card", "load_figures", "write_card"]
@@ -83,6 +87,9 @@ def write_card(*, card_path: Path = CARD, figures_path: Path = FIGURES, jobs: in
     )
     figures_path.write_text(figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
     card_path.write_text(card(figures), encoding="utf-8")
+    validation = figures.validation
+    card_path.with_name("reliability.svg").write_text(reliability_plot(validation.reliability), "utf-8")
+    card_path.with_name("regret.svg").write_text(regret_plot(validation), "utf-8")
     return figures
 
 
@@ -103,32 +110,36 @@ in the fit. The others are kept apart:
 
 {apart}
 
-Most rows come from one research group and one loss family, so many rows are not many opinions. Three
-encoders have published evidence that may be pooled; own trials are short runs of one small encoder and of
-what was made of it. Nearly everything transfers from English.
+Most rows come from one lab and one loss family, so many rows are not many opinions. Three encoders have
+many published rows; own trials are short runs of one small encoder and of what was made of it. Nearly
+everything transfers from English.
 
 ## How gains are predicted
 
-A Bayesian linear mixed model on z = 2.5 asinh(gain / 2.5) with partial pooling over model, task, language,
-option and study; terms about languages are measured in units of how far languages scatter for the model and
-task. The errors of the scores come from their seeds, and the gains of one study, model, task and language
-share the error of their baseline (without that, a baseline that is low by chance would pass for a gain).
-Anything unseen adds its whole variance to the interval; for a new language of a known model and task,
-interval widths are calibrated on leaving out each language of the evidence. The same model can be read as a
-Gaussian process with an additive structured kernel. See `model/`.
-
-The unaligned score itself is no input: told to a Gaussian process ("baseline known" below) it changes
-little, and nobody knows it before fine-tuning.
+A Bayesian linear mixed model on z = 2.5 asinh(gain / 2.5) with partial pooling over encoder, task,
+language, option and lab; terms about languages are measured in units of how far languages scatter for the
+encoder and task. What is known of an encoder (size, parallel data, a contrastive loss over sentences) and
+how long fine-tuning takes are covariates; what is not known is integrated out. The errors of the scores
+come from their seeds, and the gains of one study, encoder, task and language share the error of their
+baseline. Anything unseen adds its whole variance to the interval. Whoever asks is a lab not seen: labs
+differ by {_replications(root)} on the model's scale, and that spread, which few labs inform, is
+integrated over under a half-t prior. The other strata tell the fit the prior mean of all labs, and
+nothing else. See `model/`.
 
 ## What it is worth on what it has not seen
 
-Regret: points lost a cell against the best option in hindsight, where doing nothing is an option too. Kept:
-points gained a cell. *Advice* leaves the model unaligned when it cannot tell; *best guess* aligns whenever
-the expected gain is positive. The sign is right when the advised option gained, or when no option gained
-more than {figures.validation.min_gain} points where the advice was not to align. Brackets: 95 % intervals,
+Regret: points lost a cell against the best option in hindsight, where fine-tuning alone is an option too.
+Kept: points gained a cell. With a language, encoder, task or source left out a cell is a further one of a
+lab whose other rows were seen; *advice to a new lab* is what somebody else would have been told. A
+decision is right when the advised option gained or, where aligning was not advised, when the option that
+promised most gained no more than {figures.validation.min_gain} points. Brackets: 95 % intervals,
 languages drawn with replacement.
 
 {figures.validation.markdown()}
+
+![What was said and what came](reliability.svg)
+
+![Regret of the advice and of fixed rules](regret.svg)
 
 ## What probes tell
 
@@ -145,47 +156,48 @@ Plain means over languages; matched rows compare options within one study, model
 
 ## Limits
 
-- A task that was never measured cannot be predicted from others: no method above does better there than
-  aligning always, and the advice says `cannot-tell` nearly always. Measure (probe, trial) instead.
+- A task that was never measured cannot be predicted from others: aligning as does best over tasks is then the
+  default, and the answer is at most *leaning*. Measure (probe, trial) instead.
 - An encoder that was never measured gets wide intervals; so few encoders cannot teach what makes one gain.
 - `tlm` and `mlm` have evidence only at the scale of pretraining, which is not pooled: their predictions are
   priors.
-- `token-l2` was measured on one encoder and one task; published runs of `sentence-contrastive` are of one
-  group, and those of joint training are of tagging alone.
-- Own trials are short (about a hundred steps). What a probe says was not yet held against long runs or large
-  encoders.
-- The scale, the terms and their prior sizes were chosen with an eye on these figures (mostly those with a
-  language left out), which flatters them a little; variances and calibration are refitted in every fold.
-- Figures are for languages and options like those measured; a new study differs from them by what *source
-  left out* shows.
+- `token-l2` was measured on one encoder; published runs of `sentence-contrastive` are of one lab, and those
+  of joint training are of tagging alone.
+- Five labs are few, and one of them has nearly all rows: with it left out, little is left to predict it from.
+- The scale, the terms and their prior sizes were chosen with an eye on these figures, which flatters them a
+  little; variances are refitted in every fold.
 """
 
 
+def _replications(root: Path) -> str:
+    effects = [effect for effect in load_tables(root).effects if effect.unfit is None]
+    return ", ".join(
+        f"{spread:.1f} ({stratum}, {count} means of a lab on a task)"
+        for stratum, (spread, count) in replications(effects).items()
+    )
+
+
 def _comparison(validation: Validation) -> str:
-    """A table of regrets by method and split."""
-    reports = [report for report in validation.splits if report.split != "source"]
-    names = [
-        method.name
-        for method in reports[0].methods
-        if method.name not in ("advice", "never") and not method.name.startswith("always")
-    ]
+    """A table of regrets and errors by method and split."""
+    names = ["advice", *RIVALS]
     lines = [
-        "Mean regret when the best guess of each method is followed:",
+        "Regret when each method is followed where it expects more than the smallest gain of interest, and "
+        "the error of its predictions on the model's scale:",
         "",
-        "| method | " + " | ".join(f"{report.split} out" for report in reports) + " |",
-        "|---|" + "---|" * len(reports),
+        "| method | " + " | ".join(f"{report.split} out" for report in validation.splits) + " |",
+        "|---|" + "---|" * len(validation.splits),
     ]
     for name in names:
-        shown = "effect model" if name == "best guess" else name
-        lines.append(
-            f"| {shown} | "
-            + " | ".join(f"{report.method(name).regret.value:.2f}" for report in reports)
-            + " |"
-        )
+        rows = [report.method(name) for report in validation.splits]
+        figures = [
+            f"{row.regret.value:.2f}; {row.rmse:.2f}" if row.rmse is not None else f"{row.regret.value:.2f}"
+            for row in rows
+        ]
+        lines.append(f"| {'effect model' if name == 'advice' else name} | " + " | ".join(figures) + " |")
     lowest = [
         report.split
-        for report in reports
-        if min(names, key=lambda name: report.method(name).regret.value) == "best guess"
+        for report in validation.splits
+        if min(names, key=lambda name: report.method(name).regret.value) == "advice"
     ]
     lines += [
         "",

@@ -1,123 +1,63 @@
-"""Validation on what a fit has not seen: one language, model, task, source or family left out at a time.
+"""Validation: what the advice is worth on languages, encoders, tasks, sources and labs it has not seen.
 
-Every fold refits everything, variances included, without a single row of what is held out in any source.
-For all splits but *source*, the held-out case is taken as a further language (model, task) of the same
-study; leaving a source out shows what a new study adds to the uncertainty.
+Each fold is refitted without a single row of what is held out, in any source, and the decisions are those
+that ``advisor.decide`` makes. In all splits but *lab* a held-out case is a further language, encoder, task or
+source of a lab whose other rows were seen; with its lab left out it is somebody new's, as every user's is.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from advisor.findings._rule import decide
-from advisor.findings.evidence import TABLES, CaseMaker, Tables, load_tables, observations
-from advisor.findings.model import EffectModel, Prediction, scale
+from advisor.decide import DEFAULT_MIN_GAIN, Decision, decide
+from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables, observations
+from advisor.findings.model import TERMS, EffectModel, Prediction, Term, direct_counts, expectations, scale
 from advisor.findings.reports._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
+from advisor.findings.reports._figures import Ablation, Band, Bin, Method, SplitReport, Validation
 from advisor.findings.reports._resample import Figure, Resample, ranks
-from advisor.findings.reports._rivals import RIVALS, Forecast
+from advisor.findings.reports._rivals import RIVALS
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
 from probes.errors import InputError
 
-__all__ = ["Figure", "Method", "SplitReport", "Validation", "validate"]
+__all__ = ["validate"]
 
 Array = NDArray[np.float64]
 
-MIN_GAIN = 0.5
 HURT = 0.5
 """Points: following advice that loses more than this hurts."""
-_LEVEL = 0.8
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Method(_Frozen):
-    """How one way of choosing did on a split.
-
-    Attributes:
-        name: of the way.
-        regret: mean points lost against the best option in hindsight (``none`` is one).
-        kept: mean points gained.
-        hurt: share of cells that lost more than half a point by following it.
-        rank_correlation: Spearman, predicted against measured gains over all cells and options.
-        coverage: share of measured gains inside their 80 % interval (seed noise included).
-        abstention: share of cells answered ``cannot-tell``.
-        right: share of answers with the right sign: the advised option gained, or, for do-not-align, no
-            option gained more than the smallest gain of interest.
-        align_right: the same of ``align`` alone.
-        leave_right: the same of ``do-not-align`` alone.
-    """
-
-    name: str
-    regret: Figure
-    kept: Figure
-    hurt: Figure
-    rank_correlation: Figure | None = None
-    coverage: Figure | None = None
-    abstention: Figure | None = None
-    right: Figure | None = None
-    align_right: Figure | None = None
-    leave_right: Figure | None = None
-
-
-class SplitReport(_Frozen):
-    """All figures of one split.
-
-    Attributes:
-        split: what was left out.
-        folds: how many refits.
-        cells: how many cells were scored.
-        hindsight: mean gain of the best option in hindsight.
-        floor: regret that the best possible rule would show because hindsight picks winners of seed noise;
-            None where seeds are not on file.
-        methods: the advice first, then the rules and rivals it is compared with.
-    """
-
-    split: Split
-    folds: int
-    cells: int
-    hindsight: float
-    floor: Figure | None
-    methods: tuple[Method, ...]
-
-    def method(self, name: str) -> Method:
-        """The figures of one way of choosing."""
-        return next(method for method in self.methods if method.name == name)
-
-
-class Validation(_Frozen):
-    """What ``validate`` found."""
-
-    findings_sha256: str
-    min_gain: float
-    splits: tuple[SplitReport, ...]
-
-    def markdown(self) -> str:
-        """The figures as Markdown tables, one a split."""
-        return "\n\n".join(_split_markdown(report) for report in self.splits)
+_Z80 = 1.2815515655446004
+_BINS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_PAIRS = {"awesome-align": WordPairs.MUTUAL_ARGMAX, "fast-align": WordPairs.FILE}
+_WITHOUT: Mapping[str, tuple[tuple[Split, ...], tuple[str, ...]]] = {
+    "labs": (("lab", "source"), ("lab", "lab*task", "lab*model", "lab*language", "lab*coverage")),
+    "encoder facts": (("model", "lab"), ("size", "parallel", "contrastive")),
+}
+"""What is left out of the model in turn: the splits it is scored on, and its terms."""
 
 
 def validate(
     split: Split | None = None,
     *,
-    rivals: bool = True,
+    ablations: bool = True,
     jobs: int = 2,
     draws: int = 1000,
+    min_gain: float = DEFAULT_MIN_GAIN,
     root: Path = TABLES,
 ) -> Validation:
     """Validate the effect model and the advice on what they have not seen.
 
     Args:
-        split: ``language``, ``model``, ``task``, ``source`` or ``family``; all of them when None.
-        rivals: whether to run the other methods too (not on *source*, whose cells differ in options).
+        split: ``language``, ``model``, ``task``, ``source`` or ``lab``; all of them when None.
+        ablations: whether to score the model without labs and without encoder facts as well.
         jobs: processes.
         draws: of the bootstrap.
+        min_gain: smallest gain of interest, in points.
         root: of the tables.
 
     Returns:
@@ -130,202 +70,351 @@ def validate(
         raise InputError(f"'{split}' is no split: choose one of {', '.join(SPLITS)}.")
     tables = load_tables(root)
     chosen = SPLITS if split is None else (split,)
-    todo = [fold for name in chosen for fold in folds(tables, name)]
-    done = Parallel(n_jobs=jobs)(delayed(_run_fold)(fold, rivals, root) for fold in todo)
-    results = dict(zip(todo, done, strict=True))
+    parts = [("", name) for name in chosen] + [
+        (without, name)
+        for without, (names, _) in _WITHOUT.items()
+        for name in names
+        if ablations and name in chosen
+    ]
+    todo = [(without, fold) for without, name in parts for fold in folds(tables, name)]
+    done = Parallel(n_jobs=jobs)(delayed(run_fold)(fold, without, root) for without, fold in todo)
+    results: dict[tuple[str, Split], list[FoldResult]] = defaultdict(list)
+    for (without, fold), result in zip(todo, done, strict=True):
+        results[without, fold.split].append(result)
+    scored = {
+        part: [_judge(case, min_gain) for result in found for case in result.cases]
+        for part, found in results.items()
+    }
+    reports = tuple(_report(tables, name, results["", name], scored["", name], draws) for name in chosen)
+    every = [judged for name in chosen for judged in scored["", name]]
     return Validation(
         findings_sha256=tables.sha256,
-        min_gain=MIN_GAIN,
-        splits=tuple(
-            _report(
-                tables, name, {fold: result for fold, result in results.items() if fold.split == name}, draws
-            )
-            for name in chosen
-        ),
+        min_gain=min_gain,
+        splits=reports,
+        bands=_bands(every),
+        reliability=_reliability(every),
+        ablations=tuple(_ablations(scored, min_gain)),
     )
 
 
+# --- folds ----------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
-class _FoldResult:
-    """Forecasts of a fold's cells; the effect model's, one row an option of a cell, and the rivals'."""
+class HeldOutCell:
+    """A cell with what was predicted of its options by a model that had not seen it.
 
-    cells: tuple[Cell, ...]
-    centre: Array
-    sd: Array
-    rivals: Mapping[str, Forecast]
+    Attributes:
+        prediction: of its options, in the cell's own lab.
+        abroad: of its options, asked by a lab that nobody has seen.
+        direct: rows seen that speak directly of it, by objective.
+        measured: whether its task had been seen.
+        rivals: gains of its options on the model's scale, by name of the method.
+    """
+
+    cell: Cell
+    prediction: Prediction
+    abroad: Prediction
+    direct: Mapping[str, int]
+    measured: bool
+    rivals: Mapping[str, Array]
 
 
-def _run_fold(fold: Fold, rivals: bool, root: Path) -> _FoldResult:
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """The cells of a fold."""
+
+    cases: tuple[HeldOutCell, ...]
+
+
+def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
+    """Refit without a fold, and predict its cells; ``without`` names the part of the model to leave out."""
     tables = load_tables(root)
     maker = CaseMaker(tables)
     scored = cells(tables, fold.split)
-    out = list(in_fold(tables, fold, [cell.effects[0] for cell in scored]))
+    out = in_fold(tables, fold, [cell.effects[0] for cell in scored])
     test = [cell for cell, held in zip(scored, out, strict=True) if held]
-    train = [cell for cell, held in zip(scored, out, strict=True) if not held]
     pooled = tables.pooled
     rest = [e for e, held in zip(pooled, in_fold(tables, fold, pooled), strict=True) if not held]
-    model = EffectModel.fit(observations(rest, maker))
-    prediction = model.predict([maker.of_effect(effect) for cell in test for effect in cell.effects])
-    forecasts = {}
-    if rivals and fold.split != "source":
-        forecasts = {name: rival(train, test, maker) for name, rival in RIVALS.items()}
-    return _FoldResult(tuple(test), prediction.centre, prediction.sd, forecasts)
+    terms = _terms(without)
+    model = EffectModel.fit(observations(rest, maker), terms=terms)
+    tasks = {effect.task for effect in rest}
+    effects = [effect for cell in test for effect in cell.effects]
+    rivals = {name: rival(rest, effects, maker) for name, rival in RIVALS.items()}
+    found, start = [], 0
+    for cell in test:
+        rows = slice(start, start := start + len(cell.effects))
+        cases = [maker.of_effect(effect) for effect in cell.effects]
+        found.append(
+            HeldOutCell(
+                cell=cell,
+                prediction=replace(model.predict(cases, terms=terms), parts=()),
+                abroad=replace(
+                    model.predict([replace(case, lab="", run="") for case in cases], terms=terms), parts=()
+                ),
+                direct=direct_counts(cases[0], rest, maker),
+                measured=cell.effects[0].task in tasks,
+                rivals={name: values[rows] for name, values in rivals.items()},
+            )
+        )
+    return FoldResult(tuple(found))
 
 
-# --- scoring -------------------------------------------------------------------------------------------
+def _terms(without: str) -> tuple[Term, ...]:
+    dropped = _WITHOUT[without][1] if without else ()
+    return tuple(term for term in TERMS if term.name not in dropped)
+
+
+# --- one cell -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Score:
-    """What a way of choosing got, cell by cell; shape (cells,). NaN where a figure does not apply."""
+class Judged:
+    """What came of a cell's advice.
 
-    got: Array
-    covered: Array | None = None
-    decision: NDArray[np.str_] | None = None
-    right: Array | None = None
-    predicted: tuple[Array, ...] = ()
+    Attributes:
+        got: points gained by following the advice, asked in the cell's own lab.
+        got_abroad: the same, asked by a lab that nobody has seen.
+        got_by: the same for other ways of choosing.
+        best: gain of the best option in hindsight, fine-tuning alone among them.
+        decision: the advice.
+        unruled: the advice as it were if nothing kept extrapolation from being sure.
+        right: whether it was: the advised option gained or, where aligning was not advised, the option that
+            promised most gained no more than is worth its trouble.
+        positive: P(gain > 0) of the option spoken of, and whether it gained.
+        covered: share of the options' gains inside their interval, seed noise included.
+        signs: share of the options' gains whose sign was predicted.
+        rank: correlation of predicted and measured gains over the cell's options; NaN for fewer than two.
+        errors: squared errors on the model's scale, by method.
+    """
+
+    cell: Cell
+    got: float
+    got_abroad: float
+    got_by: Mapping[str, float]
+    best: float
+    decision: Decision
+    unruled: Decision
+    right: bool
+    positive: tuple[float, bool]
+    covered: float
+    signs: float
+    rank: float
+    errors: Mapping[str, float]
 
 
-def _report(tables: Tables, split: Split, results: Mapping[Fold, _FoldResult], draws: int) -> SplitReport:
-    scored = [cell for result in results.values() for cell in result.cells]
-    best = np.array([max(0.0, *cell.gains) for cell in scored])
-    resample = Resample([cell.target for cell in scored], draws)
-    advice, guess = _advice_scores(results)
-    scores = {"advice": advice, "best guess": guess, "never": _Score(np.zeros(len(scored)))}
-    if split != "source":
-        for i, effect in enumerate(scored[0].effects):
-            name = f"always {effect.schedule}, {effect.frozen_layers} frozen"
-            scores[name] = _Score(np.array([cell.gains[i] for cell in scored]))
-        for name in next(iter(results.values())).rivals:
-            scores[name] = _rival_score(name, results)
+def _judge(held: HeldOutCell, min_gain: float) -> Judged:
+    cell, gains = held.cell, np.array(held.cell.gains)
+    options = [_option(effect) for effect in cell.effects]
+    gain_of = dict(zip(options, gains.tolist(), strict=True)) | {NO_ALIGNMENT: 0.0}
+    decision = _decide(held, held.prediction, options, min_gain)
+    abroad = _decide(held, held.abroad, options, min_gain)
+    unruled = _decide(held, held.prediction, options, min_gain, ruled=False)
+    spoken_of = next(option for option in decision.order if option != NO_ALIGNMENT)
+    right = gain_of[spoken_of] > 0 if decision.decision == "align" else gain_of[spoken_of] <= min_gain
+    chance = held.prediction.probability_above(0.0)[options.index(spoken_of)]
+    z = scale.to_scale(gains)
+    noise = np.array(cell.errors) * scale.unit(gains)
+    away = np.abs(z - held.prediction.centre) / np.hypot(held.prediction.sd, noise)
+    centres = {"advice": held.prediction.centre, **held.rivals}
+    varied = len(gains) > 1 and gains.std() > 0 and held.prediction.centre.std() > 0
+    return Judged(
+        cell=cell,
+        got=gain_of[decision.option],
+        got_abroad=gain_of[abroad.option],
+        got_by={
+            "never": 0.0,
+            "always, any option": float(gains.mean()),
+            **{name: _rule(name, cell) for name in _RULES},
+            **{
+                name: float(gains[values.argmax()]) if scale.to_points(values.max()) > min_gain else 0.0
+                for name, values in held.rivals.items()
+            },
+        },
+        best=max(0.0, float(gains.max())),
+        decision=decision,
+        unruled=unruled,
+        right=bool(right),
+        positive=(float(chance), gain_of[spoken_of] > 0),
+        covered=float((away < _Z80).mean()),
+        signs=float((np.sign(held.prediction.centre) == np.sign(gains)).mean()),
+        rank=float(np.corrcoef(ranks(held.prediction.centre), ranks(gains))[0, 1])
+        if varied
+        else float("nan"),
+        errors={name: float(((z - values) ** 2).mean()) for name, values in centres.items()},
+    )
+
+
+def _decide(
+    held: HeldOutCell, prediction: Prediction, options: Sequence[Option], min_gain: float, ruled: bool = True
+) -> Decision:
+    direct = Counter(held.direct) if ruled else Counter({option.objective: 1 for option in options})
+    standing = [
+        o for o in options if (o.schedule, o.frozen_layers) == (Schedule.SEQUENTIAL, FrozenLayers.NONE)
+    ]
+    default = standing[0] if standing and not held.measured else None
+    expected = expectations(prediction, options, direct, min_gain)
+    return decide(expected, min_gain=min_gain, default=default)
+
+
+def _option(effect: Effect) -> Option:
+    return Option(
+        objective=effect.objective,
+        schedule=Schedule(effect.schedule),
+        frozen_layers=FrozenLayers(effect.frozen_layers),
+        word_pairs=(_PAIRS.get(effect.word_pairs) or WordPairs.DICTIONARY)
+        if effect.objective in ("token-contrastive", "token-l2")
+        else None,
+    )
+
+
+_RULES = {
+    "always sequential, none frozen": ("sequential", "none"),
+    "always sequential, lower-half frozen": ("sequential", "lower-half"),
+    "always sequential, upper-half frozen": ("sequential", "upper-half"),
+    "always joint, none frozen": ("joint", "none"),
+}
+
+
+def _rule(name: str, cell: Cell) -> float:
+    """Mean gain of the cell's options that a fixed rule allows; of all of them where it allows none."""
+    wanted = [e.gain for e in cell.effects if (e.schedule, e.frozen_layers) == _RULES[name]]
+    return float(np.mean(wanted or cell.gains))
+
+
+# --- a split --------------------------------------------------------------------------------------------
+
+
+def _report(
+    tables: Tables, split: Split, results: Sequence[FoldResult], judged: Sequence[Judged], draws: int
+) -> SplitReport:
+    resample = Resample([row.cell.target for row in judged], draws)
+    best = np.array([row.best for row in judged])
+    methods = [_method("advice", np.array([row.got for row in judged]), judged, best, resample)]
+    if split != "lab":
+        abroad = np.array([row.got_abroad for row in judged])
+        methods.append(_method("advice to a new lab", abroad, judged, best, resample))
+    methods += [
+        _method(name, np.array([row.got_by[name] for row in judged]), judged, best, resample)
+        for name in judged[0].got_by
+        if split in ("source", "lab") or not name.startswith("always joint")
+    ]
     return SplitReport(
         split=split,
         folds=len(results),
-        cells=len(scored),
+        cells=len(judged),
         hindsight=float(best.mean()),
-        floor=None if split == "source" else _floor(tables, scored, resample),
-        methods=tuple(_method(name, score, scored, best, resample) for name, score in scores.items()),
+        floor=None if split in ("source", "lab") else _floor(tables, judged, resample),
+        methods=tuple(methods),
+        bands=_bands(judged),
+        coverage=_mean(resample, [row.covered for row in judged]),
+        coverage_of_labs=_over_labs(judged, [row.covered for row in judged]),
+        signs=_mean(resample, [row.signs for row in judged]),
+        rank=resample.mean(np.array([row.rank for row in judged])),
     )
 
 
-def _advice_scores(results: Mapping[Fold, _FoldResult]) -> tuple[_Score, _Score]:
-    """The advice (``cannot-tell`` leaves the model as it is), and the best guess it could have given."""
-    got, guessed, covered, decisions, right, predicted = [], [], [], [], [], []
-    for result in results.values():
-        start = 0
-        for cell in result.cells:
-            rows = slice(start, start := start + len(cell.effects))
-            forecast = Prediction(result.centre[rows], result.sd[rows], ())
-            gains = np.array(cell.gains)
-            option, decision = decide(
-                mean=forecast.mean.tolist(),
-                low=forecast.quantile((1 - _LEVEL) / 2).tolist(),
-                positive=forecast.probability_above(0.0).tolist(),
-                worthwhile=forecast.probability_above(MIN_GAIN).tolist(),
-                min_gain=MIN_GAIN,
-            )
-            got.append(gains[option] if decision == "align" else 0.0)
-            right.append(
-                {
-                    "align": float(gains[option] > 0),
-                    "do-not-align": float(gains.max() <= MIN_GAIN),
-                    "cannot-tell": float("nan"),
-                }[decision]
-            )
-            decisions.append(decision)
-            top = int(forecast.centre.argmax())
-            guessed.append(gains[top] if forecast.centre[top] > 0 else 0.0)
-            covered.append(_covered(forecast, gains, np.array(cell.errors)))
-            predicted.append(forecast.centre)
-    series = tuple(predicted)
-    return (
-        _Score(np.array(got), np.array(covered), np.array(decisions), np.array(right), series),
-        _Score(np.array(guessed), predicted=series),
-    )
-
-
-def _covered(forecast: Prediction, gains: Array, errors: Array) -> float:
-    """Share of the measured gains inside the interval, widened by their seed noise on the model's scale."""
-    noise = errors * scale.unit(gains)
-    distance = np.abs(scale.to_scale(gains) - forecast.centre) / np.hypot(forecast.sd, noise)
-    return float((distance < 1.2815515655446004).mean())
-
-
-def _rival_score(name: str, results: Mapping[Fold, _FoldResult]) -> _Score:
-    got, covered, predicted = [], [], []
-    for result in results.values():
-        forecast = result.rivals[name]
-        for i, cell in enumerate(result.cells):
-            gains, mean = np.array(cell.gains), forecast.mean[i]
-            top = int(mean.argmax())
-            got.append(gains[top] if mean[top] > 0 else 0.0)
-            predicted.append(mean)
-            if forecast.low is not None and forecast.high is not None:
-                covered.append(float(((forecast.low[i] <= gains) & (gains <= forecast.high[i])).mean()))
-    return _Score(np.array(got), np.array(covered) if covered else None, predicted=tuple(predicted))
-
-
-def _method(name: str, score: _Score, scored: Sequence[Cell], best: Array, resample: Resample) -> Method:
-    def mean(values: Array) -> Figure:
-        figure = resample.mean(values)
-        assert figure is not None  # there is a value for every cell
-        return figure
-
-    decision = score.decision
-    right = score.right if score.right is not None else np.full(len(best), np.nan)
-    parts: dict[str, Figure | None] = {}
-    if decision is not None:
-        parts = {
-            "abstention": mean((decision == "cannot-tell").astype(float)),
-            "right": resample.mean(right),
-            "align_right": resample.mean(np.where(decision == "align", right, np.nan)),
-            "leave_right": resample.mean(np.where(decision == "do-not-align", right, np.nan)),
-        }
+def _method(name: str, got: Array, judged: Sequence[Judged], best: Array, resample: Resample) -> Method:
+    errors = [row.errors[name] for row in judged if name in row.errors]
     return Method(
         name=name,
-        regret=mean(best - score.got),
-        kept=mean(score.got),
-        hurt=mean((score.got < -HURT).astype(float)),
-        rank_correlation=_rank_correlation(score.predicted, scored, resample) if score.predicted else None,
-        coverage=resample.mean(score.covered) if score.covered is not None else None,
-        **parts,
+        regret=_mean(resample, (best - got).tolist()),
+        regret_of_labs=_over_labs(judged, (best - got).tolist()),
+        kept=_mean(resample, got.tolist()),
+        hurt=_mean(resample, (got < -HURT).astype(float).tolist()),
+        rmse=float(np.mean(errors)) ** 0.5 if errors else None,
     )
 
 
-def _rank_correlation(
-    predicted: Sequence[Array], scored: Sequence[Cell], resample: Resample
-) -> Figure | None:
-    x = ranks(np.concatenate(list(predicted)))
-    y = ranks(np.concatenate([np.array(cell.gains) for cell in scored]))
-    of = np.repeat(np.arange(len(scored)), [len(cell.effects) for cell in scored])
-    return resample.correlation(x, y, of)
+def _mean(resample: Resample, values: Sequence[float]) -> Figure:
+    figure = resample.mean(np.array(values))
+    assert figure is not None  # there is a value for every cell
+    return figure
 
 
-def _floor(tables: Tables, scored: Sequence[Cell], resample: Resample) -> Figure | None:
+def _over_labs(judged: Sequence[Judged], values: Sequence[float]) -> float:
+    """Mean over labs, each counted once."""
+    by_lab: defaultdict[str, list[float]] = defaultdict(list)
+    for row, value in zip(judged, values, strict=True):
+        by_lab[row.cell.effects[0].lab].append(value)
+    return float(np.mean([np.mean(values) for values in by_lab.values()]))
+
+
+def _bands(judged: Sequence[Judged], ruled: bool = True) -> tuple[Band, ...]:
+    found = []
+    for confidence in ("likely", "leaning", "open"):
+        rows = [row for row in judged if (row.decision if ruled else row.unruled).confidence == confidence]
+        right = float(np.mean([row.right for row in rows])) if rows else 0.0
+        found.append(Band(confidence=confidence, cells=len(rows), right=right, share=len(rows) / len(judged)))
+    return tuple(found)
+
+
+def _reliability(judged: Sequence[Judged]) -> tuple[Bin, ...]:
+    chances = np.array([row.positive[0] for row in judged])
+    came = np.array([row.positive[1] for row in judged], dtype=float)
+    found = []
+    for low, high in pairwise(_BINS):
+        inside = (chances >= low) & ((chances < high) | (high == 1.0))
+        if inside.any():
+            found.append(
+                Bin(
+                    said=float(chances[inside].mean()),
+                    came=float(came[inside].mean()),
+                    cells=int(inside.sum()),
+                )
+            )
+    return tuple(found)
+
+
+def _ablations(scored: Mapping[tuple[str, Split], Sequence[Judged]], min_gain: float) -> list[Ablation]:
+    found = []
+    for (without, split), judged in scored.items():
+        whole = scored["", split]
+        if without:
+            found.append(
+                Ablation(
+                    without=without,
+                    split=split,
+                    regret=float(np.mean([row.best - row.got for row in judged])),
+                    regret_with=float(np.mean([row.best - row.got for row in whole])),
+                    coverage=_over_labs(judged, [row.covered for row in judged]),
+                    coverage_with=_over_labs(whole, [row.covered for row in whole]),
+                )
+            )
+        else:
+            likely, unruled = _bands(judged)[0], _bands(judged, ruled=False)[0]
+            regret = float(np.mean([row.best - row.got for row in judged]))
+            found.append(
+                Ablation(
+                    without="the rule on extrapolation",
+                    split=split,
+                    regret=regret,
+                    regret_with=regret,
+                    likely=unruled,
+                    likely_with=likely,
+                )
+            )
+    return found
+
+
+def _floor(tables: Tables, judged: Sequence[Judged], resample: Resample) -> Figure | None:
     """Regret of a chooser who knows all but one seed: choose on the others, score on the one left."""
     seeds = {
-        (
-            s.source_id,
-            s.model,
-            s.task,
-            s.target,
-            s.objective,
-            s.schedule,
-            s.frozen_layers,
-            s.word_pairs,
-        ): s.scores
+        (s.source_id, s.model, s.task, s.target, s.objective, s.schedule, s.frozen_layers, s.word_pairs): (
+            s.scores
+        )
         for s in tables.scores
     }
     regrets = []
-    for cell in scored:
-        first = cell.effects[0]
+    for row in judged:
+        first = row.cell.effects[0]
         where = (first.source_id, first.model, first.task, first.target)
         baseline = np.array(seeds[*where, "none", "", "none", ""])
         gains = np.stack(
             [np.zeros_like(baseline)]
             + [
                 np.array(seeds[*where, e.objective, e.schedule, e.frozen_layers, e.word_pairs]) - baseline
-                for e in cell.effects
+                for e in row.cell.effects
             ]
         )
         count = gains.shape[1]
@@ -333,46 +422,5 @@ def _floor(tables: Tables, scored: Sequence[Cell], resample: Resample) -> Figure
         for chosen in combinations(range(count), count - 1):
             (left,) = set(range(count)) - set(chosen)
             kept.append(gains[gains[:, list(chosen)].mean(axis=1).argmax(), left])
-        regrets.append(max(0.0, *cell.gains) - float(np.mean(kept)))
+        regrets.append(row.best - float(np.mean(kept)))
     return resample.mean(np.array(regrets))
-
-
-# --- Markdown ----------------------------------------------------------------------------------------
-
-
-def _split_markdown(report: SplitReport) -> str:
-    lines = [
-        f"### One {report.split} left out",
-        "",
-        f"{report.folds} refits, {report.cells} cells; the best option in hindsight gains "
-        f"{report.hindsight:.2f} points a cell."
-        + (
-            f" About {report.floor} points of any regret are seed noise, whose winners hindsight picks: the "
-            "floor is what choosing on four seeds and scoring on the fifth loses."
-            if report.floor
-            else ""
-        ),
-        "",
-        "| method | regret | above the floor | kept | hurt by > 0.5, % | rank corr. | 80 % coverage, % "
-        "| cannot tell, % | sign right, % |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for method in report.methods:
-        figures = (
-            str(method.regret),
-            f"{method.regret.value - report.floor.value:.2f}" if report.floor else "",
-            str(method.kept),
-            _percent(method.hurt),
-            str(method.rank_correlation) if method.rank_correlation else "",
-            _percent(method.coverage),
-            _percent(method.abstention),
-            _percent(method.right),
-        )
-        lines.append(f"| {method.name} | " + " | ".join(figures) + " |")
-    return "\n".join(lines)
-
-
-def _percent(figure: Figure | None) -> str:
-    if figure is None:
-        return ""
-    return f"{100 * figure.value:.0f} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"

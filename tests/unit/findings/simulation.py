@@ -17,7 +17,9 @@ TASKS = (("pos", "token"), ("ner", "token"), ("nli", "pair"))
 FROZEN = ("none", "lower-half", "upper-half")
 
 
-def make_case(model: str, task: str, level: str, language: int, frozen: str, source: str = "study") -> Case:
+def make_case(
+    model: str, task: str, level: str, language: int, frozen: str, source: str = "study", lab: str = "lab"
+) -> Case:
     """A case on one of the simulated languages, whose facts follow from its number."""
     random = np.random.default_rng(language)
     return Case(
@@ -32,6 +34,8 @@ def make_case(model: str, task: str, level: str, language: int, frozen: str, sou
         script=("Latn", "Arab", "Cyrl")[language % 3],
         facts=(float(random.normal()), 0.0, *random.normal(size=3).tolist(), float(language % 3 > 0), 0.0),
         source_id=source,
+        lab=lab if source else "",
+        run=source,
     )
 
 

@@ -1,0 +1,87 @@
+"""From predictions of the effect model to what a decision needs."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from advisor.decide import Basis, Expected
+from advisor.findings.evidence import Case, CaseMaker, Effect
+from advisor.findings.model._prediction import Prediction
+from advisor.options import Option
+
+__all__ = ["LEVEL", "direct_counts", "expectations"]
+
+LEVEL = 0.8
+"""Of the intervals that are shown."""
+_SURE = 0.95
+"""Where no row speaks directly of an option, nothing is surer than this, either way."""
+
+
+def direct_counts(case: Case, effects: Sequence[Effect], maker: CaseMaker) -> Counter[str]:
+    """How many effects speak directly of a question, by objective.
+
+    They are of an encoder of the same family, the same task, and the same language or one of its script of
+    which the encoder's pretraining saw about as much.
+    """
+    counts: Counter[str] = Counter()
+    for effect in effects:
+        if effect.task == case.task and maker.one_family(case.model, effect.model):
+            measured = maker.of_effect(effect)
+            alike = bool(case.script) and (measured.script, measured.resource) == (case.script, case.resource)
+            counts[effect.objective] += effect.target == case.target or alike
+    return counts
+
+
+def expectations(
+    prediction: Prediction,
+    options: Sequence[Option],
+    direct: Counter[str],
+    min_gain: float,
+    tried: Collection[Option] = (),
+) -> list[Expected]:
+    """What is expected of each option.
+
+    Where some options were measured, here or elsewhere, one that was not is expected to gain no more than the
+    best of them: what the model says of it rests on other encoders, tasks or languages, and the highest of
+    many such guesses is mostly a lucky one.
+
+    Args:
+        prediction: of the options' gains, shape (n,).
+        options: n of them.
+        direct: rows of evidence that speak directly of the question, by objective.
+        min_gain: smallest gain of interest, in points.
+        tried: options that were run here.
+    """
+    columns = zip(
+        options,
+        prediction.mean.tolist(),
+        prediction.quantile((1 - LEVEL) / 2).tolist(),
+        prediction.quantile((1 + LEVEL) / 2).tolist(),
+        prediction.probability_above(0.0).tolist(),
+        prediction.probability_above(min_gain).tolist(),
+        strict=True,
+    )
+    measured = [
+        mean
+        for option, mean in zip(options, prediction.mean.tolist(), strict=True)
+        if option in tried or direct[option.objective]
+    ]
+    best_measured = max(measured, default=float("inf"))
+    rows = []
+    for option, mean, low, high, positive, worthwhile in columns:
+        count = direct[option.objective]
+        by: Basis = "measured-here" if option in tried else "measured-elsewhere" if count else "extrapolated"
+        least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
+        expected = min(mean, best_measured)
+        rows.append(
+            Expected(
+                option=option,
+                mean=expected,
+                low=min(low, expected),
+                high=max(high, expected),
+                positive=min(max(positive, least), most),
+                worthwhile=min(max(worthwhile, least), most),
+                direct=count,
+                by=by,
+            )
+        )
+    return rows

@@ -1,0 +1,224 @@
+"""The figures of a validation, as typed values and as Markdown."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict
+
+from advisor.decide import Confidence
+from advisor.findings.reports._cells import Split
+from advisor.findings.reports._resample import Figure
+
+__all__ = ["Ablation", "Band", "Bin", "Method", "SplitReport", "Validation"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Method(_Frozen):
+    """How one way of choosing did on a split.
+
+    Attributes:
+        name: of the way.
+        regret: mean points lost against the best option in hindsight (``none`` is one).
+        regret_of_labs: the same, every lab counted once.
+        kept: mean points gained.
+        hurt: share of cells that lost more than half a point by following it.
+        rmse: of predicted gains, on the model's scale; None for a rule that predicts none.
+    """
+
+    name: str
+    regret: Figure
+    regret_of_labs: float
+    kept: Figure
+    hurt: Figure
+    rmse: float | None = None
+
+
+class Band(_Frozen):
+    """What one word of confidence was worth.
+
+    Attributes:
+        cells: decisions with that word.
+        share: of all decisions.
+        right: share of them that were right: the advised option gained or, where aligning was not advised,
+            the option that promised most gained no more than is worth its trouble.
+    """
+
+    confidence: Confidence
+    cells: int
+    share: float
+    right: float
+
+
+class Bin(_Frozen):
+    """Cells of which about the same was said: the mean P(gain > 0), and the share that gained."""
+
+    said: float
+    came: float
+    cells: int
+
+
+class Ablation(_Frozen):
+    """The advice without one of its parts, and with it.
+
+    Attributes:
+        regret, regret_with: mean points lost, over cells.
+        coverage, coverage_with: of 80 % intervals, every lab counted once.
+        likely, likely_with: what the word was worth, where the part is about that.
+    """
+
+    without: str
+    split: Split
+    regret: float
+    regret_with: float
+    coverage: float | None = None
+    coverage_with: float | None = None
+    likely: Band | None = None
+    likely_with: Band | None = None
+
+
+class SplitReport(_Frozen):
+    """All figures of one split.
+
+    Attributes:
+        split: what was left out.
+        folds: how many refits.
+        cells: how many cells were scored.
+        hindsight: mean gain of the best option in hindsight.
+        floor: regret that the best possible rule would show because hindsight picks winners of seed noise;
+            None where seeds are not on file.
+        methods: the advice first, then the rules and simpler methods it is compared with.
+        bands: what the words of confidence were worth.
+        coverage: share of measured gains inside their 80 % interval (seed noise included).
+        coverage_of_labs: the same, every lab counted once.
+        signs: share of measured gains whose sign was predicted.
+        rank: correlation of predicted and measured gains over the options of a cell.
+    """
+
+    split: Split
+    folds: int
+    cells: int
+    hindsight: float
+    floor: Figure | None
+    methods: tuple[Method, ...]
+    bands: tuple[Band, ...]
+    coverage: Figure
+    coverage_of_labs: float
+    signs: Figure
+    rank: Figure | None
+
+    def method(self, name: str) -> Method:
+        """The figures of one way of choosing."""
+        return next(method for method in self.methods if method.name == name)
+
+
+class Validation(_Frozen):
+    """What ``validate`` found.
+
+    Attributes:
+        bands: what the words of confidence were worth over all splits.
+        reliability: what was said of the option spoken of and what came, over all splits.
+        ablations: the advice without one of its parts.
+    """
+
+    findings_sha256: str
+    min_gain: float
+    splits: tuple[SplitReport, ...]
+    bands: tuple[Band, ...]
+    reliability: tuple[Bin, ...]
+    ablations: tuple[Ablation, ...]
+
+    def markdown(self) -> str:
+        """The figures as Markdown tables."""
+        return "\n".join(
+            (
+                *_overview(self),
+                "",
+                *_bands(self),
+                "",
+                *_ablations(self),
+                *(line for report in self.splits for line in ("", *_split(report))),
+            )
+        )
+
+
+def _overview(validation: Validation) -> Iterator[str]:
+    yield (
+        "| left out | cells | regret of the advice | of the best fixed rule | coverage, % | signs right, % "
+        "| rank in a cell |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for report in validation.splits:
+        fixed = min(
+            (m for m in report.methods if m.name == "never" or m.name.startswith("always")),
+            key=lambda method: method.regret.value,
+        )
+        yield (
+            f"| one {report.split} | {report.cells} | {report.methods[0].regret} "
+            f"| {fixed.regret} ({fixed.name}) "
+            f"| {_percent(report.coverage)}; of labs {100 * report.coverage_of_labs:.0f} "
+            f"| {_percent(report.signs)} | {report.rank or ''} |"
+        )
+
+
+def _bands(validation: Validation) -> Iterator[str]:
+    yield "What the words of confidence were worth: share of decisions that were right, of how many cells."
+    yield ""
+    yield "| left out | likely | leaning | open |"
+    yield "|---|---|---|---|"
+    rows = [(f"one {report.split}", report.bands) for report in validation.splits]
+    for name, bands in [*rows, ("all together", validation.bands)]:
+        yield f"| {name} | " + " | ".join(map(_band, bands)) + " |"
+
+
+def _ablations(validation: Validation) -> Iterator[str]:
+    if not validation.ablations:
+        return
+    yield "What each part is worth: the same figures without it."
+    yield ""
+    yield "| without | left out | regret (with it) | coverage of labs, % (with it) | likely (with it) |"
+    yield "|---|---|---|---|---|"
+    for row in validation.ablations:
+        coverage = ""
+        if row.coverage is not None and row.coverage_with is not None:
+            coverage = f"{100 * row.coverage:.0f} ({100 * row.coverage_with:.0f})"
+        likely = ""
+        if row.likely is not None and row.likely_with is not None:
+            likely = f"{_band(row.likely)} ({_band(row.likely_with)})"
+        yield (
+            f"| {row.without} | one {row.split} | {row.regret:.2f} ({row.regret_with:.2f}) | {coverage} "
+            f"| {likely} |"
+        )
+
+
+def _split(report: SplitReport) -> Iterator[str]:
+    yield f"### One {report.split} left out"
+    yield ""
+    yield (
+        f"{report.folds} refits, {report.cells} cells; the best option in hindsight gains "
+        f"{report.hindsight:.2f} points a cell."
+        + (
+            f" About {report.floor} points of any regret are seed noise, whose winners hindsight picks: the "
+            "floor is what choosing on four seeds and scoring on the fifth loses."
+            if report.floor
+            else ""
+        )
+    )
+    yield ""
+    yield "| method | regret | regret, labs alike | kept | hurt by > 0.5, % | error on the model's scale |"
+    yield "|---|---|---|---|---|---|"
+    for method in report.methods:
+        error = f"{method.rmse:.2f}" if method.rmse is not None else ""
+        yield (
+            f"| {method.name} | {method.regret} | {method.regret_of_labs:.2f} | {method.kept} "
+            f"| {_percent(method.hurt)} | {error} |"
+        )
+
+
+def _band(band: Band) -> str:
+    return f"{100 * band.right:.0f} % of {band.cells}" if band.cells else "none"
+
+
+def _percent(figure: Figure) -> str:
+    return f"{100 * figure.value:.0f} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
