@@ -158,6 +158,7 @@ class Effect:
             "compared with another aligned model": self.comparison != "vs-unaligned",
             "measured on the source language": self.source == self.target,
             "not zero-shot: trained on several languages": self.source == "multi",
+            "other languages were aligned, not the target": self.target_aligned is False,
             "a method outside the option space": self.objective in OUTSIDE,
             "second metric of the same runs": self.metric == "em",
         }

@@ -173,6 +173,7 @@ def test_strata_are_not_pooled_and_averages_fit_nowhere() -> None:
         for effect in tables.of_stratum(stratum):
             assert effect.target != "avg"
             assert effect.objective not in OUTSIDE
+            assert effect.target_aligned is not False
     assert tables.of_stratum("pretraining")
 
 
