@@ -1,7 +1,6 @@
-"""What worker processes share with the one that they are forked from."""
+"""What worker processes need not read each for itself."""
 
-import gc
-import os
+from pathlib import Path
 
 from advisor.study._grid import Grid
 from advisor.study._work import shared
@@ -10,16 +9,13 @@ from advisor.training import Recipe
 __all__ = ["preload"]
 
 
-def preload(grid: Grid) -> None:
-    """Import what runs need, and read and tokenise the labelled data of all cells once for all workers.
-
-    Nothing is put on a device: a process that uses a GPU cannot be forked.
+def preload(grid: Grid, path: Path) -> None:
+    """Read and tokenise the labelled data of all cells once for all workers.
 
     Args:
         grid: names the data, and the encoders whose tokenizers are used.
+        path: file that workers load; only this machine's own processes may write there.
     """
-    # Else asking whether there is a GPU would already touch it.
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     from advisor.training.data import read_texts
     from probes.batches import Tokenizer
     from probes.encoder import load_encoder
@@ -45,5 +41,4 @@ def preload(grid: Grid) -> None:
             )
             tests = {target: grid.data(task, source, target).target_test for target in targets}
             read_texts(recipe, tokenizer, tests, shared())
-    gc.collect()
-    gc.freeze()  # what is here now will not be looked at again, so that its pages stay shared
+    shared().save(path, ("training texts", "scored texts"))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
+from tempfile import TemporaryDirectory
 from time import time
 
 from advisor.console import errors
@@ -70,22 +71,35 @@ def run_study(
     selected = Grid(plan, Selection(only))
     with errors.status("Reading the data"):
         inputs = read_inputs(selected, out.absolute())
-    if jobs > 1 and not dask:
-        preload(selected)
     with _locked(out):
         write_files(out, {"plan.yaml": write_plan(plan)})
         state = State(selected, out, inputs, device)
         queue = Queue(state, retry)
-        workers = (
-            dask_workers(dask, device, threads, until) if dask else processes(jobs, device, threads, until)
-        )
-        with sharing_gpu(device, jobs), workers as (do, many):
+        with _workers(selected, jobs, device, threads, until, dask) as (do, many):
             size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
             _say(f"{size}; {many} at a time, into {out}.")
             _work_off(queue, do, many, until)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
         return study_status(out, only=only)
+
+
+@contextmanager
+def _workers(
+    grid: Grid, jobs: int, device: str, threads: int, until: float | None, dask: str | None
+) -> Iterator[tuple[Doing, int]]:
+    """What does the steps, and how many it does at a time."""
+    if dask:
+        with dask_workers(dask, device, threads, until) as doing:
+            yield doing
+        return
+    with TemporaryDirectory(prefix="study-") as folder:
+        texts = Path(folder) / "texts.pickle" if jobs > 1 else None
+        if texts is not None:
+            with errors.status("Tokenising the data"):
+                preload(grid, texts)
+        with sharing_gpu(device, jobs), processes(jobs, device, threads, until, texts) as doing:
+            yield doing
 
 
 def _work_off(queue: Queue, do: Doing, jobs: int, until: float | None) -> None:
@@ -140,8 +154,9 @@ def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs
             how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
         else:
             how = f"{record.status} ({record.error})"
-        what = f"{record.model} {record.configuration.task}, {record.configuration.option}"
-        _say(f"{what}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
+        run = record.configuration
+        pair = run.source if run.target is None else f"{run.source}-{run.target}"
+        _say(f"{record.model} {run.task} {pair}, {run.option}, seed {run.seed}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
 
 
 def _many(number: int, what: str) -> str:

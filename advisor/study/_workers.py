@@ -3,18 +3,18 @@
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import Thread
 from time import sleep
 from typing import TypeAlias
 
-from advisor.study._work import Ended, Step, execute
+from advisor.study._work import Ended, Step, execute, shared
 from probes.errors import InputError
 
 __all__ = ["Doing", "Lost", "dask_workers", "processes"]
@@ -45,11 +45,13 @@ none to hand out may have one by then."""
 class _Worker:
     """A process that does one step after another; when it dies, it takes nothing with it but that step."""
 
-    def __init__(self, context: BaseContext, device: str, threads: int, until: float | None) -> None:
+    def __init__(
+        self, context: BaseContext, device: str, threads: int, until: float | None, texts: Path | None
+    ) -> None:
         self.key: str | None = None
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(theirs, os.getpid(), device, threads, until), daemon=True
+            target=_serve, args=(theirs, os.getpid(), device, threads, until, texts), daemon=True
         )
         self.process.start()
         theirs.close()
@@ -78,23 +80,23 @@ class _Worker:
 
 @contextmanager
 def processes(
-    jobs: int, device: str, threads: int, until: float | None = None
+    jobs: int, device: str, threads: int, until: float | None = None, texts: Path | None = None
 ) -> Iterator[tuple[Doing, int]]:
-    """Worker processes of this machine.
+    """Worker processes of this machine, each begun afresh: a GPU cannot be used by a process that was forked.
 
-    They are forked where that is safe, so that they share what has been loaded and read so far. A process
-    that dies is replaced, and none of the others notices.
+    A process that dies is replaced, and none of the others notices.
 
     Args:
         jobs: how many.
         device: as on the command line.
         threads: CPU threads of each.
         until: time from which no further run is begun.
+        texts: file of what they share, see :func:`preload`.
 
     Yields:
         What does the steps, and how many it does at a time.
     """
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context = multiprocessing.get_context("spawn")
     workers: list[_Worker] = []
 
     def do(steps: Iterator[tuple[str, Step]]) -> Iterator[Ended | Lost]:
@@ -104,7 +106,7 @@ def processes(
                 if given is None:
                     break
                 if not idle:
-                    idle = [_Worker(context, device, threads, until)]
+                    idle = [_Worker(context, device, threads, until, texts)]
                     workers.append(idle[0])
                 idle[0].begin(*given)
             busy = {worker.connection: worker for worker in workers if worker.key is not None}
@@ -131,7 +133,14 @@ def processes(
             worker.stop()
 
 
-def _serve(connection: Connection, parent: int, device: str, threads: int, until: float | None) -> None:
+def _serve(
+    connection: Connection,
+    parent: int,
+    device: str,
+    threads: int,
+    until: float | None,
+    texts: Path | None,
+) -> None:
     """Do steps until the other side hangs up."""
 
     def end_with_parent() -> None:
@@ -143,13 +152,15 @@ def _serve(connection: Connection, parent: int, device: str, threads: int, until
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study's process hears it, too, and ends this one
     # Else a run that a killed study has left under way would write into what by then another one does.
     Thread(target=end_with_parent, daemon=True).start()
+    if texts is not None:
+        shared().load(texts)
     while True:
         try:
             task = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             task = None
         if task is None:
-            os._exit(0)  # nothing of the parent's, which was forked along, is to be tidied up here
+            os._exit(0)  # what is on a GPU need not be tidied up piece by piece
         connection.send(execute(*task, device, threads, until))
 
 
