@@ -1,4 +1,4 @@
-"""The commands ``advisor study plan | run | status | compile | pack``."""
+"""The commands ``advisor study plan | run | status | compile | archive | pack``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,8 +36,9 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Write an example of a plan, or read one with all its data and show the grid that it spans."""
+    from advisor.study._example import example_plan
     from advisor.study._overview import overview
-    from advisor.study._plan import example_plan, read_plan, write_example
+    from advisor.study._plan import read_plan, write_example
 
     if (plan_file is None) is (out is None):
         raise typer.BadParameter("name a plan to check, or --out for an example")
@@ -115,15 +116,34 @@ def status(
 
 @app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")
 def compile_(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies, or their archives.")],
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
+    controls: Annotated[
+        Path | None, typer.Option("--controls", help="CSV file for the runs under changed settings.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Turn records and signals into the table that the findings are fitted on: gains paired by seed."""
     from advisor.study._compile import compile_study
 
-    print_found(compile_study(folders, out), as_json)
+    print_found(compile_study(folders, out, controls), as_json)
+    errors.print(f"Written to {out}", markup=False)
+
+
+@app.command("archive", epilog="Example: advisor study archive study --out first.study.xz")
+def archive(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write; its name ends in .study.xz.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Put the plan, records and signals of a study into one small file that compile reads as it is."""
+    from advisor.study._archive import archive_study
+
+    with errors.status("Compressing"):
+        report = archive_study(folder, out)
+    print_found(report, as_json)
     errors.print(f"Written to {out}", markup=False)
 
 

@@ -16,7 +16,8 @@ from advisor.race.rungs import Plan, Rung
 from advisor.race.store import RaceStore, TimesOfSteps
 from advisor.training import Recipe, Shared
 from advisor.training.encoders import ids_of, reading_all, trainable_copy
-from advisor.training.run import Alignment, FineTuning, Setting, prepare
+from advisor.training.phases import Alignment, FineTuning
+from advisor.training.setting import Setting, prepare
 from probes.errors import RunError
 from probes.heads import predict
 from probes.progress import Stopwatch

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from advisor.study._compile import CompileReport, compile_study
     from advisor.study._console import ConsoleWatcher
     from advisor.study._device import precision_on, training_on
+    from advisor.study._example import example_plan
     from advisor.study._pack import PackReport, pack_study
-    from advisor.study._plan import Plan, example_plan, read_plan, write_plan
+    from advisor.study._plan import Plan, read_plan, write_plan
     from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores, read_record
     from advisor.study._result import OptionResult, RunSummary, TrialResult, summarise
     from advisor.study._runner import run_study
@@ -59,7 +60,8 @@ _MODULES = {
     "_compile": ("CompileReport", "compile_study"),
     "_console": ("ConsoleWatcher",),
     "_pack": ("PackReport", "pack_study"),
-    "_plan": ("Plan", "example_plan", "read_plan", "write_plan"),
+    "_example": ("example_plan",),
+    "_plan": ("Plan", "read_plan", "write_plan"),
     "_device": ("precision_on", "training_on"),
     "_record": ("Configuration", "CurvePoint", "Record", "Records", "Scores", "read_record"),
     "_result": ("OptionResult", "RunSummary", "TrialResult", "summarise"),

@@ -10,12 +10,20 @@ from statistics import mean, stdev
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import EARLY, load_tables, normalise_model
-from advisor.options import NO_ALIGNMENT
+from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.report._files import write_files
-from advisor.study._record import Record, read_record
+from advisor.study._archive import SUFFIX, read_records, read_signals
+from advisor.study._controls import (
+    CONTROL_COLUMNS,
+    control_rows,
+    curve_of,
+    is_usual,
+    late_score,
+    usual_settings,
+)
+from advisor.study._record import Record
 from advisor.study._signal_columns import BY_LAYER, SIGNAL_COLUMNS, signal_columns
 from advisor.study._state import key_of
-from probes.errors import InputError
 from probes.signals import Signals
 
 __all__ = ["COLUMNS", "CompileReport", "compile_study"]
@@ -27,12 +35,14 @@ COLUMNS = (
     *("weight", "seeds", "baseline", "gain", "gain_sd"),
     *("seed_list", "baseline_scores", "aligned_scores", "source_baseline_scores", "source_aligned_scores"),
     *("quarter_baseline_scores", "quarter_aligned_scores", "half_baseline_scores", "half_aligned_scores"),
-    *("diverged", "steps", "precision", "device", "run_seconds", "model_sha256"),
+    *("late_baseline_scores", "late_aligned_scores", "look_steps", "baseline_looks", "aligned_looks"),
+    *("study", "diverged", "steps", "align_steps", "precision", "device", "run_seconds", "model_sha256"),
     *("probe_seconds", "probe_budget"),
     *SIGNAL_COLUMNS,
     *BY_LAYER.values(),
 )
-"""Of the table. Scores are in points, one a seed in the order of ``seed_list``, separated by spaces."""
+"""Of the table. Scores are in points, one a seed in the order of ``seed_list``, separated by spaces; ``late``
+ones are means over the last two looks. Looks are means over the seeds, one for each of ``look_steps``."""
 
 
 class CompileReport(BaseModel):
@@ -42,6 +52,7 @@ class CompileReport(BaseModel):
         rows: of the table, one for each option of a cell.
         probed: how many of them have signals.
         unpaired: aligned runs without fine-tuning alone of the same seed; they are left out.
+        controls: runs under settings that only controls have; they are no part of the table.
         unknown_models: models that the evidence does not know: they need a line in its ``encoders.csv``.
     """
 
@@ -51,12 +62,15 @@ class CompileReport(BaseModel):
     probed: int
     records: int
     unpaired: int
+    controls: int
     unknown_models: tuple[str, ...]
 
     def markdown(self) -> str:
         """The counts in words."""
         rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
         lines = [f"{rows} from {self.records} records, {self.probed} of them with signals."]
+        if self.controls:
+            lines += ["", f"{self.controls} runs are controls, which are no part of this table."]
         if self.unpaired:
             lines += ["", f"{self.unpaired} runs were left out: no fine-tuning alone with the same seed."]
         if self.unknown_models:
@@ -64,21 +78,27 @@ class CompileReport(BaseModel):
         return "\n".join(lines) + "\n"
 
 
-def compile_study(folders: Sequence[str | Path], out: str | Path) -> CompileReport:
+def compile_study(
+    folders: Sequence[str | Path], out: str | Path, controls: str | Path | None = None
+) -> CompileReport:
     """Write the table of ``records.csv`` from the records and signals of studies.
 
     Each row is one option of a cell, its runs paired by seed with fine-tuning alone of the same data,
     encoder and settings. Which plan they come from does not matter.
 
     Args:
-        folders: of studies, or of what a packed study brought back.
+        folders: of studies, or their archives.
         out: the CSV file.
+        controls: CSV file for the runs of the plans' blocks, beside those they are compared with.
 
     Raises:
         InputError: if a folder holds no records, a record or signals are damaged, or ``out`` cannot be
             written.
     """
-    records = list(_records(folders))
+    named = list(_records(folders))
+    studies = {record.configuration.key: study for study, record in named}
+    usual = usual_settings(record for _, record in named)
+    records = [record for _, record in named if is_usual(record, usual)]
     signals = _all_signals(folders)
     baselines = [record for record in records if record.configuration.option == NO_ALIGNMENT]
     groups: defaultdict[str, list[Record]] = defaultdict(list)
@@ -93,40 +113,38 @@ def compile_study(folders: Sequence[str | Path], out: str | Path) -> CompileRepo
         complete = [(record, none) for record, none in pairs if none is not None and record.scores]
         unpaired += sum(none is None and record.scores is not None for record, none in pairs)
         if complete:
-            rows.append(_row(aligned, complete, target, _signals_for(aligned[0], target, signals)))
+            row = _row(aligned, complete, target, _signals_for(aligned[0], target, signals))
+            rows.append(row | {"study": studies[aligned[0].configuration.key]})
     rows.sort(key=lambda row: row["id"])
-    _write(Path(out), rows)
+    _write(Path(out), COLUMNS, rows)
+    if controls is not None:
+        _write(Path(controls), CONTROL_COLUMNS, control_rows(named, usual))
     known = load_tables().encoders
     return CompileReport(
         rows=len(rows),
         probed=sum(bool(row.get("probe_budget")) for row in rows),
-        records=len(records),
+        records=len(named),
+        controls=len(named) - len(records),
         unpaired=unpaired,
         unknown_models=tuple(sorted({row["model"] for row in rows} - set(known))),
     )
 
 
-def _records(folders: Iterable[str | Path]) -> Iterator[Record]:
-    """Every record once, whichever folders hold it."""
+def _records(folders: Iterable[str | Path]) -> Iterator[tuple[str, Record]]:
+    """Every record once, whichever folders hold it, after the name of its study."""
     seen: set[str] = set()
     for folder in folders:
-        files = sorted((Path(folder) / "records").glob("*.json"))
-        if not files:
-            raise InputError(f"{folder} holds no records: name the --out of 'advisor study run'.")
-        for file in files:
-            record = read_record(file)
-            if record is not None and record.configuration.key not in seen:
+        for record in read_records(folder):
+            if record.configuration.key not in seen:
                 seen.add(record.configuration.key)
-                yield record
+                yield Path(folder).name.removesuffix(SUFFIX), record
 
 
 def _all_signals(folders: Iterable[str | Path]) -> dict[tuple[str, str, str, str], Signals]:
     """By weights, task and languages; of several probes of a cell the one that spent the most."""
     found: dict[tuple[str, str, str, str], Signals] = {}
     for folder in folders:
-        probes = Path(folder) / "probes"
-        for file in sorted([*probes.glob("*.json"), *probes.glob("*.json.gz")]):
-            signals = Signals.load(file)
+        for _, signals in read_signals(folder):
             key = (signals.model.sha256, signals.task.name, signals.source, signals.target)
             if key not in found or _spent(signals) > _spent(found[key]):
                 found[key] = signals
@@ -206,9 +224,10 @@ def _row(
         "aligned_scores": _scores(after),
         "source_baseline_scores": _scores([_points(none, None) for _, none in pairs]),
         "source_aligned_scores": _scores([_points(record, None) for record, _ in pairs]),
-        **dict(_early(pairs, target)),
+        **dict(_on_the_way(pairs, target)),
         "diverged": str(sum(record.status == "diverged" for record in aligned)),
         "steps": str(configuration.settings.get("max_steps") or ""),
+        "align_steps": _align_steps(configuration.settings) if option.schedule is Schedule.SEQUENTIAL else "",
         "precision": str(configuration.settings.get("mixed_precision", "")),
         "device": first.device,
         "run_seconds": f"{mean(record.seconds for record, _ in pairs):.1f}",
@@ -220,13 +239,25 @@ def _row(
     return row
 
 
-def _early(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator[tuple[str, str]]:
-    """Scores on the way, if every run has them all."""
-    if all(len(record.early) == len(EARLY) for pair in pairs for record in pair):
-        for i, name in enumerate(EARLY):  # a record has them in their order
-            for side, kind in ((1, "baseline"), (0, "aligned")):
-                points = [pair[side].early[i].targets[target].value for pair in pairs]
-                yield f"{name}_{kind}_scores", _scores(point for point in points if point is not None)
+def _align_steps(settings: Mapping[str, object]) -> str:
+    return str(settings.get("align_steps") or settings.get("max_steps") or "")
+
+
+def _on_the_way(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator[tuple[str, str]]:
+    """Scores at the looks that all runs have in common."""
+    curves = [[curve_of(record, target) for record in pair] for pair in pairs]
+    steps = sorted(set.intersection(*(set(curve) for pair in curves for curve in pair)))
+    end = steps[-1]
+    for side, kind in ((1, "baseline"), (0, "aligned")):
+        for name, share in EARLY.items():
+            if max(1, round(share * end)) in steps:
+                yield (
+                    f"{name}_{kind}_scores",
+                    _scores(pair[side][max(1, round(share * end))] for pair in curves),
+                )
+        yield f"late_{kind}_scores", _scores(late_score(pair[side], steps) for pair in curves)
+        yield f"{kind}_looks", _scores(mean(pair[side][step] for pair in curves) for step in steps)
+    yield "look_steps", " ".join(map(str, steps))
 
 
 def _points(record: Record, target: str | None) -> float:
@@ -241,9 +272,9 @@ def _scores(values: Iterable[float]) -> str:
     return " ".join(f"{value:.4f}" for value in values)
 
 
-def _write(out: Path, rows: Iterable[Mapping[str, str]]) -> None:
+def _write(out: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_files(out.parent, {out.name: text.getvalue()})

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.recipe import OFFLINE_MODELS
 from advisor.report._files import check_output
+from advisor.study._encoder_states import Derived, FineTuned
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import first_tasks, mlm_bitexts, read_sentences
-from advisor.study._plan import Derived, FineTuned, Plan, TaskPlan, write_plan
+from advisor.study._plan import Plan, TaskPlan, write_plan
 from probes.catalogue import TASKS
 from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError

@@ -1,14 +1,12 @@
 """The plan of a study: a grid of models, language pairs, tasks, options and seeds, as a YAML file."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -16,9 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from advisor.options import NO_ALIGNMENT, Option, Schedule
+from advisor.options import NO_ALIGNMENT
 from advisor.recipe import (
-    OFFLINE_MODELS,
     anchor_bitext,
     anchor_data,
     anchor_model,
@@ -28,155 +25,23 @@ from advisor.recipe import (
     load_yaml,
 )
 from advisor.report._files import write_files
-from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate, weighted
+from advisor.study._encoder_states import Derived
+from advisor.study._schema import Language, Name, PlannedOption, Seeds, Strict, WrittenOption, as_value_error
+from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate
 from probes.budget import BudgetName
 from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 
 __all__ = [
-    "ContinuedMlm",
-    "Derived",
     "Plan",
-    "PlannedOption",
     "ProbePlan",
     "TaskPlan",
     "TrainingPlan",
-    "example_plan",
     "read_plan",
     "write_example",
     "write_plan",
 ]
-
-_NORMS = "norms"
-
-
-def _as_value_error(text: str, check: object) -> str:
-    """Let pydantic name the key of what ``check`` refuses."""
-    try:
-        check(text)  # type: ignore[operator]
-    except InputError as error:
-        raise ValueError(str(error).rstrip(".")) from error
-    return text
-
-
-def _language(text: str) -> str:
-    return _as_value_error(text, parse_language)
-
-
-def _option(text: str) -> str:
-    return _as_value_error(text, PlannedOption.parse)
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
-Language = Annotated[str, AfterValidator(_language)]
-Seeds = Annotated[int, Field(ge=0)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class PlannedOption(BaseModel):
-    """An option of a plan.
-
-    Attributes:
-        option: what is done; with ``from_norms`` its weight is yet to be found.
-        from_norms: whether the weight comes from the gradient norms of the cell's probe.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    option: Option
-    from_norms: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read an option as :meth:`Option.parse` does; in place of a weight there may be ``norms``.
-
-        Joint training without a weight gets 0.1, as in the published runs.
-
-        Raises:
-            InputError: if it is no option.
-        """
-        parts = text.strip().split(":")
-        from_norms = _NORMS in parts[1:]
-        option = Option.parse(":".join(part for part in parts if part != _NORMS))
-        if from_norms and (option.schedule is not Schedule.JOINT or option.weight is not None):
-            raise InputError(f"'{text}' is not an option: norms stands for the weight of joint training.")
-        return cls(option=option if from_norms else weighted(option), from_norms=from_norms)
-
-    def weighted(self, weight: float) -> Option:
-        """The option with the weight that the norms gave."""
-        return self.option.model_copy(update={"weight": weight}) if self.from_norms else self.option
-
-    def __str__(self) -> str:
-        return f"{self.option}, weight from norms" if self.from_norms else str(self.option)
-
-
-class ContinuedMlm(_Strict):
-    """Continued masked language modelling on single sentences of several languages."""
-
-    bitext: Annotated[list[str], Field(min_length=1)] = Field(
-        description="Bitexts whose sentences are trained on, each side by itself."
-    )
-    steps: Count = Field(default=300, description="Optimiser steps.")
-    batch_size: Count = Field(default=32, description="Sentences in a batch.")
-    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
-    seed: Seeds = Field(default=0, description="Of the new head, the masks and the order.")
-
-
-class FineTuned(_Strict):
-    """Fine-tuning on a task before the study begins; its head is thrown away."""
-
-    task: str = Field(description="What is learned first.")
-    train: str = Field(description="Labelled data of any language.")
-    steps: Count = Field(default=300, description="Optimiser steps.")
-    batch_size: Count = Field(default=16, description="Labelled texts in a batch.")
-    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
-    max_length: Annotated[int, Field(ge=8)] = Field(default=64, description="Longest input in subwords.")
-    columns: dict[ColumnName, str] = Field(
-        default_factory=dict, description="Names of table columns that are not the usual ones."
-    )
-    seed: Seeds = Field(default=0, description="Of head, dropout and order.")
-
-
-class Mixed(_Strict):
-    """Weight interpolation with another encoder of the same shape and vocabulary."""
-
-    other: Name = Field(description="Another model of this plan.")
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of the other's weights.")
-
-
-class Derived(_Strict):
-    """An encoder made of another one; what is asked for is done from top to bottom."""
-
-    base: str = Field(
-        description="Hub id, folder, an offline encoder (bundled, bundled-enpt), or another model here."
-    )
-    layers: Count | None = Field(default=None, description="Keep only so many layers, from the bottom.")
-    continued_mlm: ContinuedMlm | None = Field(
-        default=None,
-        description="Give it a masked-language-modelling head and train both: sentence alignment that the "
-        "base owes to contrastive training wears off.",
-    )
-    fine_tuned: FineTuned | None = Field(default=None, description="Fine-tune it on another task first.")
-    mixed_with: Mixed | None = Field(
-        default=None, description="Take the mean of its weights and those of another model, by their shares."
-    )
-
-    @model_validator(mode="after")
-    def _differs(self) -> Self:
-        if not any((self.layers, self.continued_mlm, self.fine_tuned, self.mixed_with)):
-            raise ValueError(
-                "say what differs from the base: layers, continued_mlm, fine_tuned or mixed_with"
-            )
-        return self
-
-    def made_of(self, names: Collection[str]) -> list[str]:
-        """The models among ``names`` that it is made of."""
-        parts = [self.base, *([self.mixed_with.other] if self.mixed_with else [])]
-        return [part for part in parts if part in names]
 
 
 def _kind_of_model(spec: object) -> str:
@@ -188,7 +53,7 @@ Model = Annotated[
 ]
 
 
-class PairPlan(_Strict):
+class PairPlan(Strict):
     """A language pair and its bitext."""
 
     source: Language = Field(default="en", description="Language of the labelled data.")
@@ -196,7 +61,7 @@ class PairPlan(_Strict):
     bitext: str = Field(description="Translation pairs, source language first; + joins several files.")
 
 
-class TaskPlan(_Strict):
+class TaskPlan(Strict):
     """The data of a task; {source} and {target} in a file's name stand for the languages."""
 
     train: str = Field(description="Labelled source-language data.")
@@ -216,7 +81,7 @@ class TaskPlan(_Strict):
     )
 
 
-class TrainingPlan(_Strict):
+class TrainingPlan(Strict):
     """Settings of every run."""
 
     steps: Count = Field(default=120, description="Optimiser steps of fine-tuning.")
@@ -250,7 +115,7 @@ class TrainingPlan(_Strict):
     )
 
 
-class Changes(_Strict):
+class Changes(Strict):
     """Settings of a block's runs that differ from the plan's training; null: they do not."""
 
     steps: Count | None = Field(default=None, description="Optimiser steps of fine-tuning.")
@@ -260,14 +125,14 @@ class Changes(_Strict):
     head: HeadStart | None = Field(default=None, description="How the classifier starts.")
 
 
-class Block(_Strict):
+class Block(Strict):
     """Further runs in some of the cells: more options there, or controls under changed settings."""
 
     name: Name = Field(description="What they are for.")
     only: Annotated[list[str], Field(min_length=1)] = Field(
         description="Cells, as in model=bundled,task=pos,target=wo; those of all filters together."
     )
-    options: Annotated[list[Annotated[str, AfterValidator(_option)]], Field(min_length=1)] = Field(
+    options: Annotated[list[WrittenOption], Field(min_length=1)] = Field(
         description="As for the whole plan; none is run only if it is named."
     )
     seeds: list[Seeds] | None = Field(default=None, description="null: the plan's.")
@@ -280,14 +145,14 @@ class Block(_Strict):
         return [PlannedOption.parse(option) for option in self.options]
 
 
-class ProbePlan(_Strict):
+class ProbePlan(Strict):
     """Settings of the probe taken on every cell before its trials."""
 
     budget: BudgetName = Field(default="standard", description="quick, standard or thorough.")
     seed: Seeds = Field(default=0, description="Of all sampling.")
 
 
-class Plan(_Strict):
+class Plan(Strict):
     """A study: each model is fine-tuned on each task for each pair, with each option and seed.
 
     Fine-tuning alone needs no target language: it is run once for a model, task and seed, and scored on the
@@ -317,7 +182,7 @@ class Plan(_Strict):
         description="Cells to keep to, each as in model=bundled,task=pos|topic,target=wo|de, those of all "
         "together; null: every model on every task and pair.",
     )
-    options: Annotated[list[Annotated[str, AfterValidator(_option)]], Field(min_length=1)] = Field(
+    options: Annotated[list[WrittenOption], Field(min_length=1)] = Field(
         description="OBJECTIVE:SCHEDULE[:FROZEN_LAYERS][:WEIGHT], where the weight may be norms (from the "
         "gradient norms of the cell's probe); none is always run. tlm and mlm are left out for models "
         "without an MLM head."
@@ -339,7 +204,7 @@ class Plan(_Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for name in self.tasks:
-            _as_value_error(name, TASKS.find)
+            as_value_error(name, TASKS.find)
         if self.probe is None and any(option.from_norms for option in self.planned_options):
             raise ValueError("a weight from norms needs a probe: set one, or give the weight as a number")
         for what, values in (
@@ -370,7 +235,7 @@ class Plan(_Strict):
             if not isinstance(spec, Derived):
                 continue
             if spec.fine_tuned is not None:
-                _as_value_error(spec.fine_tuned.task, TASKS.find)
+                as_value_error(spec.fine_tuned.task, TASKS.find)
             if spec.mixed_with is not None and spec.mixed_with.other not in self.models:
                 raise ValueError(
                     f"models.{name} is mixed with {spec.mixed_with.other}, which is no model here"
@@ -448,43 +313,6 @@ def _anchored(plan: Plan, root: Path) -> Plan:
             ],
             "tasks": {name: task(spec) for name, spec in plan.tasks.items()},
         }
-    )
-
-
-def example_plan() -> Plan:
-    """A small plan that shows every key."""
-    return Plan(
-        data="data",
-        models={
-            "bundled": OFFLINE_MODELS[0],
-            "bundled-6": Derived(base=OFFLINE_MODELS[0], layers=6),
-            "bundled-mlm": Derived(
-                base=OFFLINE_MODELS[0], continued_mlm=ContinuedMlm(bitext=["bitext/en-wo.tsv"])
-            ),
-        },
-        pairs=[
-            PairPlan(target="wo", bitext="bitext/en-wo.tsv"),
-            PairPlan(target="de", bitext="bitext/en-de.news.tsv+bitext/en-de.talks.tsv"),
-        ],
-        tasks={
-            "pos": TaskPlan(
-                train="pos/{source}.train.conllu",
-                source_test="pos/{source}.test.conllu",
-                target_test="pos/{target}.test.conllu",
-            ),
-            "topic": TaskPlan(
-                train="topic/{source}.train.tsv",
-                target_test="topic/{target}.test.tsv",
-                target_labels="topic/{target}.dev.tsv",
-                targets=["wo"],
-            ),
-        },
-        options=[
-            "token-contrastive:joint:0.1",
-            "token-contrastive:joint:norms",
-            "sentence-contrastive:sequential",
-        ],
-        seeds=[0, 1, 2],
     )
 
 

@@ -113,6 +113,7 @@ class Record(_Frozen):
         device: where it ran.
         threads: CPU threads of torch.
         seconds: wall time, loading and evaluation included.
+        block: of the plan that asked for it; None for the grid itself.
         finished: when it ended (ISO 8601, UTC).
         versions: of Python and of the packages that decide the numbers.
     """
@@ -134,6 +135,7 @@ class Record(_Frozen):
     seconds: Finite
     finished: str
     versions: dict[str, str]
+    block: str | None = None
 
     @model_validator(mode="after")
     def _ended_one_way(self) -> Self:

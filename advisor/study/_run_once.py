@@ -40,6 +40,7 @@ class Run:
         files: the data as its record is to name it, by role.
         targets: labelled data to score on, by language.
         looks: shares of fine-tuning after which they are scored on as well.
+        block: of the plan that asks for the run.
     """
 
     configuration: Configuration
@@ -48,6 +49,7 @@ class Run:
     files: dict[str, str] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     looks: tuple[float, ...] = tuple(EARLY.values())
+    block: str | None = None
 
 
 def roles_of(recipe: Recipe) -> Iterator[str]:
@@ -145,6 +147,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
         seconds=round(perf_counter() - begin, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
+        block=run.block,
     )
 
 
@@ -162,6 +165,7 @@ def failed(run: Run, problem: Exception) -> Record:
         seconds=0.0,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
+        block=run.block,
     )
 
 

@@ -156,7 +156,8 @@ def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs
             how = f"{record.status} ({record.error})"
         run = record.configuration
         pair = run.source if run.target is None else f"{run.source}-{run.target}"
-        _say(f"{record.model} {run.task} {pair}, {run.option}, seed {run.seed}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
+        what = f"{record.model} {run.task} {pair}, {run.option}, seed {run.seed}"
+        _say(f"{what}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
 
 
 def _many(number: int, what: str) -> str:

@@ -20,9 +20,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor.options import joint_weight
+from advisor.study._encoder_states import Derived
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import Inputs
-from advisor.study._plan import Derived, ProbePlan
+from advisor.study._plan import ProbePlan
 from advisor.study._record import Record, Records
 from advisor.study._run_once import Run, configure, roles_of
 from advisor.training import Recipe
@@ -287,7 +288,7 @@ class State:
         root = Path(plan.data)
         named = {role: _relative(spec, root) for role, spec in files.items()}
         named |= {f"target-labels {target}": _relative(spec, root) for target, spec in tests.items()}
-        return Run(configuration, recipe, planned.model, named, tests, tuple(training.looks))
+        return Run(configuration, recipe, planned.model, named, tests, tuple(training.looks), planned.block)
 
     def record(self, planned: PlannedRun) -> Record | None:
         """The record of a run, if it has ended."""

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from advisor.training.losses import Losses
     from advisor.training.outcome import Outcome, StepLog, staged
     from advisor.training.phase import PHASES, Phase
-    from advisor.training.run import Alignment, FineTuning, Setting, prepare, train
+    from advisor.training.phases import Alignment, FineTuning
+    from advisor.training.run import train
+    from advisor.training.setting import Setting, prepare
 
 __all__ = [
     "COLUMN_NAMES",
@@ -65,7 +67,9 @@ _MODULES = {
     "losses": ("Losses",),
     "outcome": ("Outcome", "StepLog", "staged"),
     "phase": ("PHASES", "Phase"),
-    "run": ("Alignment", "FineTuning", "Setting", "prepare", "train"),
+    "phases": ("Alignment", "FineTuning"),
+    "run": ("train",),
+    "setting": ("Setting", "prepare"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 """Where each name that needs torch is from."""

@@ -109,8 +109,11 @@ def test_the_table_is_read_by_the_findings_and_clean(tmp_path: Path) -> None:
 
 def test_scores_on_the_way_are_listed_where_every_run_has_them(tmp_path: Path) -> None:
     def on_the_way(record: Record, quarter: float) -> Record:
-        curve = [CurvePoint(phase="fine-tune", step=step, learning_rate=1e-5) for step in range(8)]
-        early = [EarlyScores(step=step, targets={"wo": Estimate(value=quarter + step)}) for step in (2, 4)]
+        curve = [CurvePoint(phase="fine-tune", step=step, learning_rate=1e-5) for step in range(120)]
+        early = [
+            EarlyScores(step=step, targets={"wo": Estimate(value=quarter + share)})
+            for step, share in ((30, 2), (60, 4))
+        ]
         return record.model_copy(update={"curve": tuple(curve), "early": tuple(early)})
 
     runs = [named(make_record(option, seed, 50.0)) for option in (NO_ALIGNMENT, JOINT) for seed in (0, 1)]

@@ -11,9 +11,10 @@ import torch
 
 from advisor.options import NO_ALIGNMENT
 from advisor.study._derive import derive
+from advisor.study._encoder_states import Derived, FineTuned, Mixed
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import load_inputs
-from advisor.study._plan import Derived, FineTuned, Mixed, read_plan
+from advisor.study._plan import read_plan
 from advisor.study._queue import Queue
 from advisor.study._record import read_record
 from advisor.study._runner import run_study

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from torch import Tensor
 
-import advisor.training.run as engine
+import advisor.training.setting as engine
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
 from advisor.recipe import Recipe, read_recipe, write_recipe
 from advisor.recipe.train import main
@@ -326,7 +326,7 @@ def test_a_fitted_head_starts_where_the_frozen_features_score(folder: Path) -> N
 def test_a_label_that_no_fitted_text_shows_can_still_be_learned(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("advisor.training.run._FIT_TEXTS", 4)
+    monkeypatch.setattr("advisor.training.setting._FIT_TEXTS", 4)
 
     outcome = train(make_recipe(folder, learning_rate=1e-30, max_steps=1))
 
