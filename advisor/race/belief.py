@@ -24,6 +24,8 @@ _DRAWS = 4096
 _FUTURES = 512
 """Ways that further looks may come out, for their value."""
 _JITTER = 1e-9
+_ROUNDS = 5
+"""Of the fixed point that tells what is wild from what is the choice of sentences."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,11 @@ class Belief:
         total += self.errors.covariance(both, both, self.level)
         total[np.diag_indices_from(total)] += _JITTER
         n = len(self.looks)
-        if self.sampling is not None:
-            total[:n, :n] += self.sampling
         if n:
-            factor = cho_factor(total[:n, :n])
             off = np.array(self.values) - slope[:n] * self.mean[seen.arm]
+            wilder, total[:n, :n] = self._wilder(off, total[:n, :n])
+            factor = cho_factor(total[:n, :n])
             mean = self.mean + gains[:, :n] @ cho_solve(factor, off)
-            wilder = (self.errors.tails - 2 + off @ cho_solve(factor, off)) / (self.errors.tails - 2 + n)
             explained = cho_solve(factor, np.hstack([gains[:, :n].T, total[:n, n:]]))
             covariance = self.covariance - gains[:, :n] @ explained[:, :arms]
             gains = gains[:, n:] - gains[:, :n] @ explained[:, arms:]
@@ -125,6 +125,19 @@ class Belief:
             return mean, wilder * covariance, np.zeros((arms, arms))
         moves = gains @ np.linalg.solve(total, gains.T)
         return mean, wilder * covariance, wilder * (moves + moves.T) / 2
+
+    def _wilder(self, off: Array, total: Array) -> tuple[float, Array]:
+        """How much wilder the cell is than most, in variance, and the covariance of the looks over that.
+
+        The error from the choice of sentences is known: it is the same in a wild cell and in a calm one.
+        """
+        n, freedom = len(off), self.errors.tails - 2
+        sampling = np.zeros((n, n)) if self.sampling is None else self.sampling
+        wilder = 1.0
+        for _ in range(_ROUNDS if sampling.any() else 1):
+            scaled = total + sampling / wilder
+            wilder = float((freedom + off @ cho_solve(cho_factor(scaled), off)) / (freedom + n))
+        return wilder, total + sampling / wilder
 
 
 def _columns(looks: Looks) -> tuple[NDArray[np.generic], ...]:

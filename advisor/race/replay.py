@@ -8,6 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from advisor.options import Option
 from advisor.race import rivals
 from advisor.race.arms import prior_of
 from advisor.race.errors import ErrorModel
@@ -141,16 +142,21 @@ def _play(trace: Trace, seed: int, errors: ErrorModel) -> _Case:
 def _policies(trace: Trace, seed: int, errors: ErrorModel) -> dict[str, tuple[Policy, bool]]:
     """Every way, and whether what it does is the same whatever the budget."""
     vague = np.zeros(len(trace.options))
+    everything = Runner(trace, (seed,))
     ways: dict[str, tuple[Policy, bool]] = {
-        "race, no prior": (partial(_race, trace, seed, errors, vague, None), True),
-        "halving, no prior": (lambda budget: rivals.halving(Runner(trace, (seed,)), None, budget), False),
+        "race without prior": (partial(_race, trace, seed, errors, vague, None), True),
+        "halving without prior": (lambda budget: rivals.halving(Runner(trace, (seed,)), None, budget), False),
+        "every option, whole": (lambda _: rivals.every_option(everything), True),
     }
-    mean, sd = trace.expected, trace.expected_sd
+    mean, sd, probed = trace.expected, trace.expected_sd, trace.signalled
     if mean is not None and sd is not None:
         ways |= {
             "race": (partial(_race, trace, seed, errors, mean, sd), True),
-            "halving, prior": (lambda budget: rivals.halving(Runner(trace, (seed,)), mean, budget), False),
-            "paired pruner": (lambda _: rivals.paired_pruner(Runner(trace, (seed,)), mean), True),
+            "halving with prior": (
+                lambda budget: rivals.halving(Runner(trace, (seed,)), mean, budget),
+                False,
+            ),
+            "paired pruner (Wilcoxon)": (lambda _: rivals.paired_pruner(Runner(trace, (seed,)), mean), True),
             "PriorBand": (
                 lambda budget: rivals.sampled_bands(
                     Runner(trace, (seed,)), mean, budget, np.random.default_rng(seed)
@@ -158,20 +164,29 @@ def _policies(trace: Trace, seed: int, errors: ErrorModel) -> dict[str, tuple[Po
                 False,
             ),
             "one run of the favourite": (lambda _: rivals.favourite(Runner(trace, (seed,)), mean), True),
-            "evidence alone": (lambda _: _alone(mean), True),
+            "evidence alone": (lambda _: _alone(mean, 0.0), True),
+        }
+    if probed is not None and sd is not None and trace.probe_seconds and trace.seconds:
+        paid = trace.probe_seconds / trace.seconds * trace.plan.passes(_longest(trace), WHOLE)
+        ways |= {
+            "probe alone": (lambda _: _alone(probed, paid), True),
+            "race after a probe": (lambda _: _race(trace, seed, errors, probed, sd, paid), True),
         }
     return ways
 
 
 def _race(
-    trace: Trace, seed: int, errors: ErrorModel, mean: Array, sd: Array | None, _: float
+    trace: Trace, seed: int, errors: ErrorModel, mean: Array, sd: Array | None, paid: float
 ) -> Iterator[Moment]:
+    """The race with one seed; ``paid`` passes were spent before it began."""
     width = np.full(len(mean), errors.spread()) if sd is None else sd
-    return race(Runner(trace, (seed,)), prior_of(trace.options, mean, width, errors), errors)
+    runner = Runner(trace, (seed,))
+    runner.spent = 0.0 if np.isinf(paid) else paid
+    return race(runner, prior_of(trace.options, mean, width, errors), errors)
 
 
-def _alone(mean: Array) -> Iterator[Moment]:
-    yield Moment(0.0, int(mean.argmax()) if mean.max() > 0 else NONE)
+def _alone(mean: Array, paid: float) -> Iterator[Moment]:
+    yield Moment(paid, int(mean.argmax()) if mean.max() > 0 else NONE)
 
 
 def _at(moments: Sequence[Moment], budget: float) -> int | None:
@@ -179,5 +194,5 @@ def _at(moments: Sequence[Moment], budget: float) -> int | None:
     return affordable[-1].pick if affordable else None
 
 
-def _longest(trace: Trace):  # type: ignore[no-untyped-def]
+def _longest(trace: Trace) -> Option:
     return max(trace.options, key=lambda option: trace.plan.passes(option, WHOLE))

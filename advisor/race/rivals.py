@@ -10,7 +10,7 @@ from scipy.stats import wilcoxon
 from advisor.race.rungs import WHOLE, Rung
 from advisor.race.runner import NONE, Moment, Runner
 
-__all__ = ["favourite", "halving", "paired_pruner", "sampled_bands"]
+__all__ = ["every_option", "favourite", "halving", "paired_pruner", "sampled_bands"]
 
 Array = NDArray[np.float64]
 
@@ -24,6 +24,13 @@ def favourite(runner: Runner, prior: Array) -> Iterator[Moment]:
     yield Moment(0.0, arm if prior[arm] > 0 else NONE)
     gain = runner.take(runner.step(arm, runner.seeds[0], WHOLE))[-1]
     yield Moment(runner.spent, arm if gain > 0 else NONE)
+
+
+def every_option(runner: Runner) -> Iterator[Moment]:
+    """Everything to its end with one seed: what no race with that seed can do better than, but by luck."""
+    gains = [runner.take(runner.step(arm, runner.seeds[0], WHOLE))[-1] for arm in range(len(runner.options))]
+    best = int(np.argmax(gains))
+    yield Moment(runner.spent, best if gains[best] > 0 else NONE)
 
 
 def halving(runner: Runner, prior: Array | None, budget: float) -> Iterator[Moment]:

@@ -1,0 +1,100 @@
+"""What the findings would have expected of recorded cells, had they never seen the cell's model and task."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.findings import load_tables
+from advisor.findings.evidence import Case, CaseMaker, Record, Tables, normalise_model, observations
+from advisor.findings.model import LEADING_SIGNALS, EffectModel, fit_stages
+from advisor.options import Option
+from advisor.race.traces import Trace
+
+__all__ = ["with_priors"]
+
+Array = NDArray[np.float64]
+
+_WIDTH = 2 * NormalDist().inv_cdf(0.9)
+_NO_MOVE = (0.0, 0.0)
+
+
+def with_priors(traces: Sequence[Trace]) -> list[Trace]:
+    """Traces with expectations of findings that are refitted without the own records of their group."""
+    tables = load_tables()
+    found = []
+    for group in dict.fromkeys(trace.group for trace in traces):
+        name = _named(tables, group[0])
+        rest = _without(tables, name, group[1])
+        maker = CaseMaker(rest)
+        model = EffectModel.fit(observations(rest.pooled, maker))
+        stages = fit_stages(rest, maker, model)
+        records = [row for row in tables.records if (row.model, row.task) == (name, group[1])]
+        for trace in (trace for trace in traces if trace.group == group):
+            cases = [_case(maker, trace, name, option) for option in trace.options]
+            expected = model.predict(cases)
+            shifts = np.array([_shift(stages, records, trace, option) for option in trace.options])
+            moved = expected.moved(shifts[:, 0], shifts[:, 1])
+            sd = (expected.quantile(0.9) - expected.quantile(0.1)) / _WIDTH
+            seconds = [row.probe_seconds for row in records if row.target == trace.target]
+            found.append(
+                replace(
+                    trace,
+                    expected=np.asarray(expected.mean),
+                    expected_sd=np.asarray(sd),
+                    signalled=np.asarray(moved.mean) if shifts.any() else None,
+                    probe_seconds=next((value for value in seconds if value), None),
+                )
+            )
+    return found
+
+
+def _named(tables: Tables, model: str) -> str:
+    facts = tables.encoders.get(normalise_model(model))
+    return facts.name if facts else normalise_model(model)
+
+
+def _without(tables: Tables, model: str, task: str) -> Tables:
+    """The tables without own records of a model and a task; what others published stays."""
+
+    def other(row: object) -> bool:
+        return (getattr(row, "model", ""), getattr(row, "task", "")) != (model, task)
+
+    ids = {f"records.csv, {row.id}" for row in tables.records}
+    return replace(
+        tables,
+        effects=tuple(row for row in tables.effects if row.locator not in ids or other(row)),
+        records=tuple(filter(other, tables.records)),
+    )
+
+
+def _case(maker: CaseMaker, trace: Trace, model: str, option: Option) -> Case:
+    return maker.case(
+        model=model,
+        task=trace.group[1],
+        target=trace.target,
+        objective=str(option.objective),
+        schedule=str(option.schedule),
+        frozen_layers=str(option.frozen_layers),
+        word_pairs=str(option.word_pairs or ""),
+    )
+
+
+def _shift(
+    stages: dict,
+    records: Iterable[Record],
+    trace: Trace,
+    option: Option,  # type: ignore[type-arg]
+) -> tuple[float, float]:
+    """How far the best of the validated signals moves the expectation, and that move's error."""
+    for record in records:
+        same = (record.target, record.objective, record.schedule)
+        if same != (trace.target, option.objective, option.schedule):
+            continue
+        for signal in sorted(LEADING_SIGNALS, key=lambda signal: -stages[signal].gain_in_score):
+            value = float(signal.of_records([record])[0])
+            if stages[signal].validated and np.isfinite(value):
+                return stages[signal].shift(value, 0.0)
+    return _NO_MOVE
