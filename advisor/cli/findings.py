@@ -1,6 +1,7 @@
 """The commands ``advisor findings show | encoders | check | validate | signals | card``."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,6 +82,26 @@ def signals(as_json: Json = False, debug: Debug = False) -> None:
     with errors.status("Comparing signals with gains"):
         found = signal_report()
     print_found(found, as_json)
+
+
+@app.command("race", epilog="Example: advisor findings race --jobs 2 --picture race.svg")
+def race(
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes.", min=1)] = 2,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Write regret against budget here, as SVG or HTML.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Replay the race and its rivals on the studies' cells: regret against budget (minutes)."""
+    from advisor.race.report import race_report, regret_chart
+
+    with errors.status("Playing every cell with findings that have not seen its group"):
+        report = race_report(jobs)
+    print_found(report, as_json)
+    if picture is not None:
+        regret_chart(report).save(str(picture))
+        errors.print(f"Written to {picture}", markup=False)
 
 
 @app.command("card", epilog="Example: advisor findings card")

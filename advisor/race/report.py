@@ -75,10 +75,9 @@ class RaceReport(_Frozen):
     Attributes:
         cells, groups: played.
         judged_by_others: cases judged by seeds that the race did not see; the others by their own end.
-        budgets: in whole runs of an aligned option, by passes.
-        probe_minutes: a probe takes; ``probe_saves``: minutes by which the race with its signals is sooner
-            at the regret that the race with the findings alone ends in, its own time taken off; None if it
-            never gets there.
+        budgets: in whole runs of a sequential option, by passes.
+        run_minutes, probe_minutes: that a whole run and a probe take, in the middle.
+        probe_regret: of the race at two whole runs, without and with a probe that is paid for.
     """
 
     cells: int
@@ -130,14 +129,14 @@ def _ways(played: Replay) -> Iterator[Way]:
         groups = [group for group, kept in zip(played.groups, tried, strict=True) if kept]
         mean = regret.mean(axis=0)
         low, high = _interval(regret, groups)
-        spent = None if curve.spent is None else float(np.nanmean(curve.spent[tried]))
+        stops = [] if curve.spent is None else [spent for spent in curve.spent[tried] if np.isfinite(spent)]
         yield Way(
             name=name,
             cases=len(regret),
             regret=_numbers(mean),
             low=_numbers(low),
             high=_numbers(high),
-            spent=None if spent is None or np.isnan(spent) else spent,
+            spent=float(np.mean(stops)) if stops else None,
         )
 
 
@@ -206,9 +205,9 @@ def _probe_regret(played: Replay) -> tuple[float, float] | None:
 def _lines(report: RaceReport) -> Iterator[str]:
     yield (
         f"{report.cases} races over {report.cells} cells of {report.groups} groups; findings and error model "
-        f"had not seen the group. {report.judged_by_others} are judged by seeds that the race did not see, the "
+        f"had not seen the group. {report.judged_by_others} are judged by seeds that no race saw, the "
         "others by the end of their own run. Regret: points lost against the best option in hindsight, "
-        "fine-tuning alone among them; budgets in whole runs of a sequential option, by passes of both phases."
+        "fine-tuning alone among them; budgets in whole sequential runs, by passes of both phases."
     )
     yield ""
     yield f"| way | races | {' | '.join(f'{budget:g}' for budget in report.budgets)} | stops at |"
@@ -227,7 +226,8 @@ def _lines(report: RaceReport) -> Iterator[str]:
     yield "| P(best) of the race | moments | said | right |"
     yield "|---|---:|---:|---:|"
     for band in report.bands:
-        yield f"| {band.low:.1f} to {band.low + 0.1:.1f} | {band.moments} | {band.said:.2f} | {band.right:.2f} |"
+        upto = f"{band.low:.1f} to {band.low + 0.1:.1f}"
+        yield f"| {upto} | {band.moments} | {band.said:.2f} | {band.right:.2f} |"
     yield ""
     yield "What a look at a sequential run tells of its end:"
     yield ""
@@ -254,7 +254,7 @@ def _probe_line(report: RaceReport) -> str:
     better = without - probed
     verdict = f"saves {better:.2f} points" if better > 0 else f"loses {-better:.2f} points"
     return (
-        f"A probe takes {report.probe_minutes:.1f} min here and a whole run {report.run_minutes:.1f} min. Its "
+        f"A probe takes {report.probe_minutes:.1f} min here, a whole run {report.run_minutes:.1f} min. Its "
         f"time taken off, a probe before the race {verdict} of regret at 2 whole runs "
         f"({without:.2f} without, {probed:.2f} with)."
     )
