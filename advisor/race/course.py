@@ -10,6 +10,9 @@ from advisor.race.rungs import WHOLE, Plan, Rung
 
 __all__ = ["Course"]
 
+HOPELESS = 0.01
+"""P(best) below which an arm is dropped."""
+
 
 class Course(ABC):
     """Keeps account of a race. What arms have in common - fine-tuning alone - is run and paid for once.
@@ -22,7 +25,8 @@ class Course(ABC):
     Attributes:
         spent: so far, in the unit of the costs.
         seen: looks that were taken, in order, with the gains that they showed.
-        lost: arms that are out, with the reason.
+        lost: arms that failed, with the reason.
+        dropped: arms that are as good as beaten; nothing more of them is run.
     """
 
     def __init__(self, options: Sequence[Option], plan: Plan, seeds: Sequence[int]) -> None:
@@ -32,6 +36,7 @@ class Course(ABC):
         self.spent = 0.0
         self.seen: dict[Look, float] = {}
         self.lost: dict[int, str] = {}
+        self.dropped: set[int] = set()
         self.reached: dict[tuple[int, int], Rung] = {}
         self.tuned_alone: dict[int, float] = {}
 
@@ -48,11 +53,20 @@ class Course(ABC):
         return [
             Step(looks, self.cost(arm, seed, rung))
             for arm in range(len(self.options))
-            if arm not in self.lost
+            if arm not in self.lost and arm not in self.dropped
             for seed in self._seeds_of(arm)
             for rung in sorted({look.rung for look in self.looks(arm, seed)})
             if (looks := self._on_the_way(arm, seed, rung)) and looks[-1].rung == rung
         ]
+
+    def drop(self, chances: Sequence[float]) -> None:
+        """Give up arms that were looked at and will hardly be the best.
+
+        Args:
+            chances: P(best) of fine-tuning alone and of each arm.
+        """
+        begun = {arm for arm, _ in self.reached}
+        self.dropped |= {arm for arm in begun if chances[arm + 1] < HOPELESS}
 
     def took(self, step: Step, gains: Sequence[float]) -> None:
         """Put down what a step showed."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
 from advisor.options import Option, WordPairs
+from advisor.race.advice import counting, winners_recipe
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore
@@ -97,7 +98,7 @@ def _raced(
     inputs = read_inputs(request)
     encoder = load_encoder(request.model)
     hashes = [encoder.sha256, *(fact.sha256 for fact in inputs.facts)]
-    key = key_of(request, hashes, options=[str(option) for option in options], steps=steps, minutes=minutes)
+    key = key_of(request, hashes, options=[str(option) for option in options], steps=steps)
     unavailable = [] if encoder.masked_lm is not None else ["mlm", "tlm"]
     arms = arms_to_time(advice, options, unavailable)
     codes = (inputs.source.code, inputs.target.code)
@@ -105,6 +106,9 @@ def _raced(
     setup = store.setup()
     if setup is not None and setup.key != key:
         raise InputError(f"{store.folder} holds another race: name another folder with --out.")
+    if setup is not None and setup.minutes != minutes:  # more time for it, or less
+        setup = setup.model_copy(update={"minutes": minutes})
+        store.change(setup)
     halvings = setup.halvings if setup else 0
     while True:
         watch = Stopwatch(watcher)
@@ -139,7 +143,9 @@ def _raced(
                     "Even a batch of one is too large for the memory of this machine."
                 ) from problem
     result = result_of(racer, stopped)
-    store.finish(result)
+    counted = counting(advice, result)
+    recipe = winners_recipe(racer, result, request)
+    store.finish(result, {"advice.json": counted.model_dump_json(indent=2) + "\n", **recipe})
     return result
 
 

@@ -21,7 +21,7 @@ __all__ = ["BUDGETS", "Curve", "Replay", "replay"]
 
 Array = NDArray[np.float64]
 
-BUDGETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
+BUDGETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """In whole runs of a sequential option, by passes."""
 _DRAWS = 8
 """Of what PriorBand samples, a cell."""

@@ -125,6 +125,8 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
 def _ways(played: Replay) -> Iterator[Way]:
     for name, curve in played.curves.items():
         tried = ~np.isnan(curve.regret).all(axis=1)
+        if not tried.any():  # dearer than the largest budget
+            continue
         regret = curve.regret[tried]
         groups = [group for group, kept in zip(played.groups, tried, strict=True) if kept]
         mean = regret.mean(axis=0)

@@ -88,6 +88,7 @@ def race(
         chances = belief.best_probabilities()
         pick = int(mean.argmax()) if mean.max() > 0 else NONE
         yield Moment(runner.spent, pick, float(chances[pick + 1]), max(0.0, float(mean.max())))
+        runner.drop(chances.tolist())
         steps = runner.steps()
         if stop_reason(belief, steps, float("inf"), min_gain):
             return

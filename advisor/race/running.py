@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.options import NO_ALIGNMENT
+from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.race.arms import prior_of
 from advisor.race.belief import Belief
 from advisor.race.choice import Step, Stop, next_step, stop_reason
@@ -142,6 +142,8 @@ class Racer(Course):
         """Race until there is a reason to stop."""
         while True:
             belief = self.belief()
+            self.drop(belief.best_probabilities().tolist())
+            self.store.keep_weights(set(self._weights()))
             budget = self.left / self.slower
             steps = self.steps()
             reason = stop_reason(belief, steps, budget, self.setup.min_gain)
@@ -193,7 +195,6 @@ class Racer(Course):
         )
         self.store.add(self._number + 1, record)
         self._put_down(record)
-        self.store.keep_weights(set(self._weights()))
 
     def _put_down(self, record: StepRecord) -> None:
         self._number += 1
@@ -228,6 +229,18 @@ class Racer(Course):
         ratio = self._taken / self._planned if self._planned else 1.0
         return min(max(ratio, _SLOWER[0]), _SLOWER[1])
 
+    def state_of(self, arm: int) -> dict[str, Any]:
+        """The states that a recipe goes on from: of an arm's first seed (-1: fine-tuning alone)."""
+        from advisor.race.engine import align_state, tune_state
+
+        seed = self.setup.seeds[0]
+        rung = Rung(1.0, self.tuned_alone[seed]) if arm == ALONE else self.reached[arm, seed]
+        name = _name(arm, seed)
+        states = {"tune": self.store.load_weights(tune_state(name, self.plan, rung))}
+        if arm != ALONE and self.options[arm].schedule is Schedule.SEQUENTIAL:
+            states["align"] = self.store.load_weights(align_state(name, self.plan, rung))
+        return states
+
     def _weights(self) -> Iterator[str]:
         """Names of the states that something may go on from."""
         from advisor.race.engine import align_state, tune_state
@@ -235,7 +248,7 @@ class Racer(Course):
         for seed, tuned in self.tuned_alone.items():
             yield tune_state(_name(ALONE, seed), self.plan, Rung(1.0, tuned))
         for (arm, seed), rung in self.reached.items():
-            if arm not in self.lost:
+            if arm not in self.lost and arm not in self.dropped:
                 yield tune_state(_name(arm, seed), self.plan, rung)
                 yield align_state(_name(arm, seed), self.plan, rung)
 

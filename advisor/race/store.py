@@ -13,7 +13,7 @@ of the step before, to the same digits.
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -27,10 +27,12 @@ from advisor.race.rungs import Rung
 from advisor.report._files import write_files
 from probes.errors import InputError, RunError
 
-__all__ = ["ALONE", "LookRecord", "RaceStore", "Setup", "StepRecord", "TimesOfSteps"]
+__all__ = ["ALONE", "WINNER", "LookRecord", "RaceStore", "Setup", "StepRecord", "TimesOfSteps"]
 
 T = TypeVar("T", bound=BaseModel)
 
+WINNER = "state.pt"
+"""What the recipe goes on from, beside it."""
 ALONE = -1
 """The place of fine-tuning alone among the arms."""
 
@@ -156,6 +158,10 @@ class RaceStore:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self._write("race.json", setup)
 
+    def change(self, setup: Setup) -> None:
+        """Write down that it may take another time."""
+        self._write("race.json", setup)
+
     def steps(self) -> list[StepRecord]:
         """The steps that were taken, in order."""
         files = sorted((self.folder / "steps").glob("*.json"))
@@ -165,9 +171,10 @@ class RaceStore:
         """Put down a step."""
         self._write(f"steps/{number:04d}.json", step)
 
-    def finish(self, result: BaseModel) -> None:
-        """Write the result."""
-        self._write("result.json", result)
+    def finish(self, result: BaseModel, files: Mapping[str, str]) -> None:
+        """Write the result, and files beside it."""
+        content = result.model_dump_json(indent=2) + "\n"
+        write_files(self.folder, {"result.json": content, **files})
 
     # --- weights -----------------------------------------------------------------------------------------
 
@@ -216,6 +223,12 @@ class RaceStore:
         for path in (self.folder / "weights").glob("*.pt"):
             if path.stem not in names:
                 path.unlink(missing_ok=True)
+
+    def save_winner(self, state: dict[str, Any]) -> None:
+        """Keep what the recipe goes on from beside the recipe."""
+        self.save_weights("winner", state)
+        (self.folder / "recipe").mkdir(exist_ok=True)
+        self._weights("winner").replace(self.folder / "recipe" / WINNER)
 
     def _weights(self, name: str) -> Path:
         return self.folder / "weights" / f"{name}.pt"

@@ -26,6 +26,7 @@ def anchor_recipe(recipe: Recipe, folder: Path) -> Recipe:
         "source_labels": anchor_data,
         "dictionary": _path,
         "word_links": anchor_bitext,
+        "goes_on_from": _path,
         "output": _path,
     }
     given = {name: getattr(recipe, name) for name in anchors}

@@ -25,7 +25,7 @@ __all__ = ["Run", "configure", "failed", "roles_of", "run_once"]
 
 _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
 _LABELS = frozenset({"target_labels", "source_labels"})
-_ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output"}
+_ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output", "goes_on_from"}
 """Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
 
 

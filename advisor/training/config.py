@@ -170,6 +170,10 @@ class Recipe(BaseModel):
         "no, tf32 (fp32 whose matrix products a GPU takes in TF32) or bf16.",
     )
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Of sampling, head and dropout.")
+    goes_on_from: str | None = Field(
+        default=None,
+        description="File with the state of this run where a race left it, to be gone on with; null: none.",
+    )
     output: str = Field(
         default="trained", description="Folder to create for the trained model and its scores."
     )

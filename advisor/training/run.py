@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from advisor.training.setting import Setting, prepare
 from advisor.training.shared import Shared
 from probes.batches import TokenizedPair
 from probes.encoder import Encoder
-from probes.errors import RunError
+from probes.errors import InputError, RunError
 from probes.heads import Head
 from probes.progress import Progress, Silent, Stopwatch
 from probes.signals import Estimate
@@ -62,6 +63,9 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
         stop = min(experiment.align_stop or setting.align_steps, setting.align_steps)
         alignment = Alignment.of(setting, stop)
         used = ids_of(setting.texts.train, alignment.pairs, setting.given)
+        if left.get("align"):
+            alignment.phase.load_state(left["align"])
+        further = alignment.phase.taken < stop
         try:
             encoder = alignment.encoder(stop, watch, used)
         except RunError:
@@ -78,6 +82,8 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
             log += _warmed(setting, encoder, fitted, experiment.warm_steps)
             fitted = fitted and _refitted(setting, encoder)
     tuning = FineTuning(setting, encoder, fitted, pairs)
+    if left and not (setting.sequential and further):
+        tuning.phase.load_state(left["tune"])
     end = min(experiment.stop or setting.steps, setting.steps)
     scored: dict[int, dict[str, Estimate]] = {}
     with watch.phase("fine-tune", end):

@@ -14,13 +14,17 @@ from typing import Any
 import pytest
 import torch
 
+from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
-from advisor.race import RaceResult, main, run_race
+from advisor.race import RaceResult, main, run_race, running
+from advisor.race.advice import counting
 from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
 from advisor.race.watch import SilentWatcher
+from advisor.recipe import read_recipe
 from advisor.sample import sample_path
+from advisor.training import train
 from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
 from tests.conftest import Checkpoint
@@ -224,3 +228,39 @@ def test_target_labels_are_a_must(race: Race, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match="--target-labels"):
         run_race(request)
     assert main.SEEDS == (0, 1)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_winners_recipe_goes_on_to_the_same_digits(
+    option: str, race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short after its first step; what the recipe ends in is what an unbroken run ends in."""
+    monkeypatch.setattr(running, "stop_reason", lambda belief, *_: "time" if belief.looks else None)
+    monkeypatch.setattr(running, "next_step", lambda _, steps, __: min(steps, key=lambda step: step.cost))
+    result = race(options=(option,))
+    recipe = read_recipe(tmp_path / "out" / "recipe" / "recipe.yaml")
+    assert recipe.goes_on_from == str(tmp_path / "out" / "recipe" / "state.pt")
+    assert recipe.option == result.option
+    on = train(recipe)
+    anew = train(recipe.model_copy(update={"goes_on_from": None}))
+    assert on.after == anew.after
+    assert [entry.losses for entry in on.log] == [entry.losses for entry in anew.log]
+
+
+def test_more_minutes_go_on_with_a_race(race: Race, tmp_path: Path) -> None:
+    first = race(minutes=1e-3)
+    again = race(minutes=30.0)
+    assert first.stopped == "time"
+    assert sum(len(arm.looks) for arm in again.arms) >= sum(len(arm.looks) for arm in first.arms)
+
+
+def test_advice_counts_a_race(race: Race, tmp_path: Path) -> None:
+    result = race()
+    advice = Advice.load(tmp_path / "out" / "advice.json")
+    assert (advice.option, advice.decision) == (result.option, result.decision)
+    measured = [row for row in advice.alternatives if row.basis == "measured-here"]
+    assert {row.option for row in measured} == {arm.option for arm in result.arms if arm.looks}
+    assert advice.alternatives[0].option == advice.option
+    other = advice.model_copy(update={"question": advice.question.model_copy(update={"target": "zh"})})
+    with pytest.raises(InputError, match="the race of the same"):
+        counting(other, result)

@@ -1,0 +1,148 @@
+"""Advice that counts a race, and the recipe that goes on from where the winner was left."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.advice import Advice, Alternative, Reason
+from advisor.decide import Expected, decide
+from advisor.options import Option
+from advisor.race.result import RaceResult
+from advisor.race.store import ALONE, WINNER
+from advisor.recipe import anchor_recipe, write_recipe
+from probes.errors import InputError
+from probes.request import ProbeRequest
+
+if TYPE_CHECKING:
+    from advisor.race.running import Racer
+
+__all__ = ["counting", "read_race", "winners_recipe"]
+
+_README = """\
+# Recipe of a race
+
+{summary}
+
+    python train.py recipe.yaml
+
+goes on from where the race left this run (`{state}`), to the same digits as if it had never stopped: what
+the race has spent on it is not spent again. With `goes_on_from: null` it begins at the start.
+"""
+
+
+def read_race(race: RaceResult | str | Path | None) -> RaceResult | None:
+    """The race, read if it is a path.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    return RaceResult.load(race) if isinstance(race, str | Path) else race
+
+
+def counting(advice: Advice, race: RaceResult) -> Advice:
+    """The advice once a race is known: its arms have the gains that were measured here.
+
+    The race began with what the findings expected and weighed its looks against it, so that its gains take
+    the place of theirs. Options that it did not run keep theirs and are not advised over those it ran.
+
+    Args:
+        advice: from evidence, or from a probe.
+        race: of the same question.
+
+    Raises:
+        InputError: if the race asked another question.
+    """
+    asked = advice.question
+    if (asked.source, asked.target, asked.task) != (race.source, race.target, race.task) or (
+        Path(asked.model).name != Path(race.model).name
+    ):
+        raise InputError(
+            f"The race was of {race.model}, {race.source} to {race.target}, {race.task}, and the question is "
+            f"about {asked.model}, {asked.source} to {asked.target}, {asked.task}: name the race of the same."
+        )
+    raced = {_bare(arm.option): arm for arm in race.arms}
+    rows = {
+        row.option: (
+            row
+            if (arm := raced.get(_bare(row.option))) is None or not arm.looks
+            else Alternative(option=arm.option, gain=arm.gain, basis="measured-here", direct=row.direct)
+        )
+        for row in advice.alternatives
+    }
+    measured = [row for row in rows.values() if row.basis == "measured-here"]
+    decision = decide([_expected(row) for row in measured], min_gain=advice.min_gain)
+    by_option = {row.option: row for row in rows.values()}
+    order = dict.fromkeys(
+        (*decision.order, *(row.option for row in advice.alternatives if row in rows.values()))
+    )
+    alternatives = tuple(by_option[option] for option in order if option in by_option)
+    best = next((arm for arm in race.arms if arm.option == decision.order[0]), race.arms[0])
+    before = next((row.gain for row in advice.alternatives if _bare(row.option) == _bare(best.option)), None)
+    return advice.model_copy(
+        update={
+            "decision": decision.decision,
+            "confidence": decision.confidence,
+            "worth": None,
+            "summary": race.summary,
+            "option": decision.option,
+            "gain": best.gain,
+            "evidence_only": before,
+            "reasons": (_reason(race, best.option, best.gain.mean - best.expected), *advice.reasons),
+            "alternatives": alternatives,
+            "next_moves": (),
+        }
+    )
+
+
+def _bare(option: Option) -> Option:
+    return option.model_copy(update={"weight": None})
+
+
+def _expected(row: Alternative) -> Expected:
+    gain = row.gain
+    return Expected(
+        option=row.option,
+        mean=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        positive=gain.probability_positive,
+        worthwhile=gain.probability_worthwhile,
+        direct=row.direct,
+        by=row.basis,
+    )
+
+
+def _reason(race: RaceResult, option: Option, effect: float) -> Reason:
+    arm = next(arm for arm in race.arms if arm.option == option)
+    seen = "was not looked at" if arm.measured is None else f"showed {arm.measured:+.1f} points"
+    return Reason(
+        text=f"In a race of {race.minutes:.0f} minutes on your data {option} {seen} at its last look; its "
+        f"chance of being the best is {arm.best:.0%}.",
+        feature="race",
+        effect=effect,
+        evidence=(),
+    )
+
+
+def winners_recipe(racer: "Racer", result: RaceResult, request: ProbeRequest) -> dict[str, str]:
+    """The files of a recipe that goes on from where the advised run was left; its state is kept beside them.
+
+    None while the advised option was not run.
+
+    Raises:
+        RunError: if the disk fails.
+    """
+    seed = racer.setup.seeds[0]
+    place = next((i for i, option in enumerate(racer.options) if option == result.option), ALONE)
+    begun = seed in racer.tuned_alone if place == ALONE else (place, seed) in racer.reached
+    if not begun:
+        return {}
+    racer.store.save_winner(racer.state_of(place))
+    recipe = anchor_recipe(racer.engine.recipe(result.option, seed), Path.cwd())
+    recipe = recipe.model_copy(update={"output": "trained", "goes_on_from": WINNER})
+    recipe = recipe.model_copy(update={"target_labels": racer.engine.labels})
+    return {
+        "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
+        "recipe/recipe.yaml": write_recipe(recipe, result.summary),
+        "recipe/README.md": _README.format(summary=result.summary, state=WINNER),
+    }
