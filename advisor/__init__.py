@@ -1,6 +1,6 @@
 """Should this multilingual encoder be aligned before it is fine-tuned - and how?
 
-Four questions, four functions::
+Five questions, five functions::
 
     import advisor
 
@@ -10,6 +10,8 @@ Four questions, four functions::
     advisor.recommend("signals.json")  # from an earlier measurement
     advisor.trial("bundled", source="en", target="tr", task="pos", train="en.conllu", bitext="en-tr.tsv",
                   target_labels="tr.conllu")  # really aligned, fine-tuned and scored
+    advisor.race("bundled", source="en", target="tr", task="pos", train="en.conllu", bitext="en-tr.tsv",
+                 target_labels="tr.conllu", minutes=30)  # the same cut short, within a given time
 
 The first three return a :class:`Report`: typed, shown by notebooks and by ``rich.print``, saved by
 ``report.write``; its ``report.advice`` has the decision, the option, the gain and the reasons. A trial
@@ -33,10 +35,12 @@ from probes.signals import Signals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from advisor.race import RaceResult
+    from advisor.race.watch import RaceWatcher
     from advisor.study import TrialResult, Watcher
     from probes.progress import Progress
 
-__all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "recommend", "trial"]
+__all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "race", "recommend", "trial"]
 
 
 def ask(
@@ -164,3 +168,42 @@ def trial(
     from advisor.study import run_trial
 
     return run_trial(request, options, seeds=seeds, steps=steps, out=out, watcher=progress)
+
+
+@spelled_out(leave_out=("budget", "precision", "seed"), required=("target_labels",))
+def race(
+    request: ProbeRequest,
+    *,
+    options: Sequence[Option | str] = (),
+    minutes: float = 30.0,
+    steps: int | None = None,
+    signals: str | Path | None = None,
+    out: str | Path = "race",
+    progress: "RaceWatcher | None" = None,
+) -> "RaceResult":
+    """Race options against fine-tuning alone in real runs cut short, within a given time.
+
+    Each look at a run is paired with fine-tuning alone at the same step and weighed against what the findings
+    expect; what is run next is what is worth most for its time. A call that is repeated after an interruption
+    goes on, with other minutes too.
+
+    Args:
+        options: what to race; by default what the findings expect most of.
+        minutes: that it may take.
+        steps: of each phase of a whole run; by default three epochs.
+        signals: a ``signals.json`` of a probe of the same question, to begin with.
+        out: folder of the race, with ``result.json``, ``advice.json`` and a recipe that goes on.
+        progress: told of its course.
+
+    Returns:
+        The decision with every arm's gain, P(best) and looks.
+
+    Raises:
+        InputError: if something given cannot be used.
+        RunError: if fine-tuning alone diverges, the disk fails or the device is lost.
+    """
+    from advisor.race import run_race
+
+    return run_race(
+        request, options, minutes=minutes, steps=steps, signals=signals, out=out, watcher=progress
+    )

@@ -13,11 +13,15 @@ from advisor.console import Debug, Json
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
 
-__all__ = ["AnswerFolder", "Debug", "DryRun", "Json", "OwnTrial", "asking", "option"]
+__all__ = ["AnswerFolder", "Debug", "DryRun", "Json", "OwnRace", "OwnTrial", "asking", "option"]
 
 OwnTrial = Annotated[
     Path | None,
     typer.Option("--trial", help="Folder of an own trial of the same question: refines the answer."),
+]
+OwnRace = Annotated[
+    Path | None,
+    typer.Option("--race", help="Folder of an own race of the same question: its gains count as measured."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read the data, say what was read, and stop.")]
 AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]

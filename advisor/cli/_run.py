@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from advisor.advice import Advice
 from advisor.console import ConsoleProgress, console, errors
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
@@ -17,7 +18,7 @@ from probes.inputs import Inputs, read_inputs
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 
-__all__ = ["answer", "only_read", "probe_and_answer", "read_and_say", "settle_libraries"]
+__all__ = ["answer", "counting_race", "only_read", "probe_and_answer", "read_and_say", "settle_libraries"]
 
 
 def read_and_say(request: ProbeRequest) -> Inputs:
@@ -93,6 +94,15 @@ def answer(report: Report, as_json: bool, files: Sequence[Path] = ()) -> None:
         typer.echo(report.advice.model_dump_json(indent=2))
     else:
         console.print(report.terminal(files))
+
+
+def counting_race(advice: Advice, race: Path | None) -> Advice:
+    """The advice once the race in a folder is counted, if one is named."""
+    if race is None:
+        return advice
+    from advisor.race.advice import counting  # half a second that most answers need not wait for
+
+    return counting(advice, race)
 
 
 def settle_libraries() -> None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, Json, OwnTrial, option
-from advisor.cli._run import answer
+from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
+from advisor.cli._run import answer, counting_race
 from advisor.console import errors
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
@@ -28,6 +28,7 @@ def ask(
         ),
     ] = None,
     trial: OwnTrial = None,
+    race: OwnRace = None,
     pretrained_on: Annotated[
         str | None,
         typer.Option(
@@ -61,4 +62,4 @@ def ask(
             like=like,
             train_steps=train_steps,
         )
-    answer(Report(advice), as_json)
+    answer(Report(counting_race(advice, race)), as_json)

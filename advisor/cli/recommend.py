@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, Json, OwnTrial, option
-from advisor.cli._run import answer
+from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
+from advisor.cli._run import answer, counting_race
 from advisor.console import errors
 from advisor.recommend import recommend as recommend_from
 from advisor.report import Report
@@ -19,11 +19,14 @@ def recommend(
     signals: Annotated[Path, typer.Argument(help="A signals.json that a probe wrote.")],
     min_gain: Annotated[float, option("min_gain")] = 0.5,
     trial: OwnTrial = None,
+    race: OwnRace = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Advise from signals that were measured before."""
     measured = Signals.load(signals)
     with errors.status("Weighing the evidence"):
-        report = Report(recommend_from(measured, min_gain=min_gain, trial=trial), measured)
+        report = Report(
+            counting_race(recommend_from(measured, min_gain=min_gain, trial=trial), race), measured
+        )
     answer(report, as_json)

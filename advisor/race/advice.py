@@ -16,7 +16,7 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.running import Racer
 
-__all__ = ["counting", "read_race", "winners_recipe"]
+__all__ = ["counting", "winners_recipe"]
 
 _README = """\
 # Recipe of a race
@@ -30,16 +30,7 @@ the race has spent on it is not spent again. With `goes_on_from: null` it begins
 """
 
 
-def read_race(race: RaceResult | str | Path | None) -> RaceResult | None:
-    """The race, read if it is a path.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    return RaceResult.load(race) if isinstance(race, str | Path) else race
-
-
-def counting(advice: Advice, race: RaceResult) -> Advice:
+def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
     """The advice once a race is known: its arms have the gains that were measured here.
 
     The race began with what the findings expected and weighed its looks against it, so that its gains take
@@ -47,11 +38,14 @@ def counting(advice: Advice, race: RaceResult) -> Advice:
 
     Args:
         advice: from evidence, or from a probe.
-        race: of the same question.
+        race: of the same question, or where it lies; None leaves the advice as it is.
 
     Raises:
-        InputError: if the race asked another question.
+        InputError: if the race cannot be read or asked another question.
     """
+    if race is None:
+        return advice
+    race = race if isinstance(race, RaceResult) else RaceResult.load(race)
     asked = advice.question
     if (asked.source, asked.target, asked.task) != (race.source, race.target, race.task) or (
         Path(asked.model).name != Path(race.model).name
