@@ -59,6 +59,7 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
     fitted = head if recipe.head == "fitted" else None
     pairs: list[TokenizedPair] = []
     log: list[StepLog] = []
+    left = _left(recipe)
     if setting.sequential:
         stop = min(experiment.align_stop or setting.align_steps, setting.align_steps)
         alignment = Alignment.of(setting, stop)
@@ -106,6 +107,24 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
         tuple(log),
         watch.total,
     )
+
+
+def _left(recipe: Recipe) -> dict[str, Any]:
+    """States of the phases where a race left them; empty where the run begins at its start.
+
+    Raises:
+        InputError: if they cannot be read.
+    """
+    if recipe.goes_on_from is None:
+        return {}
+    try:
+        states: dict[str, Any] = torch.load(recipe.goes_on_from, weights_only=True)
+    except (OSError, EOFError, RuntimeError) as error:
+        raise InputError(
+            f"{recipe.goes_on_from} cannot be read as the state of a run: set goes_on_from to null to begin "
+            "at the start."
+        ) from error
+    return states
 
 
 def _warmed(setting: Setting, encoder: Encoder, head: Head | None, steps: int) -> tuple[StepLog, ...]:
