@@ -14,16 +14,15 @@ from advisor.race.errors import ErrorModel
 from advisor.race.fit import fit_errors
 from advisor.race.recorded import traces_of
 from advisor.race.traces import Trace
-from advisor.study import Record, read_record
+from advisor.study import read_records
 
 __all__ = ["shipped_errors", "shipped_traces"]
 
 
 def shipped_traces() -> list[Trace]:
     """The cells of the studies that the findings rest on."""
-    files = sorted((Path(findings.__file__).parent / "study" / "records").glob("*.json"))
-    records = (read_record(file) for file in files)
-    return traces_of(record for record in records if isinstance(record, Record))
+    studies = sorted((Path(findings.__file__).parent / "study").glob("*.study.xz"))
+    return traces_of(record for study in studies for record in read_records(study))
 
 
 @lru_cache(maxsize=1)

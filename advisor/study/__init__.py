@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from advisor.study._archive import archive_study, read_records, read_signals
     from advisor.study._compile import CompileReport, compile_study
     from advisor.study._console import ConsoleWatcher
     from advisor.study._device import precision_on, training_on
@@ -42,12 +43,15 @@ __all__ = [
     "StudyStatus",
     "TrialResult",
     "Watcher",
+    "archive_study",
     "compile_study",
     "example_plan",
     "pack_study",
     "precision_on",
     "read_plan",
     "read_record",
+    "read_records",
+    "read_signals",
     "run_study",
     "run_trial",
     "study_status",
@@ -57,6 +61,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "_archive": ("archive_study", "read_records", "read_signals"),
     "_compile": ("CompileReport", "compile_study"),
     "_console": ("ConsoleWatcher",),
     "_pack": ("PackReport", "pack_study"),

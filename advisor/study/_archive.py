@@ -119,15 +119,14 @@ def read_signals(source: str | Path) -> Iterator[tuple[str, Signals]]:
 def _plans(source: Path) -> Iterable[str]:
     if source.is_file():
         return [content for _, content in _contents(source, "plan")]
-    file = source / "plan.yaml"
-    if not file.exists():
-        return []
-    text = file.read_text(encoding="utf-8")
-    found = re.search(r"^data: (.+)$", text, re.MULTILINE)
-    if found is None or not found[1].startswith("/"):
-        return [text]
-    # What the data folder is called here tells nobody anything.
-    return [text.replace(f"{found[1]}/", "").replace(found[0], "data: data")]
+    files = [source / "plan.yaml", *sorted((source / "plans").glob("*.yaml"))]
+    return [_anonymous(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+
+
+def _anonymous(plan: str) -> str:
+    """A plan without the name of the data folder on the machine where it was run."""
+    found = re.search(r"^data: (/.+)$", plan, re.MULTILINE)
+    return plan if found is None else plan.replace(f"{found[1]}/", "").replace(found[0], "data: data")
 
 
 def _contents(file: Path, kind: Kind) -> Iterator[tuple[str, Any]]:

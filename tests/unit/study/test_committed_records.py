@@ -1,59 +1,38 @@
-"""The records in the repository: each is what its name says, belongs to the plan, and can be compiled."""
+"""The studies in the repository: whole, anonymous, and what the table of records is made of."""
 
 import json
-from itertools import product
+import lzma
 from pathlib import Path
 
 import pytest
 
 from advisor.findings.evidence import TABLES
-from advisor.options import NO_ALIGNMENT
-from advisor.study._compile import compile_study
-from advisor.study._plan import read_plan
-from advisor.study._record import read_record
-from probes.languages import parse_language
-from probes.signals import Signals
+from advisor.study import compile_study, read_records, read_signals
 
-STUDY = TABLES.parent / "study"
-RECORDS = sorted((STUDY / "records").glob("*.json"))
+STUDIES = sorted((TABLES.parent / "study").glob("*.study.xz"))
 
 
-@pytest.fixture(scope="module")
-def cells() -> set[tuple[str, str, str, int]]:
-    """Task, target, option and seed of everything planned."""
-    plan = read_plan(STUDY / "plan.yaml", needs_data=False)
-    assert {option.option.weight for option in plan.planned_options} == {0.1}
-    targets = {parse_language(pair.target).code for pair in plan.pairs}
-    planned = {
-        (name, target, str(option.option), seed)
-        for (name, task), option, seed in product(plan.tasks.items(), plan.planned_options, plan.seeds)
-        for target in (targets if task.targets is None else task.targets)
-    }
-    return planned | {(task, "", str(NO_ALIGNMENT), seed) for task in plan.tasks for seed in plan.seeds}
+def test_the_table_of_records_is_compiled_from_them(tmp_path: Path) -> None:
+    report = compile_study(STUDIES, tmp_path / "records.csv", tmp_path / "controls.csv")
+    assert report.records >= 284
+    assert report.unknown_models == ()
+    for name in ("records.csv", "controls.csv"):
+        assert (tmp_path / name).read_text(encoding="utf-8") == (TABLES / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_record_is_what_its_name_says_and_planned(
-    path: Path, cells: set[tuple[str, str, str, int]]
-) -> None:
-    record = read_record(path)
-    assert record is not None
-    configuration = record.configuration
-    assert path.stem == configuration.key
-    assert record.status == "done"
-    assert "/" not in json.dumps([record.model, record.error])
-    wanted = configuration.task, configuration.target or "", str(configuration.option), configuration.seed
-    assert wanted in cells
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name.split(".")[0])
+def test_a_study_names_no_folder_of_anybody(study: Path) -> None:
+    for record in read_records(study):
+        assert "/" not in json.dumps([record.model, record.error])
+        assert not any(name.startswith("/") for name in record.files.values())
+    for _, signals in read_signals(study):
+        assert not any(fact.spec.startswith("/") for fact in signals.data)
+    with lzma.open(study, "rt", encoding="utf-8") as lines:
+        plans = [line for line in lines if line.startswith('{"kind":"plan"')]
+    assert not any("data: /" in plan for plan in plans)
 
 
-def test_they_compile(tmp_path: Path) -> None:
-    report = compile_study([STUDY], tmp_path / "records.csv")
-    assert report.records == len(RECORDS)
-    assert report.unpaired == 0
-    assert report.rows > 0
-
-
-@pytest.mark.parametrize("path", sorted((STUDY / "probes").glob("*.gz")), ids=lambda path: path.stem)
-def test_signals_are_readable_and_name_no_folder_of_anybody(path: Path) -> None:
-    signals = Signals.load(path)
-    assert not any(fact.spec.startswith("/") for fact in signals.data)
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name.split(".")[0])
+def test_no_record_stands_in_a_study_twice(study: Path) -> None:
+    keys = [record.configuration.key for record in read_records(study)]
+    assert len(set(keys)) == len(keys)
