@@ -182,21 +182,23 @@ def _tab_to(page: "Page", label: str) -> None:
     assert ring == [label, True]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (1280, "dark")])
 @pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
-def test_nothing_sticks_out_sideways(visit: Visit, finished: Run, view: str, width: int) -> None:
+def test_nothing_sticks_out_and_text_stands_out(
+    visit: Visit, finished: Run, view: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
     link = f"?view={view}" + (f"&run={finished.id}" if view in ("read", "compare") else "")
-    page = visit(link, width, "dark" if width == 390 else "light")
+    page = visit(link, width, scheme)
     if view in ("ask", "read", "explore"):
         page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
-    else:
-        page.locator("[data-testid=stMain] :is(p, label)").nth(3).wait_for()
+    page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
     wide = page.evaluate(
         "(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))"
     )
     assert wide <= 0
     assert page.evaluate(_CUT_OFF) == []
+    assert page.evaluate(_FAINT) == []
 
 
 _CUT_OFF = """
@@ -204,15 +206,6 @@ _CUT_OFF = """
   .filter(e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth + 1)
   .map(e => `${e.scrollWidth} in ${e.clientWidth}`)
 """
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["ask", "probe", "read", "explore", "compare", "trial"])
-def test_text_stands_out(visit: Visit, finished: Run, view: str, scheme: Literal["light", "dark"]) -> None:
-    page = visit(f"?view={view}" + (f"&run={finished.id}" if view == "read" else ""), scheme=scheme)
-    page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()
-    page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
-    assert page.evaluate(_FAINT) == []
 
 
 _FAINT = """

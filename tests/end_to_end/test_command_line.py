@@ -125,10 +125,16 @@ def test_ask_counts_an_own_trial(advisor: Callable[..., Outcome], tmp_path: Path
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The demo as a user runs it, once for this module."""
+    """The demo as a user runs it, once for this module, with a smaller budget; CI runs the whole one."""
     folder = tmp_path_factory.mktemp("demo")
+    script = (
+        "from probes.budget import BUDGETS, Budget\n"
+        "BUDGETS['quick'] = Budget('quick', 4, 4, 150, 60, 8, 80, 64)\n"
+        "from advisor.cli import main\n"
+        "main()"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "advisor", "demo", "--out", "advice"],
+        [sys.executable, "-c", script, "demo", "--out", "advice"],
         cwd=folder,
         capture_output=True,
         text=True,

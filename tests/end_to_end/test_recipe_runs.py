@@ -1,9 +1,7 @@
 """A recipe as a user gets it: written next to the advice, run from anywhere with the offline encoder."""
 
 import json
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +14,9 @@ from probes.request import ProbeRequest
 from tests.factories import make_advice
 
 
-def test_a_recipe_trains_the_offline_encoder_on_the_sample(tmp_path: Path) -> None:
+def test_a_recipe_trains_the_offline_encoder_on_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     option = Option(
         objective="token-contrastive",
         schedule=Schedule.JOINT,
@@ -38,16 +38,12 @@ def test_a_recipe_trains_the_offline_encoder_on_the_sample(tmp_path: Path) -> No
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    run = subprocess.run(
-        [sys.executable, "../recipe/train.py", "../recipe/recipe.yaml", "--max-steps", "2"],
-        cwd=elsewhere,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(sys, "argv", ["../recipe/train.py", "../recipe/recipe.yaml", "--max-steps", "2"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path("../recipe/train.py", run_name="__main__")
 
-    assert run.returncode == 0, run.stderr
+    assert stop.value.code == 0
     trained = tmp_path / "recipe/trained"
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["steps"] == {"fine-tune": 2}
