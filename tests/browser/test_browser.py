@@ -190,7 +190,7 @@ def test_nothing_sticks_out_and_text_stands_out(
     link = f"?view={view}" + (f"&run={finished.id}" if view in ("read", "compare") else "")
     page = visit(link, width, scheme)
     if view in ("ask", "read", "explore"):
-        page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
+        page.locator(_PICTURE).locator("visible=true").first.wait_for()
     page.locator("[data-testid=stMain] :is(p, h2, label)").nth(3).wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
     wide = page.evaluate(
@@ -201,10 +201,14 @@ def test_nothing_sticks_out_and_text_stands_out(
     assert page.evaluate(_FAINT) == []
 
 
+_PICTURE = "[data-testid=stMain] :is([data-testid=stVegaLiteChart] :is(canvas, svg), svg[role=img], img[alt])"
+
 _CUT_OFF = """
-() => [...document.querySelectorAll('[data-testid=stMain] [data-testid=stVegaLiteChart]')]
-  .filter(e => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > innerWidth + 1)
-  .map(e => `${e.scrollWidth} in ${e.clientWidth}`)
+() => [...document.querySelectorAll('[data-testid=stMain] :is([data-testid=stVegaLiteChart], svg[role=img], img)')]
+  .filter(e => e.checkVisibility())
+  .filter(e => !(e instanceof SVGElement) && e.scrollWidth > e.clientWidth + 1
+    || e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => `${e.scrollWidth} in ${e.clientWidth}, up to ${e.getBoundingClientRect().right}`)
 """
 
 
@@ -278,12 +282,10 @@ def test_results_are_downloaded(visit: Visit, finished: Run, tmp_path: Path) -> 
 
 def test_charts_are_drawn_and_described(visit: Visit, finished: Run) -> None:
     page = visit(f"?view=read&run={finished.id}")
-    _pick(page, "Distance")
-    page.wait_for_function(
-        "document.querySelectorAll('[data-testid=stVegaLiteChart] :is(canvas, svg)').length >= 4"
-    )
-    described = page.get_by_label("Share of translations retrieved, by layer.")
-    described.first.wait_for()
+    distances = page.locator("details").filter(has_text="Distance: how close")
+    distances.locator("summary").first.click()
+    distances.get_by_role("img", name="Share of translations retrieved, by layer.").wait_for()
+    assert distances.locator(_PICTURE).locator("visible=true").count() >= 4
 
 
 def test_a_hostile_path_is_refused(visit: Visit) -> None:
