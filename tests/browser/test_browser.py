@@ -204,8 +204,9 @@ def test_nothing_sticks_out_and_text_stands_out(
 _PICTURE = "[data-testid=stMain] :is([data-testid=stVegaLiteChart] :is(canvas, svg), svg[role=img], img[alt])"
 
 _CUT_OFF = """
-() => [...document.querySelectorAll('[data-testid=stMain] :is([data-testid=stVegaLiteChart], svg[role=img], img)'
-  )]
+() => [
+    ...document.querySelectorAll('[data-testid=stMain] :is([data-testid=stVegaLiteChart], svg[role=img], img)')
+  ]
   .filter(e => e.checkVisibility())
   .filter(e => !(e instanceof SVGElement) && e.scrollWidth > e.clientWidth + 1
     || e.getBoundingClientRect().right > innerWidth + 1)

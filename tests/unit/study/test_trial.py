@@ -150,7 +150,8 @@ def test_runs_of_one_seed_share_head_and_task_batches(trial: Trial, monkeypatch:
     collate = TokenLevel.collate
 
     def watched_collate(level: TokenLevel, items: Sequence[LabelledText], encoder: Encoder) -> LabelledBatch:
-        batches[-1].append([item.text.ids for item in items])
+        if torch.is_grad_enabled():  # scoring collates, too
+            batches[-1].append([item.text.ids for item in items])
         return collate(level, items, encoder)
 
     def watched_begin(self: engine.FineTuning, *rest: Any, **named: Any) -> None:
