@@ -205,7 +205,7 @@ _PICTURE = "[data-testid=stMain] :is([data-testid=stVegaLiteChart] :is(canvas, s
 
 _CUT_OFF = """
 () => [
-    ...document.querySelectorAll('[data-testid=stMain] :is([data-testid=stVegaLiteChart], svg[role=img], img)')
+  ...document.querySelectorAll('[data-testid=stMain] :is([data-testid=stVegaLiteChart], svg[role=img], img)')
   ]
   .filter(e => e.checkVisibility())
   .filter(e => !(e instanceof SVGElement) && e.scrollWidth > e.clientWidth + 1
