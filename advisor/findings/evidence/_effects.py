@@ -186,7 +186,8 @@ class Record:
         baseline_scores, aligned_scores: in points, a seed each and paired; empty where not known.
         early_scores: the same two after a ``quarter`` and a ``half`` of fine-tuning, where they were taken.
         run_seconds, probe_seconds: wall time of an aligned run, and of the probe.
-        steps: of training.
+        steps: of fine-tuning.
+        align_steps: of alignment before it; None where the two are one.
         device: what the runs were made on; CPU and GPU are one lab with two kinds of hardware.
         signals: every other number of the probe, by its column: at ``theta_warm``, or at ``theta0`` where
             the name says so.
@@ -214,6 +215,7 @@ class Record:
     probe_seconds: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
     steps: int | None = None
+    align_steps: int | None = None
     device: str = ""
 
 

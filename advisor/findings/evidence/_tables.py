@@ -205,7 +205,7 @@ def _effect_of_record(record: Record, lab: str) -> Effect:
         pairs_per_language=None,
         aligned_languages=1,
         target_aligned=True,
-        align_steps=record.steps,
+        align_steps=record.align_steps or record.steps,
         train_steps=record.steps,
         locator=f"records.csv, {record.id}",
     )
@@ -248,6 +248,7 @@ def _read_records(path: Path) -> Iterator[Record]:
             probe_seconds=next(iter(row.numbers("probe_seconds")), None),
             signals=_signals(row),
             steps=row.maybe_count("steps") if "steps" in row.cells else None,
+            align_steps=row.maybe_count("align_steps") if "align_steps" in row.cells else None,
             device=row.cells.get("device") or "",
         )
 
