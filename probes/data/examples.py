@@ -185,7 +185,9 @@ def _renamed(train: LabelledData, other: LabelledData) -> LabelledData:
 def _relabelled(example: Example, by_label: Mapping[str, str]) -> Example:
     if isinstance(example, TokenExample):
         return replace(example, labels=tuple(by_label[label] for label in example.labels))
-    return replace(example, label=by_label[example.label])
+    if isinstance(example, SentenceExample | PairExample):
+        return replace(example, label=by_label[example.label])
+    return example
 
 
 def _enumerate(labels: list[str]) -> str:

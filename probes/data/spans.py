@@ -149,7 +149,7 @@ def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     Raises:
         SchemeError: if a tag is neither ``O`` nor prefixed, which could only be scored as if it were ``O``.
     """
-    parsed = []
+    parsed: list[tuple[str, str] | None] = []
     for tag in tags:
         if tag == OUTSIDE:
             parsed.append(None)

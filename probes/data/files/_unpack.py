@@ -7,7 +7,8 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -59,7 +60,8 @@ def unpack(path: Path, spec: str) -> tuple[Opener | None, str]:
         InputError: if it is compressed in another way, or is an archive of several files.
     """
     limit = max(_FREE, _RATIO * path.stat().st_size)
-    opener, name = cast(Opener, lambda: open_raw(path)), path.name
+    opener: Opener = lambda: open_raw(path)  # noqa: E731 - replaced below by what unpacks it
+    name = path.name
     for layer in range(_LAYERS):
         with opener() as stream:
             kind = _kind(stream.peek(_PEEKED)[:_PEEKED])
@@ -81,15 +83,14 @@ def _kind(head: bytes) -> str | None:
 def _peel(kind: str, opener: Opener, name: str, spec: str, limit: int) -> tuple[Opener, str]:
     if kind in _STREAMS:
         unpacked = _STREAMS[kind]
-        return lambda: _stream(unpacked(opener()), spec, limit), _bare(name)
+        return _stream(lambda: unpacked(opener()), spec, limit), _bare(name)
     if kind == "zip":
         member = _only_member(_zip_members(opener, spec), spec)
-        return lambda: _stream(zipfile.ZipFile(opener()).open(member), spec, limit), PurePosixPath(
-            member
-        ).name
+        opened = _stream(lambda: zipfile.ZipFile(opener()).open(member), spec, limit)
+        return opened, PurePosixPath(member).name
     if kind == "tar":
         member = _only_member(_tar_members(opener, spec), spec)
-        return lambda: _stream(_tar_member(opener, member), spec, limit), PurePosixPath(member).name
+        return _stream(lambda: _tar_member(opener, member), spec, limit), PurePosixPath(member).name
     raise InputError(f"{spec} is compressed ({kind}): unpack it and name the file in it.")
 
 
@@ -112,6 +113,25 @@ _STREAMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_DAMAGED = (
+    # pyarrow's errors are ValueErrors and OSErrors, and a password is a RuntimeError
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, LookupError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+)
+
+
+@contextmanager
+def _told(spec: str) -> Iterator[None]:
+    """Say in one sentence what a decompressor makes of a damaged file."""
+    try:
+        yield
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{spec} is compressed and cannot be unpacked ({reason}): copy or compress it again."
+        ) from error
+
+
 class _Unpacked(io.RawIOBase):
     """What comes out of a decompressor, up to a limit and with its errors in one sentence."""
 
@@ -123,36 +143,17 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         size = 0
-        try:
+        with _told(self._spec):
             while size < len(buffer):
                 part = self._inner.read(len(buffer) - size)
                 if not part:
                     break
                 buffer[size : size + len(part)] = part
                 size += len(part)
-        # pyarrow's errors are ValueErrors and OSErrors, and a password is a RuntimeError
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            zlib.error,
-            lzma.LZMAError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            tarfile.TarError,
-        ) as error:
-            raise InputError(
-                f"{self._spec} is compressed and cannot be unpacked ({str(error).rstrip('.')}): copy or "
-                "compress "
-                "it again."
-            ) from error
         self._left -= size
         if self._left < 0:
             raise InputError(
-                f"{self._spec} holds far more than its size lets expect once unpacked: unpack it yourself "
-                "and "
-                "look at it."
+                f"{self._spec} holds far more than its size lets expect once unpacked: unpack it and look at it."
             )
         return size
 
@@ -162,8 +163,13 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _stream(inner: IO[bytes], spec: str, limit: int) -> io.BufferedReader:
-    return io.BufferedReader(_Unpacked(inner, spec, limit), 1 << 16)
+def _stream(unpacked: Callable[[], IO[bytes]], spec: str, limit: int) -> Opener:
+    def opened() -> io.BufferedReader:
+        with _told(spec):
+            inner = unpacked()
+        return io.BufferedReader(_Unpacked(inner, spec, limit), 1 << 16)
+
+    return opened
 
 
 def _zip_members(opener: Opener, spec: str) -> list[str]:
@@ -190,8 +196,10 @@ def _tar_members(opener: Opener, spec: str) -> list[str]:
 
 def _tar_member(opener: Opener, name: str) -> IO[bytes]:
     archive = tarfile.open(fileobj=opener(), mode="r|")  # noqa: SIM115 - closed with the stream it is read from
-    member = next(member for member in archive if member.name == name and member.isfile())
-    return cast(IO[bytes], archive.extractfile(member))
+    for member in archive:
+        if member.name == name and member.isfile():
+            return cast(IO[bytes], archive.extractfile(member))
+    raise EOFError(f"{name} is not there any more")
 
 
 def _only_member(names: list[str], spec: str) -> str:

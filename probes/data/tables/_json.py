@@ -46,7 +46,9 @@ def _columns(rows: Any) -> tuple[str, ...]:
 
 
 def _rows(file: InputFile) -> Iterator[Row | Dropped]:
-    lines = (line for line in file.lines() if isinstance(line, Dropped) or line.strip())
+    lines: Iterator[str | Dropped] = (
+        line for line in file.lines() if isinstance(line, Dropped) or line.strip()
+    )
     first = next(lines, "")
     if isinstance(first, Dropped) or not _is_object(first):
         document = _document(file)

@@ -1,7 +1,7 @@
 """PO, through translate-toolkit."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from probes.data._records import Dropped
 from probes.data.files import InputFile
@@ -24,7 +24,7 @@ def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Seg
     from translate.storage.po import pofile
 
     try:
-        store = pofile.parsestring(file.content())
+        store = cast(Any, pofile).parsestring(file.content())
     except InputError:
         raise
     except Exception as error:  # the toolkit lets through errors of assertions, of decoding and its own

@@ -121,7 +121,7 @@ def _languages(unit: Any, first: Any, second: Any) -> tuple[str | None, str | No
         else (root.get("srcLang"), root.get("trgLang"))
     )
     own = (side.get(_XML_LANG) if side is not None else None for side in (first, second))
-    return tuple(inner or stated for inner, stated in zip(own, outer, strict=True))  # type: ignore[return-value]
+    return tuple(inner or stated for inner, stated in zip(own, outer, strict=True))
 
 
 def _state(unit: Any, second: Any) -> str | None:
