@@ -1,6 +1,6 @@
 """From what the user named to tokenised, disjoint parts that a probe can draw on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
@@ -87,8 +87,26 @@ def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> Mate
     cut = sum(item.text.cut for item in [*source.fit, *target]) + sum(
         pair.source.cut or pair.target.cut for pair in pairs
     )
-    notes = _notes(inputs, cut, tokenizer.max_length, smallest, budget)
-    return Material(tokenizer, inputs.task.level, labels, source, target, pairs, pair_batch, tuple(notes))
+    notes = (
+        *_reading_notes(inputs, encoder.head_labels),
+        *_notes(inputs, cut, tokenizer.max_length, smallest, budget),
+    )
+    return Material(tokenizer, inputs.task.level, labels, source, target, pairs, pair_batch, notes)
+
+
+def _reading_notes(inputs: Inputs, head_labels: Sequence[str]) -> Iterator[Note]:
+    """What was remarkable about the inputs as they were read."""
+    for fact in inputs.facts:
+        for note in fact.notes:
+            yield Note(code="read", text=f"{fact.spec}: {note}.")
+    own = {label.rpartition("-")[2] for label in inputs.train.labels}
+    brought = {label.rpartition("-")[2] for label in head_labels}
+    if brought and brought != own:
+        yield Note(
+            code="other-head",
+            text=f"The checkpoint was fine-tuned on other labels ({', '.join(head_labels[:5])}"
+            f"{' ...' if len(head_labels) > 5 else ''}): its head is not used, but the encoder learned for them.",
+        )
 
 
 def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Budget) -> Iterator[Note]:

@@ -43,8 +43,7 @@ def trial(
     if seeds == 1:
         errors.print(
             "One seed cannot decide: the gain of a single run has no interval. Two or more do (--seeds 3); "
-            "what is "
-            "run now counts then too."
+            "what is run now counts then too."
         )
     settle_libraries()
     from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial

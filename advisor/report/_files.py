@@ -55,8 +55,7 @@ def check_output(directory: str | Path, needed: int = _NEEDED) -> None:
     if free < needed:
         raise InputError(
             f"{directory} has {free / 2**20:.0f} MiB free where about {needed / 2**20:.0f} are needed: free "
-            "some, "
-            "or name a folder on another disk."
+            "some, or name a folder on another disk."
         )
 
 

@@ -43,8 +43,7 @@ def verdict(options: Sequence["OptionResult"], target: str, task: str, *, failed
         cure = "run at least 2 seeds" + (" and look into those that failed" if failed else "")
         return (
             f"Cannot tell {where}: no option has two finished runs beside finished runs of none with the "
-            "same "
-            f"seeds, so {cure}."
+            f"same seeds, so {cure}."
         )
     gained = [row for row in aligned if row.target_gain.sign > 0]
     if gained:

@@ -115,8 +115,7 @@ def _couples(
             f"{where}{', '.join(left)}: {len(left)} file{'s' if len(left) > 1 else ''} with one text a "
             "line, of which "
             f"it cannot be told what goes with what: name the {source.name} and the {target.name} side as "
-            "A,B, more "
-            f"couples joined with +, or call them by language, as in train.{source.code} and "
+            f"A,B, more couples joined with +, or call them by language, as in train.{source.code} and "
             f"train.{target.code}."
         )
     return whole
@@ -183,8 +182,7 @@ def _from_cells(
             f"{file.spec} has {len(first)} column{'s' if len(first) > 1 else ''} in its first line where "
             "bitext has "
             f"two: keep the {source.name} and the {target.name} text, separated by one tab, or name the "
-            "columns by "
-            f"language in a header line. Its first lines are {shown}."
+            f"columns by language in a header line. Its first lines are {shown}."
         )
     width = 2 if isinstance(first, Dropped) else len(first)
     one, other = header or (0, 1)

@@ -118,8 +118,7 @@ def _scheme(labels: Counter[str], task: Task, spec: str) -> Scheme:
     except SchemeError as error:
         raise InputError(
             f"The labels in {spec} are no span tags that can be told: {error}; {task.name} is scored on "
-            "spans, as in "
-            "O, B-TYPE and I-TYPE."
+            "spans, as in O, B-TYPE and I-TYPE."
         ) from error
 
 

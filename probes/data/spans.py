@@ -255,8 +255,7 @@ def _bare(typed: Sequence[str], tags: Collection[str]) -> Scheme:
     if prefixed:
         raise SchemeError(
             f"'{prefixed[0]}' opens or goes on with a span, and '{others[0]}' could be a type by itself or "
-            "a word "
-            "outside: write both in one scheme"
+            "a word outside: write both in one scheme"
         )
     if not _OUTSIDE & set(tags):
         raise SchemeError(f"no word is outside a span ({shown}): write O for those that are")

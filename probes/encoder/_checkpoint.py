@@ -176,8 +176,7 @@ def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) 
     if beyond and beyond <= set(tokenizer.get_added_vocab()):
         raise InputError(
             f"'{name}' has {len(beyond)} tokens added to its tokenizer ({min(beyond)} first) for which "
-            "there are no "
-            "embeddings: call model.resize_token_embeddings(len(tokenizer)) and save both again."
+            "there are no embeddings: call model.resize_token_embeddings(len(tokenizer)) and save both again."
         )
     if beyond:
         raise InputError(
@@ -187,8 +186,7 @@ def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) 
     if pieces < _FEWEST_PIECES * rows and rows - pieces > _PADDING:
         raise InputError(
             f"'{name}' has a tokenizer of {pieces:,} pieces for {rows:,} embeddings: the tokenizer belongs "
-            "to "
-            "another model, so save the right one beside it."
+            "to another model, so save the right one beside it."
         )
 
 

@@ -75,6 +75,15 @@ class Encoder:
         positions = getattr(self.base.config, "max_position_embeddings", None) or 512
         return int(min(self.tokenizer.model_max_length, positions - 2, 512))
 
+    @property
+    def head_labels(self) -> tuple[str, ...]:
+        """The labels of a classifier that the checkpoint brings beside the encoder; none if it names none."""
+        config = self.base.config
+        if not any(str(name).endswith("Classification") for name in config.architectures or ()):
+            return ()
+        names = tuple(map(str, (config.id2label or {}).values()))
+        return () if all(name == f"LABEL_{i}" for i, name in enumerate(names)) else names
+
     def parameters(self, blocks: Sequence[str] | None = None) -> Iterator[nn.Parameter]:
         """The parameters of the named blocks (all of them by default), in a fixed order."""
         for block in blocks if blocks is not None else self.blocks:

@@ -52,8 +52,7 @@ def check_files(name: str) -> None:
         beside = " beside the model, which would be measured without it" if whole else ""
         raise InputError(
             f"'{name}' holds {what}{of}{beside}: merge it first, as in model.merge_and_unload() of peft, "
-            "save the "
-            "result with its tokenizer, and name that folder."
+            "save the result with its tokenizer, and name that folder."
         )
     for index in folder.glob("*.safetensors.index.json") if folder.is_dir() else ():
         _check_shards(name, index)
@@ -77,8 +76,7 @@ def _check_shards(name: str, index: Path) -> None:
         except (SafetensorError, OSError) as error:
             raise InputError(
                 f"'{name}' has an incomplete {shard}, one of the {len(shards)} files of its weights "
-                f"({error}): "
-                "download or save it again."
+                f"({error}): download or save it again."
             ) from error
 
 
@@ -107,8 +105,7 @@ def find_pooling(name: str) -> Pooling:
     if len(modes) > 1:
         raise InputError(
             f"'{name}' joins several poolings ({', '.join(modes)}), and one is what is supported: choose "
-            "one of "
-            f"{', '.join(POOLINGS)} in its pooling config."
+            f"one of {', '.join(POOLINGS)} in its pooling config."
         )
     mode = modes[0] if modes else "mean"
     found = next((pooling for pooling in POOLINGS if pooling == mode), None)

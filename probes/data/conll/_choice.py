@@ -177,6 +177,5 @@ def _ask(sentences: Sentences, candidates: Sequence[int], spec: str, role: str) 
     return (
         f"{spec} has {layout.width} columns, and {which} could hold the {role}: name it with --{role}-column "
         f"(and the word's with --word-column), by {'name or ' if layout.names else ''}number from 1. Its "
-        "first "
-        f"lines are {shown}."
+        f"first lines are {shown}."
     )

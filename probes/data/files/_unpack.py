@@ -86,8 +86,7 @@ def _peel(kind: str, opener: Opener, name: str, spec: str, limit: int) -> tuple[
         return _stream(lambda: unpacked(opener()), spec, limit), _bare(name)
     if kind == "zip":
         member = _only_member(_zip_members(opener, spec), spec)
-        opened = _stream(lambda: zipfile.ZipFile(opener()).open(member), spec, limit)
-        return opened, PurePosixPath(member).name
+        return _stream(lambda: _zip_member(opener, member), spec, limit), PurePosixPath(member).name
     if kind == "tar":
         member = _only_member(_tar_members(opener, spec), spec)
         return _stream(lambda: _tar_member(opener, member), spec, limit), PurePosixPath(member).name
@@ -153,7 +152,7 @@ class _Unpacked(io.RawIOBase):
         self._left -= size
         if self._left < 0:
             raise InputError(
-                f"{self._spec} holds far more than its size lets expect once unpacked: unpack it and look at it."
+                f"{self._spec} holds far more than its size lets expect once unpacked: unpack it first."
             )
         return size
 
@@ -186,6 +185,11 @@ def _zip_members(opener: Opener, spec: str) -> list[str]:
     return names
 
 
+def _zip_member(opener: Opener, name: str) -> IO[bytes]:
+    archive = zipfile.ZipFile(opener())
+    return archive.open(name)
+
+
 def _tar_members(opener: Opener, spec: str) -> list[str]:
     try:
         with opener() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -210,7 +214,6 @@ def _only_member(names: list[str], spec: str) -> str:
         listed = ", ".join(members[:5]) + (" ..." if len(members) > 5 else "")
         raise InputError(
             f"{spec} is compressed and holds {len(members)} files{f' ({listed})' if members else ''}: "
-            "unpack it "
-            "and name the file."
+            "unpack it and name the file."
         )
     return members[0]

@@ -69,8 +69,7 @@ def refuse_ids(segments: Iterator[Segment | Dropped], file: InputFile) -> Iterat
         if len(pairs) >= _FEWEST and len(ids) > 0.8 * len(pairs):
             raise InputError(
                 f"{file.spec} has the names of messages ('{ids[0].strip()[:40]}') where text is needed: "
-                "export it "
-                "with the source text, or merge it with the file that holds it."
+                "export it with the source text, or merge it with the file that holds it."
             )
     yield from peeked
     yield from segments

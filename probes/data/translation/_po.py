@@ -38,8 +38,7 @@ def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Seg
         stated = f"from {first} to {second}" if first and second else f"in {second or first}"
         raise InputError(
             f"{file.spec} says it is {stated}, not {source.name} and {target.name}: name another file or "
-            "other "
-            "languages."
+            "other languages."
         )
     return refuse_ids(_segments(store, turned), file)
 

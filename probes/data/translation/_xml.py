@@ -106,8 +106,7 @@ def _xliff(file: InputFile, source: Language, target: Language) -> Iterator[Segm
     if read and not matched:
         raise InputError(
             f"{file.spec} says it is from {' or '.join(list(stated)[:5])}, not {source.name} and "
-            f"{target.name}: "
-            "name another file or other languages."
+            f"{target.name}: name another file or other languages."
         )
 
 

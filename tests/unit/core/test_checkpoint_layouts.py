@@ -146,3 +146,18 @@ def test_shards_that_are_missing_or_cut_short_are_named(tmp_path: Path) -> None:
     shards[1].unlink()
     with pytest.raises(InputError, match=f"lacks {shards[1].name}, one of the {len(shards)} files"):
         load_encoder(str(tmp_path / "sharded"))
+
+
+def test_the_labels_of_a_head_that_comes_along_are_known(tmp_path: Path) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    build("bert", tmp_path)
+    assert load_encoder(str(tmp_path)).head_labels == ()
+    names = {0: "O", 1: "B-PER", 2: "I-PER"}
+    model = AutoModelForTokenClassification.from_pretrained(
+        tmp_path, id2label=names, label2id={name: i for i, name in names.items()}, num_labels=3
+    )
+    model.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path))
+    assert encoder.head_labels == ("O", "B-PER", "I-PER")
+    assert encoder.masked_lm is None
