@@ -102,10 +102,11 @@ def _reading_notes(inputs: Inputs, head_labels: Sequence[str]) -> Iterator[Note]
     own = {label.rpartition("-")[2] for label in inputs.train.labels}
     brought = {label.rpartition("-")[2] for label in head_labels}
     if brought and brought != own:
+        listed = ", ".join(head_labels[:5]) + (" ..." if len(head_labels) > 5 else "")
         yield Note(
             code="other-head",
-            text=f"The checkpoint was fine-tuned on other labels ({', '.join(head_labels[:5])}"
-            f"{' ...' if len(head_labels) > 5 else ''}): its head is not used, but the encoder learned for them.",
+            text=f"The checkpoint was fine-tuned on other labels ({listed}): its head is not used, but the "
+            "encoder learned for them.",
         )
 
 

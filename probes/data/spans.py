@@ -125,9 +125,12 @@ def recognise(tags: Mapping[str, int]) -> Scheme:
         return _bare(typed, tags)
     most = max(reading.plausibility for reading in readings)
     best = [reading for reading in readings if reading.plausibility == most]
-    if len(best) > 1:
-        tag = next(tag for tag in typed if best[0].tags[tag] != best[1].tags[tag])
-        first, second = (f"{_MEANING[part]} of type {kind}" for part, kind in (r.tags[tag] for r in best[:2]))
+    if any(reading.tags != best[0].tags for reading in best):
+        other = next(reading for reading in best if reading.tags != best[0].tags)
+        tag = next(tag for tag in typed if best[0].tags[tag] != other.tags[tag])
+        first, second = (
+            f"{_MEANING[part]} of type {kind}" for part, kind in (best[0].tags[tag], other.tags[tag])
+        )
         raise SchemeError(f"'{tag}' can be {first} or {second}: rename the types")
     reading = best[0].tags
     closing = {"B", "E"} <= best[0].parts or "S" in best[0].parts

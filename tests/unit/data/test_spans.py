@@ -197,3 +197,7 @@ def test_ill_formed_predictions_are_read_as_seqeval_reads_them_by_default() -> N
         warnings.simplefilter("ignore")
         expected = 100 * f1_score(*rows)
     assert score(*rows, "span-f1").value == pytest.approx(expected)
+
+
+def test_readings_that_mean_the_same_are_one() -> None:
+    assert recognise(Counter(["B-B", "O"])).to_bio(["B-B", "O"]) == ("B-B", "O")
