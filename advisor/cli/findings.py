@@ -1,4 +1,4 @@
-"""The commands ``advisor findings show | encoders | check | validate | signals | card``."""
+"""The commands ``advisor findings show | encoders | check | validate | signals | controls | race | card``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -82,6 +82,14 @@ def signals(as_json: Json = False, debug: Debug = False) -> None:
     with errors.status("Comparing signals with gains"):
         found = signal_report()
     print_found(found, as_json)
+
+
+@app.command("controls", epilog="Example: advisor findings controls")
+def controls(as_json: Json = False, debug: Debug = False) -> None:
+    """Say what gains are due to: dose, head, learning rate, pairs; and how they fare over longer runs."""
+    from advisor.findings import controls as compared
+
+    print_found(compared(), as_json)
 
 
 @app.command("race", epilog="Example: advisor findings race --jobs 2 --picture race.svg")

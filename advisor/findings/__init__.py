@@ -14,7 +14,7 @@ from advisor.findings.evidence import Effect, Record, Source, Tables, check, loa
 from advisor.findings.model import EffectModel, Prediction, SignalStage
 
 if TYPE_CHECKING:
-    from advisor.findings.reports import encoders, show, signals, validate, write_card
+    from advisor.findings.reports import controls, encoders, show, signals, validate, write_card
 
 __all__ = [
     "Effect",
@@ -26,6 +26,7 @@ __all__ = [
     "Source",
     "Tables",
     "check",
+    "controls",
     "encoders",
     "load_findings",
     "load_tables",
@@ -39,6 +40,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in (
+        "controls",
         "encoders",
         "show",
         "signals",

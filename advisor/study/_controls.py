@@ -5,14 +5,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import TypeAlias
 
-from advisor.options import NO_ALIGNMENT, Schedule
+from advisor.options import Schedule
 from advisor.study._record import Record
 
 __all__ = ["CONTROL_COLUMNS", "control_rows", "curve_of", "is_usual", "late_score", "usual_settings"]
 
 CONTROL_COLUMNS = (
-    *("study", "model", "task", "source", "target", "block", "option", "seed", "steps", "align_steps"),
-    *("score", "late", "look_steps", "looks", "seconds"),
+    *("study", "model", "task", "source", "target", "block", "objective"),
+    *(
+        "schedule",
+        "weight",
+        "seed",
+        "steps",
+        "align_steps",
+        "score",
+        "late",
+        "look_steps",
+        "looks",
+        "seconds",
+    ),
 )
 """Of the table of controls: one row a run and target language; ``block`` is blank for the grid itself."""
 
@@ -87,7 +98,6 @@ def control_rows(named: Iterable[tuple[str, Record]], usual: Usual) -> Iterator[
             if (made.model_sha256, made.task, target) in cells:
                 curve = curve_of(record, target)
                 steps = sorted(curve)
-                none = made.option == NO_ALIGNMENT
                 rows.append(
                     {
                         "study": study,
@@ -96,7 +106,9 @@ def control_rows(named: Iterable[tuple[str, Record]], usual: Usual) -> Iterator[
                         "source": made.source,
                         "target": target,
                         "block": "" if is_usual(record, usual) else record.block or "",
-                        "option": "none" if none else str(made.option),
+                        "objective": str(made.option.objective),
+                        "schedule": str(made.option.schedule or ""),
+                        "weight": "" if made.option.weight is None else f"{made.option.weight:g}",
                         "seed": str(made.seed),
                         "steps": str(made.settings.get("max_steps") or ""),
                         "align_steps": str(made.settings.get("align_steps") or ""),
@@ -107,4 +119,4 @@ def control_rows(named: Iterable[tuple[str, Record]], usual: Usual) -> Iterator[
                         "seconds": f"{record.seconds:.1f}",
                     }
                 )
-    yield from sorted(rows, key=lambda row: tuple(row[name] for name in CONTROL_COLUMNS[:10]))
+    yield from sorted(rows, key=lambda row: tuple(row[name] for name in CONTROL_COLUMNS[:12]))

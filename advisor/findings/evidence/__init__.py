@@ -20,6 +20,7 @@ from advisor.findings.evidence._linter import CheckReport, Issue, check
 from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model, refuse_decoder
 from advisor.findings.evidence._nearest import Neighbour, direct, nearest, unseen
 from advisor.findings.evidence._observations import Observation, observations, of_trial, standard_error
+from advisor.findings.evidence._rows import read_rows
 from advisor.findings.evidence._tables import TABLES, load_tables
 from advisor.findings.evidence._tasks import find_task
 
@@ -61,6 +62,7 @@ __all__ = [
     "normalise_model",
     "observations",
     "of_trial",
+    "read_rows",
     "refuse_decoder",
     "standard_error",
     "unknown_encoder",

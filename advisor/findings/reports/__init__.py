@@ -1,6 +1,7 @@
 """What the findings are worth: validation, signals against gains, what the rows say, and the card."""
 
 from advisor.findings.reports._card import FIGURES, CardFigures, card, load_figures, write_card
+from advisor.findings.reports._controls import ControlReport, controls
 from advisor.findings.reports._encoders import EncoderReport, encoders
 from advisor.findings.reports._figures import Method, SplitReport, Validation
 from advisor.findings.reports._resample import Figure
@@ -11,6 +12,7 @@ from advisor.findings.reports._validation import validate
 __all__ = [
     "FIGURES",
     "CardFigures",
+    "ControlReport",
     "EncoderReport",
     "Figure",
     "GroupFinding",
@@ -20,6 +22,7 @@ __all__ = [
     "Summary",
     "Validation",
     "card",
+    "controls",
     "encoders",
     "load_figures",
     "show",

@@ -103,7 +103,7 @@ def test_controls_are_no_rows_of_the_table_but_of_their_own(tmp_path: Path) -> N
     assert (report.rows, report.controls, report.records) == (2, 2, 5)
     with (tmp_path / "controls.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["block"], row["option"].split(",")[0], row["score"]) for row in rows] == [
+    assert [(row["block"], row["objective"], row["score"]) for row in rows] == [
         ("", "none", "50.0000"),
         ("", "sentence-contrastive", "54.0000"),
         ("", "token-contrastive", "52.0000"),

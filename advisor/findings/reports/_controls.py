@@ -1,0 +1,235 @@
+"""What a gain is due to: runs that differ from others in one thing, and gains over longer fine-tuning."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from scipy import stats
+
+from advisor.findings.evidence import TABLES, read_rows
+from probes.signals import Estimate
+
+__all__ = ["ControlReport", "DueTo", "HorizonRow", "controls"]
+
+_TABLE = "controls.csv"
+_HORIZON = "horizon"
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Which runs are meant; ``block`` is blank for those of the grid."""
+
+    block: str
+    objective: str = "token-contrastive"
+    schedule: str = "sequential"
+    weight: str = ""
+
+
+_NONE = _Setting("", "none", "")
+_SEQUENTIAL = _Setting("")
+_JOINT = _Setting("", schedule="joint", weight="0.1")
+_DOSE = _Setting("dose", "none", "")
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """Two settings and what tells them apart."""
+
+    what: str
+    of: _Setting
+    over: _Setting
+
+
+CONTRASTS = (
+    _Contrast("sequential alignment, as it is usually measured", _SEQUENTIAL, _NONE),
+    _Contrast("dose: fine-tuning alone for twice the steps", _DOSE, _NONE),
+    _Contrast("sequential alignment against twice the fine-tuning", _SEQUENTIAL, _DOSE),
+    _Contrast("sequential with half the fine-tuning", _Setting("half-fine-tuning"), _NONE),
+    _Contrast(
+        "sequential with half the alignment, against the whole", _Setting("half-alignment"), _SEQUENTIAL
+    ),
+    _Contrast(
+        "a phase on the task in alignment's place, then the head refitted",
+        _Setting("warm-and-refit", "none", ""),
+        _NONE,
+    ),
+    _Contrast("head: kept from before alignment, against refitted", _Setting("head-kept"), _SEQUENTIAL),
+    _Contrast("pairs: sequential on shuffled pairs", _Setting("shuffled-pairs"), _NONE),
+    _Contrast("pairs: sequential on English with itself", _Setting("english-with-itself"), _NONE),
+    _Contrast("pairs: translations against shuffled pairs", _SEQUENTIAL, _Setting("shuffled-pairs")),
+    _Contrast("joint with weight 0.1", _JOINT, _NONE),
+    _Contrast("weight: joint with 1 against 0.1", _Setting("", schedule="joint", weight="1"), _JOINT),
+    _Contrast(
+        "dose: joint for twice the steps, against twice the fine-tuning",
+        _Setting("joint-twice-the-steps", schedule="joint", weight="0.1"),
+        _DOSE,
+    ),
+    _Contrast(
+        "learning rate: joint at sequential's, against its own",
+        _Setting("joint-slow", schedule="joint", weight="0.1"),
+        _JOINT,
+    ),
+    _Contrast("sequential against joint", _SEQUENTIAL, _JOINT),
+)
+"""In the order in which they are read."""
+
+
+class DueTo(BaseModel):
+    """One difference between two settings.
+
+    Attributes:
+        what: in words.
+        cells: that have both.
+        points: mean difference of the late score with a 95 % interval over cells (Student's t).
+        cell_points: the difference in every cell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    what: str
+    cells: int
+    points: Estimate
+    cell_points: dict[str, float]
+
+
+class HorizonRow(BaseModel):
+    """The gain of one option in one cell along a long run.
+
+    Attributes:
+        gains: in points, by steps of fine-tuning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: str
+    option: str
+    gains: dict[int, float]
+
+
+class ControlReport(BaseModel):
+    """What gains are due to.
+
+    Attributes:
+        due_to: differences between settings.
+        horizon: gains along long runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    due_to: tuple[DueTo, ...]
+    horizon: tuple[HorizonRow, ...]
+
+    def markdown(self) -> str:
+        """Both tables."""
+        if not self.due_to:
+            return "There are no controls among the records.\n"
+        lines = [
+            "Differences of the score on target-language data, in points: means over the last two looks, one "
+            "seed a run. Intervals are over cells.",
+            "",
+            "| What | Cells | Points [95 %] |",
+            "|---|---:|---:|",
+            *(f"| {row.what} | {row.cells} | {_in_words(row.points)} |" for row in self.due_to),
+        ]
+        if self.horizon:
+            steps = sorted({step for row in self.horizon for step in row.gains})
+            lines += [
+                "",
+                "Gains over fine-tuning alone along one long run, by steps of fine-tuning:",
+                "",
+                f"| Cell | Option | {' | '.join(map(str, steps))} |",
+                f"|---|---|{'---:|' * len(steps)}",
+                *(
+                    f"| {row.cell} | {row.option} | "
+                    + " | ".join(f"{row.gains[step]:+.1f}" if step in row.gains else "" for step in steps)
+                    + " |"
+                    for row in self.horizon
+                ),
+            ]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One line of the table."""
+
+    study: str
+    cell: str
+    setting: _Setting
+    seed: int
+    late: float
+    looks: dict[int, float] = field(default_factory=dict)
+
+
+def controls(path: Path | None = None) -> ControlReport:
+    """Compare the runs of the studies' controls with the usual ones of the same cells, seed by seed.
+
+    Args:
+        path: the table that ``advisor study compile --controls`` writes; by default the one that comes along.
+    """
+    runs = list(_read(path or TABLES / _TABLE))
+    rows = (_compared(contrast, runs) for contrast in CONTRASTS)
+    return ControlReport(due_to=tuple(row for row in rows if row.cells), horizon=tuple(_horizon(runs)))
+
+
+def _read(path: Path) -> Iterator[_Run]:
+    for row in read_rows(path):
+        steps = [int(step) for step in row.numbers("look_steps")]
+        names = [row.text(name) for name in ("block", "objective", "schedule", "weight")]
+        yield _Run(
+            study=row.text("study"),
+            cell=f"{row.text('model')} {row.text('task')} {row.text('target')}",
+            setting=_Setting(*names),
+            seed=int(row.number("seed")),
+            late=row.number("late"),
+            looks=dict(zip(steps, row.numbers("looks"), strict=True)),
+        )
+
+
+def _compared(contrast: _Contrast, runs: Sequence[_Run]) -> DueTo:
+    """Means over seeds in each cell where a control was run, then over cells."""
+    controlled = {(run.study, run.cell) for run in runs if run.setting.block == _DOSE.block}
+    late = {(run.study, run.cell, run.seed, run.setting): run.late for run in runs}
+    differences: defaultdict[str, list[float]] = defaultdict(list)
+    for (study, cell, seed, setting), score in late.items():
+        if setting == contrast.of and (study, cell) in controlled:
+            other = late.get((study, cell, seed, contrast.over))
+            if other is not None:
+                differences[cell].append(score - other)
+    by_cell = {cell: float(np.mean(values)) for cell, values in sorted(differences.items())}
+    return DueTo(
+        what=contrast.what,
+        cells=len(by_cell),
+        points=_mean(list(by_cell.values())),
+        cell_points={cell: round(value, 2) for cell, value in by_cell.items()},
+    )
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    if not values:
+        return Estimate(value=None, note="no cell has both")
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(value=mean, note="a single cell")
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return Estimate(value=mean, low=mean - half, high=mean + half)
+
+
+def _in_words(points: Estimate) -> str:
+    if points.value is None or points.low is None or points.high is None:
+        return "" if points.value is None else f"{points.value:+.1f}"
+    return f"{points.value:+.1f} [{points.low:+.1f}, {points.high:+.1f}]"
+
+
+def _horizon(runs: Sequence[_Run]) -> Iterator[HorizonRow]:
+    long = [run for run in runs if run.setting.block == _HORIZON]
+    alone = {(run.study, run.cell, run.seed): run for run in long if run.setting.objective == "none"}
+    for run in sorted(long, key=lambda run: (run.cell, run.setting.objective, run.setting.schedule)):
+        none = alone.get((run.study, run.cell, run.seed))
+        if run.setting.objective != "none" and none is not None:
+            gains = {step: run.looks[step] - none.looks[step] for step in run.looks if step in none.looks}
+            option = f"{run.setting.objective}, {run.setting.schedule}"
+            yield HorizonRow(cell=run.cell, option=option, gains=gains)

@@ -1,0 +1,67 @@
+"""Contrasts between controls and usual runs, computed by hand."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from advisor.findings.reports._controls import CONTRASTS, controls
+from advisor.study._controls import CONTROL_COLUMNS
+
+
+def table(path: Path, lines: list[tuple[str, str, str, str, str, float, str]]) -> Path:
+    """Block, objective, schedule, weight, target, late score, looks."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, CONTROL_COLUMNS)
+        writer.writeheader()
+        for block, objective, schedule, weight, target, late, looks in lines:
+            steps = " ".join(str(250 * (i + 1)) for i in range(len(looks.split())))
+            writer.writerow(
+                dict.fromkeys(CONTROL_COLUMNS, "")
+                | {"study": "s", "model": "m", "task": "pos", "target": target, "block": block, "seed": 0}
+                | {"objective": objective, "schedule": schedule, "weight": weight, "late": late}
+                | {"look_steps": steps, "looks": looks}
+            )
+    return path
+
+
+TOKENS = "token-contrastive"
+LINES = [
+    line
+    for target, base in (("tr", 50.0), ("wo", 30.0))
+    for line in (
+        ("", "none", "", "", target, base, ""),
+        ("", TOKENS, "sequential", "", target, base + (4 if target == "tr" else 6), ""),
+        ("dose", "none", "", "", target, base + 1, ""),
+        ("shuffled-pairs", TOKENS, "sequential", "", target, base - 2, ""),
+        ("horizon", "none", "", "", target, base, f"{base} {base + 5}"),
+        ("horizon", TOKENS, "sequential", "", target, base, f"{base + 3} {base + 6}"),
+    )
+]
+
+
+def test_contrasts_are_differences_of_late_scores_within_cells(tmp_path: Path) -> None:
+    report = controls(table(tmp_path / "controls.csv", LINES))
+    due_to = {row.what.split(":")[0]: row for row in report.due_to}
+    usual = due_to["sequential alignment, as it is usually measured"]
+    assert usual.cell_points == {"m pos tr": 4.0, "m pos wo": 6.0}
+    assert usual.points.value == pytest.approx(5.0)
+    assert usual.points.high == pytest.approx(5 + 12.706, abs=0.01)  # t with one degree of freedom
+    assert due_to["dose"].points.value == pytest.approx(1.0)
+    assert due_to["sequential alignment against twice the fine-tuning"].points.value == pytest.approx(4.0)
+    assert "weight" not in due_to  # nothing of the kind was run
+
+
+def test_gains_of_long_runs_are_shown_by_step(tmp_path: Path) -> None:
+    report = controls(table(tmp_path / "controls.csv", LINES))
+    assert [row.gains for row in report.horizon] == [{250: 3.0, 500: 1.0}] * 2
+    assert "| m pos tr | token-contrastive, sequential | +3.0 | +1.0 |" in report.markdown()
+
+
+def test_without_controls_there_is_nothing_to_say(tmp_path: Path) -> None:
+    assert controls(table(tmp_path / "controls.csv", [])).markdown().startswith("There are no controls")
+
+
+def test_every_contrast_compares_two_settings() -> None:
+    assert all(contrast.of != contrast.over for contrast in CONTRASTS)
+    assert len({contrast.what for contrast in CONTRASTS}) == len(CONTRASTS)
