@@ -22,7 +22,7 @@ def support_of(situation: Situation, best: Outlook) -> Support:
     tables = situation.findings.tables
     missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
     rows = []
-    for neighbour in nearest(best.case, tables, situation.findings.cases):
+    for neighbour in nearest(best.case, tables, situation.findings.cases, situation.findings.effects.kernel):
         effect = neighbour.effect
         source = tables.sources[effect.source_id]
         words = (

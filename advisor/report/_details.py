@@ -238,7 +238,7 @@ def nearest(advice: Advice) -> Grid:
     """The effects nearest to the question."""
     return _grid(
         "The nearest effects that were really measured",
-        "Model|Task|Target|Option|Gain|Distance|Source",
+        "Model|Task|Target|Option|Gain|Direct|Distance|Source|Lab",
         (
             (
                 row.model,
@@ -246,8 +246,10 @@ def nearest(advice: Advice) -> Grid:
                 row.target,
                 row.option,
                 _words.signed(row.gain),
+                "yes" if row.direct else "no",
                 _words.number(row.distance, 2),
                 row.source_id,
+                row.lab or "-",
             )
             for row in advice.support.nearest
         ),

@@ -18,7 +18,7 @@ from advisor.findings.evidence._encoders import Corpus, Encoder, Seen, unknown_e
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._linter import CheckReport, Issue, check
 from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model, refuse_decoder
-from advisor.findings.evidence._nearest import Neighbour, direct, nearest, unseen
+from advisor.findings.evidence._nearest import Kernel, Neighbour, direct, nearest, unseen
 from advisor.findings.evidence._observations import Observation, observations, of_trial, standard_error
 from advisor.findings.evidence._rows import read_rows
 from advisor.findings.evidence._tables import TABLES, load_tables
@@ -41,6 +41,7 @@ __all__ = [
     "Effect",
     "Encoder",
     "Issue",
+    "Kernel",
     "Key",
     "Lab",
     "LanguageFacts",

@@ -1,11 +1,22 @@
 """Which evidence lies nearest to a question."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from advisor.findings.evidence._cases import Case, CaseMaker
 from advisor.findings.evidence._effects import Effect, Tables
 
-__all__ = ["Neighbour", "direct", "nearest", "unseen"]
+__all__ = ["Kernel", "Neighbour", "direct", "nearest", "unseen"]
+
+Kernel = Callable[[Case, Sequence[Case]], NDArray[np.float64]]
+"""How much gains tell of each other: prior correlation of one case with each of others, shape (n,)."""
+
+_SHORTLIST = 32
+"""Effects on the same language, and half of those on others, that go to the kernel, which takes its time:
+those that are found alike without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +24,8 @@ class Neighbour:
     """An effect near to a case.
 
     Attributes:
-        distance: 0 the same case, about 1 for each of model, task and language that differs in everything,
-            less for what the option differs in.
+        distance: 1 less the correlation of the two by the fit: 0 where one gain tells all of the other, 1
+            where it tells nothing. A question is asked in a lab of its own, so nothing is at 0.
         direct: whether it speaks of the case itself.
     """
 
@@ -36,17 +47,25 @@ def direct(case: Case, effect: Effect, maker: CaseMaker) -> bool:
     return bool(case.script) and (measured.script, measured.resource) == (case.script, case.resource)
 
 
-def nearest(case: Case, tables: Tables, maker: CaseMaker, count: int = 8) -> tuple[Neighbour, ...]:
-    """The effects nearest to a case: those that speak of it, then the others, each by distance."""
-    near = sorted(tables.pooled, key=lambda effect: _distance(case, effect, maker))
-    of_case = [effect for effect in near if direct(case, effect, maker)][:count]
-    others = [effect for effect in near if effect not in of_case][: count - len(of_case)]
-    return tuple(
-        Neighbour(effect, _distance(case, effect, maker), effect in of_case) for effect in of_case + others
-    )
+def nearest(
+    case: Case, tables: Tables, maker: CaseMaker, kernel: Kernel, count: int = 8
+) -> tuple[Neighbour, ...]:
+    """The effects nearest to a case: those that speak of it, then the others, each by the kernel."""
+    unlike = {id(e): (not direct(case, e, maker), _unlike(case, e, maker)) for e in tables.pooled}
+    alike = sorted(tables.pooled, key=lambda effect: unlike[id(effect)])
+    same = [effect for effect in alike if effect.target == case.target][:_SHORTLIST]
+    short = same + [effect for effect in alike if effect.target != case.target][: 2 * _SHORTLIST]
+    distances = (1 - kernel(case, [maker.of_effect(effect) for effect in short])).tolist()
+    found = [
+        Neighbour(effect, distance, direct(case, effect, maker))
+        for effect, distance in zip(short, distances, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda neighbour: (not neighbour.direct, neighbour.distance))[:count])
 
 
-def _distance(case: Case, effect: Effect, maker: CaseMaker) -> float:
+def _unlike(case: Case, effect: Effect, maker: CaseMaker) -> float:
+    """0 the same case, about 1 for each of model, task and language that differs in everything, less for what
+    the option differs in."""
     distance = 0.0
     if effect.model != case.model:
         distance += 0.5 if maker.one_family(case.model, effect.model) else 1.0
