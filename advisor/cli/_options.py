@@ -10,6 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from advisor.console import Debug, Json
+from advisor.sample import located
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
 
@@ -53,7 +54,10 @@ def asking(*, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]]
             columns = {name: given.pop(_column(name), None) for name in COLUMNS}
             if any(columns.values()):
                 given["columns"] = Columns(**columns)
-            command(ProbeRequest.of(**given), **rest)
+            files = {
+                name: located(value) if isinstance(value, str) else value for name, value in given.items()
+            }
+            command(ProbeRequest.of(**files), **rest)
 
         run.__signature__ = Signature([*parameters, *own])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in (*parameters, *own)}

@@ -218,6 +218,11 @@ def _alternative(outlook: Outlook | None) -> Alternative:
 
 def _summary(situation: Situation, decision: Decision, best: Outlook) -> str:
     """What to do in one sentence; how much it should bring stands beside it."""
+    if decision.decision == "do-not-align" and best.gain.mean > situation.min_gain:
+        return (
+            f"Fine-tune alone: on {situation.target.name} {situation.task.name} alignment is not likelier to "
+            "gain than to lose."
+        )
     if decision.decision == "do-not-align":
         return (
             f"Fine-tune alone: no alignment is expected to gain more than {situation.min_gain:g} points on "

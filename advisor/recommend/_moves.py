@@ -18,6 +18,7 @@ from advisor.findings.model import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, relative_cost
 from advisor.recommend._outlooks import Outlook
 from advisor.recommend._situation import Situation
+from advisor.sample import named
 from probes.catalogue import TASKS
 from probes.signals import Signals
 
@@ -164,6 +165,6 @@ def _command(situation: Situation, name: str, *, labels: bool) -> str:
     words = ["advisor", name, question.model]
     words += ["--source", question.source, "--target", question.target, "--task", question.task]
     for role, missing in roles.items():
-        specs = [data.spec for data in signals.data if data.role == role] if signals else []
+        specs = [named(data.spec) for data in signals.data if data.role == role] if signals else []
         words += [f"--{role}", "+".join(specs) or missing]
     return shlex.join(words)

@@ -11,10 +11,21 @@ from pathlib import Path
 
 from probes.errors import InputError
 
-__all__ = ["LANGUAGES", "SAMPLE_SENTENCES", "sample_path", "sample_sha256"]
+__all__ = [
+    "LANGUAGES",
+    "SAMPLE_PREFIX",
+    "SAMPLE_SENTENCES",
+    "located",
+    "named",
+    "sample_path",
+    "sample_sha256",
+]
 
 LANGUAGES: tuple[str, ...] = ("en", "tr", "de", "ru", "ar", "zh")
 """ISO 639-1 codes of the sample's languages; English, the source of every bitext, comes first."""
+
+SAMPLE_PREFIX = "sample:"
+"""How a request names a file of the sample, as in ``sample:en.conllu``."""
 
 SAMPLE_SENTENCES = 120
 """Sentences per language, each a translation of the others with the same id."""
@@ -35,6 +46,21 @@ def sample_path(name: str) -> Path:
     if name not in available:
         raise InputError(f"The sample has no file '{name}': choose one of {', '.join(available)}.")
     return folder / name
+
+
+def located(spec: str) -> str:
+    """The path of what ``sample:NAME`` names; anything else as it is.
+
+    Raises:
+        InputError: if the sample has no such file.
+    """
+    return str(sample_path(spec.removeprefix(SAMPLE_PREFIX))) if spec.startswith(SAMPLE_PREFIX) else spec
+
+
+def named(spec: str) -> str:
+    """The path of one of the sample's files as ``sample:NAME``; anything else as it is."""
+    path = Path(spec)
+    return SAMPLE_PREFIX + path.name if path.parent == Path(str(files(__name__))) else spec
 
 
 @cache

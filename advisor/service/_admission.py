@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from advisor.sample import sample_path
+from advisor.sample import SAMPLE_PREFIX, located
 from advisor.service._limits import Limits
 from advisor.service._store import UPLOAD_PREFIX
 from probes.catalogue import TASKS
@@ -18,7 +18,6 @@ __all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "admit_path", "upload_ids
 OFFLINE_MODELS = ("bundled", "bundled-enpt")
 """Names of encoders that are neither paths nor hub ids, as in ``probes.bundled`` (which needs torch)."""
 
-SAMPLE_PREFIX = "sample:"
 _HUB_PREFIX = "hf:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -126,7 +125,7 @@ def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path], joined:
     if spec.startswith(UPLOAD_PREFIX):
         return str(find_upload(spec.removeprefix(UPLOAD_PREFIX)))
     if spec.startswith(SAMPLE_PREFIX):
-        return str(sample_path(spec.removeprefix(SAMPLE_PREFIX)))
+        return located(spec)
     if not spec.startswith(_HUB_PREFIX):
         return _files(spec, limits, joined)
     name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
