@@ -27,6 +27,8 @@ __all__ = ["next_moves"]
 _MOST = 3
 _SEEDS, _MANY_SEEDS = 3, 10
 """Seeds of a trial: what shows the noise, and what is worth its time."""
+_SHORTEST_RACE = 5
+"""Minutes."""
 _EPOCHS, _BATCH = 3, 32
 """Of a trial, as :class:`advisor.training.Recipe` has them."""
 _NEGLIGIBLE = 0.05
@@ -56,7 +58,7 @@ def next_moves(situation: Situation, decision: Decision, best: Outlook) -> tuple
         move
         for move in (
             _probe(situation, gain.mean, sd),
-            _trial(situation, best, sd),
+            _race(situation, best, sd),
             _more_seeds(situation, best, sd),
         )
         if move is not None and (move.value is None or move.value >= _NEGLIGIBLE / 2)
@@ -99,18 +101,19 @@ def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
     )
 
 
-def _trial(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
-    """The option in question run for real, once its price is known."""
+def _race(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
+    """Options run for real against fine-tuning alone, once the price of a run is known."""
     signals = situation.signals
     if signals is None or situation.tried:
         return None
     noise = [record.gain_sd for record in situation.findings.tables.records if record.gain_sd]
     error = (median(noise) if noise else sd) / math.sqrt(_SEEDS)
-    option = best.option
+    minutes = max(_SHORTEST_RACE, math.ceil(_trial_minutes(signals, relative_cost(best.option)) or 0))
     return NextMove(
-        text=f"Run it for real, {_SEEDS} seeds beside fine-tuning alone, and let the answer count that.",
-        command=f"{_command(situation, 'trial', labels=True)} --option {option.spec} --seeds {_SEEDS}",
-        minutes=_trial_minutes(signals, relative_cost(option)),
+        text="Race the options against fine-tuning alone: real runs, cut short where they lose; the answer "
+        "then counts them.",
+        command=f"{_command(situation, 'race', labels=True)} --minutes {minutes}",
+        minutes=minutes,
         value=_value(best.gain.mean, sd**2 / math.hypot(sd, error)) or None,
     )
 

@@ -14,6 +14,7 @@ import pytest
 from advisor.advice import Advice
 from advisor.cli import main
 from advisor.study import summarise
+from tests.benchmarks.transcript import LINES, WIDTH, in_readme
 from tests.factories import make_signals
 from tests.unit.study.made_up import against
 
@@ -139,9 +140,24 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "COLUMNS": "120", "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "COLUMNS": str(WIDTH), "HF_HUB_OFFLINE": "1"},
     )
     return done, folder / "advice"
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    """Numbers differ in their last digits from one machine to the next; what is said of what does not."""
+    printed, shown = demo[0].stdout, in_readme()
+    for text in (printed, shown):
+        assert len(text.splitlines()) <= LINES
+        assert all(len(line) <= WIDTH for line in text.splitlines())
+        assert ": open" not in text.splitlines()[0]
+
+    def heads(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line and line[0].isalpha()]
+
+    assert heads(printed) == heads(shown)
+    assert printed.splitlines()[0].split() == shown.splitlines()[0].split()
 
 
 def test_demo_writes_everything(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
