@@ -7,15 +7,15 @@ import streamlit as st
 from advisor.app import _answer, _results, _run, _show, _state
 from advisor.options import Option
 from advisor.report import Report, _words
-from advisor.service import UPLOAD_PREFIX, Run, TrialPlan
+from advisor.service import UPLOAD_PREFIX, RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
 __all__ = ["of_run", "render"]
 
 _FILES = "Files of mine"
-_SEEDS = 3
-"""Of a trial that is started here."""
+_SEEDS, _RACE_MINUTES = 3, 30.0
+"""Of a trial and of a race that are started here."""
 
 
 def render() -> None:
@@ -94,12 +94,22 @@ def _for_real(report: Report, run: Run) -> None:
         args=(request, spoken_of.option),
         help="Aligns and fine-tunes for real, beside fine-tuning alone; the answer then counts it.",
     )
+    minutes = min(_RACE_MINUTES, _state.queue().limits.run_minutes)
+    st.button(
+        f"Start a race of {minutes:g} minutes",
+        on_click=_start,
+        args=(request, RacePlan(minutes=minutes)),
+        help="Runs the most promising options for real, cut short, and decides within that time.",
+    )
     if "refusal" in st.session_state:
         st.error(_show.markdown(st.session_state.pop("refusal")))
 
 
 def _start_trial(request: ProbeRequest, option: Option) -> None:
-    plan = TrialPlan(options=(option.spec,), seeds=_SEEDS)
+    _start(request, TrialPlan(options=(option.spec,), seeds=_SEEDS))
+
+
+def _start(request: ProbeRequest, plan: TrialPlan | RacePlan) -> None:
     try:
         run = _state.queue().submit(request, _state.session(), plan)
     except InputError as error:

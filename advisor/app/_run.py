@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from advisor.app import _show, _state
+from advisor.app import _race, _show, _state
 from advisor.report import _words
 from advisor.service import Run, Status
 from probes.progress import PHASES
@@ -19,8 +19,8 @@ STATUS_WORDS: dict[Status, str] = {
     "cancelled": "cancelled",
     "interrupted": "interrupted",
 }
-_TRIAL = "trial"
-_PHASE_WORDS = PHASES | {_TRIAL: "runs of the trial"}
+_FOR_REAL = {"trial": "runs of the trial", "race": "time of the race"}
+_PHASE_WORDS = PHASES | _FOR_REAL
 _SECONDS = 1.0
 """Between two looks at a run that is under way."""
 
@@ -67,6 +67,11 @@ def _cancel(run: Run) -> None:
         _state.queue().cancel(run.id)
 
 
+def _resume(run: Run) -> None:
+    if _state.may_change(run):
+        _state.queue().resume(run.id)
+
+
 def _remove(run: Run) -> None:
     if _state.may_change(run):
         _state.forget_run()
@@ -74,7 +79,7 @@ def _remove(run: Run) -> None:
 
 
 def _progress(run: Run) -> None:
-    names = list(PHASES) if run.kind == "probe" else [_TRIAL]
+    names = list(PHASES) if run.kind == "probe" else [run.kind]
     place = names.index(run.phase) if run.phase in names else 0
     within = min(1.0, run.step / run.total) if run.total else 0.0
     said = [_PHASE_WORDS[names[place]] if run.phase else "starting"]
@@ -86,6 +91,7 @@ def _progress(run: Run) -> None:
     if run.memory_gib is not None:
         said.append(f"{run.memory_gib:.1f} GiB of memory")
     st.progress((place + within) / len(names), text=_show.markdown(" · ".join(said)))
+    _race.standings(run)
     if len(names) == 1:
         return
     marks = []
@@ -101,13 +107,21 @@ def _ended(run: Run) -> None:
     if run.status == "done":
         st.success(_show.markdown(f"Done{after}: {run.summary}"))
     elif run.status == "cancelled":
-        st.info(f"Cancelled{after}. Nothing of it was kept.")
+        kept = (
+            "What it has found is kept, and it can go on."
+            if run.kind == "race"
+            else "Nothing of it was kept."
+        )
+        st.info(f"Cancelled{after}. {kept}")
     else:
         st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
+    _race.standings(run)
     with st.container(horizontal=True):
-        if run.status == "done":
+        if run.status == "done" and run.kind != "race":
             view = "read" if run.kind == "probe" else "trial"
             st.button("Read the result", type="primary", on_click=_state.switch(view))
+        if run.kind == "race" and run.status != "done" and _state.may_change(run):
+            st.button("Go on with the race", type="primary", on_click=_resume, args=(run,), key="resume")
         st.button("New probe", on_click=_state.forget_run, key="new-probe")
         if _state.may_change(run):
             with st.popover("Remove", width="content"):

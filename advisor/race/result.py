@@ -72,6 +72,11 @@ class ArmResult(_Frozen):
     looks: tuple[LookResult, ...]
     error: str | None = None
 
+    @property
+    def reach(self) -> float:
+        """How far it was run: the smaller share of its two phases."""
+        return max((min(look.align, look.tune) for look in self.looks), default=0.0)
+
 
 class RaceResult(_Frozen):
     """A whole race.

@@ -1,4 +1,4 @@
-"""Probes and trials as runs: one store and one queue behind the page and the HTTP API.
+"""Probes, trials and races as runs: one store and one queue behind the page and the HTTP API.
 
 A run is a folder on disk (:class:`RunStore`), so that it outlives the page that asked for it and the
 process that ran it. A :class:`RunQueue` runs one at a time, each in a process of its own: torch never enters
@@ -15,7 +15,7 @@ from advisor.service._forecast import Forecast, forecast
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import InputPreview, Preview, SideCheck, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import ACTIVE, Kind, Run, Status, TrialPlan, UnknownRunError
+from advisor.service._runs import ACTIVE, Kind, RacePlan, Run, Status, TrialPlan, UnknownRunError
 from advisor.service._store import UPLOAD_PREFIX, RunStore, Upload
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "Limits",
     "Preview",
     "QueueFullError",
+    "RacePlan",
     "Run",
     "RunQueue",
     "RunStore",

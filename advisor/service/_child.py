@@ -21,14 +21,16 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from advisor.sample import sample_path
-from advisor.service._runs import Job, TrialPlan
-from advisor.service._store import read_job
+from advisor.service._runs import Job, RacePlan, TrialPlan
+from advisor.service._store import LIVE, read_job
 from probes.cost import CostEstimate
 from probes.errors import InputError, RunError
 from probes.signals import Signals
 
 if TYPE_CHECKING:
     from advisor.options import Option
+    from advisor.race.running import Racer
+    from advisor.race.store import Setup
     from advisor.study import Record as StudyRecord
 
 Tell = Callable[[dict[str, Any]], None]
@@ -106,6 +108,51 @@ def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> None:
     tell({"event": "done", "decision": advice.decision, "summary": result.verdict})
 
 
+class _RaceRelay(_TrialRelay):
+    """A race's course: its time is what is told, and what it believes lies in a file.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, tell: Tell, folder: Path) -> None:
+        super().__init__(tell)
+        self._folder = folder
+        self._told = 0
+
+    def begins(self, setup: "Setup", steps: int) -> None:  # type: ignore[override]
+        """It is set up."""
+        self._tell({"event": "phase", "name": "race", "total": 100})
+
+    def took(self, racer: "Racer") -> None:
+        """A step is down."""
+        from advisor.race.result import result_of
+        from advisor.report._files import write_files
+
+        write_files(self._folder, {LIVE: result_of(racer, "time").model_dump_json()})
+        for _ in range(self._told, min(100, round(100 * racer.now / (60 * racer.setup.minutes)))):
+            self._told += 1
+            self._tell({"event": "step"})
+        self._tell({"event": "cost", "seconds": max(0.0, racer.left), "memory_gib": None})
+
+
+def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> None:
+    from advisor.race import run_race
+    from advisor.report._files import write_files
+
+    result = run_race(
+        job.request,
+        plan.options,
+        minutes=plan.minutes,
+        steps=plan.steps,
+        out=folder,
+        watcher=_RaceRelay(tell, folder),
+    )
+    texts = (folder / "recipe").glob("*.[ym]*")
+    write_files(folder, {f"recipe/{path.name}": _hide(path.read_text("utf-8"), job) for path in texts})
+    tell({"event": "done", "decision": result.decision, "summary": result.summary})
+
+
 def _as_called(signals: Signals, job: Job) -> Signals:
     """The signals with uploads and the sample under names that do not tell where this server keeps them."""
     sample = str(sample_path("en.conllu").parent) + os.sep
@@ -140,10 +187,12 @@ def main(folder: Path) -> int:
 
     job = read_job(folder)
     try:
-        if job.trial is None:
-            _run(folder, job, tell)
-        else:
+        if job.race is not None:
+            _race(folder, job, job.race, tell)
+        elif job.trial is not None:
             _try(folder, job, job.trial, tell)
+        else:
+            _run(folder, job, tell)
     except (InputError, RunError) as error:
         tell({"event": "error", "text": _hide(str(error), job)})
         return 1

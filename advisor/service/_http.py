@@ -25,13 +25,14 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from advisor.advice import Advice
 from advisor.findings import load_findings, load_tables
 from advisor.options import WordPairs
+from advisor.race import RaceResult
 from advisor.recommend import ask as ask_evidence
 from advisor.recommend import recommend as recommend_from
 from advisor.service._admission import admit
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import Preview, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import Run, TrialPlan, UnknownRunError
+from advisor.service._runs import RacePlan, Run, TrialPlan, UnknownRunError
 from advisor.service._store import RunStore
 from advisor.study import TrialResult
 from probes.errors import InputError, RunError
@@ -254,6 +255,24 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
     def start_trial(request: ProbeRequest, plan: TrialPlan) -> Run:
         """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
         return queue.submit(request, _SESSION, plan)
+
+    @app.post("/races", status_code=202, responses=_answers(429))
+    def start_race(request: ProbeRequest, plan: RacePlan) -> Run:
+        """Race options in runs cut short, or queue that behind other runs; it needs target labels."""
+        return queue.submit(request, _SESSION, plan)
+
+    @app.post("/runs/{run_id}/resume", status_code=202, responses=_answers(404, 429))
+    def resume(run_id: RunId) -> Run:
+        """Go on with a race that was stopped, from its last step."""
+        return queue.resume(run_id)
+
+    @app.get("/runs/{run_id}/race", response_model=RaceResult, responses=_answers(404))
+    def race(run_id: RunId) -> Response:
+        """What a race has found, or believes so far."""
+        found = store.race(run_id)
+        if found is None:
+            raise HTTPException(404, "This run is no race, or has taken no step yet.")
+        return Response(found, media_type="application/json")
 
     @app.get("/runs")
     def runs() -> list[Run]:

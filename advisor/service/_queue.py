@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
-from advisor.service._runs import Cost, Record, Run, TrialPlan
+from advisor.service._runs import Cost, RacePlan, Record, Run, TrialPlan
 from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -55,20 +55,23 @@ class RunQueue:
         self._closed = False
         self._worker: Thread | None = None
 
-    def submit(self, request: ProbeRequest, session: str, trial: TrialPlan | None = None) -> Run:
+    def submit(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
         """Queue a run; its uploads become its own.
 
         Args:
             request: what to probe.
-            trial: what to run for real on it, in place of a probe.
             session: whose run it is, and whose uploads it may name.
+            plan: what to run for real on it, in place of a probe.
 
         Raises:
             InputError: if something named is not allowed or not there.
             QueueFullError: if as many runs wait as may.
         """
-        if trial is not None and request.target_labels is None:
-            raise InputError("A trial is scored on labelled target data: name some as target labels.")
+        if plan is not None and request.target_labels is None:
+            what = "trial" if isinstance(plan, TrialPlan) else "race"
+            raise InputError(f"A {what} is scored on labelled target data: name some as target labels.")
+        if isinstance(plan, RacePlan) and plan.minutes > self.limits.run_minutes:
+            raise InputError(f"A run may take {self.limits.run_minutes:g} minutes here: lower the minutes.")
         admit(request, self.limits, lambda upload_id: self.store.upload(session, upload_id).path)
         with self._changed:
             if len(self._waiting) >= self.limits.queue_length:
@@ -77,23 +80,40 @@ class RunQueue:
                 )
             if self.limits.keep_days is not None:
                 self.store.remove_older(86_400 * self.limits.keep_days)
-            run = self.store.create(request, session, trial)
+            run = self.store.create(request, session, plan)
             try:
                 taken = {
                     upload_id: self.store.take_upload(run.id, self.store.upload(session, upload_id))
                     for upload_id in upload_ids(request)
                 }
-                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__), trial)
+                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__), plan)
             except BaseException as error:
                 self.store.finish(self.store.record(run.id), "failed", error=str(error))
                 self.store.remove(run.id)
                 raise
-            self._waiting.append(run.id)
-            if self._worker is None:
-                self._worker = Thread(target=self._work, name="runs", daemon=True)
-                self._worker.start()
-            self._changed.notify_all()
+            self._enqueue(run.id)
         return run
+
+    def resume(self, run_id: str) -> Run:
+        """Go on with a race that was stopped, from its last step.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+            InputError: if it is no race, has not stopped short, or as many runs wait as may.
+        """
+        with self._changed:
+            if len(self._waiting) >= self.limits.queue_length:
+                raise QueueFullError("As many runs are waiting as may: try again in some minutes.")
+            self.store.requeue(run_id)
+            self._enqueue(run_id)
+        return self.store.run(run_id)
+
+    def _enqueue(self, run_id: str) -> None:
+        self._waiting.append(run_id)
+        if self._worker is None:
+            self._worker = Thread(target=self._work, name="runs", daemon=True)
+            self._worker.start()
+        self._changed.notify_all()
 
     def cancel(self, run_id: str) -> Run:
         """Stop a run, or take it out of the queue; nothing happens to one that has ended.

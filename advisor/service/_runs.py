@@ -19,6 +19,7 @@ __all__ = [
     "Job",
     "Kind",
     "Process",
+    "RacePlan",
     "Record",
     "Run",
     "Status",
@@ -27,8 +28,8 @@ __all__ = [
     "check_run_id",
 ]
 
-Kind = Literal["probe", "trial"]
-"""What a run does: measure, or align and fine-tune for real."""
+Kind = Literal["probe", "trial", "race"]
+"""What a run does: measure, align and fine-tune for real, or do that cut short and compare."""
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 """``failed``: it could not finish, and ``error`` says why; ``interrupted``: its process ended under it."""
@@ -59,18 +60,40 @@ class TrialPlan(BaseModel):
     steps: int | None = Field(default=None, ge=1, le=100_000)
 
 
+class RacePlan(BaseModel):
+    """What races against fine-tuning alone.
+
+    Attributes:
+        minutes: that it may take.
+        options: as :meth:`advisor.options.Option.parse` reads them; none: what is expected to gain most.
+        steps: of each phase of a whole run; None for three epochs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    minutes: float = Field(default=30.0, gt=0, le=24 * 60, allow_inf_nan=False)
+    options: tuple[str, ...] = Field(default=(), max_length=8)
+    steps: int | None = Field(default=None, ge=2, le=100_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a run's process does: the request with its files found.
 
     Attributes:
         uploads: folder of the uploaded files, whose path nobody is shown.
-        trial: what to run for real; None for a probe.
+        trial, race: what to run for real; None for a probe.
     """
 
     request: ProbeRequest
     uploads: str
     trial: TrialPlan | None = None
+    race: RacePlan | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it does."""
+        return "trial" if self.trial else "race" if self.race else "probe"
 
 
 class Process(BaseModel):

@@ -8,7 +8,8 @@ Layout below the root::
               inputs/        uploaded files; gone after the run
               log.txt        what the run's process printed
               cancel         present once somebody wants the run to stop
-              signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/
+              signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/;
+              of a race live.json, result.json, race.json, steps/, weights/
     uploads/<owner>/<id>/<file>
 
 Ids are random and long enough that knowing one is the right to see the run and its results, so that a link
@@ -33,14 +34,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from advisor import sample
-from advisor.service._runs import Job, Process, Record, Run, TrialPlan, UnknownRunError, check_run_id
+from advisor.service._runs import (
+    Job,
+    Process,
+    RacePlan,
+    Record,
+    Run,
+    TrialPlan,
+    UnknownRunError,
+    check_run_id,
+)
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["ARTEFACTS", "STOPPED", "RunStore", "Upload"]
+__all__ = ["ARTEFACTS", "LIVE", "STOPPED", "RunStore", "Upload"]
 
-ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json")
-"""What a finished run offers, beside its recipe: the last if it was a trial, else the others."""
+ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json", "result.json")
+"""What a finished run offers, beside its recipe: the last two if it was a trial or a race."""
+LIVE = "live.json"
+"""What a race believes while it is under way."""
 
 STOPPED = "The service stopped before this run had ended: start it again."
 """What is said of a run that a restart caught."""
@@ -187,11 +199,11 @@ class RunStore:
 
     # --- runs --------------------------------------------------------------------------------------------
 
-    def create(self, request: ProbeRequest, session: str, trial: TrialPlan | None = None) -> Run:
+    def create(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
         """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
         record = Record(
             id=secrets.token_hex(12),
-            kind="probe" if trial is None else "trial",
+            kind=_job(request, "", plan).kind,
             status="queued",
             **request.model_dump(include={"model", "source", "target", "task", "budget"}),
             created=time.time(),
@@ -211,9 +223,9 @@ class RunStore:
         upload.path.parent.rename(place)
         return place / upload.name
 
-    def prepare(self, run_id: str, request: ProbeRequest, trial: TrialPlan | None = None) -> None:
+    def prepare(self, run_id: str, request: ProbeRequest, plan: TrialPlan | RacePlan | None = None) -> None:
         """Write down what the run's process is to do."""
-        job = Job(request, str(self.inputs(run_id)), trial)
+        job = _job(request, str(self.inputs(run_id)), plan)
         _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
 
     def run(self, run_id: str) -> Run:
@@ -288,9 +300,37 @@ class RunStore:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(recipe.rglob("*")):
-                if path.is_file():
+                if path.is_file() and path.suffix != ".pt":
                     archive.write(path, path.relative_to(recipe.parent))
         return packed.getvalue()
+
+    def race(self, run_id: str) -> bytes | None:
+        """The result of a race, or what it believes so far; None before its first step.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+        """
+        self.record(run_id)
+        folder = self.folder(run_id)
+        found = (path for name in ("result.json", LIVE) if (path := folder / name).is_file())
+        return next((path.read_bytes() for path in found), None)
+
+    def requeue(self, run_id: str) -> Record:
+        """Put a race that was stopped down as queued again, with what it has.
+
+        Raises:
+            UnknownRunError: if there is no such run.
+            InputError: if it is no race, or has not stopped short.
+        """
+        record = self.record(run_id)
+        if record.kind != "race" or record.active or record.status == "done":
+            raise InputError("Only a race that was stopped can be gone on with.")
+        if not (self.folder(run_id) / _JOB).is_file():
+            raise InputError("What this race was about is not kept any more: start it anew.")
+        (self.folder(run_id) / _CANCEL).unlink(missing_ok=True)
+        return self.change(
+            record, status="queued", finished=None, started=None, error=None, process=self._process
+        )
 
     def remove(self, run_id: str) -> None:
         """Forget a run that has ended.
@@ -362,9 +402,10 @@ class RunStore:
     def finish(self, record: Record, status: str, **changes: Any) -> Record:
         """Clean up after a run, then write how it ended."""
         folder = self.folder(record.id)
-        for leftover in (folder / _INPUTS, *folder.glob(".advisor-*")):
+        goes_on = record.kind == "race" and status != "done"  # with its data, until it is removed
+        for leftover in (*([] if goes_on else [folder / _INPUTS]), *folder.glob(".advisor-*")):
             shutil.rmtree(leftover, ignore_errors=True)
-        for name in (_JOB, _CANCEL):
+        for name in (_CANCEL, *([] if goes_on else [_JOB, LIVE])):
             (folder / name).unlink(missing_ok=True)
         return self.change(record, status=status, finished=time.time(), **changes)
 
@@ -383,6 +424,11 @@ class RunStore:
             if other.active and other.process == record.process and other.created < record.created
         )
         return Run.of(record, sum(1 for _ in before))
+
+
+def _job(request: ProbeRequest, uploads: str, plan: TrialPlan | RacePlan | None) -> Job:
+    trial = plan if isinstance(plan, TrialPlan) else None
+    return Job(request, uploads, trial, plan if isinstance(plan, RacePlan) else None)
 
 
 def read_job(folder: Path) -> Job:
