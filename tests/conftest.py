@@ -1,8 +1,8 @@
 """How the tests are run, and fixtures that any of them may ask for.
 
 ``pytest`` runs everything but the exhaustive sweeps, on all cores; ``pytest -m quick`` what a change is tried
-against while it is made; ``pytest -m "" --hypothesis-profile=exhaustive`` everything. ``-n 0`` keeps a run in
-one process.
+against while it is made; ``pytest -m exhaustive --hypothesis-profile=exhaustive`` the sweeps, and properties
+on all their examples. ``-n 0`` keeps a run in one process.
 """
 
 import gc
@@ -50,9 +50,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as quick what is neither slow nor exhaustive nor outside this process."""
+    """Mark as quick what is neither slow nor exhaustive nor outside this process, and as exhaustive the
+    properties that are to be tried on all their examples."""
     tests = Path(__file__).parent
+    all_examples = settings().max_examples > USUAL
     for item in items:
+        if all_examples and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("exhaustive")
         folder = item.path.relative_to(tests).parts[0]
         long = any(mark.name in ("slow", "exhaustive") for mark in item.iter_markers())
         if folder not in _NEVER_QUICK and not long:

@@ -17,6 +17,8 @@ from probes.signals import TOTAL, CosineRow, Estimate, Signals
 from tests.examples import examples
 from tests.factories import make_signals
 
+pytestmark = pytest.mark.slow
+
 TABLES = load_tables()
 models = st.sampled_from(
     [*sorted(n for n, e in TABLES.encoders.items() if e.kind != "decoder"), "someone/unheard-of"]

@@ -14,7 +14,7 @@ from probes.request import ProbeRequest
 from tests.faults.crash_points import crash_points
 from tests.unit.study.made_up import JOINT, make_record
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 OLD = {"advice.json": "old" * 9000, "recipe/recipe.yaml": "old", "stale": "old"}
 NEW = {"advice.json": "new" * 9000, "recipe/recipe.yaml": "new", "fresh/a": "new", "stale": None}

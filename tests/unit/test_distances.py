@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
-from probes import distances
+from probes.bitext import distances
 from probes.bitext.distances import cosines, debiased_cka, retrieval, sentence_rows, wilson, word_rows
 from probes.signals import Estimate
 

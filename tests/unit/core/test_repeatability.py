@@ -17,6 +17,8 @@ from probes.run import run_probe
 from probes.signals import Estimate, Signals
 from tests.conftest import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 
 _SCRIPT = """

@@ -36,6 +36,8 @@ from probes.tasks import Projection
 from tests.conftest import Checkpoint
 from tests.models import LAYERS, sample_sentences
 
+pytestmark = pytest.mark.slow
+
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 POINTS = ("theta0", "theta_warm")
 TASK_GRADIENTS: tuple[TaskGradient, ...] = ("source", "target-labels", "target-projected")

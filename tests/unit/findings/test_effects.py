@@ -14,6 +14,8 @@ from advisor.findings.model._spread import Spread
 from advisor.options import Option
 from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
 
+pytestmark = pytest.mark.slow
+
 OF_MODEL = {"alpha": 2.0, "beta": 0.5, "gamma": -1.0}
 OF_TASK = {"pos": 1.0, "ner": 0.0, "nli": -0.5}
 OF_FROZEN = {"none": 0.0, "lower-half": 0.3, "upper-half": -0.4}

@@ -206,6 +206,7 @@ def test_gradients_are_counted_where_their_cosine_is_resolved() -> None:
         assert row.ceiling is None
 
 
+@pytest.mark.slow
 def test_the_report_chooses_with_the_language_held_out(tmp_path: Path) -> None:
     root = copy_tables(tmp_path)
     records = [r for r in made_up(3, slope=30.0) if r.task == "pos" and r.target in LANGUAGES[:4]]

@@ -105,6 +105,7 @@ def test_a_huge_lookahead_does_not_move_in_proportion() -> None:
     assert small < large < 6
 
 
+@pytest.mark.slow
 def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     """Trials whose gains follow their cosines beyond what the effect model expects move predictions."""
     root = copy_tables(tmp_path)

@@ -62,6 +62,7 @@ def test_certainty_is_worth_more_than_any_look() -> None:
     assert 0 < one < both < before.value_of_certainty()
 
 
+@pytest.mark.slow
 def test_the_fit_finds_the_truth_again() -> None:
     generator = np.random.default_rng(3)
     traces = [cell(generator, np.zeros(len(OPTIONS)))[0] for _ in range(30)]

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from advisor.race.belief import Belief
 from advisor.race.choice import SURE, Step, next_step, stop_reason
@@ -41,6 +42,7 @@ def test_reasons_to_stop() -> None:
     assert stop_reason(alike, steps, 100.0, 0.5) == "not worth going on"
 
 
+@pytest.mark.slow
 def test_the_race_beats_halving_and_knows_how_sure_it_is() -> None:
     generator = np.random.default_rng(1)
     budget = 2 * PLAN.passes(OPTIONS[0], WHOLE)

@@ -10,6 +10,8 @@ from advisor.report import Report
 from probes.signals import DataFacts, Note, TaskFacts
 from tests.factories import make_advice, make_open, make_signals
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x1b[31m"
 
 

@@ -37,6 +37,7 @@ CHECKS: list[CheckFunction] = [
 ]
 
 
+@pytest.mark.slow
 def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
     queue = make_queue(tmp_path, FINISHES, Limits(queue_length=1, upload_mb=0.01))
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(queue, TOKEN))

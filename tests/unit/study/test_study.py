@@ -28,6 +28,8 @@ from probes.signals import TOTAL, Signals
 from tests.conftest import Checkpoint
 from tests.unit.study.plans import SENTENCES, plan_file
 
+pytestmark = pytest.mark.slow
+
 Call = tuple[str, str | None, int]
 Study = Callable[..., StudyStatus]
 ALIGNED = Option.parse(SENTENCES)

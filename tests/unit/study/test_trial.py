@@ -22,6 +22,8 @@ from probes.request import ProbeRequest
 from probes.tasks.token import TokenLevel
 from tests.conftest import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 16
 TEXTS = 16
 SENTENCES = "sentence-contrastive:joint:0.1"

@@ -13,6 +13,8 @@ from advisor.training.batches import Batches
 from probes.progress import Silent, Stopwatch
 from tests.unit.training.test_train import changed, folder, make_option, make_recipe, weights
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["folder"]  # the fixture
 
 WATCH = Stopwatch(Silent())

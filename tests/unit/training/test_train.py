@@ -30,6 +30,8 @@ from probes.progress import Silent, Stopwatch
 from probes.tasks import level_called
 from tests.models import build, sample_items, sample_pairs
 
+pytestmark = pytest.mark.slow
+
 PAIRS = 24
 TEXTS = 30
 
