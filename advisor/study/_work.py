@@ -82,7 +82,7 @@ def execute(key: str, step: Step, device: str, threads: int, until: float | None
             return _execute(key, step, device, until)
         finally:
             torch.set_num_threads(before)
-            gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
+            gc.collect()
 
 
 def _execute(key: str, step: Step, device: str, until: float | None) -> Ended:
@@ -100,6 +100,8 @@ def _execute(key: str, step: Step, device: str, until: float | None) -> Ended:
                         if until is not None and time() > until:
                             break
                         records.append(_run(run, Records(step.records), place))
+                        _let_go(place)
+                    shared().forget("alignment")  # nobody else goes on from it
                 case ProbeStep():
                     _probe(step)
                 case ModelStep():
@@ -118,6 +120,15 @@ def shared() -> "Shared":
     from advisor.training import Shared
 
     return Shared()
+
+
+def _let_go(device: "torch.device") -> None:
+    """Give a finished run's memory back: other processes may share the GPU."""
+    import torch
+
+    gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _run(run: Run, records: Records, device: "torch.device") -> Record:

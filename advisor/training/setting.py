@@ -29,7 +29,7 @@ __all__ = ["Setting", "precision_of", "prepare"]
 
 _FIT_TEXTS = 500
 """Texts that the classifier on frozen features is fitted on."""
-_ENCODERS_KEPT = 8
+_ENCODERS_KEPT = 4
 
 T = TypeVar("T")
 B = TypeVar("B")

@@ -1,5 +1,6 @@
 """Plans with states of encoders, blocks of further runs, and chosen cells: what they mean and refuse."""
 
+import gc
 import json
 import os
 import signal
@@ -219,6 +220,45 @@ def test_a_worker_that_dies_takes_nothing_with_it_but_its_step(
     for file in (tmp_path / "here/records").iterdir():
         mine, theirs = (json.loads(path.read_text()) for path in (file, tmp_path / "out/records" / file.name))
         assert (mine["scores"], mine["curve"]) == (theirs["scores"], theirs["curve"])
+
+
+def test_runs_that_share_a_step_leave_no_model_behind(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from advisor.study import _work
+    from advisor.training import Losses
+
+    alive: list[int] = []
+    run = _work.run_once
+
+    def counting(*arguments: Any) -> Any:
+        alive.append(sum(isinstance(thing, Losses) for thing in gc.get_objects()))
+        return run(*arguments)
+
+    monkeypatch.setattr(_work, "run_once", counting)
+    blocks = [
+        {
+            "name": f"look-{stop}",
+            "only": ["target=tr"],
+            "options": [SENTENCES],
+            "experiment": {"align_stop": stop},
+        }
+        for stop in (1, 2, 3, 4)
+    ]
+    plan = read_plan(
+        plan_file(
+            tmp_path,
+            checkpoint("bert"),
+            options=[SENTENCES],
+            seeds=[0],
+            blocks=blocks,
+            training={"align_steps": 5},
+        )
+    )
+    gc.collect()
+    run_study(plan, tmp_path / "out", jobs=1, device="cpu")
+    assert len(alive) == 7
+    assert max(alive) - alive[0] <= 2  # the alignment that is gone on from, and what it was begun with
 
 
 def test_no_run_begins_when_the_time_is_up(tmp_path: Path, checkpoint: Checkpoint) -> None:
