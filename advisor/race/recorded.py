@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from statistics import median
+from statistics import median, mode
 from typing import Any
 
-from advisor.options import NO_ALIGNMENT, Option
+from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, Plan, Rung
 from advisor.race.traces import Trace
@@ -24,21 +24,37 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
     Args:
         records: of any studies; those of controls and of runs that did not end are passed over.
     """
-    cells: defaultdict[tuple[Any, ...], dict[tuple[Option, int], dict[Rung, float]]] = defaultdict(dict)
+    cells: defaultdict[tuple[Any, ...], dict[tuple[Option, int, int], dict[Rung, float]]] = defaultdict(dict)
+    lengths: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
     seconds: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
     for record in records:
         if record.scores is None or not _as_usual(record):
             continue
         made = record.configuration
         for target in record.scores.targets:
-            key = (record.model, made.model_sha256, made.task, target, _plan(record), record.device)
-            run = cells[key].setdefault((made.option, made.seed), {})
+            key = (
+                record.model,
+                made.model_sha256,
+                made.task,
+                target,
+                _plan(record).tune_steps,
+                record.device,
+            )
+            run = cells[key].setdefault((made.option, made.seed, _plan(record).align_steps), {})
             run |= _looks(record, target)
             if made.option != NO_ALIGNMENT:
                 seconds[key].append(record.seconds)
+            if made.option.schedule is Schedule.SEQUENTIAL:
+                lengths[key].append(_plan(record).align_steps)
     found = []
-    for key, runs in cells.items():
-        model, _, task, target, plan, _ = key
+    for key, by_length in cells.items():
+        model, _, task, target, steps, _ = key
+        plan = Plan(mode(lengths[key] or [steps]), steps)
+        runs = {
+            (option, seed): looks
+            for (option, seed, length), looks in by_length.items()
+            if option.schedule is not Schedule.SEQUENTIAL or length == plan.align_steps
+        }
         options = tuple(sorted({option for option, _ in runs if option != NO_ALIGNMENT}, key=str))
         gains = {
             Look(options.index(option), seed, rung): score - alone[baseline]
