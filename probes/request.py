@@ -98,7 +98,7 @@ class ProbeRequest(BaseModel):
     min_gain: float = _asked(
         "Smallest gain",
         "Smallest gain of interest, in points.",
-        0.5,
+        0.25,
         ge=0,
         le=100,
         allow_inf_nan=False,

@@ -7,6 +7,7 @@ import typer
 from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
 from advisor.cli._run import answer, counting_race
 from advisor.console import errors
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
 
@@ -18,7 +19,7 @@ def ask(
     target: Annotated[str, option("target")],
     task: Annotated[str, option("task")],
     source: Annotated[str, option("source")] = "en",
-    min_gain: Annotated[float, option("min_gain")] = 0.5,
+    min_gain: Annotated[float, option("min_gain")] = DEFAULT_MIN_GAIN,
     word_pairs: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ import typer
 from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
 from advisor.cli._run import answer, counting_race
 from advisor.console import errors
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.recommend import recommend as recommend_from
 from advisor.report import Report
 from probes.signals import Signals
@@ -17,7 +18,7 @@ __all__ = ["recommend"]
 
 def recommend(
     signals: Annotated[Path, typer.Argument(help="A signals.json that a probe wrote.")],
-    min_gain: Annotated[float, option("min_gain")] = 0.5,
+    min_gain: Annotated[float, option("min_gain")] = DEFAULT_MIN_GAIN,
     trial: OwnTrial = None,
     race: OwnRace = None,
     as_json: Json = False,

@@ -82,6 +82,12 @@ def _unknown_encoder(situation: Situation) -> str | None:
 
 def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
     """What speaks against trusting the advice; a code may come twice."""
+    if situation.untrained:
+        yield Note(
+            code="untrained-encoder",
+            text="The frozen features of this checkpoint tell no labels apart and find no translations: it "
+            "looks untrained, or damaged, and what is known of its name does not hold for it.",
+        )
     if situation.signals is not None:
         yield from _conflict(situation.signals, best)
     for what in support.unseen:

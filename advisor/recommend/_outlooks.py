@@ -108,7 +108,7 @@ def decide_on(situation: Situation, outlooks: Sequence[Outlook]) -> Decision:
     if situation.task.name not in measured and not situation.tried:
         default = next((o.option for o in outlooks if kind(o.option) == OF_BEST_STANDING), None)
     expected = [outlook.expected for outlook in outlooks]
-    return decide(expected, min_gain=situation.min_gain, default=default)
+    return decide(expected, min_gain=situation.min_gain, default=default, trusted=not situation.untrained)
 
 
 def gain_of(expected: Expected) -> Gain:
@@ -147,7 +147,9 @@ def _with_weight(option: Option, signals: Signals | None) -> Option:
 
 def _signal_shift(situation: Situation, option: Option) -> tuple[float, float]:
     findings, signals = situation.findings, situation.signals
-    found = moving_signal(findings, signals, option.objective) if signals else None
+    if signals is None or situation.untrained:
+        return 0.0, 0.0
+    found = moving_signal(findings, signals, option.objective)
     return (0.0, 0.0) if found is None else findings.signals[found[0]].shift(*found[1])
 
 

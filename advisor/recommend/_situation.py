@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Question
 from advisor.findings import Findings
-from advisor.findings.evidence import Case, Effect, Encoder, normalise_model
+from advisor.findings.evidence import Case, Effect, Encoder, normalise_model, unknown_encoder
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.catalogue import Task
 from probes.errors import InputError
@@ -15,6 +15,10 @@ from probes.signals import Signals
 
 if TYPE_CHECKING:
     from advisor.study import TrialResult  # takes a while to import, and most answers need none
+
+_NO_BETTER, _BLIND = 5.0, 0.05
+"""Points above always answering the most frequent label, and a share of translations found, that an encoder
+which knows anything exceeds."""
 
 __all__ = ["Kind", "Situation", "kind", "read_trial"]
 
@@ -84,6 +88,21 @@ class Situation:
         return self.encoder.name
 
     @property
+    def untrained(self) -> bool:
+        """Whether the probe found an encoder that knows nothing, whatever it is called: its frozen features
+        do no better on the source than the most frequent label does, and find no translations."""
+        signals = self.signals
+        if signals is None or signals.transfer.source.value is None:
+            return False
+        found = [
+            (row.value.value or 0.0, row.chance or 0.0)
+            for row in signals.distances
+            if row.measure == "retrieval-forward" and row.value.value is not None
+        ]
+        blind = all(share < max(5 * chance, _BLIND) for share, chance in found)
+        return blind and signals.transfer.source.value < signals.transfer.majority + _NO_BETTER
+
+    @property
     def tried(self) -> dict[Option, list[float]]:
         """The paired gains of every option of the own trial that has any; empty without one."""
         if self.trial is None:
@@ -94,8 +113,8 @@ class Situation:
     def case(self, option: Option) -> Case:
         """The option on the question's model, task and language."""
         return self.findings.cases.case(
-            model=self.model,
-            encoder=self.encoder,
+            model=f"untrained {self.model}" if self.untrained else self.model,
+            encoder=unknown_encoder(self.model) if self.untrained else self.encoder,
             task=self.task.name,
             target=self.target.code,
             objective=option.objective,

@@ -23,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from advisor.advice import Advice
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_findings, load_tables
 from advisor.options import WordPairs
 from advisor.race import RaceResult
@@ -157,9 +158,10 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         task: Name,
         source: Name = "en",
         word_pairs: WordPairs = WordPairs.DICTIONARY,
-        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 0.5,
+        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
         pretrained_on: Annotated[list[Name], Query(max_length=2000)] = [],  # noqa: B006  # FastAPI copies it
         like: Name | None = None,
+        train_steps: Annotated[int | None, Query(ge=1)] = None,
     ) -> Advice:
         """Advice from the evidence alone, at once."""
         return ask_evidence(
@@ -171,11 +173,13 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
             min_gain=min_gain,
             pretrained_on=pretrained_on,
             like=like,
+            train_steps=train_steps,
         )
 
     @app.post("/recommend")
     def recommend(
-        signals: Signals, min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 0.5
+        signals: Signals,
+        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
     ) -> Advice:
         """Advice from signals that were measured before."""
         return recommend_from(signals, min_gain=min_gain)

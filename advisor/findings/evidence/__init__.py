@@ -3,6 +3,7 @@
 from advisor.findings.evidence._cases import COVERAGE, ENCODER_FACTS, FACTS, TYPOLOGY, Case, CaseMaker, Key
 from advisor.findings.evidence._effects import (
     EARLY,
+    LONG,
     OUTSIDE,
     OWN_RECORDS,
     STRATA,
@@ -29,6 +30,7 @@ __all__ = [
     "EARLY",
     "ENCODER_FACTS",
     "FACTS",
+    "LONG",
     "OUTSIDE",
     "OWN_RECORDS",
     "STRATA",

@@ -11,6 +11,7 @@ from probes.catalogue import TASKS
 __all__ = [
     "EARLY",
     "FROZEN_LAYERS",
+    "LONG",
     "MIXTURES",
     "OUTSIDE",
     "OWN_RECORDS",
@@ -52,6 +53,8 @@ STRATA: Mapping[str, str] = {
 }
 """Kinds of study. One informs another through a hyperparameter at most."""
 _POOLED = frozenset({"light", "own-short"})
+LONG = 300
+"""Fine-tuning steps from which on own runs are of the registered test."""
 EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
 """Shares of fine-tuning after which own runs are scored, too, by the names that their columns begin with."""
 
@@ -185,6 +188,7 @@ class Record:
     Attributes:
         baseline_scores, aligned_scores: in points, a seed each and paired; empty where not known.
         early_scores: the same two after a ``quarter`` and a ``half`` of fine-tuning, where they were taken.
+        late_scores: the two as means over the last two looks at a run, where those were taken.
         run_seconds, probe_seconds: wall time of an aligned run, and of the probe.
         steps: of fine-tuning.
         align_steps: of alignment before it; None where the two are one.
@@ -214,9 +218,19 @@ class Record:
     run_seconds: float | None = None
     probe_seconds: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
+    late_scores: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     steps: int | None = None
     align_steps: int | None = None
     device: str = ""
+
+    @property
+    def outcome(self) -> float:
+        """The gain that is modelled and tested, in points: over the last two looks of a run of 300 steps or
+        more, since one look at one checkpoint swings by points; else at its end."""
+        before, after = self.late_scores
+        if (self.steps or 0) < LONG or not before:
+            return self.gain
+        return sum(after) / len(after) - sum(before) / len(before)
 
 
 @dataclass(frozen=True, slots=True)

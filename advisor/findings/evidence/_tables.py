@@ -193,7 +193,7 @@ def _effect_of_record(record: Record, lab: str) -> Effect:
         target=record.target,
         baseline=record.baseline,
         aligned=None if record.baseline is None else record.baseline + record.gain,
-        gain=record.gain,
+        gain=record.outcome,
         gain_sd=record.gain_sd,
         baseline_sd=sample_sd(record.baseline_scores),
         aligned_sd=sample_sd(record.aligned_scores),
@@ -244,6 +244,7 @@ def _read_records(path: Path) -> Iterator[Record]:
                 share: (row.numbers(f"{share}_baseline_scores"), row.numbers(f"{share}_aligned_scores"))
                 for share in EARLY
             },
+            late_scores=(row.numbers("late_baseline_scores"), row.numbers("late_aligned_scores")),
             run_seconds=next(iter(row.numbers("run_seconds")), None),
             probe_seconds=next(iter(row.numbers("probe_seconds")), None),
             signals=_signals(row),

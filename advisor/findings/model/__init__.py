@@ -12,7 +12,7 @@ from advisor.findings.model._signal_stage import (
     LeadingSignal,
     SignalStage,
     fit_stages,
-    hold_languages_out,
+    hold_groups_out,
     own_effects,
 )
 
@@ -32,7 +32,7 @@ __all__ = [
     "expectations",
     "fit_stages",
     "from_arrays",
-    "hold_languages_out",
+    "hold_groups_out",
     "own_effects",
     "replications",
     "to_arrays",

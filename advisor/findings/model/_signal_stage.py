@@ -1,16 +1,18 @@
 """The second stage: how far a probe's leading signal moves the effect model's prediction.
 
-A leading signal x says how an objective and the task on *target* text get on at ``theta_warm``: as the
-noise-corrected cosine of their gradients, or as what a small Adam-scaled step on the objective does to the
-task loss (on the model's scale, since a few steps do very much); with target labels or, without them, with
-projected ones. What holds for one need not hold for another, so each has a stage of its own, and of those
-that a probe measured the one that did best is used. For own records, r is the gain less the prediction of an
-effect model that never saw the record's language in own records (both on the model's scale), and
+The leading signals are the four that were registered before the runs they are tested on
+(``findings/study/REGISTERED.md``): the frozen gap (score of the head fitted on frozen source features,
+source less target), and, for an objective at ``theta_warm``, the noise-corrected cosine of its gradient
+with the task's on labelled target text, what a small Adam-scaled step on it does to the task loss there
+(on the model's scale, since a few steps do very much), and the cosine with projected labels. Each has a
+stage of its own, and of those that a probe measured the one that did best is used. For own records, r is
+the gain less the prediction of an effect model that never saw the record's group (an encoder state and a
+task) in own records, both on the model's scale, and
 
     r_j = beta (x_j - mean x) + noise_j,   beta ~ N(0, omega^2).
 
-``omega`` is chosen by leaving one language out; the slope is used only if it beats no slope there by more
-than one standard error of the difference, and with an encoder left out as well, where there are several.
+``omega`` is chosen by leaving one group out; the slope is used only if it beats no slope there by more than
+one standard error of the difference, and with an encoder state left out as well, where there are several.
 Otherwise the stage adds exactly 0.
 """
 
@@ -34,13 +36,13 @@ __all__ = [
     "SignalStage",
     "fit_slope",
     "fit_stages",
-    "hold_languages_out",
+    "hold_groups_out",
     "own_effects",
 ]
 
 Array = NDArray[np.float64]
 
-MIN_RECORDS, MIN_LANGUAGES = 12, 4
+MIN_RECORDS, MIN_GROUPS = 12, 8
 """Fewer cannot validate a slope."""
 
 _OMEGAS = (0.15, 0.3, 0.6, 1.25, 2.5, 5.0)
@@ -52,45 +54,55 @@ class LeadingSignal:
     """A signal that may move predictions.
 
     Attributes:
-        gradient: of the task: with target labels, or with projected ones.
-        measure: ``cosine``, or ``lookahead`` after an Adam-scaled step.
+        gradient: what it stands on: target labels, or projected ones.
+        measure: ``frozen-gap``, ``cosine``, or ``lookahead`` after an Adam-scaled step.
     """
 
     gradient: TaskGradient
-    measure: Literal["cosine", "lookahead"]
+    measure: Literal["frozen-gap", "cosine", "lookahead"]
 
     def __str__(self) -> str:
-        return f"{self.measure} with {self.gradient}"
+        return self.measure if self.measure == "frozen-gap" else f"{self.measure} with {self.gradient}"
 
     @property
     def column(self) -> str:
-        """Its name in the table of records."""
-        measure = "cosine" if self.measure == "cosine" else "lookahead_adam"
-        return f"{self.gradient.replace('-', '_')}_{measure}"
+        """Its name in the table of records; that of the target's score for the frozen gap."""
+        names = {"frozen-gap": "frozen_target", "cosine": "cosine", "lookahead": "lookahead_adam"}
+        prefix = "" if self.measure == "frozen-gap" else f"{self.gradient.replace('-', '_')}_"
+        return prefix + names[self.measure]
 
     def of_records(self, records: Sequence[Record]) -> Array:
         """The signal of each record on the stage's scale, NaN where there is none; shape (records,)."""
-        return np.array([self._scaled(record.signals.get(self.column, float("nan"))) for record in records])
+        found = []
+        for record in records:
+            value = record.signals.get(self.column, float("nan"))
+            if self.measure == "frozen-gap":
+                value = record.signals.get("frozen_source", float("nan")) - value
+            found.append(self._scaled(value))
+        return np.array(found)
 
     def of_probe(self, signals: Signals, objective: str) -> tuple[float, float] | None:
         """The signal that a probe measured and its standard error, on the stage's scale, if it is there."""
         found = self.measured(signals, objective)
         if found is None or found.value is None:
             return None
-        value = found.value
+        value, error = found.value, _standard_error(found)
+        if self.measure == "frozen-gap":
+            source = signals.transfer.source
+            if source.value is None:
+                return None
+            return source.value - value, float(np.hypot(error, _standard_error(source)))
         if self.measure == "cosine":
             value = max(-1.0, min(1.0, value))  # as where it is measured: anybody may have written the file
-        error = 0.0
-        if found.low is not None and found.high is not None:
-            width = max(0.0, found.high - found.low)
-            width = min(2.0, width) if self.measure == "cosine" else width
-            error = width / (2 * NormalDist().inv_cdf((1 + found.level) / 2))
-        if self.measure == "lookahead":
+            error = min(error, 1.0)
+        else:
             error *= float(scale.unit(np.array(value)))
         return self._scaled(value), error
 
     def measured(self, signals: Signals, objective: str) -> Estimate | None:
-        """What the probe says of it, if it was measured."""
+        """What the probe says of it, if it was measured; of the frozen gap the target's score."""
+        if self.measure == "frozen-gap":
+            return signals.transfer.target
         if self.measure == "cosine":
             return signals.cosine(objective, self.gradient)
         wanted = ("theta_warm", objective, self.gradient, "adam")
@@ -98,13 +110,19 @@ class LeadingSignal:
         return next((row.change for row in rows), None)
 
     def _scaled(self, value: float) -> float:
-        return value if self.measure == "cosine" else float(scale.to_scale(np.array(value)))
+        return float(scale.to_scale(np.array(value))) if self.measure == "lookahead" else value
+
+
+def _standard_error(estimate: Estimate) -> float:
+    if estimate.low is None or estimate.high is None:
+        return 0.0
+    return max(0.0, estimate.high - estimate.low) / (2 * NormalDist().inv_cdf((1 + estimate.level) / 2))
 
 
 LEADING_SIGNALS = (
-    LeadingSignal("target-labels", "lookahead"),
+    LeadingSignal("target-labels", "frozen-gap"),
     LeadingSignal("target-labels", "cosine"),
-    LeadingSignal("target-projected", "lookahead"),
+    LeadingSignal("target-labels", "lookahead"),
     LeadingSignal("target-projected", "cosine"),
 )
 
@@ -118,8 +136,8 @@ class SignalStage:
         slope_sd: its posterior standard deviation.
         centre: the signal at which the prediction is not moved.
         records: how many records had the signal.
-        languages: in how many target languages.
-        gain_in_score: mean improvement of the log predictive density a record when a language is left out,
+        groups: in how many groups, an encoder state and a task each.
+        gain_in_score: mean improvement of the log predictive density a record when a group is left out,
             of the slope chosen over no slope; 0 when there was too little to fit.
     """
 
@@ -127,7 +145,7 @@ class SignalStage:
     slope_sd: float = 0.0
     centre: float = 0.0
     records: int = 0
-    languages: int = 0
+    groups: int = 0
     gain_in_score: float = 0.0
 
     @property
@@ -152,25 +170,25 @@ class SignalStage:
     @classmethod
     def from_array(cls, fields: Array) -> "SignalStage":
         """The stage that ``fields`` was made of."""
-        slope, slope_sd, centre, records, languages, score = fields.tolist()
-        return cls(slope, slope_sd, centre, int(records), int(languages), score)
+        slope, slope_sd, centre, records, groups, score = fields.tolist()
+        return cls(slope, slope_sd, centre, int(records), int(groups), score)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Own effects as an effect model predicts them that never saw their language in own records.
+    """Own effects as an effect model predicts them that never saw their group in own records.
 
     All on the model's scale, shape (effects,).
 
     Attributes:
-        languages, models: target language and encoder of each.
+        groups, states: encoder state and task of each, and encoder state.
         centre: of the predictions.
         gains: measured.
         variances: of the gains about the predictions.
     """
 
-    languages: tuple[str, ...]
-    models: tuple[str, ...]
+    groups: tuple[str, ...]
+    states: tuple[str, ...]
     centre: Array
     gains: Array
     variances: Array
@@ -189,8 +207,8 @@ class HeldOut:
             values=values[chosen],
             residuals=(self.gains - self.centre)[chosen],
             variances=self.variances[chosen],
-            languages=[self.languages[i] for i in chosen],
-            models=[self.models[i] for i in chosen],
+            groups=[self.groups[i] for i in chosen],
+            states=[self.states[i] for i in chosen],
         )
 
 
@@ -200,8 +218,8 @@ def own_effects(tables: Tables) -> list[tuple[Effect, Record]]:
     return [(e, records[e.locator]) for e in tables.pooled if e.source_id == OWN_RECORDS]
 
 
-def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
-    """Predict own effects, each without the own effects of its target language.
+def hold_groups_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
+    """Predict own effects, each without the own effects of its group.
 
     Args:
         model: fitted in this process to evidence that holds all of ``own``.
@@ -210,13 +228,13 @@ def hold_languages_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effec
     """
     observed = observations(own, maker)
     errors, variances = np.zeros(len(own)), np.zeros(len(own))
-    languages = [effect.target for effect in own]
-    for language in sorted(set(languages)):
-        rows = [i for i, name in enumerate(languages) if name == language]
+    groups = [f"{effect.model}, {effect.task}" for effect in own]
+    for group in sorted(set(groups)):
+        rows = [i for i, name in enumerate(groups) if name == group]
         errors[rows], variances[rows] = model.left_out([observed[i] for i in rows])
     gains = scale.to_scale(np.array([effect.gain for effect in own]))
-    models = tuple(effect.model for effect in own)
-    return HeldOut(tuple(languages), models, gains - errors, gains, variances)
+    states = tuple(effect.model for effect in own)
+    return HeldOut(tuple(groups), states, gains - errors, gains, variances)
 
 
 def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[LeadingSignal, SignalStage]:
@@ -228,7 +246,7 @@ def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[Lea
         model: fitted to the same tables in this process.
     """
     own = own_effects(tables)
-    held = hold_languages_out(model, maker, [effect for effect, _ in own])
+    held = hold_groups_out(model, maker, [effect for effect, _ in own])
     records = [record for _, record in own]
     return {signal: held.slope_on(signal.of_records(records)) for signal in LEADING_SIGNALS}
 
@@ -238,8 +256,8 @@ def fit_slope(
     values: Array,
     residuals: Array,
     variances: Array,
-    languages: Sequence[str],
-    models: Sequence[str] = (),
+    groups: Sequence[str],
+    states: Sequence[str] = (),
 ) -> SignalStage:
     """Fit the slope of residual gains on a signal, shrunk as leave-one-out validation decides.
 
@@ -247,25 +265,25 @@ def fit_slope(
         values: of the signal, shape (n,).
         residuals: gains less their predictions on the model's scale, shape (n,).
         variances: of the residuals under no slope, shape (n,).
-        languages: target language of each record.
-        models: encoder of each record; none, or a single one, cannot be left out.
+        groups: encoder state and task of each record.
+        states: encoder state of each record; none, or a single one, cannot be left out.
     """
-    count = len(set(languages))
-    summary = SignalStage(centre=float(values.mean()), records=len(values), languages=count)
+    count = len(set(groups))
+    summary = SignalStage(centre=float(values.mean()), records=len(values), groups=count)
     centred = values - summary.centre
-    if len(values) < MIN_RECORDS or count < MIN_LANGUAGES or not centred.any():
+    if len(values) < MIN_RECORDS or count < MIN_GROUPS or not centred.any():
         return summary
     best: tuple[float, float] | None = None
     for omega in np.array(_OMEGAS) / centred.std():
-        gains = _held_out_gains(centred, residuals, variances, omega, languages)
+        gains = _held_out_gains(centred, residuals, variances, omega, groups)
         mean, error = float(gains.mean()), float(gains.std(ddof=1)) / count**0.5
         if mean > error and (best is None or mean > best[0]):
             best = mean, omega
     if best is None:
         return summary
-    if len(set(models)) > 1:
-        by_model = _held_out_gains(centred, residuals, variances, best[1], models)
-        if by_model.sum() <= 0:
+    if len(set(states)) > 1:
+        by_state = _held_out_gains(centred, residuals, variances, best[1], states)
+        if by_state.sum() <= 0:
             return summary
     slope, slope_variance = _posterior(centred, residuals, variances, best[1])
     return replace(

@@ -130,10 +130,10 @@ nothing else. See `model/`.
 
 Regret: points lost a cell against the best option in hindsight, where fine-tuning alone is an option too.
 Kept: points gained a cell. With a language, encoder, task or source left out a cell is a further one of a
-lab whose other rows were seen; *advice to a new lab* is what somebody else would have been told. A
-decision is right when the advised option gained or, where aligning was not advised, when the option that
-promised most gained no more than {figures.validation.min_gain} points. Brackets: 95 % intervals,
-languages drawn with replacement.
+lab whose other rows were seen; *advice* is what anybody is told who asks, and *advice that knows the lab*
+what the lab itself could have been; intervals are of that lab. A decision is right when the advised
+option gained or, where aligning was not advised, when the option that promised most gained no more than
+{figures.validation.min_gain} points. Brackets: 95 % intervals, languages drawn with replacement.
 
 {figures.validation.markdown()}
 

@@ -23,7 +23,7 @@ _TRIALS = {**EARLY, "whole": 1.0}
 
 
 class Choice(BaseModel):
-    """A way of choosing an option for each cell, with that cell's language held out.
+    """A way of choosing an option for each cell, with that cell's group held out.
 
     Attributes:
         name: of the way.
@@ -50,12 +50,12 @@ def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice
     """What each way of choosing gets, the best first.
 
     Args:
-        held: predictions for the records, by a model that never saw their languages in own records.
+        held: predictions for the records, by a model that never saw their groups in own records.
         records: shape (n,).
         draws: of the bootstrap.
     """
     cells = [np.array(rows) for rows in cells_of(records).values()]
-    gains = np.array([record.gain for record in records])
+    gains = np.array([record.outcome for record in records])
     best = np.array([max(0.0, gains[rows].max()) for rows in cells])
     resample = Resample([records[rows[0]].target for rows in cells], draws)
     probed = _cost_of_a_probe(records)
@@ -93,14 +93,14 @@ def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple
     """Scores of the records, above 0 where aligning is preferred, and whether they need a probe."""
     by_signal = {signal: signal.of_records(records) for signal in _BY_LABELS}
     averages, shifts = np.zeros(len(records)), np.zeros(len(records))
-    for language in {record.target for record in records}:
-        out = np.array([record.target == language for record in records])
+    for group in set(held.groups):
+        out = np.array([name == group for name in held.groups])
         shifts[out] = _best_shifts(held, by_signal, out)
         averages[out] = [_average(records, i) for i in np.flatnonzero(out).tolist()]
     return {
         "evidence alone": (held.centre, False),
         "evidence and leading signal": (held.centre + shifts, True),
-        "best on average in other languages": (averages, False),
+        "best on average in other groups": (averages, False),
         **{f"{signal}, alone": (np.nan_to_num(values), True) for signal, values in by_signal.items()},
         NEVER: (np.full(len(records), -1.0), False),
     }
@@ -146,14 +146,12 @@ def _cost_of_a_probe(records: Sequence[Record]) -> float | None:
 
 
 def _average(records: Sequence[Record], row: int) -> float:
-    """Mean gain of the same option for the same model and task in other languages; 0 if there is none."""
+    """Mean gain of the same option in other groups; 0 if there is none."""
     this = records[row]
     same = [
-        record.gain
+        record.outcome
         for record in records
-        if (record.model, record.task) == (this.model, this.task)
-        and option_of(record) == option_of(this)
-        and record.target != this.target
+        if option_of(record) == option_of(this) and (record.model, record.task) != (this.model, this.task)
     ]
     return float(np.mean(same)) if same else 0.0
 

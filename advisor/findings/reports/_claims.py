@@ -1,41 +1,20 @@
 """What own trials answer to the questions that probes are taken for, in sentences made of figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import NamedTuple
 
-from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import NEVER, TRIAL, Choice
 from advisor.findings.reports._geometry import Geometry
-from advisor.findings.reports._signal_rows import Part, SignalRow
+from advisor.findings.reports._signal_rows import SignalRow
 from probes.catalogue import SIGNALS
-from probes.signals import TaskGradient
 
 __all__ = ["claims"]
 
 _SIGNIFICANT = 0.05
 
 
-class _Bar(NamedTuple):
-    """What a leading signal would have to reach to be relied on."""
-
-    signs: float
-    """Per cent of clear gains."""
-    correlation: float
-    """Partial rank correlation, over all and in each part."""
-    at_least: float | None
-    """The lower end of its interval."""
-
-
-_BARS: Mapping[TaskGradient, _Bar] = {
-    "target-labels": _Bar(90, 0.7, 0.5),
-    "target-projected": _Bar(80, 0.5, None),
-}
-
-
 def claims(
     rows: Sequence[SignalRow],
-    parts: Sequence[Part],
     geometry: Sequence[Geometry],
     choices: Sequence[Choice],
 ) -> list[str]:
@@ -43,7 +22,6 @@ def claims(
 
     Args:
         rows: every signal over all records.
-        parts: the leading ones in one encoder, or one level of tasks, at a time.
         geometry: of gradients.
         choices: what following signals is worth beside other ways.
     """
@@ -51,11 +29,6 @@ def claims(
     found = [
         *_distances([row for name, row in by_signal.items() if SIGNALS[name].kind == "distance"]),
         *_orthogonal(geometry),
-        *(
-            line
-            for signal in LEADING_SIGNALS
-            for line in _predicts(signal, by_signal.get(signal.column), parts)
-        ),
         *_survivors(rows),
         *_probe_or_trial(choices),
     ]
@@ -96,46 +69,6 @@ def _orthogonal(geometry: Sequence[Geometry]) -> Iterator[str]:
         "**Are the gradients orthogonal?** After the warm-up and corrected for noise, the median absolute "
         f"cosine is {' and '.join(parts)}{'; ' if beside else ''}{', '.join(beside)}."
     )
-
-
-def _predicts(signal: LeadingSignal, row: SignalRow | None, parts: Sequence[Part]) -> Iterator[str]:
-    if row is None or row.partial is None:
-        return
-    bar = _BARS[signal.gradient]
-    right = (
-        f"it has the sign of {100 * row.sign_right.value:.0f} % of the {row.clear} clear gains"
-        if row.sign_right is not None
-        else "no gain is clear enough to score signs"
-    )
-    apart = {
-        part.where: part.row.partial.value
-        for part in parts
-        if part.row.signal == signal.column and part.row.partial is not None
-    }
-    reached = (
-        row.sign_right is not None
-        and 100 * row.sign_right.value >= bar.signs
-        and min([row.partial.value, *apart.values()]) >= bar.correlation
-        and (bar.at_least is None or row.partial.low > bar.at_least)
-    )
-    bound = "" if bar.at_least is None else f" with its interval above {bar.at_least:g}"
-    each = ", ".join(f"{value:+.2f} ({where})" for where, value in apart.items())
-    yield (
-        f"**Does the {_name(signal)} tell gains?** Its partial rank "
-        f"correlation with the gain is {_interval(row)}, and {right}.{f' Apart: {each}.' if each else ''} To "
-        f"be relied on it would have to reach {bar.correlation:g}{bound}, the same in every encoder and "
-        f"level of tasks, and {bar.signs:g} % of signs: it does{'' if reached else ' not'}."
-    )
-
-
-def _name(signal: LeadingSignal) -> str:
-    what = (
-        "Adam-scaled lookahead on the target task"
-        if signal.measure == "lookahead"
-        else "cosine with the target task's gradient"
-    )
-    labels = "target labels" if signal.gradient == "target-labels" else "projected labels"
-    return f"{what} ({labels})"
 
 
 def _survivors(rows: Sequence[SignalRow]) -> Iterator[str]:

@@ -10,19 +10,20 @@ from advisor.findings.model import (
     EffectModel,
     LeadingSignal,
     SignalStage,
-    hold_languages_out,
+    hold_groups_out,
     own_effects,
 )
 from advisor.findings.reports._choosing import Choice, cells_of, choose
 from advisor.findings.reports._claims import claims
 from advisor.findings.reports._geometry import Geometry, gradient_geometry
+from advisor.findings.reports._registered import RegisteredTest, markdown, registered_test
 from advisor.findings.reports._resample import Figure
 from advisor.findings.reports._signal_rows import Part, SignalRow, signal_parts, signal_rows
 
 __all__ = ["SignalReport", "signals"]
 
-_LEAST_LANGUAGES = 4
-"""With fewer no language can be held out."""
+_LEAST_GROUPS = 2
+"""With fewer no group can be held out."""
 
 
 class SignalReport(BaseModel):
@@ -35,6 +36,7 @@ class SignalReport(BaseModel):
         rows: a signal each, by strength of the partial correlation.
         parts: the leading signals in one encoder, or one level of tasks, at a time.
         geometry: of gradients.
+        registered: the test that was registered before the runs it is made on; all else is exploratory.
         choices: what following signals is worth beside other ways.
         stage: whether the second stage lets the leading signals move predictions, and how far.
     """
@@ -47,6 +49,7 @@ class SignalReport(BaseModel):
     rows: tuple[SignalRow, ...]
     parts: tuple[Part, ...]
     geometry: tuple[Geometry, ...]
+    registered: tuple[RegisteredTest, ...]
     choices: tuple[Choice, ...]
     stage: str
 
@@ -74,10 +77,10 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
     own = own_effects(tables)
     pooled = [record for _, record in own]
     held = None
-    if len({record.target for record in records}) >= _LEAST_LANGUAGES:
+    if len({(record.model, record.task) for record in records}) >= _LEAST_GROUPS:
         maker = CaseMaker(tables)
         model = EffectModel.fit(observations(tables.pooled, maker))
-        held = hold_languages_out(model, maker, [effect for effect, _ in own])
+        held = hold_groups_out(model, maker, [effect for effect, _ in own])
     stages = {
         signal: SignalStage() if held is None else held.slope_on(signal.of_records(pooled))
         for signal in LEADING_SIGNALS
@@ -89,6 +92,7 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
         rows=signal_rows(records, draws),
         parts=signal_parts(records, [signal.column for signal in LEADING_SIGNALS], draws),
         geometry=tuple(gradient_geometry(records)),
+        registered=registered_test(records),
         choices=() if held is None else choose(held, pooled, draws),
         stage=" ".join(_stage_in_words(signal, stage) for signal, stage in stages.items()),
     )
@@ -98,16 +102,16 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
 
 
 def _stage_in_words(signal: LeadingSignal, stage: SignalStage) -> str:
-    basis = f"{stage.records} records in {stage.languages} languages"
+    basis = f"{stage.records} records in {stage.groups} groups"
     if not stage.validated:
         return (
             f"The {signal} moves nothing: over {basis} no slope beats none by more than a standard error "
-            "with a language left out, and at all with an encoder left out."
+            "with a group left out, and at all with an encoder state left out."
         )
     return (
-        f"The {signal} moves predictions by {stage.slope:+.1f} (standard deviation {stage.slope_sd:.1f}) on "
+        f"The {signal} moves predictions by {stage.slope:+.2g} (standard deviation {stage.slope_sd:.1g}) on "
         f"the model's scale for every unit above {stage.centre:+.2f}, from {basis}; that adds "
-        f"{stage.gain_in_score:.2f} nats a record with a language left out."
+        f"{stage.gain_in_score:.2f} nats a record with a group left out."
     )
 
 
@@ -117,7 +121,15 @@ def _markdown(report: SignalReport) -> str:
     lines = [
         f"{report.records} own records (an option over its seeds) in {report.cells} cells. {report.stage}",
         "",
-        *claims(report.rows, report.parts, report.geometry, report.choices),
+        "### The registered test",
+        "",
+        *markdown(report.registered),
+        "",
+        "### Exploratory",
+        "",
+        "Nothing below was registered.",
+        "",
+        *claims(report.rows, report.geometry, report.choices),
         "",
         "### Signals and gains",
         "",
@@ -166,7 +178,7 @@ def _markdown(report: SignalReport) -> str:
             "",
             "### Choosing an option",
             "",
-            "With the cell's language held out. A trial of one seed chooses by that seed and gets what the "
+            "With the cell's group held out. A trial of one seed chooses by that seed and gets what the "
             "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment. "
             "There: on the same cells, of the way with a probe that has the least regret over all.",
             "",

@@ -1,8 +1,8 @@
 """Validation: what the advice is worth on languages, encoders, tasks, sources and labs it has not seen.
 
 Each fold is refitted without a single row of what is held out, in any source, and the decisions are those
-that ``advisor.decide`` makes. In all splits but *lab* a held-out case is a further language, encoder, task or
-source of a lab whose other rows were seen; with its lab left out it is somebody new's, as every user's is.
+that ``advisor.decide`` makes from what anybody is told who asks: a lab that nobody has seen. Intervals are
+held against what the cell's own lab measured, whose other rows were seen in all splits but *lab*.
 """
 
 from collections import Counter, defaultdict
@@ -173,8 +173,8 @@ class Judged:
     """What came of a cell's advice.
 
     Attributes:
-        got: points gained by following the advice, asked in the cell's own lab.
-        got_abroad: the same, asked by a lab that nobody has seen.
+        got: points gained by following the advice, as anybody is given it who asks.
+        got_in_lab: the same, if the effects of the cell's own lab were known.
         got_by: the same for other ways of choosing.
         best: gain of the best option in hindsight, fine-tuning alone among them.
         decision: the advice.
@@ -182,7 +182,7 @@ class Judged:
         right: whether it was: the advised option gained or, where aligning was not advised, the option that
             promised most gained no more than is worth its trouble.
         positive: P(gain > 0) of the option spoken of, and whether it gained.
-        covered: share of the options' gains inside their interval, seed noise included.
+        covered: share of the options' gains inside their interval in this lab, seed noise included.
         signs: share of the options' gains whose sign was predicted.
         rank: correlation of predicted and measured gains over the cell's options; NaN for fewer than two.
         errors: squared errors on the model's scale, by method.
@@ -190,7 +190,7 @@ class Judged:
 
     cell: Cell
     got: float
-    got_abroad: float
+    got_in_lab: float
     got_by: Mapping[str, float]
     best: float
     decision: Decision
@@ -207,12 +207,12 @@ def _judge(held: HeldOutCell, min_gain: float) -> Judged:
     cell, gains = held.cell, np.array(held.cell.gains)
     options = [_option(effect) for effect in cell.effects]
     gain_of = dict(zip(options, gains.tolist(), strict=True)) | {NO_ALIGNMENT: 0.0}
-    decision = _decide(held, held.prediction, options, min_gain)
-    abroad = _decide(held, held.abroad, options, min_gain)
-    unruled = _decide(held, held.prediction, options, min_gain, ruled=False)
+    decision = _decide(held, held.abroad, options, min_gain)
+    in_lab = _decide(held, held.prediction, options, min_gain)
+    unruled = _decide(held, held.abroad, options, min_gain, ruled=False)
     spoken_of = next(option for option in decision.order if option != NO_ALIGNMENT)
     right = gain_of[spoken_of] > 0 if decision.decision == "align" else gain_of[spoken_of] <= min_gain
-    chance = held.prediction.probability_above(0.0)[options.index(spoken_of)]
+    chance = held.abroad.probability_above(0.0)[options.index(spoken_of)]
     z = scale.to_scale(gains)
     noise = np.array(cell.errors) * scale.unit(gains)
     away = np.abs(z - held.prediction.centre) / np.hypot(held.prediction.sd, noise)
@@ -221,7 +221,7 @@ def _judge(held: HeldOutCell, min_gain: float) -> Judged:
     return Judged(
         cell=cell,
         got=gain_of[decision.option],
-        got_abroad=gain_of[abroad.option],
+        got_in_lab=gain_of[in_lab.option],
         got_by={
             "never": 0.0,
             "always, any option": float(gains.mean()),
@@ -292,8 +292,8 @@ def _report(
     best = np.array([row.best for row in judged])
     methods = [_method("advice", np.array([row.got for row in judged]), judged, best, resample)]
     if split != "lab":
-        abroad = np.array([row.got_abroad for row in judged])
-        methods.append(_method("advice to a new lab", abroad, judged, best, resample))
+        in_lab = np.array([row.got_in_lab for row in judged])
+        methods.append(_method("advice that knows the lab", in_lab, judged, best, resample))
     methods += [
         _method(name, np.array([row.got_by[name] for row in judged]), judged, best, resample)
         for name in judged[0].got_by

@@ -1,6 +1,7 @@
 """The second stage: signals move a prediction only if validation says that they help."""
 
 import csv
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def _fit(slope: float, seed: int, records: int = 40, noise: float = 0.8) -> Sign
         values=cosines,
         residuals=slope * (cosines - cosines.mean()) + random.normal(0, noise, records),
         variances=np.full(records, noise**2),
-        languages=[f"l{i % 8}" for i in range(records)],
+        groups=[f"g{i % 8}" for i in range(records)],
     )
 
 
@@ -40,13 +41,13 @@ def test_without_a_slope_signals_hardly_ever_move_anything() -> None:
     assert max(abs(stage.slope) for stage in stages) < 4
 
 
-def test_too_few_records_or_languages_give_exactly_nothing() -> None:
+def test_too_few_records_or_groups_give_exactly_nothing() -> None:
     assert _fit(30.0, 0, records=8).slope == 0
     stage = fit_slope(
         values=np.linspace(-1, 1, 30),
         residuals=10 * np.linspace(-1, 1, 30),
         variances=np.full(30, 0.1),
-        languages=["tr", "de", "ar"] * 10,
+        groups=["pos", "ner", "nli"] * 10,
     )
     assert stage.shift(0.5, 0.1) == (0.0, 0.0)
     assert not stage.validated
@@ -75,8 +76,8 @@ def test_a_slope_that_fails_on_another_encoder_is_not_used() -> None:
             values=cosines,
             residuals=12 * signs * (cosines - cosines.mean()) + random.normal(0, 0.2, 40),
             variances=np.full(40, 0.5),
-            languages=[f"l{i % 8}" for i in range(40)],
-            models=of,
+            groups=[f"g{i % 8}" for i in range(40)],
+            states=of,
         )
         for of in (models, [])
     )
@@ -114,11 +115,12 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     model = EffectModel.fit(observations(tables.pooled, maker))
     random = np.random.default_rng(0)
     rows = []
-    for i, target in enumerate(("tr", "de", "fi", "hi") * 5):
+    groups = product(("xlm-roberta-base", "bert-base-multilingual-cased"), ("pos", "ner", "nli", "topic"))
+    for i, ((name, task), target) in enumerate(product(groups, ("tr", "de", "fi", "hi"))):
         cosine = float(random.uniform(-0.2, 0.3))
         case = maker.case(
-            model="xlm-roberta-base",
-            task="pos",
+            model=name,
+            task=task,
             target=target,
             objective="token-contrastive",
             schedule="sequential",
@@ -129,7 +131,7 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
         gain = float(scale.to_points(np.array(centre + 12 * (cosine - 0.05) + random.normal(0, 0.2))))
         rows.append(
             {
-                **{"id": f"r{i}", "model": case.model, "source": "en", "target": target, "task": "pos"},
+                **{"id": f"r{i}", "model": case.model, "source": "en", "target": target, "task": task},
                 **{"objective": case.objective, "schedule": case.schedule, "word_pairs": "dictionary"},
                 **{"frozen_layers": case.frozen_layers, "weight": "", "seeds": 5, "baseline": 80},
                 **{"gain": round(gain, 3), "gain_sd": 0.4},
@@ -147,7 +149,7 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     maker = CaseMaker(tables)
     stages = fit_stages(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
     stage = stages[LeadingSignal("target-labels", "cosine")]
-    assert (stage.records, stage.languages) == (20, 4)
+    assert (stage.records, stage.groups) == (32, 8)
     assert stage.validated
     assert 4 < stage.slope < 16
     # what target labels have shown does not hold for labels that are projected
