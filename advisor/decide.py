@@ -24,7 +24,7 @@ Basis = Literal["measured-here", "measured-elsewhere", "extrapolated"]
 task, language group and loss); or neither."""
 
 DEFAULT_MIN_GAIN = 0.25
-"""Points below which aligning is not worth its trouble: of 0, 0.25, 0.5, 0.75, 1 and 1.25 the one whose advice
+"""Points below which aligning is not worth its trouble: of 0, 0.25, 0.5, 0.75, 1 and 1.25 that whose advice
 lost least over the splits of the validation."""
 LIKELY, LEANING = 0.8, 0.57
 """Probability of being right from which on a decision is *likely*, or *leaning*: of held-out decisions

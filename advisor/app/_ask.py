@@ -4,6 +4,7 @@ import streamlit as st
 
 from advisor.advice import Advice
 from advisor.app import _answer, _question, _state
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import WordPairs
 from advisor.recommend import ask
 from advisor.report import Report
@@ -19,8 +20,8 @@ def render() -> None:
             "Smallest gain of interest, points",
             0.0,
             5.0,
-            0.5,
-            0.1,
+            DEFAULT_MIN_GAIN,
+            0.05,
             key="min-gain",
             persist_state="session",
             help="Below it, aligning is not worth the trouble to you.",
