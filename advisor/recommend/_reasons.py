@@ -72,7 +72,9 @@ def _signal_reason(situation: Situation, signals: Signals, best: Outlook) -> Rea
     moving = moving_signal(situation.findings, signals, objective)
     assert moving is not None
     moved = _in_points(best, best.shift)
-    if moving[0].measure == "cosine":
+    if moving[0].measure == "frozen-gap":
+        what = f"frozen features score {moving[1][0]:.1f} points less on {target} than on the source"
+    elif moving[0].measure == "cosine":
         way = "the same way" if best.shift > 0 else "less the same way than usual"
         what = f"{objective} and the task on {target} text pull {way}"
     else:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def test_signals_without_trials_to_learn_from_do_not_move_the_advice(monkeypatch
 
 def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a validated slope, an objective that pulls the task's way gains, by the slope, and is a reason."""
-    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, languages=8, gain_in_score=0.2)
+    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, groups=8, gain_in_score=0.2)
     _taught(monkeypatch, SignalStage())
     plain = recommend(make_signals())
     _taught(monkeypatch, learnt)
@@ -192,7 +193,7 @@ def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.Monk
 
 
 def test_of_several_signals_the_one_that_did_best_moves_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    cosine = SignalStage(slope=12.0, slope_sd=2.0, records=60, languages=8, gain_in_score=0.2)
+    cosine = SignalStage(slope=12.0, slope_sd=2.0, records=60, groups=8, gain_in_score=0.2)
     lookahead = replace(cosine, slope=1.0, gain_in_score=0.5)
     stages = dict.fromkeys(LEADING_SIGNALS, SignalStage()) | {
         LeadingSignal("target-labels", "cosine"): cosine,
@@ -210,7 +211,7 @@ def test_projected_labels_move_the_advice_only_if_they_proved_themselves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What trials have shown of the cosine with target labels says nothing of that with projected ones."""
-    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, languages=8, gain_in_score=0.2)
+    learnt = SignalStage(slope=12.0, slope_sd=2.0, centre=0.0, records=60, groups=8, gain_in_score=0.2)
     projected = make_signals(
         cosines=tuple(
             row.model_copy(update={"task_gradient": "target-projected"})
@@ -315,3 +316,44 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_untrained_encoder_does_not_get_the_answer_of_its_name() -> None:
+    """Frozen features at the majority and retrieval at chance: the name on the checkpoint says nothing."""
+    signals = make_signals()
+    named = signals.model.model_copy(update={"id": "xlm-roberta-base"})
+    majority = signals.transfer.majority
+    blind = signals.transfer.model_copy(
+        update={"source": estimate(majority + 1, 0.5), "target": estimate(majority, 0.5)}
+    )
+    rows = tuple(
+        row.model_copy(update={"value": estimate(0.002, 0.001)})
+        if row.measure.startswith("retrieval")
+        else row
+        for row in signals.distances
+    )
+    trained = recommend(make_signals(model=named))
+    untrained = recommend(make_signals(model=named, transfer=blind, distances=rows))
+    assert "untrained-encoder" not in _codes(trained)
+    assert untrained.warnings[0].code == "untrained-encoder"
+    assert untrained.confidence == "open"
+    assert untrained.gain is not None
+    assert trained.gain is not None
+    assert untrained.gain.high - untrained.gain.low > trained.gain.high - trained.gain.low
+
+
+def test_training_longer_is_another_question() -> None:
+    short, usual = (_ask("bundled", "tr", "pos", train_steps=steps) for steps in (120, None))
+    assert short.train_steps == 120
+    assert short.gain != usual.gain
+    with pytest.raises(InputError, match="0 steps"):
+        _ask("bundled", "tr", "pos", train_steps=0)
+
+
+def test_ten_questions_take_two_seconds() -> None:
+    _ask("xlm-roberta-base", "yo", "pos")  # reads the fitted findings
+    started = time.process_time()
+    for target in ("de", "sw", "yo", "zh", "fi"):
+        for task in ("pos", "nli"):
+            _ask("xlm-roberta-base", target, task)
+    assert time.process_time() - started < 2

@@ -127,6 +127,7 @@ class CaseMaker:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._made: dict[int, tuple[Effect, Case]] = {}
         self._described = {code: language_facts(facts, None) for code, facts in tables.languages.items()}
         steps: defaultdict[str, list[int]] = defaultdict(list)
         for effect in tables.pooled:
@@ -177,6 +178,12 @@ class CaseMaker:
 
     def of_effect(self, effect: Effect) -> Case:
         """The case an effect was measured on."""
+        kept = self._made.get(id(effect))
+        if kept is None or kept[0] is not effect:
+            kept = self._made[id(effect)] = effect, self._of_effect(effect)
+        return kept[1]
+
+    def _of_effect(self, effect: Effect) -> Case:
         case = self.case(
             model=effect.model,
             task=effect.task,

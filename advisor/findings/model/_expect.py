@@ -40,9 +40,9 @@ def expectations(
 ) -> list[Expected]:
     """What is expected of each option.
 
-    Where some options were measured, here or elsewhere, one that was not is expected to gain no more than the
-    best of them: what the model says of it rests on other encoders, tasks or languages, and the highest of
-    many such guesses is mostly a lucky one.
+    Where rows of evidence speak directly of some options, one of which none does is expected to gain no more
+    than the best of them: what the model says of it rests on other encoders, tasks or languages, and the
+    highest of many such guesses is mostly a lucky one.
 
     Args:
         prediction: of the options' gains, shape (n,).
@@ -63,7 +63,7 @@ def expectations(
     measured = [
         mean
         for option, mean in zip(options, prediction.mean.tolist(), strict=True)
-        if option in tried or direct[option.objective]
+        if direct[option.objective]
     ]
     best_measured = max(measured, default=float("inf"))
     rows = []
@@ -71,7 +71,7 @@ def expectations(
         count = direct[option.objective]
         by: Basis = "measured-here" if option in tried else "measured-elsewhere" if count else "extrapolated"
         least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
-        expected = min(mean, best_measured)
+        expected = min(mean, best_measured) if by == "extrapolated" else mean
         rows.append(
             Expected(
                 option=option,
