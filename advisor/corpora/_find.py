@@ -1,6 +1,7 @@
 """Which public data sets serve a question."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -191,11 +192,10 @@ def _counted(dataset: Dataset) -> str:
 @cache
 def _tables() -> tuple[dict[str, _Collection], dict[str, Sequence[_Part]]]:
     """The collections by id, and their parts by language."""
-    folder = files(__package__) / "tables"
+    folder = files("advisor.corpora") / "tables"
 
-    def rows(name: str) -> Iterator[list[str]]:
-        with (folder / name).open(encoding="utf-8", newline="") as file:
-            yield from list(csv.reader(file))[1:]
+    def rows(name: str) -> list[list[str]]:
+        return list(csv.reader(io.StringIO((folder / name).read_text(encoding="utf-8"))))[1:]
 
     collections = {row[0]: _Collection(*row) for row in rows("collections.csv")}
     by_language: dict[str, list[_Part]] = {}

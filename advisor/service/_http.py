@@ -428,26 +428,28 @@ def _document_offline(app: FastAPI) -> None:
     """``/docs`` and ``/redoc`` with scripts and styles of this machine: FastAPI's own come from elsewhere."""
     assets = "/docs-assets"
     app.mount(assets, StaticFiles(packages=[("fastapi_offline", "static")]))
-    describes = {
-        "openapi_url": str(app.openapi_url),
-        "title": app.title,
-    }
     pages = {
         "/docs": get_swagger_ui_html(
-            **describes,
+            openapi_url=str(app.openapi_url),
+            title=app.title,
             swagger_js_url=f"{assets}/swagger-ui-bundle.js",
             swagger_css_url=f"{assets}/swagger-ui.css",
             swagger_favicon_url=f"{assets}/favicon.png",
         ),
         "/redoc": get_redoc_html(
-            **describes,
+            openapi_url=str(app.openapi_url),
+            title=app.title,
             redoc_js_url=f"{assets}/redoc.standalone.js",
             redoc_favicon_url=f"{assets}/favicon.png",
             with_google_fonts=False,
         ),
     }
-    for path, page in pages.items():
-        app.add_route(path, lambda _request, page=page: page, include_in_schema=False)
+
+    def shown(request: Request) -> Response:
+        return pages[request.url.path]
+
+    for path in pages:
+        app.add_route(path, shown, include_in_schema=False)
 
 
 def _file(store: RunStore, run_id: str, name: str) -> Response:

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from advisor.advice import Advice
-from advisor.recommend import ask
+from advisor.recommend import ask, recommend
 from advisor.sample import sample_path
 from advisor.service import Run
+from advisor.study import TrialResult
 from probes.signals import Signals
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, Server, serve
 from tests.conftest import Checkpoint
@@ -287,7 +288,7 @@ def test_charts_are_drawn_and_described(visit: Visit, finished: Run) -> None:
     distances = page.locator("details").filter(has_text="Distance: how close")
     distances.locator("summary").first.click()
     distances.get_by_role("img", name="Share of translations retrieved, by layer.").wait_for()
-    assert distances.locator(_PICTURE).locator("visible=true").count() >= 4
+    assert distances.locator("img[alt]").locator("visible=true").count() >= 4
 
 
 def test_a_hostile_path_is_refused(visit: Visit) -> None:
@@ -365,6 +366,35 @@ def test_a_whole_probe_in_the_browser(
     theirs.get_by_role("button", name="Cancel the run").click()  # reloaded since: the browser is known again
     theirs.get_by_text("Cancelled").wait_for()
     assert wait_for(lambda: server.store.run(waiting).status == "cancelled")
+
+
+def test_a_question_leads_to_a_trial_and_its_answer(
+    visit: Visit, server_of_a_model: Server, checkpoint: Checkpoint
+) -> None:
+    """Ask, measure, read, try for real, read the answer that counts it; a reload changes nothing."""
+    server, model = server_of_a_model, checkpoint("bert")
+    page = visit(f"?view=ask&model={model}&target=tr&task=topic", of=server)
+    page.get_by_role("button", name="Measure my model").click()
+    page.get_by_role("button", name="Start the probe").wait_for()
+    page.wait_for_function("location.search.includes('view=probe')")
+    page.reload()
+    page.get_by_role("button", name="Start the probe").click()
+    probe = _run_id(page)
+    page.reload()
+    page.get_by_role("button", name="Read the result").click(timeout=A_PROBE)
+    page.get_by_role("heading", name="Measured on this model").wait_for()
+    page.reload()
+    page.get_by_text("sample data").first.wait_for()
+    page.get_by_role("button", name=re.compile("Start a trial")).click()
+    page.wait_for_function(f"!location.search.includes('{probe}')")
+    trial = _run_id(page)
+    page.reload()
+    page.get_by_role("button", name="Read the result").click(timeout=A_PROBE)
+    page.get_by_role("heading", name="The answer that counts this trial").wait_for()
+    page.reload()
+    result = TrialResult.model_validate_json(server.store.artefact(trial, "trial.json").read_bytes())
+    signals = Signals.model_validate_json(server.store.artefact(probe, "signals.json").read_bytes())
+    page.get_by_role("heading", name=recommend(signals, trial=result).summary).wait_for()
 
 
 def _another_visitor(visit: Visit, server: Server, upload: Path, run_id: str) -> "tuple[Page, str]":
