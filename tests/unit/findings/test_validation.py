@@ -8,10 +8,11 @@ import pytest
 
 from advisor.findings import load_tables, validate
 from advisor.findings.reports import Validation
-from advisor.findings.reports._cells import SPLITS, Split, cells, folds, in_fold
-from advisor.findings.reports._validation import _run_fold
+from advisor.findings.reports._cells import SPLITS, Fold, Split, cells, folds, in_fold
+from advisor.findings.reports._rivals import RIVALS
+from advisor.findings.reports._validation import run_fold
 from probes.errors import InputError
-from tests.unit.findings.simulation import edit_rows, small_tables
+from tests.unit.findings.simulation import copy_tables, edit_rows, small_tables
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def validation(root: Path) -> Validation:
-    return validate("model", jobs=1, draws=200, root=root)
+    return validate("model", ablations=False, jobs=1, draws=200, root=root)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -44,10 +45,13 @@ def test_the_compared_options_are_the_same_in_every_cell() -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: Path) -> None:
     """Gains of the held-out rows, in every source, are changed: no prediction may change."""
-    root = small_tables(tmp_path)
+    root = (
+        copy_tables(tmp_path) if split == "lab" else small_tables(tmp_path)
+    )  # the small are of one lab
     tables = load_tables(root)
-    fold = folds(tables, split)[-1]
-    before = _run_fold(fold, split != "source", root)
+    changed_lab = next(effect.lab for effect in tables.effects if effect.source_id == "bakos2025")
+    fold = Fold(split, changed_lab) if split == "lab" else folds(tables, split)[-1]
+    before = run_fold(fold, root=root).cases
     held = {
         (e.source_id, e.model, e.task, e.target)
         for e, out in zip(tables.effects, in_fold(tables, fold, tables.effects), strict=True)
@@ -66,12 +70,15 @@ def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: 
     edit_rows(root / "effects" / "nguyen2025.csv", lambda rows: change(rows, "nguyen2025"))
     edit_rows(root / "scores" / "bakos2025.csv", lambda rows: change(rows, "bakos2025"))
     load_tables.cache_clear()
-    after = _run_fold(fold, split != "source", root)
-    assert [c.gains for c in before.cells] != [c.gains for c in after.cells]
-    assert np.array_equal(before.centre, after.centre)
-    assert np.array_equal(before.sd, after.sd)
-    for name, forecast in before.rivals.items():
-        assert np.allclose(forecast.mean, after.rivals[name].mean), name
+    after = run_fold(fold, root=root).cases
+    assert [case.cell.gains for case in before] != [case.cell.gains for case in after]
+    for case, again in zip(before, after, strict=True):
+        for prediction, same in ((case.prediction, again.prediction), (case.abroad, again.abroad)):
+            assert np.array_equal(prediction.centre, same.centre)
+            assert np.array_equal(prediction.sd, same.sd)
+        assert (case.direct, case.measured) == (again.direct, again.measured)
+        for name, gains in case.rivals.items():
+            assert np.allclose(gains, again.rivals[name]), name
 
 
 def test_the_plain_rules_have_the_figures_they_must_have(validation: Validation, root: Path) -> None:
@@ -94,19 +101,20 @@ def test_every_figure_of_the_advice_is_there_and_within_its_interval(validation:
     advice = report.method("advice")
     assert report.floor is not None
     assert 0 <= report.floor.value < report.hindsight
-    for figure in (advice.regret, advice.kept, advice.hurt, advice.rank_correlation):
+    for figure in (advice.regret, advice.kept, advice.hurt, report.rank):
         assert figure is not None
         assert figure.low <= figure.value <= figure.high
-    for share in (advice.coverage, advice.abstention, advice.hurt):
-        assert share is not None
+    for share in (report.coverage, report.signs, advice.hurt):
         assert 0 <= share.low <= share.value <= share.high <= 1
-    rivals = {"best on average", "meta-regression", "gaussian process", "boosting, conformal"}
-    assert rivals <= {method.name for method in report.methods}
-    assert report.method("best guess").regret.value <= advice.regret.value + report.hindsight
+    assert {*RIVALS, "advice to a new lab"} <= {method.name for method in report.methods}
+    assert sum(band.cells for band in report.bands) == report.cells
+    assert sum(band.share for band in report.bands) == pytest.approx(1)
+    assert all(0 <= band.right <= 1 for band in report.bands)
+    assert sum(part.cells for part in validation.reliability) == report.cells
 
 
 def test_validating_twice_gives_the_same_figures(validation: Validation, root: Path) -> None:
-    assert validate("model", jobs=1, draws=200, root=root) == validation
+    assert validate("model", ablations=False, jobs=1, draws=200, root=root) == validation
 
 
 def test_figures_survive_json_and_read_as_markdown(validation: Validation) -> None:
