@@ -45,9 +45,7 @@ def test_the_compared_options_are_the_same_in_every_cell() -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: Path) -> None:
     """Gains of the held-out rows, in every source, are changed: no prediction may change."""
-    root = (
-        copy_tables(tmp_path) if split == "lab" else small_tables(tmp_path)
-    )  # the small are of one lab
+    root = copy_tables(tmp_path) if split == "lab" else small_tables(tmp_path)  # the small are of one lab
     tables = load_tables(root)
     changed_lab = next(effect.lab for effect in tables.effects if effect.source_id == "bakos2025")
     fold = Fold(split, changed_lab) if split == "lab" else folds(tables, split)[-1]
