@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from advisor.decide import Basis, Confidence, Verdict
 from advisor.options import NO_ALIGNMENT, Option
-from probes._files import load_file
+from probes.schema import Frozen, load_file
 from probes.signals import Note
 
 __all__ = [
@@ -30,11 +30,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Question(_Frozen):
+class Question(Frozen):
     """What was asked.
 
     ``model`` is a hub id, a path or the name of an offline encoder; ``pretrained_on`` the languages it saw
@@ -49,7 +45,7 @@ class Question(_Frozen):
     like: str | None = None
 
 
-class Gain(_Frozen):
+class Gain(Frozen):
     """Predicted gain of an option over fine-tuning alone, in points (0-100) on target test data."""
 
     mean: Finite
@@ -61,7 +57,7 @@ class Gain(_Frozen):
     """P(gain > min_gain)."""
 
 
-class Reason(_Frozen):
+class Reason(Frozen):
     """One term that moved the prediction, in words.
 
     Attributes:
@@ -77,7 +73,7 @@ class Reason(_Frozen):
     evidence: tuple[str, ...]
 
 
-class Alternative(_Frozen):
+class Alternative(Frozen):
     """An option with its predicted gain and what that rests on.
 
     Attributes:
@@ -93,7 +89,7 @@ class Alternative(_Frozen):
     at_least: bool = False
 
 
-class Worth(_Frozen):
+class Worth(Frozen):
     """What a word of confidence was worth on cells that the findings had not seen.
 
     Attributes:
@@ -105,7 +101,7 @@ class Worth(_Frozen):
     cells: int
 
 
-class NextMove(_Frozen):
+class NextMove(Frozen):
     """Something to do that would tell more, with its price.
 
     Attributes:
@@ -121,7 +117,7 @@ class NextMove(_Frozen):
     value: Finite | None = None
 
 
-class EvidenceRow(_Frozen):
+class EvidenceRow(Frozen):
     """One published or own effect near to the question; ``direct`` if it speaks of the question itself."""
 
     source_id: str
@@ -137,7 +133,7 @@ class EvidenceRow(_Frozen):
     direct: bool = False
 
 
-class Support(_Frozen):
+class Support(Frozen):
     """How far the case lies from the evidence.
 
     ``distance`` is 0 when model, task and language have all been seen together and grows by 1 for each
@@ -150,7 +146,7 @@ class Support(_Frozen):
     unseen: tuple[Literal["model", "task", "language"], ...]
 
 
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """What the advice was made from."""
 
     versions: dict[str, str]
@@ -163,7 +159,7 @@ class Provenance(_Frozen):
     seconds: Finite
 
 
-class Advice(_Frozen):
+class Advice(Frozen):
     """The recommendation for one question.
 
     Attributes:

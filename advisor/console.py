@@ -16,7 +16,7 @@ from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
 from typer.core import TyperGroup
 
-from advisor.report._words import clean
+from advisor.report.words import clean
 from probes.errors import InputError, MissingDataError, RunError
 
 if TYPE_CHECKING:

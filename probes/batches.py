@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from probes.bitext.words import token_words
+from probes.words import token_words
 
 __all__ = [
     "IGNORED",
@@ -155,7 +155,7 @@ class Tokenizer:
         return self._finish(encoding, of_word, tuple(words))
 
     def text(self, text: str) -> TokenizedText:
-        """Tokenise running text; words are found by :mod:`probes.bitext.words`."""
+        """Tokenise running text; words are found by :mod:`probes.words`."""
         encoding, offsets = self._locate(text)
         indices = token_words(offsets, text)
         of_word = tuple(-1 if word is None else word for word in indices)

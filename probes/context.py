@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from probes.batches import Tokenizer
 from probes.encoder import Encoder
-from probes.gradients.vectors import VectorPool
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
 from probes.machine.processes import ALONE, Processes
+from probes.machine.vectors import VectorPool
 from probes.progress import Silent, Stopwatch
 from probes.signals import Point
 

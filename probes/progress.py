@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from probes.cost import CostEstimate
+if TYPE_CHECKING:
+    from probes.cost import CostEstimate
 
 __all__ = ["PHASES", "Progress", "Silent", "Stopwatch"]
 
@@ -35,7 +36,7 @@ class Progress(Protocol):
         """One step of the current phase is done."""
         ...
 
-    def estimate(self, cost: CostEstimate) -> None:
+    def estimate(self, cost: "CostEstimate") -> None:
         """What the rest of the run is expected to cost."""
         ...
 
@@ -49,7 +50,7 @@ class Silent:
     def advance(self) -> None:
         """Ignored."""
 
-    def estimate(self, cost: CostEstimate) -> None:
+    def estimate(self, cost: "CostEstimate") -> None:
         """Ignored."""
 
 
@@ -84,6 +85,6 @@ class Stopwatch:
             yield item
             self._watcher.advance()
 
-    def estimate(self, cost: CostEstimate) -> None:
+    def estimate(self, cost: "CostEstimate") -> None:
         """Pass an estimate on."""
         self._watcher.estimate(cost)

@@ -25,7 +25,6 @@ from probes.gradients.points import MeasuredPoints, Points, measure_points, warm
 from probes.gradients.round_data import lookahead_texts, task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
 from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
-from probes.inputs import Inputs, read_inputs
 from probes.machine.memory import (
     freed_memory_kept,
     halve_until_it_fits,
@@ -35,10 +34,11 @@ from probes.machine.memory import (
 from probes.machine.precision import choose_precision, or_in_fp32
 from probes.machine.processes import Processes
 from probes.machine.versions import library_versions
-from probes.material import Material, prepare
+from probes.material.inputs import Inputs, read_inputs
+from probes.material.parts import Material, prepare
+from probes.material.sampling import deal
 from probes.progress import Progress, Silent, Stopwatch
 from probes.request import ProbeRequest
-from probes.sampling import deal
 from probes.signals import (
     TOTAL,
     Estimate,

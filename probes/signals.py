@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from probes._files import load_file
+from probes.schema import Frozen, load_file
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -54,11 +54,7 @@ TOTAL = "encoder"
 """The block name under which all layers together are reported (embeddings are left out)."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Frozen):
+class Estimate(Frozen):
     """One estimated number with its confidence interval.
 
     ``value`` is None when the data cannot tell it from noise; ``note`` then says why, and the bounds
@@ -98,7 +94,7 @@ class Estimate(_Frozen):
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
-class Note(_Frozen):
+class Note(Frozen):
     """Something that would make a careful person doubt, with a stable code for programs."""
 
     code: str
@@ -109,7 +105,7 @@ Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", 
 """How token states become a sentence vector, as sentence-transformers calls it."""
 
 
-class ModelFacts(_Frozen):
+class ModelFacts(Frozen):
     """The encoder that was measured."""
 
     id: str
@@ -124,7 +120,7 @@ class ModelFacts(_Frozen):
     mlm_head: bool
 
 
-class TaskFacts(_Frozen):
+class TaskFacts(Frozen):
     """The task and its label set, as found in the source training data."""
 
     name: str
@@ -133,7 +129,7 @@ class TaskFacts(_Frozen):
     labels: tuple[str, ...]
 
 
-class DataFacts(_Frozen):
+class DataFacts(Frozen):
     """One input file or data set: what was read, what was dropped and why.
 
     Attributes:
@@ -154,7 +150,7 @@ class DataFacts(_Frozen):
     notes: tuple[str, ...] = ()
 
 
-class TransferFacts(_Frozen):
+class TransferFacts(Frozen):
     """Scores of the head fitted on frozen source features, in points (0-100).
 
     ``majority`` is what always answering the most frequent training label scores on source text.
@@ -167,7 +163,7 @@ class TransferFacts(_Frozen):
     regularisation: Finite
 
 
-class LossRow(_Frozen):
+class LossRow(Frozen):
     """The gradient of one loss at one point, for one block.
 
     Attributes:
@@ -190,7 +186,7 @@ class LossRow(_Frozen):
     mean_loss: Finite
 
 
-class CosineRow(_Frozen):
+class CosineRow(Frozen):
     """A task gradient against an objective's gradient at one point, for one block.
 
     Attributes:
@@ -214,7 +210,7 @@ class CosineRow(_Frozen):
     magnitude_similarity: Estimate
 
 
-class ConflictRow(_Frozen):
+class ConflictRow(Frozen):
     """Share of layer blocks whose cosine interval lies wholly below 0."""
 
     point: Point
@@ -225,7 +221,7 @@ class ConflictRow(_Frozen):
     resolved: int
 
 
-class LookaheadRow(_Frozen):
+class LookaheadRow(Frozen):
     """Relative change of the task loss after one small step on an objective (TAG, arXiv:2109.04617).
 
     ``change`` is 1 - L_task(after) / L_task(before), in per cent: positive means the step helped.
@@ -240,7 +236,7 @@ class LookaheadRow(_Frozen):
     change: Estimate
 
 
-class DistanceRow(_Frozen):
+class DistanceRow(Frozen):
     """An embedding distance between the two languages at one depth.
 
     ``layer`` is an index into the model's hidden states: 0 is the embedding output, ``layers`` the last.
@@ -262,7 +258,7 @@ class DistanceRow(_Frozen):
     chance: Finite | None = None
 
 
-class TextFacts(_Frozen):
+class TextFacts(Frozen):
     """What tokenisation does to the two languages.
 
     ``fertility``: subwords a word (characters that are not space, where words are not spaced).
@@ -278,7 +274,7 @@ class TextFacts(_Frozen):
     fertility_unit: Literal["word", "character"]
 
 
-class ProjectionFacts(_Frozen):
+class ProjectionFacts(Frozen):
     """How the labels of the ``target-projected`` task gradient came about."""
 
     sentences: int
@@ -287,7 +283,7 @@ class ProjectionFacts(_Frozen):
     cosine_with_labels: Estimate | None
 
 
-class RunFacts(_Frozen):
+class RunFacts(Frozen):
     """How and with what the probe ran.
 
     ``rounds`` are those taken, ``stopped`` says why there are no more: the leading signals were resolved, or
@@ -312,7 +308,7 @@ class RunFacts(_Frozen):
     used: dict[str, int] = Field(default_factory=dict)
 
 
-class Signals(_Frozen):
+class Signals(Frozen):
     """Everything one probe run measured."""
 
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from advisor.advice import Alternative
 from advisor.options import NO_ALIGNMENT
-from advisor.report import Report, _words
+from advisor.report import Report, words
 from probes.signals import Estimate, Signals
 
 __all__ = ["Probe", "compare", "comparison_rows"]
@@ -41,7 +41,7 @@ def compare(reports: Sequence[Report]) -> list[Probe]:
     for name, (report, signals) in zip(names, with_signals, strict=True):
         seen[name] += 1
         label = f"{name} ({seen[name]})" if repeated[name] > 1 else name
-        probes.append(Probe(_words.clean(label), report, signals, _cosines(signals), _best(report)))
+        probes.append(Probe(words.clean(label), report, signals, _cosines(signals), _best(report)))
     return probes
 
 
@@ -50,18 +50,18 @@ def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
     for measure, of in (
         (
             "decision",
-            lambda p: f"{_words.DECISION_WORDS[p.report.advice.decision]}, {p.report.advice.confidence}",
+            lambda p: f"{words.DECISION_WORDS[p.report.advice.decision]}, {p.report.advice.confidence}",
         ),
         ("option", lambda p: str(p.report.advice.option or "–")),
         ("expected gain", lambda p: _gain(p.report)),
         ("budget", lambda p: p.signals.run.budget),
-        ("frozen features, source", lambda p: _words.estimated(p.signals.transfer.source, 1)),
-        ("frozen features, target", lambda p: _words.estimated(p.signals.transfer.target, 1)),
+        ("frozen features, source", lambda p: words.estimated(p.signals.transfer.source, 1)),
+        ("frozen features, target", lambda p: words.estimated(p.signals.transfer.target, 1)),
         (
             "subwords a word",
             lambda p: (
-                f"{_words.number(p.signals.text.source_fertility)} → "
-                f"{_words.number(p.signals.text.target_fertility)}"
+                f"{words.number(p.signals.text.source_fertility)} → "
+                f"{words.number(p.signals.text.target_fertility)}"
             ),
         ),
         ("highest strict retrieval", lambda p: _highest(p.signals, "retrieval-strict")),
@@ -70,7 +70,7 @@ def comparison_rows(probes: Sequence[Probe]) -> Iterator[dict[str, str]]:
         yield {"measure": measure} | {probe.name: of(probe) for probe in probes}
     for objective in dict.fromkeys(name for probe in probes for name in probe.cosines):
         yield {"measure": f"cosine, {objective}"} | {
-            probe.name: _words.estimated(probe.cosines.get(objective)) for probe in probes
+            probe.name: words.estimated(probe.cosines.get(objective)) for probe in probes
         }
 
 
@@ -96,7 +96,7 @@ def _best(report: Report) -> dict[str, Alternative]:
 def _gain(report: Report) -> str:
     best = report.advice.spoken_of
     gain = report.advice.gain or (best.gain if best else None)
-    return f"{_words.signed(gain.mean)} ({_words.interval(gain)})" if gain else "–"
+    return f"{words.signed(gain.mean)} ({words.interval(gain)})" if gain else "–"
 
 
 def _highest(signals: Signals, measure: str) -> str:
@@ -108,4 +108,4 @@ def _highest(signals: Signals, measure: str) -> str:
     if not values:
         return "–"
     value, row = max(values, key=lambda entry: entry[0])
-    return f"{_words.number(value, 2)} at state {row.layer}"
+    return f"{words.number(value, 2)} at state {row.layer}"

@@ -11,7 +11,7 @@ from advisor import findings
 from advisor.app import _pictures, _question, _show
 from advisor.findings import Tables, load_tables
 from advisor.findings.reports import FIGURES, Figure, load_figures
-from advisor.report import _words
+from advisor.report import words
 
 __all__ = ["render"]
 
@@ -204,7 +204,7 @@ def _validation(_tables: Tables) -> None:
     report = splits[split]
     st.caption(
         f"{report.folds} refits, {report.cells} cells of one model, task and language. The best option in "
-        f"hindsight gains {_words.number(report.hindsight)} points a cell."
+        f"hindsight gains {words.number(report.hindsight)} points a cell."
     )
     floor = report.floor.value if report.floor else None
     for column, name, title, axis in zip(

@@ -6,9 +6,9 @@ import altair as alt
 import pandas as pd
 
 from advisor.app._comparison import Probe
-from advisor.report import _words
+from advisor.report import words
 from advisor.report.charts import COLOURS, INKS
-from advisor.report.charts._style import bounds, categories, finish, over
+from advisor.report.charts.style import bounds, categories, finish, over
 
 __all__ = ["compared_cosines", "compared_gains", "gain_strip", "validation_chart"]
 
@@ -97,7 +97,7 @@ def validation_chart(
 def compared_cosines(probes: Sequence[Probe]) -> alt.LayerChart | None:
     """The leading cosine of every objective, a mark for each probe."""
     values = [
-        {"objective": objective, "probe": probe.name, "shown": _words.estimated(cosine)} | bounds(cosine)
+        {"objective": objective, "probe": probe.name, "shown": words.estimated(cosine)} | bounds(cosine)
         for probe in probes
         for objective, cosine in probe.cosines.items()
         if cosine.resolved
@@ -111,7 +111,7 @@ def compared_gains(probes: Sequence[Probe]) -> alt.LayerChart | None:
         {
             "objective": row.option.objective,
             "probe": probe.name,
-            "shown": f"{_words.signed(row.gain.mean)} ({_words.interval(row.gain)}), {row.option}",
+            "shown": f"{words.signed(row.gain.mean)} ({words.interval(row.gain)}), {row.option}",
             "value": row.gain.mean,
             "low": row.gain.low,
             "high": row.gain.high,

@@ -11,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from advisor.app import _question, _run, _show, _state
 from advisor.corpora import find_data
-from advisor.report import _words
+from advisor.report import words
 from advisor.sample import LANGUAGES
 from advisor.service import InputPreview, Preview, Upload, admit, look
 from probes.data import Columns
@@ -130,7 +130,7 @@ def _preview(request: ProbeRequest) -> Preview | str:
 # --- where the data comes from ---------------------------------------------------------------------------
 
 
-def _sample(question: _question.Question) -> dict[str, Any] | None:
+def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
     source, target, task = question.source, question.target, question.task
     if source != "en" or target not in LANGUAGES[1:] or task not in _SAMPLE_TASKS:
         st.info(
@@ -149,7 +149,7 @@ def _sample(question: _question.Question) -> dict[str, Any] | None:
     }
 
 
-def _uploads(question: _question.Question) -> dict[str, Any] | None:
+def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
     most = _state.queue().limits.upload_mb
     specs: dict[str, str] = {}
     for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
@@ -171,7 +171,7 @@ def _uploads(question: _question.Question) -> dict[str, Any] | None:
     return dict(specs)
 
 
-def _public_data(question: _question.Question) -> None:
+def _public_data(question: _question.AskedHere) -> None:
     """What is missing, and which public sets there are for it."""
     st.info("Labelled source data and a bitext are needed.")
     try:
@@ -195,7 +195,7 @@ def _stored(file: UploadedFile) -> Upload:
     return stored[file.file_id]
 
 
-def _paths(question: _question.Question) -> dict[str, Any] | None:
+def _paths(question: _question.AskedHere) -> dict[str, Any] | None:
     roots = _state.queue().limits.roots
     where = " or ".join(f"`{root}`" for root in roots)
     st.caption(
@@ -274,7 +274,7 @@ def _what_was_read(preview: Preview) -> None:
     if preview.forecast is None:
         cost = "This model's size is only known once it is loaded; the run then says what it will take."
     else:
-        low, high = map(_words.duration, (preview.forecast.fastest, preview.forecast.slowest))
+        low, high = map(words.duration, (preview.forecast.fastest, preview.forecast.slowest))
         cost = (
             f"Between {low} and {high}, and {preview.forecast.memory_gib:.1f} GiB of memory, on this "
             "machine's processor as busy as it is now. The run times its first steps and then says it better."
@@ -283,7 +283,7 @@ def _what_was_read(preview: Preview) -> None:
 
 
 def _input(seen: InputPreview) -> None:
-    counted = f"{_words.count(seen.kept)} of {_words.count(seen.read)} kept"
+    counted = f"{words.count(seen.kept)} of {words.count(seen.read)} kept"
     with st.expander(_show.markdown(f"{seen.role}: {counted} · {seen.name} ({seen.layout})")):
         for line in (seen.counts, seen.label_counts, *seen.notes):
             if line:
@@ -312,4 +312,4 @@ def _input(seen: InputPreview) -> None:
 
 
 def _cleaned(row: Sequence[str]) -> list[str]:
-    return [_words.clean(cell) for cell in row]
+    return [words.clean(cell) for cell in row]

@@ -11,13 +11,13 @@ from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["Question", "called", "question_inputs", "short"]
+__all__ = ["AskedHere", "called", "question_inputs", "short"]
 
 _DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AskedHere:
     """What is asked about."""
 
     model: str
@@ -26,7 +26,7 @@ class Question:
     task: str
 
 
-def question_inputs(*, model: str | None = None) -> Question:
+def question_inputs(*, model: str | None = None) -> AskedHere:
     """Ask for model, source, target and task; starts from the link and keeps it up to date.
 
     Args:
@@ -52,7 +52,7 @@ def question_inputs(*, model: str | None = None) -> Question:
     with columns[3]:
         task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
     source, target = short(source), short(target)
-    question = Question(chosen, source, target, task)
+    question = AskedHere(chosen, source, target, task)
     _state.keep_link(model=chosen, source=source, target=target, task=task)
     return question
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from advisor.app import _answer, _results, _run, _show, _state
 from advisor.options import Option
-from advisor.report import Report, _words
+from advisor.report import Report, words
 from advisor.service import UPLOAD_PREFIX, RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -89,7 +89,7 @@ def _for_real(report: Report, run: Run) -> None:
         st.caption("The uploaded files were removed after the run: to try it for real, choose them again.")
         return
     st.button(
-        f"Start a trial: {_words.option_label(spoken_of.option)}, {_SEEDS} seeds",
+        f"Start a trial: {words.option_label(spoken_of.option)}, {_SEEDS} seeds",
         on_click=_start_trial,
         args=(request, spoken_of.option),
         help="Aligns and fine-tunes for real, beside fine-tuning alone; the answer then counts it.",

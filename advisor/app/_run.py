@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from advisor.app import _race, _show, _state
-from advisor.report import _words
+from advisor.report import words
 from advisor.service import Run, Status
 from probes.progress import PHASES
 
@@ -85,9 +85,9 @@ def _progress(run: Run) -> None:
     said = [_PHASE_WORDS[names[place]] if run.phase else "starting"]
     if run.total > 1:
         said.append(f"{min(run.step, run.total)} of {run.total}")
-    said.append(f"{_words.duration(run.seconds)} so far")
+    said.append(f"{words.duration(run.seconds)} so far")
     if run.seconds_left:
-        said.append(f"about {_words.duration(run.seconds_left)} left")
+        said.append(f"about {words.duration(run.seconds_left)} left")
     if run.memory_gib is not None:
         said.append(f"{run.memory_gib:.1f} GiB of memory")
     st.progress((place + within) / len(names), text=_show.markdown(" · ".join(said)))
@@ -103,7 +103,7 @@ def _progress(run: Run) -> None:
 
 
 def _ended(run: Run) -> None:
-    after = f" after {_words.duration(run.seconds)}" if run.seconds else ""
+    after = f" after {words.duration(run.seconds)}" if run.seconds else ""
     if run.status == "done":
         st.success(_show.markdown(f"Done{after}: {run.summary}"))
     elif run.status == "cancelled":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from advisor.report._words import clean
+from advisor.report.words import clean
 
 if TYPE_CHECKING:
     import altair as alt

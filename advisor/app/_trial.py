@@ -16,7 +16,7 @@ from advisor.app._trial_files import (
 )
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.recommend import ask, recommend
-from advisor.report import Report, _words
+from advisor.report import Report, words
 from advisor.study import OptionResult, TrialResult
 from probes.errors import InputError
 
@@ -163,7 +163,7 @@ def _differs(advice: Advice, result: TrialResult) -> str:
 def _labels(result: TrialResult) -> dict[Option, str]:
     """What the options are called, in two lines; weights and word pairs where they tell options apart."""
     options = [row.option for row in result.options]
-    short = ["\n".join(filter(None, label)) for label in _words.option_labels(options)]
+    short = ["\n".join(filter(None, label)) for label in words.option_labels(options)]
     return {
         option: label if short.count(label) == 1 else f"{label}\nweight {option.weight}, {option.word_pairs}"
         for option, label in zip(options, short, strict=True)
@@ -208,14 +208,14 @@ def _option_row(
     return {
         "option": label.replace("\n", ", "),
         f"{result.target} score": _points(row.target),
-        "gain": "" if none else _words.estimated(row.target_gain, 1),
-        "expected": f"{_words.signed(expected.mean)} ({_words.interval(expected)})" if expected else "",
+        "gain": "" if none else words.estimated(row.target_gain, 1),
+        "expected": f"{words.signed(expected.mean)} ({words.interval(expected)})" if expected else "",
         f"{result.source} score": _points(row.source),
-        f"{result.source} gain": "" if none else _words.estimated(row.source_gain, 1),
+        f"{result.source} gain": "" if none else words.estimated(row.source_gain, 1),
         "seeds": row.seeds,
         "failed": row.unfinished,
         "seeds to ±1 point": "" if row.seeds_needed is None else str(row.seeds_needed),
-        "a run takes": _words.duration(row.seconds),
+        "a run takes": words.duration(row.seconds),
     }
 
 
@@ -282,7 +282,7 @@ def _cost(trial: Trial) -> None:
     ended_badly = [run for run in runs if run.status != "done"]
     facts = {
         "Runs": (str(len(runs)), f"{len(ended_badly)} not finished" if ended_badly else "all finished"),
-        "Time in all": (_words.duration(sum(run.seconds for run in runs)), "one run after another"),
+        "Time in all": (words.duration(sum(run.seconds for run in runs)), "one run after another"),
     }
     devices = dict.fromkeys(f"{record.device}, {record.threads} threads" for record in trial.records)
     if devices:
@@ -300,7 +300,7 @@ def _cost(trial: Trial) -> None:
                 "status": run.status,
                 f"{trial.result.target} score": _points(run.target),
                 f"{trial.result.source} score": _points(run.source),
-                "time": _words.duration(run.seconds),
+                "time": words.duration(run.seconds),
                 "record": run.record,
             }
             for run in runs

@@ -7,9 +7,9 @@ import altair as alt
 from advisor.advice import Advice
 from advisor.app._trial_files import CurveRow, expected_gain
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.report import _words
+from advisor.report import words
 from advisor.report.charts import COLOURS, INKS
-from advisor.report.charts._style import bounds, categories, finish, over
+from advisor.report.charts.style import bounds, categories, finish, over
 from advisor.study import TrialResult
 
 __all__ = ["curve_chart", "trial_chart"]
@@ -29,7 +29,7 @@ def trial_chart(
         labels: what the options are called; a line break is kept.
     """
     tried = [row for row in result.options if row.option != NO_ALIGNMENT]
-    level = _words.percent(tried[0].target_gain.level) if tried else ""
+    level = words.percent(tried[0].target_gain.level) if tried else ""
     measured = f"measured, mean over seeds ({level} interval)"
     values: list[dict[str, object]] = []
     for row in tried:
@@ -39,7 +39,7 @@ def trial_chart(
                 {
                     "option": labels[row.option],
                     "what": measured,
-                    "shown": _words.estimated(gain, 1),
+                    "shown": words.estimated(gain, 1),
                     **bounds(gain),
                 }
             )
@@ -48,13 +48,13 @@ def trial_chart(
         expectations = [(row.option, expected_gain(advice, row.option)) for row in tried]
         known = [(option, gain) for option, gain in expectations if gain is not None]
         if known:
-            expected = f"expected ({_words.percent(known[0][1].level)} interval)"
+            expected = f"expected ({words.percent(known[0][1].level)} interval)"
             styles[expected] = ("line", "diamond")
             values += [
                 {
                     "option": labels[option],
                     "what": expected,
-                    "shown": f"{_words.signed(gain.mean)} ({_words.interval(gain)})",
+                    "shown": f"{words.signed(gain.mean)} ({words.interval(gain)})",
                     "value": gain.mean,
                     "low": gain.low,
                     "high": gain.high,

@@ -12,9 +12,9 @@ from advisor.console import ConsoleProgress, console, errors
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
-from advisor.report._words import clean
+from advisor.report.words import clean
 from probes.errors import InputError, RunError
-from probes.inputs import Inputs, read_inputs
+from probes.material.inputs import Inputs, read_inputs
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 

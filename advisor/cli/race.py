@@ -43,11 +43,11 @@ def race(
     """Race options against fine-tuning alone in real runs cut short, within a given time."""
     settle_libraries()
     from advisor.race import run_race
-    from advisor.race.console import ConsoleWatcher, race_table
+    from advisor.race.console import ConsoleRace, race_table
     from advisor.training import PHASES  # torch takes seconds to import
 
     try:
-        with ConsoleWatcher(PHASES).shown() as watcher:
+        with ConsoleRace(PHASES).shown() as watcher:
             result = run_race(
                 request,
                 options or (),

@@ -36,9 +36,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Write an example of a plan, or read one with all its data and show the grid that it spans."""
-    from advisor.study._example import example_plan
-    from advisor.study._overview import overview
-    from advisor.study._plan import read_plan, write_example
+    from advisor.study import example_plan, overview, read_plan, write_example
 
     if (plan_file is None) is (out is None):
         raise typer.BadParameter("name a plan to check, or --out for an example")
@@ -77,8 +75,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run what is left of a study; interrupted or killed, the same command goes on from there."""
-    from advisor.study._plan import read_plan
-    from advisor.study._runner import run_study
+    from advisor.study import read_plan, run_study
 
     status = run_study(
         read_plan(plan_file, data),
@@ -108,7 +105,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Say how many runs are done, failed and left, cell by cell, and how long the rest will take."""
-    from advisor.study._status import study_status
+    from advisor.study import study_status
 
     found = study_status(folder, only or ())
     print_found(found, as_json)
@@ -125,7 +122,7 @@ def compile_(
     debug: Debug = False,
 ) -> None:
     """Turn records and signals into the table that the findings are fitted on: gains paired by seed."""
-    from advisor.study._compile import compile_study
+    from advisor.study import compile_study
 
     print_found(compile_study(folders, out, controls), as_json)
     errors.print(f"Written to {out}", markup=False)
@@ -139,7 +136,7 @@ def archive(
     debug: Debug = False,
 ) -> None:
     """Put the plan, records and signals of a study into one small file that compile reads as it is."""
-    from advisor.study._archive import archive_study
+    from advisor.study import archive_study
 
     with errors.status("Compressing"):
         report = archive_study(folder, out)
@@ -160,8 +157,7 @@ def pack(
     debug: Debug = False,
 ) -> None:
     """Write a self-contained folder that runs a study on a machine without a network."""
-    from advisor.study._pack import pack_study
-    from advisor.study._plan import read_plan
+    from advisor.study import pack_study, read_plan
 
     with errors.status("Packing encoders, data and source"):
         report = pack_study(read_plan(plan_file, data), out, only=only or (), limit_mib=limit_mib)

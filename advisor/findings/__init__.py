@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from advisor.findings._store import Findings, load_findings
 from advisor.findings._worth import worth_of
-from advisor.findings.evidence import Effect, Record, Source, Tables, check, load_tables
+from advisor.findings.evidence import Effect, OwnRecord, Source, Tables, check, load_tables
 from advisor.findings.model import EffectModel, Prediction, SignalStage
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ __all__ = [
     "Effect",
     "EffectModel",
     "Findings",
+    "OwnRecord",
     "Prediction",
-    "Record",
     "SignalStage",
     "Source",
     "Tables",

@@ -1,8 +1,6 @@
 """The fitted findings: made from the tables on first use and kept as plain numbers in the user's cache."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from platformdirs import user_cache_path
 
+from advisor.files import replacement
 from advisor.findings.evidence import TABLES, CaseMaker, Tables, load_tables, observations
 from advisor.findings.model import (
     LEADING_SIGNALS,
@@ -87,13 +86,8 @@ def _write(path: Path, model: EffectModel, signals: Mapping[LeadingSignal, Signa
     # A cache that cannot be written (read-only home, full disk) costs time, not the answer.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **to_arrays(model), **stages)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with replacement(path) as new, new.open("wb") as file:
+            np.savez(file, allow_pickle=False, **to_arrays(model), **stages)
 
 
 def _name(signal: LeadingSignal) -> str:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from advisor.race.result import ArmResult, RaceResult
     from advisor.race.running import Racer
 
-__all__ = ["ConsoleWatcher", "race_table"]
+__all__ = ["ConsoleRace", "race_table"]
 
 
-class ConsoleWatcher:
+class ConsoleRace:
     """Says what is raced, what each step showed, and what is believed then.
 
     Args:
@@ -41,7 +41,7 @@ class ConsoleWatcher:
         self._task: TaskID | None = None
 
     @contextmanager
-    def shown(self) -> Iterator["ConsoleWatcher"]:
+    def shown(self) -> Iterator["ConsoleRace"]:
         """Show the bar for as long as the context lasts."""
         with self._bar:
             yield self

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from advisor.options import Option
 from advisor.race.choice import Step
 from advisor.race.errors import Look
-from advisor.race.rungs import WHOLE, Plan, Rung
+from advisor.race.rungs import WHOLE, Rung, RungPlan
 
 __all__ = ["Course"]
 
@@ -29,7 +29,7 @@ class Course(ABC):
         dropped: arms that are as good as beaten; nothing more of them is run.
     """
 
-    def __init__(self, options: Sequence[Option], plan: Plan, seeds: Sequence[int]) -> None:
+    def __init__(self, options: Sequence[Option], plan: RungPlan, seeds: Sequence[int]) -> None:
         self.options = tuple(options)
         self.plan = plan
         self.seeds = tuple(seeds)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
-from advisor.race.rungs import Plan, Rung
+from advisor.race.rungs import Rung, RungPlan
 from advisor.race.store import RaceStore, TimesOfSteps
 from advisor.training import Recipe, Shared
 from advisor.training.encoders import ids_of, reading_all, trainable_copy
@@ -78,7 +78,7 @@ class Engine:
         name: str,
         option: Option,
         seed: int,
-        plan: Plan,
+        plan: RungPlan,
         reached: Rung | None,
         rung: Rung,
         looks: Sequence[float],
@@ -145,7 +145,7 @@ class Engine:
         )
 
     def _brought(
-        self, name: str, setting: Setting, plan: Plan, reached: Rung | None, rung: Rung
+        self, name: str, setting: Setting, plan: RungPlan, reached: Rung | None, rung: Rung
     ) -> FineTuning:
         """Fine-tuning where the rung before left it or, on an encoder aligned further, at its start."""
         if not setting.sequential:
@@ -161,7 +161,7 @@ class Engine:
         return tuning
 
     def _aligned(
-        self, name: str, setting: Setting, plan: Plan, reached: Rung | None, rung: Rung
+        self, name: str, setting: Setting, plan: RungPlan, reached: Rung | None, rung: Rung
     ) -> FineTuning:
         alignment = Alignment(setting)
         if reached is not None:
@@ -175,12 +175,12 @@ class Engine:
         return FineTuning(setting, encoder, head)
 
 
-def align_state(name: str, plan: Plan, rung: Rung) -> str:
+def align_state(name: str, plan: RungPlan, rung: Rung) -> str:
     """Name of the state of an alignment phase at a rung."""
     return f"{name}-align-{plan.steps(rung)[0]}"
 
 
-def tune_state(name: str, plan: Plan, rung: Rung) -> str:
+def tune_state(name: str, plan: RungPlan, rung: Rung) -> str:
     """Name of the state of fine-tuning at a rung."""
     return f"{name}-tune-{'-'.join(map(str, plan.steps(rung)))}"
 

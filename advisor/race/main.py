@@ -11,7 +11,7 @@ from advisor.race.advice import counting, winners_recipe
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore
-from advisor.race.watch import RaceWatcher, SilentWatcher
+from advisor.race.watch import RaceWatcher, SilentRace
 from advisor.recommend import ask, recommend
 from advisor.report import check_output
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
@@ -61,7 +61,7 @@ def run_race(
         RunError: if fine-tuning alone diverges, the disk fails or the device is lost.
     """
     out = Path(out)
-    watcher = watcher or SilentWatcher()
+    watcher = watcher or SilentRace()
     if request.target_labels is None:
         raise InputError("A race is scored on labelled target-language data: name some with --target-labels.")
     if minutes <= 0:
@@ -92,7 +92,7 @@ def _raced(
     from advisor.race.running import Racer
     from advisor.race.shipped import shipped_errors
     from probes.encoder import load_encoder
-    from probes.inputs import read_inputs
+    from probes.material.inputs import read_inputs
 
     began = time.perf_counter()
     inputs = read_inputs(request)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import load_tables
-from advisor.findings.evidence import Case, CaseMaker, Record, Tables, normalise_model, observations
+from advisor.findings.evidence import Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, fit_stages
 from advisor.options import Option
 from advisor.race.traces import Trace
@@ -84,7 +84,7 @@ def _case(maker: CaseMaker, trace: Trace, model: str, option: Option) -> Case:
 
 def _shift(
     stages: dict,
-    records: Iterable[Record],
+    records: Iterable[OwnRecord],
     trace: Trace,
     option: Option,  # type: ignore[type-arg]
 ) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.errors import Look
-from advisor.race.rungs import WHOLE, Plan, Rung
+from advisor.race.rungs import WHOLE, Rung, RungPlan
 from advisor.race.traces import Trace
 from advisor.study import Record
 from probes.catalogue import TASKS
@@ -49,7 +49,7 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
     found = []
     for key, by_length in cells.items():
         model, _, task, target, steps, _ = key
-        plan = Plan(mode(lengths[key] or [steps]), steps)
+        plan = RungPlan(mode(lengths[key] or [steps]), steps)
         runs = {
             (option, seed): looks
             for (option, seed, length), looks in by_length.items()
@@ -80,12 +80,12 @@ def _as_usual(record: Record) -> bool:
     )
 
 
-def _plan(record: Record) -> Plan:
+def _plan(record: Record) -> RungPlan:
     settings = record.configuration.settings
     tune = settings.get("max_steps")
     assert isinstance(tune, int)
     align = settings.get("align_steps") or tune
-    return Plan(int(str(align)), tune)
+    return RungPlan(int(str(align)), tune)
 
 
 def _looks(record: Record, target: str) -> dict[Rung, float]:

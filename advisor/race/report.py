@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from advisor.race.errors import Look
 from advisor.race.priors import with_priors
@@ -13,6 +12,7 @@ from advisor.race.replay import BUDGETS, Replay, replay
 from advisor.race.rungs import WHOLE, Rung
 from advisor.race.shipped import shipped_traces
 from advisor.race.traces import Trace
+from probes.schema import Frozen
 
 if TYPE_CHECKING:
     import altair as alt
@@ -26,11 +26,7 @@ _FEWEST = 20
 _DRAWS = 1000
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Way(_Frozen):
+class Way(Frozen):
     """A way of choosing.
 
     Attributes:
@@ -48,7 +44,7 @@ class Way(_Frozen):
     spent: float | None
 
 
-class Band(_Frozen):
+class Decile(Frozen):
     """Moments at which P(best) of the pick lay in a decile."""
 
     low: float
@@ -57,7 +53,7 @@ class Band(_Frozen):
     right: float
 
 
-class RungWorth(_Frozen):
+class RungWorth(Frozen):
     """How well a look tells the end: correlation with the final gain of the same run, and what it costs."""
 
     align: float
@@ -69,7 +65,7 @@ class RungWorth(_Frozen):
     cost: float
 
 
-class RaceReport(_Frozen):
+class RaceReport(Frozen):
     """What the replay found.
 
     Attributes:
@@ -86,7 +82,7 @@ class RaceReport(_Frozen):
     judged_by_others: int
     budgets: tuple[float, ...]
     ways: tuple[Way, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[Decile, ...]
     rungs: tuple[RungWorth, ...]
     run_minutes: float
     probe_minutes: float | None
@@ -157,13 +153,13 @@ def _numbers(values: Array) -> tuple[float | None, ...]:
     return tuple(None if np.isnan(value) else round(float(value), 4) for value in values)
 
 
-def _bands(sure: Array) -> Iterator[Band]:
+def _bands(sure: Array) -> Iterator[Decile]:
     for tenth in range(10):
         low = tenth / 10
         inside = sure[(sure[:, 0] >= low) & (sure[:, 0] < low + 0.1 + 1e-9 * (tenth == 9))]
         if len(inside) >= _FEWEST:
             said, right = inside.mean(axis=0)
-            yield Band(low=low, moments=len(inside), said=float(said), right=float(right))
+            yield Decile(low=low, moments=len(inside), said=float(said), right=float(right))
 
 
 def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from advisor.advice import Gain
 from advisor.decide import Confidence, Expected, Verdict, decide
@@ -17,8 +17,8 @@ from advisor.race.labels import gain, guide_part, resampled_gains
 from advisor.race.rungs import WHOLE
 from advisor.race.running import Racer
 from advisor.race.store import ALONE
-from probes._files import load_file
 from probes.metrics import points
+from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
 __all__ = ["RESULT_FILE", "ArmResult", "LookResult", "RaceResult", "result_of"]
@@ -32,11 +32,7 @@ _SPLITS = 20
 _INTERVAL = (0.1, 0.9)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LookResult(_Frozen):
+class LookResult(Frozen):
     """A score on the way, on all target labels.
 
     Attributes:
@@ -51,7 +47,7 @@ class LookResult(_Frozen):
     gain: Finite
 
 
-class ArmResult(_Frozen):
+class ArmResult(Frozen):
     """One option.
 
     Attributes:
@@ -78,7 +74,7 @@ class ArmResult(_Frozen):
         return max((min(look.align, look.tune) for look in self.looks), default=0.0)
 
 
-class RaceResult(_Frozen):
+class RaceResult(Frozen):
     """A whole race.
 
     Attributes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 
-__all__ = ["SHARES", "WHOLE", "Plan", "Rung", "rungs_of"]
+__all__ = ["SHARES", "WHOLE", "Rung", "RungPlan", "rungs_of"]
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Shares of a phase after which a race may look."""
@@ -36,7 +36,7 @@ WHOLE = Rung(1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RungPlan:
     """The length of a whole run, in optimiser steps."""
 
     align_steps: int

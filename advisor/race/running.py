@@ -14,7 +14,7 @@ from advisor.race.choice import Step, Stop, next_step, stop_reason
 from advisor.race.course import Course
 from advisor.race.errors import ErrorModel, Look
 from advisor.race.labels import FEW, gain, guide_part, resampled_gains
-from advisor.race.rungs import Plan, Rung, rungs_of
+from advisor.race.rungs import Rung, RungPlan, rungs_of
 from advisor.race.store import ALONE, LookRecord, RaceStore, Setup, StepRecord
 from advisor.race.watch import RaceWatcher
 
@@ -47,7 +47,7 @@ class Racer(Course):
     """
 
     def __init__(self, setup: Setup, store: RaceStore, engine: "Engine", errors: ErrorModel) -> None:
-        plan = Plan(setup.align_steps, setup.tune_steps)
+        plan = RungPlan(setup.align_steps, setup.tune_steps)
         super().__init__(setup.options, plan, setup.seeds)
         self.setup, self.store, self.engine, self.errors = setup, store, engine, errors
         self.counts: dict[tuple[int, int, Rung], Array] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from advisor import findings
+from advisor.files import replacement
 from advisor.race.errors import ErrorModel
 from advisor.race.fit import fit_errors
 from advisor.race.recorded import traces_of
@@ -38,7 +39,6 @@ def shipped_errors() -> ErrorModel:
     errors = fit_errors(traces)
     with suppress(OSError):  # a cache that cannot be written costs time, not the answer
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(errors)), encoding="utf-8")
-        new.replace(path)
+        with replacement(path) as new:
+            new.write_text(json.dumps(asdict(errors)), encoding="utf-8")
     return errors

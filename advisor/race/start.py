@@ -10,7 +10,7 @@ from advisor.advice import Advice
 from advisor.decide import Expected
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.race.arms import Arm, arms_of
-from advisor.race.rungs import SHARES, Plan, Rung
+from advisor.race.rungs import SHARES, Rung, RungPlan
 from advisor.race.store import Setup, TimesOfSteps
 from advisor.training import weighted
 from probes.errors import InputError
@@ -74,7 +74,7 @@ def arms_to_time(advice: Advice, options: Sequence[Option], unavailable: Sequenc
     return arms_of(expected, alike)[:_MOST_ARMS]
 
 
-def ladder_of(plan: Plan, times: TimesOfSteps, seconds: float) -> tuple[tuple[float, ...], int]:
+def ladder_of(plan: RungPlan, times: TimesOfSteps, seconds: float) -> tuple[tuple[float, ...], int]:
     """Shares at which is looked, and how many arms the time lets begin.
 
     The lowest rung is an eighth of a run or, where that is too long for the time, as small a share as lets
@@ -98,7 +98,7 @@ def ladder_of(plan: Plan, times: TimesOfSteps, seconds: float) -> tuple[tuple[fl
     return tuple(sorted(share for count, share in steps.items() if count >= 2 or share == 1.0)), arms
 
 
-def _first_rungs(plan: Plan, times: TimesOfSteps, share: float, arms: int) -> float:
+def _first_rungs(plan: RungPlan, times: TimesOfSteps, share: float, arms: int) -> float:
     """Seconds until fine-tuning alone and so many arms have been looked at for the first time."""
     align, tune = plan.steps(Rung(share, share))
     spent = tune * times.tune[-1] + times.start + 2 * times.look
@@ -107,7 +107,7 @@ def _first_rungs(plan: Plan, times: TimesOfSteps, share: float, arms: int) -> fl
     return spent
 
 
-def _halves(plan: Plan, share: float) -> bool:
+def _halves(plan: RungPlan, share: float) -> bool:
     return min(plan.align_steps, plan.tune_steps) * share / 2 >= _FEWEST_STEPS
 
 
@@ -135,7 +135,7 @@ def set_up(
         began: when it did, on :func:`time.perf_counter`.
     """
     setting = engine.setting(NO_ALIGNMENT, 0)
-    plan = Plan(setting.align_steps, setting.steps)
+    plan = RungPlan(setting.align_steps, setting.steps)
     times = engine.timed([arm.option for arm in arms])
     elapsed = time.perf_counter() - began
     shares, count = ladder_of(plan, times, minutes * 60 - elapsed)

@@ -11,21 +11,20 @@ A step counts when its file is there. Whatever a killed process left half done i
 of the step before, to the same digits.
 """
 
-import os
 import shutil
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from advisor.files import replacement, write_files
 from advisor.options import Option
 from advisor.race.rungs import Rung
-from advisor.report._files import write_files
 from probes.errors import InputError, RunError
+from probes.schema import Frozen
 
 __all__ = ["ALONE", "WINNER", "LookRecord", "RaceStore", "Setup", "StepRecord", "TimesOfSteps"]
 
@@ -37,11 +36,7 @@ ALONE = -1
 """The place of fine-tuning alone among the arms."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TimesOfSteps(_Frozen):
+class TimesOfSteps(Frozen):
     """Seconds from a short timing run.
 
     Attributes:
@@ -57,7 +52,7 @@ class TimesOfSteps(_Frozen):
     start: float
 
 
-class Setup(_Frozen):
+class Setup(Frozen):
     """What a race is, as decided at its start.
 
     Attributes:
@@ -95,7 +90,7 @@ class Setup(_Frozen):
     elapsed: float
 
 
-class LookRecord(_Frozen):
+class LookRecord(Frozen):
     """Counts by target text at a share of fine-tuning; see :mod:`advisor.race.labels`."""
 
     tune: float
@@ -107,7 +102,7 @@ class LookRecord(_Frozen):
         return np.array(self.counts, dtype=np.float64)
 
 
-class StepRecord(_Frozen):
+class StepRecord(Frozen):
     """A step that was taken.
 
     Attributes:
@@ -187,20 +182,14 @@ class RaceStore:
         import torch
 
         path = self._weights(name)
-        new = path.with_name(f".{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, new)
-            with new.open("rb") as file:
-                os.fsync(file.fileno())
-            new.replace(path)
+            with replacement(path) as new:
+                torch.save(state, new)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
             raise RunError(
                 f"Writing {path} failed ({error}): free or change the disk, then the same command goes on."
             ) from error
-        finally:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
 
     def load_weights(self, name: str) -> dict[str, Any]:
         """A state that was kept.

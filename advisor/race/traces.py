@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from advisor.options import Option
 from advisor.race.errors import Look
-from advisor.race.rungs import WHOLE, Plan
+from advisor.race.rungs import WHOLE, RungPlan
 
 __all__ = ["Trace"]
 
@@ -35,7 +35,7 @@ class Trace:
     group: tuple[str, str]
     target: str
     level: str
-    plan: Plan
+    plan: RungPlan
     options: tuple[Option, ...]
     gains: Mapping[Look, float]
     expected: Array | None = None

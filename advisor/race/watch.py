@@ -8,7 +8,7 @@ from probes.progress import Progress, Silent
 if TYPE_CHECKING:
     from advisor.race.running import Racer
 
-__all__ = ["RaceWatcher", "SilentWatcher"]
+__all__ = ["RaceWatcher", "SilentRace"]
 
 
 class RaceWatcher(Progress, Protocol):
@@ -23,7 +23,7 @@ class RaceWatcher(Progress, Protocol):
         ...
 
 
-class SilentWatcher(Silent):
+class SilentRace(Silent):
     """Shows nothing."""
 
     def begins(self, setup: Setup, steps: int) -> None:

@@ -32,7 +32,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _Family:
     """A family of terms that a practitioner would call one thing."""
 
     feature: str
@@ -67,57 +67,57 @@ def _schedule_words(case: Case) -> str:
     return "Aligning before" if case.schedule == "sequential" else "Aligning jointly with"
 
 
-_KINDS: Mapping[str, _Kind] = {
+_KINDS: Mapping[str, _Family] = {
     kind.feature: kind
     for kind in (
-        _Kind(
+        _Family(
             "model and task",
             lambda case, _: f"{case.model} on {case.task}, over all languages,",
             lambda case, effect: (effect.model, effect.task) == (case.model, case.task),
         ),
-        _Kind(
+        _Family(
             "objective",
             lambda case, _: f"The objective {case.objective} on {case.level}-level tasks",
             lambda case, effect: effect.objective == case.objective,
         ),
-        _Kind(
+        _Family(
             "schedule",
             lambda case, _: f"{_schedule_words(case)} fine-tuning",
             lambda case, effect: effect.schedule == case.schedule,
         ),
-        _Kind(
+        _Family(
             "frozen layers",
             lambda case, _: _frozen_words(case),
             lambda case, effect: effect.frozen_layers == case.frozen_layers,
         ),
-        _Kind(
+        _Family(
             "word pairs",
             lambda case, _: (
                 f"Finding word pairs {' or '.join(_PAIRS.get(kind, kind) for kind, _ in case.pairs)}"
             ),
             lambda case, effect: effect.word_pairs in {kind for kind, _ in case.pairs},
         ),
-        _Kind(
+        _Family(
             "pretraining data",
             lambda case, name: f"{_COVERAGE[case.resource]} {name}",
             lambda case, effect: effect.task == case.task,
         ),
-        _Kind(
+        _Family(
             "the encoder",
             lambda case, _: f"The size and pretraining of {case.model}",
             lambda case, effect: True,
         ),
-        _Kind(
+        _Family(
             "training length",
             lambda case, _: f"Fine-tuning {'longer' if case.length > 0 else 'shorter'} than published runs",
             lambda case, effect: True,
         ),
-        _Kind(
+        _Family(
             "this language",
             lambda case, name: f"{name} itself, in runs on it,",
             lambda case, effect: effect.target == case.target,
         ),
-        _Kind(
+        _Family(
             "general level",
             lambda case, _: "Alignment in general, over all models and tasks,",
             lambda case, effect: True,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Question
 from advisor.findings import Findings
-from advisor.findings.evidence import Case, Effect, Encoder, normalise_model, unknown_encoder
+from advisor.findings.evidence import Case, Effect, EncoderFacts, normalise_model, unknown_encoder
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.catalogue import Task
 from probes.errors import InputError
@@ -60,7 +60,7 @@ class Situation:
     min_gain: float
     signals: Signals | None
     findings: Findings
-    encoder: Encoder
+    encoder: EncoderFacts
     trial: "TrialResult | None"
     train_steps: int | None = None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from advisor.advice import Advice, Alternative, Gain, NextMove
 from advisor.decide import Basis
 from advisor.options import NO_ALIGNMENT
-from advisor.report import _words
+from advisor.report import words
 from advisor.report._measured import Measurement, measurements
 from probes.signals import Signals
 
@@ -115,16 +115,16 @@ def card_of(advice: Advice, signals: Signals | None = None) -> Card:
     spoken_of = advice.spoken_of
     worth = advice.worth
     measured = measurements(signals) if signals else ()
-    sample = ", sample data" if signals and _words.is_sample(signals) else ""
+    sample = ", sample data" if signals and words.is_sample(signals) else ""
     warnings = advice.warnings
     return Card(
-        verdict=_words.DECISION_WORDS[advice.decision],
+        verdict=words.DECISION_WORDS[advice.decision],
         confidence=advice.confidence,
-        worth=f"right in {_words.percent(worth.right)} of {worth.cells} held-out cases" if worth else "",
+        worth=f"right in {words.percent(worth.right)} of {worth.cells} held-out cases" if worth else "",
         sentence=advice.summary,
-        gain_of="" if advice.aligns or spoken_of is None else _words.option_label(spoken_of.option),
+        gain_of="" if advice.aligns or spoken_of is None else words.option_label(spoken_of.option),
         gain=advice.gain or (spoken_of.gain if spoken_of else None),
-        reasons=tuple((_words.signed(reason.effect), reason.text) for reason in advice.reasons[:_REASONS]),
+        reasons=tuple((words.signed(reason.effect), reason.text) for reason in advice.reasons[:_REASONS]),
         doubt=warnings[0].text if warnings else "",
         more_doubts=max(0, len(warnings) - 1),
         before=advice.evidence_only if signals else None,
@@ -133,7 +133,7 @@ def card_of(advice: Advice, signals: Signals | None = None) -> Card:
         options=tuple(option_rows(advice)),
         moves=advice.next_moves[:_MOVES],
         scope=f"{question.model}, {question.source} to {question.target}, {question.task}{sample}",
-        tone=_words.tone(advice),
+        tone=words.tone(advice),
     )
 
 
@@ -143,7 +143,7 @@ def option_rows(advice: Advice) -> Iterator[OptionRow]:
     An option joins the row of one of the same loss if they are expected to differ by less than a tenth of
     that row's interval and rest on the same.
     """
-    labels = _words.option_labels([row.option for row in advice.alternatives])
+    labels = words.option_labels([row.option for row in advice.alternatives])
     names = {row.option: label for row, label in zip(advice.alternatives, labels, strict=True)}
     left = list(advice.alternatives)
     while left:
@@ -154,7 +154,7 @@ def option_rows(advice: Advice) -> Iterator[OptionRow]:
             row=lead,
             label=", ".join(filter(None, names[lead.option])),
             same=tuple(names[row.option][1] for row in same),
-            advised=_words.is_advised(advice, lead.option),
+            advised=words.is_advised(advice, lead.option),
         )
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
-from advisor.report import _words
+from advisor.report import words
 from probes.signals import DistanceRow, Signals
 
 __all__ = [
-    "Grid",
+    "DetailTable",
     "cosines",
     "data_read",
     "depths",
@@ -24,7 +24,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class DetailTable:
     """A table.
 
     Attributes:
@@ -38,11 +38,11 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-def _grid(title: str, columns: str, rows: Iterable[Sequence[str]]) -> Grid:
-    return Grid(title, tuple(columns.split("|")), tuple(tuple(row) for row in rows))
+def _grid(title: str, columns: str, rows: Iterable[Sequence[str]]) -> DetailTable:
+    return DetailTable(title, tuple(columns.split("|")), tuple(tuple(row) for row in rows))
 
 
-def cosines(signals: Signals) -> Grid:
+def cosines(signals: Signals) -> DetailTable:
     """Direction of every objective, block by block."""
     return _grid(
         "All cosines",
@@ -50,20 +50,20 @@ def cosines(signals: Signals) -> Grid:
         (
             (
                 row.objective,
-                _words.TASK_GRADIENT_WORDS[row.task_gradient],
-                _words.POINT_WORDS[row.point],
+                words.TASK_GRADIENT_WORDS[row.task_gradient],
+                words.POINT_WORDS[row.point],
                 row.block,
-                _words.estimated(row.cosine),
-                _words.estimated(row.raw_cosine),
-                _words.estimated(row.null_cosine),
-                _words.number(row.null_sd, 2),
+                words.estimated(row.cosine),
+                words.estimated(row.raw_cosine),
+                words.estimated(row.null_cosine),
+                words.number(row.null_sd, 2),
             )
             for row in signals.cosines
         ),
     )
 
 
-def ratios(signals: Signals) -> Grid:
+def ratios(signals: Signals) -> DetailTable:
     """Magnitude of every objective's gradient, block by block."""
     return _grid(
         "All ratios",
@@ -71,18 +71,18 @@ def ratios(signals: Signals) -> Grid:
         (
             (
                 row.objective,
-                _words.TASK_GRADIENT_WORDS[row.task_gradient],
-                _words.POINT_WORDS[row.point],
+                words.TASK_GRADIENT_WORDS[row.task_gradient],
+                words.POINT_WORDS[row.point],
                 row.block,
-                _words.estimated(row.magnitude_ratio),
-                _words.estimated(row.magnitude_similarity),
+                words.estimated(row.magnitude_ratio),
+                words.estimated(row.magnitude_similarity),
             )
             for row in signals.cosines
         ),
     )
 
 
-def losses(signals: Signals) -> Grid:
+def losses(signals: Signals) -> DetailTable:
     """Norm, ceiling and noise of every loss's gradient."""
     return _grid(
         "Norm, ceiling and noise scale of every loss",
@@ -90,20 +90,20 @@ def losses(signals: Signals) -> Grid:
         (
             (
                 row.loss,
-                _words.POINT_WORDS[row.point],
+                words.POINT_WORDS[row.point],
                 row.block,
-                _words.count(row.parameters),
-                _words.estimated(row.squared_norm),
-                _words.estimated(row.ceiling),
-                _words.estimated(row.noise_scale),
-                _words.number(row.mean_loss),
+                words.count(row.parameters),
+                words.estimated(row.squared_norm),
+                words.estimated(row.ceiling),
+                words.estimated(row.noise_scale),
+                words.number(row.mean_loss),
             )
             for row in signals.losses
         ),
     )
 
 
-def lookahead(signals: Signals) -> Grid:
+def lookahead(signals: Signals) -> DetailTable:
     """The task loss after a step on every objective."""
     return _grid(
         "All lookahead steps",
@@ -111,18 +111,18 @@ def lookahead(signals: Signals) -> Grid:
         (
             (
                 row.objective,
-                _words.TASK_GRADIENT_WORDS[row.on],
-                _words.POINT_WORDS[row.point],
+                words.TASK_GRADIENT_WORDS[row.on],
+                words.POINT_WORDS[row.point],
                 row.scaling,
-                _words.number(row.step, 2),
-                _words.estimated(row.change),
+                words.number(row.step, 2),
+                words.estimated(row.change),
             )
             for row in signals.lookahead
         ),
     )
 
 
-def distances(signals: Signals) -> Grid:
+def distances(signals: Signals) -> DetailTable:
     """Every embedding distance by hidden state."""
     return _grid(
         "All distances",
@@ -132,15 +132,15 @@ def distances(signals: Signals) -> Grid:
                 str(row.layer),
                 row.unit,
                 row.measure,
-                _words.estimated(row.value),
-                "–" if row.chance is None else _words.number(row.chance, 2),
+                words.estimated(row.value),
+                "–" if row.chance is None else words.number(row.chance, 2),
             )
             for row in signals.distances
         ),
     )
 
 
-def depths(signals: Signals) -> Grid:
+def depths(signals: Signals) -> DetailTable:
     """The telling distances where they are highest and at the last hidden state."""
 
     def rows() -> Iterator[tuple[str, ...]]:
@@ -159,15 +159,15 @@ def depths(signals: Signals) -> Grid:
                 best, last = by_value[max(by_value)], max(by_value.values(), key=lambda row: row.layer)
                 yield (
                     name,
-                    _words.estimated(best.value),
+                    words.estimated(best.value),
                     str(best.layer),
-                    _words.estimated(last.value),
+                    words.estimated(last.value),
                 )
 
     return _grid("In short", "Measure|Highest|At state|Last layer", rows())
 
 
-def matrix(signals: Signals) -> Grid:
+def matrix(signals: Signals) -> DetailTable:
     """Every objective against every task gradient: all layers together, then the layers counted."""
     gradients = signals.task_gradients
 
@@ -182,11 +182,11 @@ def matrix(signals: Signals) -> Grid:
             return "not measured"
         signs = [row.cosine.sign for row in rows if row.block not in ("encoder", "embeddings")]
         layers = f"{signs.count(1)} layers agree, {signs.count(-1)} conflict, {signs.count(0)} unclear"
-        return f"{_words.verdict(total)}: {_words.estimated(total)}; {layers}"
+        return f"{words.verdict(total)}: {words.estimated(total)}; {layers}"
 
     return _grid(
         "Direction in short",
-        "|".join(("Objective", *(_words.TASK_GRADIENT_WORDS[name] for name in gradients))),
+        "|".join(("Objective", *(words.TASK_GRADIENT_WORDS[name] for name in gradients))),
         (
             (objective, *(cell(objective, gradient) for gradient in gradients))
             for objective in signals.objectives
@@ -194,7 +194,7 @@ def matrix(signals: Signals) -> Grid:
     )
 
 
-def data_read(signals: Signals) -> Grid:
+def data_read(signals: Signals) -> DetailTable:
     """What was read from every file."""
     return _grid(
         "Data read",
@@ -204,37 +204,37 @@ def data_read(signals: Signals) -> Grid:
                 row.role,
                 row.spec,
                 row.format,
-                _words.count(row.read),
-                _words.count(row.kept),
-                ", ".join(f"{_words.count(n)} {reason}" for reason, n in row.dropped.items()) or "nothing",
+                words.count(row.read),
+                words.count(row.kept),
+                ", ".join(f"{words.count(n)} {reason}" for reason, n in row.dropped.items()) or "nothing",
             )
             for row in signals.data
         ),
     )
 
 
-def options(advice: Advice) -> Grid:
+def options(advice: Advice) -> DetailTable:
     """Every option, unfolded, with its probabilities."""
-    labels = _words.option_labels([row.option for row in advice.alternatives])
+    labels = words.option_labels([row.option for row in advice.alternatives])
     return _grid(
         "All options",
-        f"Option|Gain|Interval|P(gain > 0)|P(gain > {_words.number(advice.min_gain)})|Basis|Direct rows",
+        f"Option|Gain|Interval|P(gain > 0)|P(gain > {words.number(advice.min_gain)})|Basis|Direct rows",
         (
             (
                 ", ".join(filter(None, label)),
-                _words.signed(row.gain.mean),
-                "0 by definition" if row.option == NO_ALIGNMENT else _words.interval(row.gain),
-                _words.percent(row.gain.probability_positive),
-                _words.percent(row.gain.probability_worthwhile),
+                words.signed(row.gain.mean),
+                "0 by definition" if row.option == NO_ALIGNMENT else words.interval(row.gain),
+                words.percent(row.gain.probability_positive),
+                words.percent(row.gain.probability_worthwhile),
                 row.basis.replace("-", " "),
-                _words.count(row.direct),
+                words.count(row.direct),
             )
             for row, label in zip(advice.alternatives, labels, strict=True)
         ),
     )
 
 
-def nearest(advice: Advice) -> Grid:
+def nearest(advice: Advice) -> DetailTable:
     """The effects nearest to the question."""
     return _grid(
         "The nearest effects that were really measured",
@@ -245,9 +245,9 @@ def nearest(advice: Advice) -> Grid:
                 row.task,
                 row.target,
                 row.option,
-                _words.signed(row.gain),
+                words.signed(row.gain),
                 "yes" if row.direct else "no",
-                _words.number(row.distance, 2),
+                words.number(row.distance, 2),
                 row.source_id,
                 row.lab or "-",
             )

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Literal
 
 from advisor.findings import load_tables
-from advisor.report import _words
+from advisor.report import words
 from probes.signals import DistanceRow, Estimate, Signals, TaskGradient
 
 __all__ = ["Measurement", "measurements"]
@@ -57,7 +57,7 @@ def _gap(signals: Signals) -> Measurement:
     if source is None or target is None:
         return Measurement(
             name,
-            f"{_words.estimated(transfer.source, 1)} to {'not scored' if transfer.target is None else '?'}",
+            f"{words.estimated(transfer.source, 1)} to {'not scored' if transfer.target is None else '?'}",
             "gap unknown",
             note="no target labels were given: a hundred labelled sentences would tell",
         )
@@ -92,17 +92,17 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
         cosine, null = rows[0].cosine, rows[0].null_cosine
         beside = []
         if null is not None and null.value is not None:
-            beside.append(f"null {_words.number(null.value, 2)}")
+            beside.append(f"null {words.number(null.value, 2)}")
         if objective in ceilings:
-            beside.append(f"ceiling {_words.number(ceilings[objective], 2)}")
+            beside.append(f"ceiling {words.number(ceilings[objective], 2)}")
         shuffled = cosine.sign != 0 and null is not None and _overlap(cosine, null)
         yield Measurement(
             f"Direction, {objective}",
-            _words.estimated(cosine),
-            "as with shuffled pairs" if shuffled else _words.verdict(cosine),
+            words.estimated(cosine),
+            "as with shuffled pairs" if shuffled else words.verdict(cosine),
             place=_place(cosine.value, _study_directions(gradient, objective)),
             beside=", ".join(beside),
-            note=_words.TASK_GRADIENT_WORDS[gradient],
+            note=words.TASK_GRADIENT_WORDS[gradient],
             tone="plain" if shuffled else {1: "good", -1: "bad"}.get(cosine.sign, "plain"),
         )
 
@@ -143,10 +143,10 @@ def _retrieval(signals: Signals) -> Iterator[Measurement]:
         judgement = "near chance"
     yield Measurement(
         "Translations found, best layer",
-        f"{_words.percent(share)} at state {best.layer}",
+        f"{words.percent(share)} at state {best.layer}",
         judgement,
         place=_place(share, _study("retrieval")),
-        beside=f"chance {_words.share(chance)}" if chance else "",
+        beside=f"chance {words.share(chance)}" if chance else "",
         tone="bad" if judgement == "near chance" else "plain",
     )
 
@@ -157,10 +157,10 @@ def _fertility(signals: Signals) -> Measurement:
     judgement = "read well" if ratio < _READ_WELL else "cut small" if ratio > _READ_BADLY else "cut smaller"
     return Measurement(
         f"Subwords a {text.fertility_unit}",
-        f"{_words.number(text.source_fertility)} to {_words.number(text.target_fertility)}",
+        f"{words.number(text.source_fertility)} to {words.number(text.target_fertility)}",
         judgement,
         place=_place(ratio, _study("fertility")),
-        note=f"{_words.share(text.target_unknown_rate)} of the target's are unknown",
+        note=f"{words.share(text.target_unknown_rate)} of the target's are unknown",
         tone="bad" if ratio > _READ_BADLY else "plain",
     )
 

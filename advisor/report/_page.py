@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from advisor.advice import Advice
-from advisor.report import _details, _words
+from advisor.report import _details, words
 from advisor.report._card import card_of
 from advisor.report._svg import Drawing
 from advisor.report.glossary import GLOSSARY
@@ -72,7 +72,7 @@ def _pictures(draw: Drawing, advice: Advice, signals: Signals | None) -> dict[st
     best = advice.spoken_of
     if best is None:
         return dict.fromkeys(("gain_wide", "gain_narrow", "cost", "place", "heat"))
-    highest = f"{best.option}, {_words.signed(best.gain.mean)} points, {_words.interval(best.gain)}"
+    highest = f"{best.option}, {words.signed(best.gain.mean)} points, {words.interval(best.gain)}"
     gains = f"Expected gain of each option with its interval. First: {highest}. All are in the table above."
     nearest = len(advice.support.nearest)
     return {
@@ -84,7 +84,7 @@ def _pictures(draw: Drawing, advice: Advice, signals: Signals | None) -> dict[st
         ),
         "place": draw(
             charts.place_chart(advice, width=_PANEL),
-            f"The expected gain, {_words.interval(best.gain)} points, beside the {nearest} nearest effects "
+            f"The expected gain, {words.interval(best.gain)} points, beside the {nearest} nearest effects "
             "that were measured, by their distance from this question.",
         ),
         "heat": draw(charts.heat_chart(signals, width=_PANEL), _heat_words(signals)) if signals else None,
@@ -93,13 +93,13 @@ def _pictures(draw: Drawing, advice: Advice, signals: Signals | None) -> dict[st
 
 def _heat_words(signals: Signals) -> str:
     parts = [
-        f"{objective} {_words.estimated(signals.cosine(objective, signals.task_gradients[0]))}"
+        f"{objective} {words.estimated(signals.cosine(objective, signals.task_gradients[0]))}"
         for objective in signals.objectives
     ]
     return "Noise-corrected cosine by layer and loss; over all layers: " + ", ".join(parts) + "."
 
 
-def _tables(signals: Signals) -> dict[str, _details.Grid]:
+def _tables(signals: Signals) -> dict[str, _details.DetailTable]:
     return {
         "matrix": _details.matrix(signals),
         "all_cosines": _details.cosines(signals),
@@ -121,8 +121,8 @@ def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
         draw(
             charts.cosine_chart(signals, objective, gradient, legend=False),
             f"Noise-corrected cosine of {objective} with the task gradient on "
-            f"{_words.TASK_GRADIENT_WORDS[gradient]}, by layer. All layers after warm-up: "
-            f"{_words.estimated(signals.cosine(objective, gradient))}.",
+            f"{words.TASK_GRADIENT_WORDS[gradient]}, by layer. All layers after warm-up: "
+            f"{words.estimated(signals.cosine(objective, gradient))}.",
         )
         for objective in signals.objectives
         for gradient in gradients
@@ -131,14 +131,14 @@ def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
         draw(
             charts.magnitude_chart(signals, gradient, legend=False),
             "Gradient norm of each objective over the task's on "
-            f"{_words.TASK_GRADIENT_WORDS[gradient]}, by layer.",
+            f"{words.TASK_GRADIENT_WORDS[gradient]}, by layer.",
         )
         for gradient in gradients
     ]
     lookahead = [
         draw(
             charts.lookahead_chart(signals, gradient, legend=False),
-            f"Fall of the task loss on {_words.TASK_GRADIENT_WORDS[gradient]} after one step on each "
+            f"Fall of the task loss on {words.TASK_GRADIENT_WORDS[gradient]} after one step on each "
             "objective.",
         )
         for gradient in gradients
@@ -165,7 +165,7 @@ def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
 
 def _finalize(value: Any) -> Any:
     """Clean strings from outside; what the templates themselves have marked as safe passes."""
-    return _words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _web_address(url: str | None) -> str | None:
@@ -184,15 +184,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "count": _words.count,
-        "duration": _words.duration,
-        "estimated": _words.estimated,
-        "interval": _words.interval,
-        "minutes": _words.minutes,
-        "number": _words.number,
-        "percent": _words.percent,
-        "share": _words.share,
-        "signed": _words.signed,
+        "count": words.count,
+        "duration": words.duration,
+        "estimated": words.estimated,
+        "interval": words.interval,
+        "minutes": words.minutes,
+        "number": words.number,
+        "percent": words.percent,
+        "share": words.share,
+        "signed": words.signed,
         "slug": lambda term: "-".join(re.findall(r"\w+", term)),
         "web_address": _web_address,
     }

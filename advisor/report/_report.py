@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from advisor.advice import Advice
-from advisor.report._files import write_files
+from advisor.files import write_files
 from advisor.report._terminal import render_terminal
 from probes.signals import Signals
 

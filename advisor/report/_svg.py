@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from advisor.report._words import clean
+from advisor.report.words import clean
 
 if TYPE_CHECKING:
     import altair as alt

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from advisor.advice import Advice, Gain, NextMove
 from advisor.report._card import Card, OptionRow, card_of
-from advisor.report._words import MINUS, clean, interval, minutes, percent, signed
+from advisor.report.words import MINUS, clean, interval, minutes, percent, signed
 from probes.signals import Signals
 
 __all__ = ["render_terminal"]

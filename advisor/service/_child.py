@@ -126,8 +126,8 @@ class _RaceRelay(_TrialRelay):
 
     def took(self, racer: "Racer") -> None:
         """A step is down."""
+        from advisor.files import write_files
         from advisor.race.result import result_of
-        from advisor.report._files import write_files
 
         write_files(self._folder, {LIVE: result_of(racer, "time").model_dump_json()})
         for _ in range(self._told, min(100, round(100 * racer.now / (60 * racer.setup.minutes)))):
@@ -137,8 +137,8 @@ class _RaceRelay(_TrialRelay):
 
 
 def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> None:
+    from advisor.files import write_files
     from advisor.race import run_race
-    from advisor.report._files import write_files
 
     result = run_race(
         job.request,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from advisor.findings import load_tables
 from advisor.findings.evidence import normalise_model
 from probes.budget import Budget, find_budget
-from probes.sampling import batch_size_for
+from probes.material.sampling import batch_size_for
 
 __all__ = ["Forecast", "forecast"]
 

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from unicodedata import east_asian_width
 
-from pydantic import BaseModel, ConfigDict
-
 from advisor.service._forecast import Forecast, forecast
 from probes.catalogue import TASKS
 from probes.data import (
@@ -24,6 +22,7 @@ from probes.data import (
 from probes.errors import InputError
 from probes.languages import Language, parse_language, script_of
 from probes.request import ProbeRequest
+from probes.schema import Frozen
 
 __all__ = ["InputPreview", "Preview", "SideCheck", "look"]
 
@@ -38,11 +37,7 @@ _HUB = "hf:"
 _CHINESE = frozenset({"Hans", "Hant", "Hani"})
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class SideCheck(_Frozen):
+class SideCheck(Frozen):
     """Whether text is in the script its language is written in.
 
     Attributes:
@@ -72,7 +67,7 @@ class InputPreview(Reading):
     reads_like: str | None = None
 
 
-class Preview(_Frozen):
+class Preview(Frozen):
     """What a probe would work on.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
-from advisor.service._runs import Cost, RacePlan, Record, Run, TrialPlan
+from advisor.service._runs import Cost, RacePlan, Run, RunRecord, TrialPlan
 from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -180,7 +180,7 @@ class RunQueue:
             self._waiting.remove(run_id)
             self.store.finish(self.store.record(run_id), "cancelled")
 
-    def _supervise(self, record: Record) -> None:
+    def _supervise(self, record: RunRecord) -> None:
         folder = self.store.folder(record.id)
         deadline = time.monotonic() + 60 * self.limits.run_minutes
         child = _Child((*self._command, str(folder)), folder, self.store.log(record.id))
@@ -206,7 +206,7 @@ class RunQueue:
                     ending = event
         self._finish(record, child.wait(), stopped, ending)
 
-    def _finish(self, record: Record, code: int, stopped: str | None, ending: dict[str, Any]) -> None:
+    def _finish(self, record: RunRecord, code: int, stopped: str | None, ending: dict[str, Any]) -> None:
         if ending.get("event") == "done" and code == 0:
             self.store.finish(record, "done", decision=ending["decision"], summary=ending["summary"])
         elif stopped == "cancelled" and self._closed:

@@ -20,8 +20,8 @@ __all__ = [
     "Kind",
     "Process",
     "RacePlan",
-    "Record",
     "Run",
+    "RunRecord",
     "Status",
     "TrialPlan",
     "UnknownRunError",
@@ -139,7 +139,7 @@ def _today(decision: object) -> object:
     return None if decision == "cannot-tell" else decision
 
 
-class Record(BaseModel):
+class RunRecord(BaseModel):
     """What is kept of a run in ``state.json``.
 
     Attributes:
@@ -225,14 +225,14 @@ class Run(BaseModel):
         return self.status in ACTIVE
 
     @classmethod
-    def of(cls, record: Record, ahead: int) -> Self:
+    def of(cls, record: RunRecord, ahead: int) -> Self:
         """The visitor's view of ``record``, at this moment."""
         now = record.finished or time.time()
         left = None
         if record.cost is not None and record.status == "running":
             left = max(0.0, record.cost.at + record.cost.seconds - now)
         return cls(
-            **record.model_dump(include=set(cls.model_fields) & set(Record.model_fields)),
+            **record.model_dump(include=set(cls.model_fields) & set(RunRecord.model_fields)),
             ahead=ahead,
             seconds=max(0.0, now - record.started) if record.started else 0.0,
             seconds_left=left,

@@ -34,12 +34,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from advisor import sample
+from advisor.files import replacement
 from advisor.service._runs import (
     Job,
     Process,
     RacePlan,
-    Record,
     Run,
+    RunRecord,
     TrialPlan,
     UnknownRunError,
     check_run_id,
@@ -201,7 +202,7 @@ class RunStore:
 
     def create(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
         """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
-        record = Record(
+        record = RunRecord(
             id=secrets.token_hex(12),
             kind=_job(request, "", plan).kind,
             status="queued",
@@ -315,7 +316,7 @@ class RunStore:
         found = (path for name in ("result.json", LIVE) if (path := folder / name).is_file())
         return next((path.read_bytes() for path in found), None)
 
-    def requeue(self, run_id: str) -> Record:
+    def requeue(self, run_id: str) -> RunRecord:
         """Put a race that was stopped down as queued again, with what it has.
 
         Raises:
@@ -379,27 +380,27 @@ class RunStore:
         """Whether somebody wants the run to stop."""
         return (self.folder(run_id) / _CANCEL).exists()
 
-    def record(self, run_id: str) -> Record:
+    def record(self, run_id: str) -> RunRecord:
         """What is on disk; a run whose process has died is put down as interrupted first.
 
         Raises:
             UnknownRunError: if there is none of that id.
         """
         try:
-            record = Record.model_validate_json((self.folder(run_id) / _STATE).read_bytes())
+            record = RunRecord.model_validate_json((self.folder(run_id) / _STATE).read_bytes())
         except (OSError, ValidationError) as error:
             raise UnknownRunError("There is no such run: check the link, or start a new one.") from error
         if record.active and not record.process.alive:
             return self.finish(record, "interrupted", error=STOPPED)
         return record
 
-    def change(self, record: Record, **changes: Any) -> Record:
+    def change(self, record: RunRecord, **changes: Any) -> RunRecord:
         """Write a changed record; returns it."""
         changed = record.model_copy(update={**changes, "version": record.version + 1})
         self._save(changed)
         return changed
 
-    def finish(self, record: Record, status: str, **changes: Any) -> Record:
+    def finish(self, record: RunRecord, status: str, **changes: Any) -> RunRecord:
         """Clean up after a run, then write how it ended."""
         folder = self.folder(record.id)
         goes_on = record.kind == "race" and status != "done"  # with its data, until it is removed
@@ -409,15 +410,15 @@ class RunStore:
             (folder / name).unlink(missing_ok=True)
         return self.change(record, status=status, finished=time.time(), **changes)
 
-    def _save(self, record: Record) -> None:
+    def _save(self, record: RunRecord) -> None:
         _write(self._runs / record.id / _STATE, record.model_dump_json(indent=2))
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self) -> Iterator[RunRecord]:
         for folder in self._runs.iterdir():
             with suppress(UnknownRunError):  # being created or removed by somebody else
                 yield self.record(folder.name)
 
-    def _shown(self, record: Record) -> Run:
+    def _shown(self, record: RunRecord) -> Run:
         before = (
             other
             for other in (self._records() if record.status == "queued" else ())
@@ -452,13 +453,5 @@ def safe_name(name: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file in one go, so that no reader ever meets half of it."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with replacement(path) as new:
+        new.write_text(text, encoding="utf-8")

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from advisor.study._console import ConsoleWatcher
     from advisor.study._device import precision_on, training_on
     from advisor.study._example import example_plan
+    from advisor.study._overview import overview
     from advisor.study._pack import PackReport, pack_study
-    from advisor.study._plan import Plan, read_plan, write_plan
+    from advisor.study._plan import Plan, read_plan, write_example, write_plan
     from advisor.study._record import Configuration, CurvePoint, Record, Records, Scores, read_record
     from advisor.study._result import OptionResult, RunSummary, TrialResult, summarise
     from advisor.study._runner import run_study
@@ -46,6 +47,7 @@ __all__ = [
     "archive_study",
     "compile_study",
     "example_plan",
+    "overview",
     "pack_study",
     "precision_on",
     "read_plan",
@@ -57,6 +59,7 @@ __all__ = [
     "study_status",
     "summarise",
     "training_on",
+    "write_example",
     "write_plan",
 ]
 
@@ -66,7 +69,8 @@ _MODULES = {
     "_console": ("ConsoleWatcher",),
     "_pack": ("PackReport", "pack_study"),
     "_example": ("example_plan",),
-    "_plan": ("Plan", "read_plan", "write_plan"),
+    "_overview": ("overview",),
+    "_plan": ("Plan", "read_plan", "write_example", "write_plan"),
     "_device": ("precision_on", "training_on"),
     "_record": ("Configuration", "CurvePoint", "Record", "Records", "Scores", "read_record"),
     "_result": ("OptionResult", "RunSummary", "TrialResult", "summarise"),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor.report._files import write_files
+from advisor.files import write_files
 from advisor.study._record import Record, read_record
 from probes.errors import InputError
 from probes.signals import Signals

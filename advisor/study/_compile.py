@@ -9,9 +9,9 @@ from statistics import mean, stdev
 
 from pydantic import BaseModel, ConfigDict
 
+from advisor.files import write_files
 from advisor.findings.evidence import EARLY, load_tables, normalise_model
 from advisor.options import NO_ALIGNMENT, Schedule
-from advisor.report._files import write_files
 from advisor.study._archive import SUFFIX, read_records, read_signals
 from advisor.study._controls import (
     CONTROL_COLUMNS,

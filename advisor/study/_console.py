@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from advisor.console import errors
 from advisor.options import Option
-from advisor.report._words import clean, duration
+from advisor.report.words import clean, duration
 from advisor.study._record import Record
 from probes.cost import CostEstimate
 

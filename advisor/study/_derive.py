@@ -18,8 +18,8 @@ from probes.batches import TokenizedText, Tokenizer, collate_texts
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.errors import InputError
 from probes.machine.precision import choose_precision
-from probes.objectives._masking import masked_lm_loss
-from probes.sampling import shuffled
+from probes.material.sampling import shuffled
+from probes.objectives.masking import masked_lm_loss
 
 __all__ = ["derive", "save_encoder"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from advisor.report._files import write_files
+from advisor.files import write_files
 from advisor.study._encoder_states import Derived, FineTuned
 from advisor.study._grid import Grid
 from advisor.training import drawn
@@ -27,13 +27,13 @@ from probes.data import (
 from probes.errors import InputError
 from probes.languages import Language, parse_language
 
-__all__ = ["Inputs", "first_tasks", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
+__all__ = ["GridInputs", "first_tasks", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
 
 _FILE = "inputs.json"
 _ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
 
 
-class Inputs(BaseModel):
+class GridInputs(BaseModel):
     """Hashes of everything a plan names.
 
     Attributes:
@@ -48,7 +48,7 @@ class Inputs(BaseModel):
     probe_labels: dict[str, str]
 
 
-def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
+def read_inputs(grid: Grid, folder: Path | None = None) -> GridInputs:
     """Read every file that the cells need.
 
     Args:
@@ -78,11 +78,11 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> Inputs:
             first.train, TASKS.find(first.task), role="train", columns=Columns(**first.columns)
         )
         sha256[first.train] = data.facts.sha256
-    inputs = Inputs(sha256=sha256, probe_labels=labels)
+    inputs = GridInputs(sha256=sha256, probe_labels=labels)
     if folder is not None:
         known = _stored(folder)
         if known is not None:  # of cells that are not selected this time
-            inputs = Inputs(sha256=known.sha256 | sha256, probe_labels=known.probe_labels | labels)
+            inputs = GridInputs(sha256=known.sha256 | sha256, probe_labels=known.probe_labels | labels)
         write_files(folder, files | {_FILE: inputs.model_dump_json(indent=1) + "\n"})
     return inputs
 
@@ -112,7 +112,7 @@ def read_sentences(bitexts: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def load_inputs(folder: Path) -> Inputs:
+def load_inputs(folder: Path) -> GridInputs:
     """What :func:`read_inputs` wrote.
 
     Raises:
@@ -124,9 +124,9 @@ def load_inputs(folder: Path) -> Inputs:
     return inputs
 
 
-def _stored(folder: Path) -> Inputs | None:
+def _stored(folder: Path) -> GridInputs | None:
     try:
-        return Inputs.model_validate_json((folder / _FILE).read_bytes())
+        return GridInputs.model_validate_json((folder / _FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 

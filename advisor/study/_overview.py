@@ -7,7 +7,7 @@ from statistics import mean
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.report._words import duration
+from advisor.report.words import duration
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import read_inputs
 from advisor.study._plan import Plan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from advisor.files import check_output
 from advisor.recipe import OFFLINE_MODELS
-from advisor.report._files import check_output
 from advisor.study._encoder_states import Derived, FineTuned
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import first_tasks, mlm_bitexts, read_sentences

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from advisor.files import write_files
 from advisor.options import NO_ALIGNMENT
 from advisor.recipe import (
     anchor_bitext,
@@ -24,7 +25,6 @@ from advisor.recipe import (
     first_problem,
     load_yaml,
 )
-from advisor.report._files import write_files
 from advisor.study._encoder_states import Derived
 from advisor.study._schema import Language, Name, PlannedOption, Seeds, Strict, WrittenOption, as_value_error
 from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from advisor.files import write_files
 from advisor.options import Option
-from advisor.report._files import write_files
 from probes.errors import InputError
+from probes.schema import Frozen
 from probes.signals import Estimate
 
 __all__ = [
@@ -32,11 +33,7 @@ _KEY_LENGTH = 20
 """Hexadecimal digits of a key: 80 bits, so that no two configurations will ever share one."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Configuration(_Frozen):
+class Configuration(Frozen):
     """All that decides how a run comes out, and nothing else.
 
     Attributes:
@@ -68,7 +65,7 @@ class Configuration(_Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-class Scores(_Frozen):
+class Scores(Frozen):
     """Points (0-100) on source text that was not trained on, and on target labels by language.
 
     The intervals are of a bootstrap over the test sentences; they say nothing of the seeds.
@@ -78,7 +75,7 @@ class Scores(_Frozen):
     targets: dict[str, Estimate]
 
 
-class CurvePoint(_Frozen):
+class CurvePoint(Frozen):
     """One optimiser step: the learning rate it used and its losses (None: not part of this phase)."""
 
     phase: str
@@ -88,14 +85,14 @@ class CurvePoint(_Frozen):
     alignment: Finite | None = None
 
 
-class EarlyScores(_Frozen):
+class EarlyScores(Frozen):
     """Points on target labels, by language, after so many optimiser steps of fine-tuning."""
 
     step: int
     targets: dict[str, Estimate]
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """One run of one option with one seed.
 
     Attributes:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.console import RenderableType
 
 from advisor.options import NO_ALIGNMENT, Option
@@ -13,7 +13,7 @@ from advisor.study import _table
 from advisor.study._paired import paired_gain, seeds_needed
 from advisor.study._record import Record, Status
 from advisor.study._verdict import verdict
-from probes._files import load_file
+from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
 __all__ = ["OptionResult", "RunSummary", "TrialResult", "summarise"]
@@ -26,11 +26,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 _BY_DEFINITION = Estimate(value=0.0, low=0.0, high=0.0, note="by definition")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunSummary(_Frozen):
+class RunSummary(Frozen):
     """One run; its record has the rest, the learning curve among it.
 
     Attributes:
@@ -48,7 +44,7 @@ class RunSummary(_Frozen):
     record: str
 
 
-class OptionResult(_Frozen):
+class OptionResult(Frozen):
     """One option over its seeds.
 
     Attributes:
@@ -75,7 +71,7 @@ class OptionResult(_Frozen):
     seconds: Finite
 
 
-class TrialResult(_Frozen):
+class TrialResult(Frozen):
     """A whole trial. ``rich.print`` shows it in a terminal, and a notebook as a table.
 
     Attributes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from advisor.training import Outcome, Shared
 
-__all__ = ["Run", "configure", "failed", "roles_of", "run_once"]
+__all__ = ["TrialRun", "configure", "failed", "roles_of", "run_once"]
 
 _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
 _LABELS = frozenset({"target_labels", "source_labels"})
@@ -30,7 +30,7 @@ _ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output", "goes_on_from"}
 
 
 @dataclass(frozen=True)
-class Run:
+class TrialRun:
     """One option with one seed, and where its inputs are.
 
     Attributes:
@@ -99,7 +99,7 @@ def configure(
     )
 
 
-def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shared") -> Record:
+def run_once(run: TrialRun, device: "torch.device", progress: Progress, shared: "Shared") -> Record:
     """Train and score once. Whatever goes wrong with the run itself is recorded, bad input is raised.
 
     Args:
@@ -151,7 +151,7 @@ def run_once(run: Run, device: "torch.device", progress: Progress, shared: "Shar
     )
 
 
-def failed(run: Run, problem: Exception) -> Record:
+def failed(run: TrialRun, problem: Exception) -> Record:
     """The record of a run that could not even begin."""
     return Record(
         configuration=run.configuration,

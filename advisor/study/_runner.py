@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from time import time
 
 from advisor.console import errors
-from advisor.report._files import check_output, write_files
-from advisor.report._words import duration
+from advisor.files import check_output, write_files
+from advisor.report.words import duration
 from advisor.study._gpu import sharing_gpu
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import read_inputs

@@ -22,10 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from advisor.options import joint_weight
 from advisor.study._encoder_states import Derived
 from advisor.study._grid import Cell, Grid, PlannedRun
-from advisor.study._inputs import Inputs
+from advisor.study._inputs import GridInputs
 from advisor.study._plan import ProbePlan
 from advisor.study._record import Record, Records
-from advisor.study._run_once import Run, configure, roles_of
+from advisor.study._run_once import TrialRun, configure, roles_of
 from advisor.training import Recipe
 from probes.data import Columns
 from probes.errors import InputError
@@ -118,7 +118,7 @@ class State:
         device: where probes run, as on the command line.
     """
 
-    def __init__(self, grid: Grid, folder: Path, inputs: Inputs, device: str = "auto") -> None:
+    def __init__(self, grid: Grid, folder: Path, inputs: GridInputs, device: str = "auto") -> None:
         self.grid = grid
         self.folder = folder.absolute()
         self.records = Records(self.folder / "records")
@@ -227,7 +227,7 @@ class State:
             return info.no_mlm_reason
         return None
 
-    def run(self, planned: PlannedRun) -> Run | None:
+    def run(self, planned: PlannedRun) -> TrialRun | None:
         """The run, ready to begin; None while its data, its model or the probe it waits for is missing."""
         info = self.model(planned.model)
         if info is None:
@@ -240,7 +240,7 @@ class State:
             weight = _weight_from(signals, planned.option.option.objective)
         return self._run(planned, info, weight)
 
-    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> Run | None:
+    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> TrialRun | None:
         plan, training = self.grid.plan, self.grid.training(planned)
         targets = self.grid.targets(planned.model, planned.task, planned.source)
         if planned.target is not None:
@@ -288,7 +288,9 @@ class State:
         root = Path(plan.data)
         named = {role: _relative(spec, root) for role, spec in files.items()}
         named |= {f"target-labels {target}": _relative(spec, root) for target, spec in tests.items()}
-        return Run(configuration, recipe, planned.model, named, tests, tuple(training.looks), planned.block)
+        return TrialRun(
+            configuration, recipe, planned.model, named, tests, tuple(training.looks), planned.block
+        )
 
     def record(self, planned: PlannedRun) -> Record | None:
         """The record of a run, if it has ended."""

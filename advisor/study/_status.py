@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.report._words import duration
+from advisor.report.words import duration
 from advisor.study._grid import Cell, Grid, PlannedRun, Selection
 from advisor.study._inputs import load_inputs
 from advisor.study._plan import read_plan
@@ -19,7 +19,7 @@ __all__ = ["CellStatus", "StudyStatus", "study_status"]
 RunState = Literal["done", "diverged", "failed", "left", "impossible"]
 
 
-class Tally(BaseModel):
+class RunTally(BaseModel):
     """Runs by how they ended.
 
     Attributes:
@@ -54,8 +54,8 @@ class CellStatus(BaseModel):
     source: str
     target: str
     probe: Literal["done", "failed", "left", "none"]
-    baselines: Tally
-    runs: Tally
+    baselines: RunTally
+    runs: RunTally
 
 
 class StudyStatus(BaseModel):
@@ -69,7 +69,7 @@ class StudyStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    runs: Tally
+    runs: RunTally
     cells: tuple[CellStatus, ...]
     seconds: float
     seconds_left: float | None
@@ -146,9 +146,9 @@ def _seconds_left(left: Collection[PlannedRun], seconds: dict[str, list[float]])
     return sum(mean(seconds.get(_kind(planned)) or [usual]) for planned in left)
 
 
-def _tally(states: Collection[RunState]) -> Tally:
+def _tally(states: Collection[RunState]) -> RunTally:
     counts = Counter(states)
-    return Tally(
+    return RunTally(
         done=counts["done"],
         diverged=counts["diverged"],
         failed=counts["failed"],

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advisor.report._words import MINUS, clean, duration, option_labels
+from advisor.report.words import MINUS, clean, duration, option_labels
 from advisor.study._verdict import gain_words
 
 if TYPE_CHECKING:

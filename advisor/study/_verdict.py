@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from advisor.options import NO_ALIGNMENT
-from advisor.report._words import signed
+from advisor.report.words import signed
 from probes.signals import Estimate
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from threading import Lock
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from advisor.report._files import write_files
+from advisor.files import write_files
 from advisor.study._record import Record, Records
-from advisor.study._run_once import Run, failed, run_once
+from advisor.study._run_once import TrialRun, failed, run_once
 from advisor.study._state import ModelInfo, ModelStep, ProbeStep, failure_path
 from probes.errors import InputError, RunError
 from probes.progress import Silent
@@ -32,7 +32,7 @@ class RunsStep:
     Several runs go on from one alignment, which is made once.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[TrialRun, ...]
     records: Path
 
 
@@ -131,7 +131,7 @@ def _let_go(device: "torch.device") -> None:
         torch.cuda.empty_cache()
 
 
-def _run(run: Run, records: Records, device: "torch.device") -> Record:
+def _run(run: TrialRun, records: Records, device: "torch.device") -> Record:
     there = records.find(run.configuration)
     if there is not None and there.status != "failed":
         return there

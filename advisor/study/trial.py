@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
+from advisor.files import rescued, reserved, write_files
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
-from advisor.report._files import rescued, reserved, write_files
 from advisor.study._record import Record, Records
 from advisor.study._result import TRIAL_FILE, TrialResult, summarise
-from advisor.study._run_once import Run, configure, roles_of, run_once
+from advisor.study._run_once import TrialRun, configure, roles_of, run_once
 from advisor.study._watch import SilentWatcher, Watcher
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate, weighted
 from probes.data import Columns
@@ -123,10 +123,10 @@ def _plan(
     seeds: int,
     steps: int | None,
     precision: Literal["bf16", "no"],
-) -> Iterator[Run]:
+) -> Iterator[TrialRun]:
     """All runs, seed by seed: paired gains come early, and bad input comes out in the first round."""
     from probes.encoder import load_encoder
-    from probes.inputs import read_inputs
+    from probes.material.inputs import read_inputs
 
     inputs = read_inputs(request)
     if len(inputs.bitext) < FEWEST_PAIRS:
@@ -172,7 +172,7 @@ def _plan(
                 scored={target: "+".join(hashes["target-labels"])},
             )
             named = {role: " + ".join(files[role]) for role in (*roles, "target-labels")}
-            yield Run(configuration, recipe, request.model, named, {target: str(request.target_labels)})
+            yield TrialRun(configuration, recipe, request.model, named, {target: str(request.target_labels)})
 
 
 def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
@@ -186,7 +186,9 @@ def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
 # --- runs ------------------------------------------------------------------------------------------------
 
 
-def _run_all(runs: Sequence[Run], folder: Path, device: "torch.device", watcher: Watcher) -> list[Record]:
+def _run_all(
+    runs: Sequence[TrialRun], folder: Path, device: "torch.device", watcher: Watcher
+) -> list[Record]:
     """The records of ``runs``, in their order; those that are not in ``folder`` yet are made."""
     records = Records(folder)
     shared = Shared()

@@ -23,8 +23,8 @@ from probes.data import (
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.languages import parse_language
+from probes.material.sampling import shuffled
 from probes.progress import Stopwatch
-from probes.sampling import shuffled
 from probes.tasks import level_called
 
 __all__ = ["LabelledTexts", "read_pairs", "read_texts"]

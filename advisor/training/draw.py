@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from probes.sampling import shuffled
+from probes.material.sampling import shuffled
 
 __all__ = ["drawn"]
 

@@ -12,14 +12,14 @@ all that its vectors take part in. Proportions have Wilson's interval.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from statistics import NormalDist, fmean
+from collections.abc import Iterator
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
+from probes.jackknife import LEVEL, jackknife
 from probes.signals import DistanceRow, Estimate
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "word_rows",
 ]
 
-_LEVEL = 0.95
 _GROUPS = 20
 _MIN_PAIRS = 3
 _MIN_PAIRS_CKA = 5  # the estimator needs 4, and the jackknife leaves some out
@@ -106,7 +105,7 @@ def cosines(source: Tensor, target: Tensor) -> Cosines:
         for start, end in _groups(n)
     ]
     values = from_sums(n, sum_a, sum_b, sum_matched)
-    return Cosines(*map(_jackknifed, values, zip(*left_out, strict=True)))
+    return Cosines(*map(jackknife, values, zip(*left_out, strict=True)))
 
 
 def retrieval(source: Tensor, target: Tensor, neighbours: int = 10) -> Retrieval:
@@ -179,7 +178,7 @@ def debiased_cka(source: Tensor, target: Tensor) -> Estimate:
     parts = [part for part in left_out if part is not None]
     if value is None or len(parts) < len(left_out):
         return _unresolved("there are too few pairs for vectors that vary so little")
-    return _jackknifed(value, parts)
+    return jackknife(value, parts)
 
 
 def _cka(a: Tensor, b: Tensor, grams: tuple[Tensor, Tensor, Tensor]) -> float | None:
@@ -276,31 +275,17 @@ def wilson(hits: int, n: int) -> Estimate:
         hits: from 0 to n.
         n: at least 1.
     """
-    z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share = hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # With no hits the lower bound is 0 exactly, with all the upper is 1; rounding may miss them.
     low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
-    return Estimate(value=share, low=low, high=high, level=_LEVEL)
-
-
-def _jackknifed(value: float, left_out: Sequence[float]) -> Estimate:
-    """``value`` with the interval of the delete-a-group jackknife.
-
-    Args:
-        value: the estimate on all data.
-        left_out: the same with each group left out in turn.
-    """
-    groups = len(left_out)
-    centre = fmean(left_out)
-    error = math.sqrt((groups - 1) / groups * sum((part - centre) ** 2 for part in left_out))
-    half = float(stdtrit(groups - 1, (1 + _LEVEL) / 2)) * error
-    return Estimate(value=value, low=value - half, high=value + half, level=_LEVEL)
+    return Estimate(value=share, low=low, high=high, level=LEVEL)
 
 
 def _unresolved(problem: str) -> Estimate:
-    return Estimate(value=None, level=_LEVEL, note=problem)
+    return Estimate(value=None, level=LEVEL, note=problem)
 
 
 def _problem(source: Tensor, target: Tensor, pairs: int) -> str | None:

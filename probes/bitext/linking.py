@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from probes.batches import TextBatch, TokenizedPair
-from probes.bitext.words import dictionary_links, drop_identical, mutual_argmax
+from probes.words import dictionary_links, drop_identical, mutual_argmax
 
 __all__ = ["Linker", "word_vectors"]
 

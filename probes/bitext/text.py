@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
-from probes.bitext.words import word_spans
 from probes.errors import InputError
 from probes.languages import Language, script_of
 from probes.signals import TextFacts
+from probes.words import word_spans
 
 __all__ = ["text_facts"]
 

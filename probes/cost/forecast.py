@@ -11,9 +11,9 @@ from probes.gradients import SKETCH_WIDTH
 from probes.gradients.rounds import nulls_of, sum_dtype_for
 from probes.heads import Head
 from probes.machine.memory import peak_bytes, resident_bytes
-from probes.material import Material
+from probes.material.parts import Material
+from probes.material.sampling import deal
 from probes.objectives import available
-from probes.sampling import deal
 from probes.tasks import level_called
 
 __all__ = ["forecast_cost"]

@@ -11,7 +11,7 @@ from probes.signals import DataFacts
 if TYPE_CHECKING:
     from probes.data.examples import Example
 
-__all__ = ["Dropped", "Records", "Tally", "check_limit"]
+__all__ = ["Dropped", "LabelledRecords", "Tally", "check_limit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class LabelledRecords:
     """The labelled examples of one file or data set, read as they are asked for.
 
     Attributes:

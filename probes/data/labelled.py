@@ -7,7 +7,7 @@ from pathlib import Path
 
 from probes.catalogue import METRICS, Task
 from probes.data._hub import is_hub_spec, load_table
-from probes.data._records import Dropped, Records, Tally, check_limit
+from probes.data._records import Dropped, LabelledRecords, Tally, check_limit
 from probes.data.conll import read_intents, read_tagged
 from probes.data.examples import Example, LabelledData, TokenExample
 from probes.data.files import InputFile, expand, joint_sha256, open_file, split_spec
@@ -85,7 +85,7 @@ def read_labelled(
     return LabelledData(tuple(examples), task, facts, parts[0].names)
 
 
-def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[Records]]:
+def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[LabelledRecords]]:
     """Format, hash and records of everything that a spec names."""
     if is_hub_spec(spec):
         table, sha256 = load_table(spec)
@@ -104,7 +104,7 @@ def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[Recor
     return ", ".join(dict.fromkeys(formats)), sha256, records
 
 
-def _records(file: InputFile, format: LabelledFormat, task: Task, columns: Columns) -> Records:
+def _records(file: InputFile, format: LabelledFormat, task: Task, columns: Columns) -> LabelledRecords:
     if format in ("conllu", "conll"):
         if task.level == "token":
             return read_tagged(file, task, columns, conllu=format == "conllu")

@@ -25,8 +25,8 @@ from probes.errors import NotFiniteError
 from probes.gradients._sketch import Sketcher
 from probes.gradients.estimators import Moments
 from probes.gradients.stream import Receive
-from probes.gradients.vectors import VectorPool
 from probes.machine.processes import ALONE, Processes
+from probes.machine.vectors import VectorPool
 
 __all__ = [
     "SKETCH_WIDTH",

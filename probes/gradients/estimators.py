@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from probes.jackknife import LEVEL, jackknife
 from probes.signals import Estimate
 
 __all__ = ["Moments"]
 
 Array = NDArray[np.float64]
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Moments:
     def squared_norm(self, block: str, loss: str) -> Estimate:
         """|G|^2, unbiased; may be below zero when the gradient is not told from noise."""
         i, a, _ = self._at(block, loss, loss)
-        return _jackknife(self._inner[i, a, a], self._inner_without[i, a, a])
+        return jackknife(self._inner[i, a, a], self._inner_without[i, a, a])
 
     def resolved(self, block: str, loss: str) -> bool:
         """Whether the squared norm is clearly above 0: the lower end of its interval is."""
@@ -106,7 +105,7 @@ class Moments:
         if not (norms > 0).all():
             return Estimate(value=None, note="a gradient's norm rests on a single round")
         value = whole[a_, b_] / np.sqrt(whole[a_, a_] * whole[b_, b_])
-        return _clip(_jackknife(value, without[a_, b_] / np.sqrt(norms)), -1.0, 1.0)
+        return _clip(jackknife(value, without[a_, b_] / np.sqrt(norms)), -1.0, 1.0)
 
     def raw_cosine(self, block: str, a: str, b: str) -> Estimate:
         """Mean cosine of single-batch gradients of the same round: shrunk toward 0 by noise."""
@@ -128,7 +127,7 @@ class Moments:
         if np.count_nonzero(single) < 2:
             return Estimate(value=None, note="the gradient is exactly zero")
         mean_without = (single.sum() - single) / (k - 1)
-        return _jackknife(self._inner[i, a, a] / single.mean(), self._inner_without[i, a, a] / mean_without)
+        return jackknife(self._inner[i, a, a] / single.mean(), self._inner_without[i, a, a] / mean_without)
 
     def noise_scale(self, block: str, loss: str, batch_size: int) -> Estimate:
         """Batch size at which the gradient's noise equals its signal (arXiv:1812.06162, B_simple).
@@ -159,7 +158,7 @@ class Moments:
         if not ((without[a, a] > 0) & (without[b, b] > 0)).all():
             return Estimate(value=None, note="a gradient's norm rests on a single round")
         value = np.log(self._inner[i, a, a] / self._inner[i, b, b]) / 2
-        log = _jackknife(float(value), np.log(without[a, a] / without[b, b]) / 2)
+        log = jackknife(float(value), np.log(without[a, a] / without[b, b]) / 2)
         assert log.value is not None
         assert log.low is not None
         assert log.high is not None
@@ -174,14 +173,6 @@ class Moments:
         ends = sorted(2 * r / (1 + r * r) for r in (ratio.low, ratio.high))
         high = 1.0 if ratio.low <= 1 <= ratio.high else ends[1]
         return Estimate(value=2 * ratio.value / (1 + ratio.value**2), low=ends[0], high=high)
-
-
-def _jackknife(value: float, without: Array) -> Estimate:
-    """Interval of ``value`` from its K leave-one-round-out values (Efron & Stein 1981), Student's t."""
-    k = len(without)
-    spread = float(np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum()))
-    reach = float(stdtrit(k - 1, (1 + LEVEL) / 2)) * spread
-    return Estimate(value=float(value), low=float(value) - reach, high=float(value) + reach, level=LEVEL)
 
 
 def _mean(values: Array) -> Estimate:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
 from probes.batches import LabelledText
@@ -14,6 +13,7 @@ from probes.encoder import Encoder
 from probes.gradients.rounds import GradientRounds
 from probes.gradients.warm_up import LEARNING_RATE, AdamScale
 from probes.heads import Head
+from probes.jackknife import jackknife
 from probes.machine.precision import PassPrecision
 from probes.progress import Stopwatch
 from probes.signals import Estimate, LookaheadRow, TaskGradient
@@ -109,6 +109,4 @@ def _change(before: np.ndarray, after: np.ndarray) -> Estimate:
         return Estimate(value=None, note="too few labelled texts")
     value = 100 * (1 - second.sum() / first.sum())
     without = 100 * (1 - (second.sum() - second) / np.maximum(first.sum() - first, 1e-12))
-    spread = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    reach = float(stdtrit(n - 1, 0.975) * spread)
-    return Estimate(value=float(value), low=float(value) - reach, high=float(value) + reach)
+    return jackknife(float(value), without)

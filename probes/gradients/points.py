@@ -8,8 +8,8 @@ from probes.budget import Budget
 from probes.context import Context, ModelAt
 from probes.gradients.lookahead import look_ahead
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
-from probes.gradients.vectors import VectorPool
 from probes.gradients.warm_up import AdamScale, warm_up
+from probes.machine.vectors import VectorPool
 from probes.objectives import available
 from probes.signals import LookaheadRow, TaskGradient
 

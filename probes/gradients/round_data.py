@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from probes.batches import LabelledText
 from probes.budget import Budget
-from probes.material import Material
-from probes.sampling import deal
+from probes.material.parts import Material
+from probes.material.sampling import deal
 from probes.signals import Note, TaskGradient
 from probes.tasks import Projection
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from probes.objectives._masking import masked_lm_loss
 from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
+from probes.objectives.masking import masked_lm_loss
 
 __all__ = ["MLM"]
 

@@ -14,13 +14,13 @@ from probes.gradients.round_data import task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.gradients.warm_up import AdamScale
 from probes.heads import fit_head, project_labels
-from probes.inputs import read_inputs
 from probes.machine.precision import choose_precision
-from probes.material import prepare
+from probes.material.inputs import read_inputs
+from probes.material.parts import prepare
+from probes.material.sampling import deal
 from probes.objectives import available
 from probes.progress import Silent, Stopwatch
 from probes.request import ProbeRequest
-from probes.sampling import deal
 from probes.tasks import level_called
 from tests.benchmarks._shapes import Case
 

@@ -11,8 +11,8 @@ from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.context import ModelAt
 from probes.encoder import Encoder, find_blocks, load_encoder
 from probes.gradients.rounds import RoundBatches
-from probes.gradients.vectors import VectorPool
 from probes.heads import Head
+from probes.machine.vectors import VectorPool
 from probes.objectives import AlignmentLoss, available
 from probes.signals import TaskGradient
 from probes.tasks import level_called

@@ -18,7 +18,7 @@ from advisor.app._run import label
 from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
 from advisor.recommend import ask, recommend
-from advisor.report import Report, _words
+from advisor.report import Report, words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
 from tests.browser.trials import make_trial, write_trial
@@ -467,7 +467,7 @@ def test_a_trial_is_shown_beside_what_was_expected(
         and row.option.schedule == "joint"
         and row.option.frozen_layers == "none"
     ]
-    assert joint["expected"].startswith(_words.signed(expected))
+    assert joint["expected"].startswith(words.signed(expected))
     counted = ask(model=result.model, source="en", target="wo", task="pos", trial=result)
     assert counted.summary in said
     page.selectbox(key="trial-beside").set_value("nothing").run()

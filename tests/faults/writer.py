@@ -3,7 +3,7 @@
 import sys
 from itertools import cycle
 
-from advisor.report._files import write_files
+from advisor.files import write_files
 from advisor.report._report import Report
 from tests.factories import make_advice, make_signals
 

@@ -15,9 +15,9 @@ from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
 from advisor.app import _show
+from advisor.files import write_files
 from advisor.report import Report
-from advisor.report._files import write_files
-from advisor.report._words import clean
+from advisor.report.words import clean
 from advisor.service import Limits, RunStore, admit
 from advisor.service._store import safe_name
 from probes.errors import InputError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from advisor.files import write_files
 from advisor.findings import _store, load_findings
-from advisor.report._files import write_files
 from advisor.service import RunStore
 from advisor.study._record import Records
 from probes.request import ProbeRequest

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from probes.bitext.words import (
+from probes.words import (
     dictionary_links,
     drop_identical,
     is_unspaced,
@@ -164,5 +164,5 @@ def test_drop_identical_keeps_links_between_different_words() -> None:
 
 
 def test_finding_words_does_not_load_torch() -> None:
-    code = "import sys, probes.bitext.words; sys.exit('torch' in sys.modules)"
+    code = "import sys, probes.words; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,13 +9,13 @@ from advisor.findings.evidence._effects import (
     STRATA,
     Effect,
     Lab,
-    Record,
+    OwnRecord,
     SeedScores,
     Source,
     Tables,
     level_of,
 )
-from advisor.findings.evidence._encoders import Corpus, Encoder, Seen, unknown_encoder
+from advisor.findings.evidence._encoders import Corpus, EncoderFacts, Seen, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._linter import CheckReport, Issue, check
 from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model, refuse_decoder
@@ -41,7 +41,7 @@ __all__ = [
     "CheckReport",
     "Corpus",
     "Effect",
-    "Encoder",
+    "EncoderFacts",
     "Issue",
     "Kernel",
     "Key",
@@ -49,7 +49,7 @@ __all__ = [
     "LanguageFacts",
     "Neighbour",
     "Observation",
-    "Record",
+    "OwnRecord",
     "SeedScores",
     "Seen",
     "Source",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from advisor.findings.evidence._effects import Effect, Tables, level_of
-from advisor.findings.evidence._encoders import Encoder, unknown_encoder
+from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 
 __all__ = ["COVERAGE", "ENCODER_FACTS", "FACTS", "TYPOLOGY", "Case", "CaseMaker", "Key", "language_facts"]
@@ -79,7 +79,7 @@ class Case:
         return "low" if size < _LITTLE else "high"
 
 
-def language_facts(language: LanguageFacts, encoder: Encoder | None) -> tuple[float | None, ...]:
+def language_facts(language: LanguageFacts, encoder: EncoderFacts | None) -> tuple[float | None, ...]:
     """What the language is to this encoder: ``FACTS``, each about 0 with spread 1; None where not known.
 
     Pretraining size is log10 GiB of the corpus whose sizes stand for the encoder's pretraining, centred on
@@ -97,7 +97,7 @@ def language_facts(language: LanguageFacts, encoder: Encoder | None) -> tuple[fl
     )
 
 
-def _coverage(language: LanguageFacts, encoder: Encoder | None) -> tuple[float | None, float | None]:
+def _coverage(language: LanguageFacts, encoder: EncoderFacts | None) -> tuple[float | None, float | None]:
     """Pretraining size, 0 for a language that was not seen, and whether it was not."""
     if encoder is None:
         return _web_size(language.cc100_gib), float(language.cc100_gib == 0)
@@ -115,7 +115,7 @@ def _web_size(gib: float) -> float:
     return (math.log10(gib + 0.03) - 1.0) / 0.8
 
 
-def encoder_facts(encoder: Encoder) -> tuple[float | None, ...]:
+def encoder_facts(encoder: EncoderFacts) -> tuple[float | None, ...]:
     """``ENCODER_FACTS`` of an encoder, None for what is not known."""
     size = encoder.parameters_m
     facts = (math.log2(size / _BASE) if size else None, encoder.parallel, encoder.contrastive)
@@ -145,7 +145,7 @@ class CaseMaker:
         schedule: str,
         frozen_layers: str,
         word_pairs: str,
-        encoder: Encoder | None = None,
+        encoder: EncoderFacts | None = None,
         train_steps: int | None = None,
     ) -> Case:
         """A question's case, which belongs to no source.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from advisor.findings.evidence._encoders import Encoder
+from advisor.findings.evidence._encoders import EncoderFacts
 from advisor.findings.evidence._languages import LanguageFacts
 from probes.catalogue import TASKS
 
@@ -21,7 +21,7 @@ __all__ = [
     "WORD_PAIRS",
     "Effect",
     "Lab",
-    "Record",
+    "OwnRecord",
     "SeedScores",
     "Source",
     "Tables",
@@ -179,7 +179,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class OwnRecord:
     """One own trial, averaged over seeds, with the probe's signals at ``theta_warm``.
 
     ``cosines`` maps a task gradient (``source``, ``target-labels``, ``target-projected``) to the
@@ -266,9 +266,9 @@ class Tables:
     sources: Mapping[str, Source]
     effects: tuple[Effect, ...]
     scores: tuple[SeedScores, ...]
-    records: tuple[Record, ...]
+    records: tuple[OwnRecord, ...]
     languages: Mapping[str, LanguageFacts]
-    encoders: Mapping[str, Encoder]
+    encoders: Mapping[str, EncoderFacts]
     sha256: str
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Corpus", "Encoder", "Seen", "unknown_encoder"]
+__all__ = ["Corpus", "EncoderFacts", "Seen", "unknown_encoder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
+class EncoderFacts:
     """What is known of an encoder without loading it.
 
     Attributes:
@@ -97,12 +97,12 @@ class Encoder:
             return Seen("yes", max((s.gib for s in seen if s.gib is not None), default=None))
         return Seen("unknown") if any(a.answer == "unknown" for a in answers) else Seen("no")
 
-    def pretrained_on(self, languages: Iterable[str]) -> "Encoder":
+    def pretrained_on(self, languages: Iterable[str]) -> "EncoderFacts":
         """The encoder, said to have seen exactly these languages, in amounts that are not known."""
         told = Corpus("as told", None, frozenset(languages), frozenset(), {}, "the user")
         return replace(self, corpora=(told,), amounts="", told="the user")
 
-    def like(self, other: "Encoder") -> "Encoder":
+    def like(self, other: "EncoderFacts") -> "EncoderFacts":
         """The encoder with the facts of another, as its user says that it is like it; sizes stay its own."""
         return replace(
             other,
@@ -116,6 +116,6 @@ class Encoder:
         )
 
 
-def unknown_encoder(name: str) -> Encoder:
+def unknown_encoder(name: str) -> EncoderFacts:
     """An encoder of which nothing is known."""
-    return Encoder(name=name, told="nowhere")
+    return EncoderFacts(name=name, told="nowhere")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from advisor.findings.evidence._encoders import Corpus, Encoder
+from advisor.findings.evidence._encoders import Corpus, EncoderFacts
 from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._lookup import normalise_model
 from advisor.findings.evidence._rows import read_rows
@@ -53,9 +53,9 @@ def read_corpora(path: Path, languages: Mapping[str, LanguageFacts]) -> Iterator
         )
 
 
-def read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[str, Encoder]]:
+def read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[str, EncoderFacts]]:
     """Every encoder by its name and its aliases; one that starts from another stands below it."""
-    read: dict[str, Encoder] = {}
+    read: dict[str, EncoderFacts] = {}
     taken: dict[str, str] = {}
     for row in read_rows(path):
         name = row.text("name")
@@ -69,7 +69,7 @@ def read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[s
             (kind for kind in ("cc100", "wikipedia") if any(c.startswith(kind) for c in names)), ""
         )
         parallel = row.text("parallel", ("yes", "no", "unknown"))
-        read[name] = Encoder(
+        read[name] = EncoderFacts(
             name=name,
             family=row.text("family"),
             kind=row.text("kind", _KINDS),  # type: ignore[arg-type]  # one of them

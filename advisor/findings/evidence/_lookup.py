@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from advisor.findings.evidence._encoders import Encoder, unknown_encoder
+from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from probes.errors import InputError
 
 __all__ = ["find_encoder", "nearest_names", "normalise_model", "refuse_decoder"]
@@ -44,11 +44,11 @@ def normalise_model(model: str) -> str:
 
 def find_encoder(
     model: str,
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, EncoderFacts],
     *,
     pretrained_on: Sequence[str] = (),
     like: str | None = None,
-) -> Encoder:
+) -> EncoderFacts:
     """What is known of a model.
 
     The tables' facts where they have its name or an alias; else the sizes of its ``config.json`` where the
@@ -83,7 +83,7 @@ def find_encoder(
     return found.pretrained_on(pretrained_on) if pretrained_on else found
 
 
-def nearest_names(model: str, encoders: Mapping[str, Encoder], count: int = 3) -> tuple[str, ...]:
+def nearest_names(model: str, encoders: Mapping[str, EncoderFacts], count: int = 3) -> tuple[str, ...]:
     """Names of the tables that another may mean, nearest first; none if nothing is close.
 
     A mistyped name is close, and one that has a known name in it (``xlm-roberta-base-finetuned-ner``).
@@ -127,7 +127,7 @@ def _config(model: str) -> Mapping[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def _of_config(name: str, config: Mapping[str, Any]) -> Encoder:
+def _of_config(name: str, config: Mapping[str, Any]) -> EncoderFacts:
     """The sizes that a configuration states; what it was trained on stands in none."""
 
     def count(*keys: str) -> int | None:

@@ -33,7 +33,7 @@ from advisor.findings.evidence._effects import (
     WORD_PAIRS,
     Effect,
     Lab,
-    Record,
+    OwnRecord,
     SeedScores,
     Source,
     Tables,
@@ -176,7 +176,7 @@ def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Eff
         )
 
 
-def _effect_of_record(record: Record, lab: str) -> Effect:
+def _effect_of_record(record: OwnRecord, lab: str) -> Effect:
     return Effect(
         source_id=OWN_RECORDS,
         lab=lab,
@@ -218,14 +218,14 @@ _COSINES = {
 }
 
 
-def _read_records(path: Path) -> Iterator[Record]:
+def _read_records(path: Path) -> Iterator[OwnRecord]:
     for row in read_rows(path):
         cosines: dict[str, tuple[float, float]] = {}
         for name, column in _COSINES.items():
             value = row.maybe_number(column)
             if value is not None:
                 cosines[name] = (value, row.maybe_number(f"{column}_se") or 0.0)
-        yield Record(
+        yield OwnRecord(
             id=row.text("id"),
             model=row.text("model"),
             source=row.text("source"),

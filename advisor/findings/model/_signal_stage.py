@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings.evidence import OWN_RECORDS, CaseMaker, Effect, Record, Tables, observations
+from advisor.findings.evidence import OWN_RECORDS, CaseMaker, Effect, OwnRecord, Tables, observations
 from advisor.findings.model import scale
 from advisor.findings.model._effect_model import EffectModel
 from probes.signals import Estimate, Signals, TaskGradient
@@ -71,7 +71,7 @@ class LeadingSignal:
         prefix = "" if self.measure == "frozen-gap" else f"{self.gradient.replace('-', '_')}_"
         return prefix + names[self.measure]
 
-    def of_records(self, records: Sequence[Record]) -> Array:
+    def of_records(self, records: Sequence[OwnRecord]) -> Array:
         """The signal of each record on the stage's scale, NaN where there is none; shape (records,)."""
         found = []
         for record in records:
@@ -212,7 +212,7 @@ class HeldOut:
         )
 
 
-def own_effects(tables: Tables) -> list[tuple[Effect, Record]]:
+def own_effects(tables: Tables) -> list[tuple[Effect, OwnRecord]]:
     """The own effects that may be pooled, each with its record."""
     records = {f"records.csv, {record.id}": record for record in tables.records}
     return [(e, records[e.locator]) for e in tables.pooled if e.source_id == OWN_RECORDS]

@@ -7,14 +7,14 @@ from typing import Literal, get_args
 
 from advisor.findings.evidence import Effect, Tables, standard_error
 
-__all__ = ["SPLITS", "Cell", "Fold", "Split", "cells", "folds", "in_fold"]
+__all__ = ["SPLITS", "Fold", "Split", "StudiedCell", "cells", "folds", "in_fold"]
 
 Split = Literal["language", "model", "task", "source", "lab"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class StudiedCell:
     """Everything one study measured on a model, task and language.
 
     Attributes:
@@ -47,7 +47,7 @@ class Fold:
     held: str
 
 
-def cells(tables: Tables, split: Split) -> list[Cell]:
+def cells(tables: Tables, split: Split) -> list[StudiedCell]:
     """The cells a split is scored on.
 
     Leaving a source out scores every study on what it measured. The other splits compare the same options
@@ -65,7 +65,7 @@ def cells(tables: Tables, split: Split) -> list[Cell]:
         if split in ("source", "lab") or compared:
             key = (effect.source_id, effect.model, effect.task, effect.source, effect.target)
             grouped[*key, effect.benchmark, effect.setup if split in ("source", "lab") else ""].append(effect)
-    found = [Cell(tuple(sorted(group, key=_option_order))) for _, group in sorted(grouped.items())]
+    found = [StudiedCell(tuple(sorted(group, key=_option_order))) for _, group in sorted(grouped.items())]
     if split in ("source", "lab"):
         return found
     most = max(len(cell.effects) for cell in found)

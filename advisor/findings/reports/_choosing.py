@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import EARLY, Record
+from advisor.findings.evidence import EARLY, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, HeldOut, LeadingSignal
 from advisor.findings.reports._resample import Figure, Resample
 
@@ -46,7 +46,7 @@ class Choice(BaseModel):
     probe_regret: Figure | None
 
 
-def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice, ...]:
+def choose(held: HeldOut, records: Sequence[OwnRecord], draws: int) -> tuple[Choice, ...]:
     """What each way of choosing gets, the best first.
 
     Args:
@@ -89,7 +89,7 @@ def choose(held: HeldOut, records: Sequence[Record], draws: int) -> tuple[Choice
     return tuple(sorted(found, key=lambda choice: choice.regret.value))
 
 
-def _predictions(held: HeldOut, records: Sequence[Record]) -> Mapping[str, tuple[Array, bool]]:
+def _predictions(held: HeldOut, records: Sequence[OwnRecord]) -> Mapping[str, tuple[Array, bool]]:
     """Scores of the records, above 0 where aligning is preferred, and whether they need a probe."""
     by_signal = {signal: signal.of_records(records) for signal in _BY_LABELS}
     averages, shifts = np.zeros(len(records)), np.zeros(len(records))
@@ -114,7 +114,7 @@ def _best_shifts(held: HeldOut, by_signal: Mapping[LeadingSignal, Array], out: N
     return np.array([stages[best].shift(x, 0.0)[0] if np.isfinite(x) else 0.0 for x in values.tolist()])
 
 
-def _by_trial(options: Sequence[Record], share: str) -> float:
+def _by_trial(options: Sequence[OwnRecord], share: str) -> float:
     """What a trial of one seed gets in a cell: it chooses by that seed and gets what the others gained.
 
     The mean over the seeds; NaN where they are too few, or no score was taken then.
@@ -131,7 +131,7 @@ def _by_trial(options: Sequence[Record], share: str) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def _gains(record: Record, share: str) -> Array:
+def _gains(record: OwnRecord, share: str) -> Array:
     """The gain of every seed after a share of fine-tuning; empty where it was not scored then."""
     before, after = record.baseline_scores, record.aligned_scores
     if share != "whole":
@@ -139,13 +139,13 @@ def _gains(record: Record, share: str) -> Array:
     return np.asarray(np.array(after) - np.array(before))
 
 
-def _cost_of_a_probe(records: Sequence[Record]) -> float | None:
+def _cost_of_a_probe(records: Sequence[OwnRecord]) -> float | None:
     """Median seconds of a probe over those of a run."""
     costs = [r.probe_seconds / r.run_seconds for r in records if r.probe_seconds and r.run_seconds]
     return float(np.median(costs)) if costs else None
 
 
-def _average(records: Sequence[Record], row: int) -> float:
+def _average(records: Sequence[OwnRecord], row: int) -> float:
     """Mean gain of the same option in other groups; 0 if there is none."""
     this = records[row]
     same = [
@@ -156,12 +156,12 @@ def _average(records: Sequence[Record], row: int) -> float:
     return float(np.mean(same)) if same else 0.0
 
 
-def option_of(record: Record) -> tuple[object, ...]:
+def option_of(record: OwnRecord) -> tuple[object, ...]:
     """What was done, as far as options differ in own records."""
     return record.objective, record.schedule, record.frozen_layers, record.weight
 
 
-def cells_of(records: Sequence[Record]) -> dict[tuple[str, str, str], list[int]]:
+def cells_of(records: Sequence[OwnRecord]) -> dict[tuple[str, str, str], list[int]]:
     """The rows of every model, task and target."""
     cells: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for i, record in enumerate(records):

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import Encoder, find_encoder, load_tables, nearest_names
+from advisor.findings.evidence import EncoderFacts, find_encoder, load_tables, nearest_names
 from probes.errors import InputError
 from probes.languages import parse_language
 
@@ -92,7 +92,7 @@ def encoders(name: str | None = None, language: str | None = None) -> EncoderRep
     )
 
 
-def _row(encoder: Encoder, language: str | None) -> EncoderRow:
+def _row(encoder: EncoderFacts, language: str | None) -> EncoderRow:
     tables = load_tables()
     answers = [encoder.saw(code).answer for code in tables.languages]
     return EncoderRow(
@@ -112,7 +112,7 @@ def _row(encoder: Encoder, language: str | None) -> EncoderRow:
     )
 
 
-def _amount(encoder: Encoder, language: str) -> str:
+def _amount(encoder: EncoderFacts, language: str) -> str:
     seen = encoder.saw(language)
     return seen.answer if seen.gib is None else f"{seen.answer}, {seen.gib:g} GiB"
 

@@ -2,20 +2,15 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
-
 from advisor.decide import Confidence
 from advisor.findings.reports._cells import Split
 from advisor.findings.reports._resample import Figure
+from probes.schema import Frozen
 
 __all__ = ["Ablation", "Band", "Bin", "Method", "SplitReport", "Validation"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Method(_Frozen):
+class Method(Frozen):
     """How one way of choosing did on a split.
 
     Attributes:
@@ -35,7 +30,7 @@ class Method(_Frozen):
     rmse: float | None = None
 
 
-class Band(_Frozen):
+class Band(Frozen):
     """What one word of confidence was worth.
 
     Attributes:
@@ -51,7 +46,7 @@ class Band(_Frozen):
     right: float
 
 
-class Bin(_Frozen):
+class Bin(Frozen):
     """Cells of which about the same was said: the mean P(gain > 0), and the share that gained."""
 
     said: float
@@ -59,7 +54,7 @@ class Bin(_Frozen):
     cells: int
 
 
-class Ablation(_Frozen):
+class Ablation(Frozen):
     """The advice without one of its parts, and with it.
 
     Attributes:
@@ -78,7 +73,7 @@ class Ablation(_Frozen):
     likely_with: Band | None = None
 
 
-class SplitReport(_Frozen):
+class SplitReport(Frozen):
     """All figures of one split.
 
     Attributes:
@@ -113,7 +108,7 @@ class SplitReport(_Frozen):
         return next(method for method in self.methods if method.name == name)
 
 
-class Validation(_Frozen):
+class Validation(Frozen):
     """What ``validate`` found.
 
     Attributes:

@@ -5,7 +5,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import Record
+from advisor.findings.evidence import OwnRecord
 
 __all__ = ["Geometry", "gradient_geometry"]
 
@@ -39,7 +39,7 @@ class Geometry(BaseModel):
     ceiling: float | None
 
 
-def gradient_geometry(records: Sequence[Record]) -> Iterator[Geometry]:
+def gradient_geometry(records: Sequence[OwnRecord]) -> Iterator[Geometry]:
     """The cosines of every point, task gradient and objective that a record has resolved."""
     for at in ("theta0", "theta_warm"):
         prefix = _THETA0 if at == "theta0" else ""

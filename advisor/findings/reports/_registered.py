@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import LONG, Record
+from advisor.findings.evidence import LONG, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._resample import Figure, Resample
@@ -59,12 +59,12 @@ class RegisteredTest(BaseModel):
     counts: bool
 
 
-def registered_rows(records: Sequence[Record]) -> list[Record]:
+def registered_rows(records: Sequence[OwnRecord]) -> list[OwnRecord]:
     """The rows that the test is of: fine-tuned for 300 steps or more."""
     return [record for record in records if (record.steps or 0) >= LONG]
 
 
-def registered_test(records: Sequence[Record]) -> tuple[RegisteredTest, ...]:
+def registered_test(records: Sequence[OwnRecord]) -> tuple[RegisteredTest, ...]:
     """The test of every registered signal that enough rows have.
 
     Where no run is long enough to be of the test, it is made on the shorter ones, and says so.
@@ -74,7 +74,7 @@ def registered_test(records: Sequence[Record]) -> tuple[RegisteredTest, ...]:
     return tuple(test for test in found if test is not None)
 
 
-def _test(signal: LeadingSignal, records: Sequence[Record], *, counts: bool) -> RegisteredTest | None:
+def _test(signal: LeadingSignal, records: Sequence[OwnRecord], *, counts: bool) -> RegisteredTest | None:
     values = signal.of_records(records)
     rows = [record for record, value in zip(records, values.tolist(), strict=True) if np.isfinite(value)]
     x = values[np.isfinite(values)]

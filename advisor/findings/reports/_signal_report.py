@@ -18,7 +18,7 @@ from advisor.findings.reports._claims import claims
 from advisor.findings.reports._geometry import Geometry, gradient_geometry
 from advisor.findings.reports._registered import RegisteredTest, markdown, registered_test
 from advisor.findings.reports._resample import Figure
-from advisor.findings.reports._signal_rows import Part, SignalRow, signal_parts, signal_rows
+from advisor.findings.reports._signal_rows import SignalPart, SignalRow, signal_parts, signal_rows
 
 __all__ = ["SignalReport", "signals"]
 
@@ -47,7 +47,7 @@ class SignalReport(BaseModel):
     records: int
     cells: int
     rows: tuple[SignalRow, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[SignalPart, ...]
     geometry: tuple[Geometry, ...]
     registered: tuple[RegisteredTest, ...]
     choices: tuple[Choice, ...]

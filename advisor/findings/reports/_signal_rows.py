@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import Record
+from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._resample import Figure, Resample, ranks
 from probes.catalogue import SIGNALS, TASKS
 
-__all__ = ["Part", "SignalRow", "signal_parts", "signal_rows"]
+__all__ = ["SignalPart", "SignalRow", "signal_parts", "signal_rows"]
 
 Array = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class SignalRow(BaseModel):
     clear: int
 
 
-class Part(BaseModel):
+class SignalPart(BaseModel):
     """One signal in the records of one encoder, or of tasks of one level.
 
     Attributes:
@@ -72,7 +72,7 @@ class Part(BaseModel):
     row: SignalRow
 
 
-def signal_rows(records: Sequence[Record], draws: int) -> tuple[SignalRow, ...]:
+def signal_rows(records: Sequence[OwnRecord], draws: int) -> tuple[SignalRow, ...]:
     """Every signal that enough records have, by strength of the partial correlation.
 
     Args:
@@ -91,7 +91,7 @@ def signal_rows(records: Sequence[Record], draws: int) -> tuple[SignalRow, ...]:
     return tuple(sorted(found, key=lambda row: -abs(row.partial.value) if row.partial else 0.0))
 
 
-def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) -> tuple[Part, ...]:
+def signal_parts(records: Sequence[OwnRecord], names: Sequence[str], draws: int) -> tuple[SignalPart, ...]:
     """Some signals in each encoder and each level of tasks: what holds over all should hold in every one.
 
     Args:
@@ -99,7 +99,7 @@ def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) ->
         names: of the signals.
         draws: of the bootstrap.
     """
-    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    groups: defaultdict[str, list[OwnRecord]] = defaultdict(list)
     for record in records:
         groups[record.model].append(record)
     for record in records:
@@ -110,11 +110,11 @@ def signal_parts(records: Sequence[Record], names: Sequence[str], draws: int) ->
             known = [record for record in group if name in _signals_of(record)]
             languages = {record.target for record in known}
             if len(known) >= _LEAST_IN_PART and len(languages) >= _LEAST_LANGUAGES_IN_PART:
-                found.append(Part(where=where, row=_row(name, known, draws)))
+                found.append(SignalPart(where=where, row=_row(name, known, draws)))
     return tuple(found)
 
 
-def _signals_of(record: Record) -> dict[str, float]:
+def _signals_of(record: OwnRecord) -> dict[str, float]:
     """The signals of a record, and those that are differences of two."""
     values = {name: record.signals[name] for name in SIGNALS if name in record.signals}
     for signal in SIGNALS.values():
@@ -123,7 +123,7 @@ def _signals_of(record: Record) -> dict[str, float]:
     return values
 
 
-def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
+def _row(name: str, known: Sequence[OwnRecord], draws: int) -> SignalRow:
     x = np.array([_signals_of(record)[name] for record in known])
     gains = np.array([record.gain for record in known])
     resample = Resample([record.target for record in known], draws)
@@ -143,12 +143,12 @@ def _row(name: str, known: Sequence[Record], draws: int) -> SignalRow:
     )
 
 
-def _error(record: Record) -> float:
+def _error(record: OwnRecord) -> float:
     """Standard error of a gain, in points; infinite where the spread over seeds is not known."""
     return float("inf") if record.gain_sd is None else record.gain_sd / record.seeds**0.5
 
 
-def _within(values: Array, records: Sequence[Record]) -> Array:
+def _within(values: Array, records: Sequence[OwnRecord]) -> Array:
     """Values less the mean of those that share model, task and option."""
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for i, record in enumerate(records):
@@ -159,7 +159,7 @@ def _within(values: Array, records: Sequence[Record]) -> Array:
     return result
 
 
-def _permuted(x: Array, gain_ranks: Array, records: Sequence[Record]) -> float:
+def _permuted(x: Array, gain_ranks: Array, records: Sequence[OwnRecord]) -> float:
     """Two-sided p of the partial correlation: cells exchange their gains within model and task, all options
     of a cell together, since they share a baseline."""
     option_sets: defaultdict[tuple[str, str, str], dict[tuple[object, ...], int]] = defaultdict(dict)

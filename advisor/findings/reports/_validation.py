@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from advisor.decide import DEFAULT_MIN_GAIN, Decision, decide
 from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables, observations
 from advisor.findings.model import TERMS, EffectModel, Prediction, Term, direct_counts, expectations, scale
-from advisor.findings.reports._cells import SPLITS, Cell, Fold, Split, cells, folds, in_fold
+from advisor.findings.reports._cells import SPLITS, Fold, Split, StudiedCell, cells, folds, in_fold
 from advisor.findings.reports._figures import Ablation, Band, Bin, Method, SplitReport, Validation
 from advisor.findings.reports._resample import Figure, Resample, ranks
 from advisor.findings.reports._rivals import RIVALS
@@ -112,7 +112,7 @@ class HeldOutCell:
         rivals: gains of its options on the model's scale, by name of the method.
     """
 
-    cell: Cell
+    cell: StudiedCell
     prediction: Prediction
     abroad: Prediction
     direct: Mapping[str, int]
@@ -188,7 +188,7 @@ class Judged:
         errors: squared errors on the model's scale, by method.
     """
 
-    cell: Cell
+    cell: StudiedCell
     got: float
     got_in_lab: float
     got_by: Mapping[str, float]
@@ -276,7 +276,7 @@ _RULES = {
 }
 
 
-def _rule(name: str, cell: Cell) -> float:
+def _rule(name: str, cell: StudiedCell) -> float:
     """Mean gain of the cell's options that a fixed rule allows; of all of them where it allows none."""
     wanted = [e.gain for e in cell.effects if (e.schedule, e.frozen_layers) == _RULES[name]]
     return float(np.mean(wanted or cell.gains))

@@ -13,7 +13,7 @@ from advisor.report.charts._heat import heat_chart
 from advisor.report.charts._lookahead import LOOKAHEAD_STYLES, lookahead_chart
 from advisor.report.charts._magnitude import magnitude_chart
 from advisor.report.charts._place import place_chart
-from advisor.report.charts._style import COLOURS, DARK, INKS, objective_style
+from advisor.report.charts.style import COLOURS, DARK, INKS, objective_style
 
 __all__ = [
     "COLOURS",

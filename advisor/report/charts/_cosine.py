@@ -7,15 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from advisor.report._words import (
-    POINT_WORDS,
-    TASK_GRADIENT_WORDS,
-    block_label,
-    clean,
-    estimated,
-    number,
-)
-from advisor.report.charts._style import (
+from advisor.report.charts.style import (
     INKS,
     PANEL_HEIGHT,
     PANEL_WIDTH,
@@ -26,6 +18,14 @@ from advisor.report.charts._style import (
     finish,
     objective_style,
     over,
+)
+from advisor.report.words import (
+    POINT_WORDS,
+    TASK_GRADIENT_WORDS,
+    block_label,
+    clean,
+    estimated,
+    number,
 )
 from probes.signals import TOTAL, CosineRow, Signals, TaskGradient
 

@@ -4,8 +4,8 @@ import altair as alt
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT, relative_cost
-from advisor.report._words import interval, is_advised, option_labels, signed
-from advisor.report.charts._style import INKS, PANEL_WIDTH, categories, finish, objective_style, over
+from advisor.report.charts.style import INKS, PANEL_WIDTH, categories, finish, objective_style, over
+from advisor.report.words import interval, is_advised, option_labels, signed
 
 __all__ = ["cost_chart"]
 

@@ -6,8 +6,7 @@ from typing import Literal
 
 import altair as alt
 
-from advisor.report._words import estimated
-from advisor.report.charts._style import (
+from advisor.report.charts.style import (
     INKS,
     PANEL_HEIGHT,
     PANEL_WIDTH,
@@ -16,6 +15,7 @@ from advisor.report.charts._style import (
     finish,
     over,
 )
+from advisor.report.words import estimated
 from probes.signals import DistanceRow, Signals
 
 __all__ = ["cka_chart", "retrieval_chart", "similarity_chart"]

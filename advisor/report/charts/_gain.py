@@ -4,8 +4,8 @@ import altair as alt
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
-from advisor.report._words import interval, is_advised, option_labels, percent, signed
-from advisor.report.charts._style import COLOURS, INKS, finish, over
+from advisor.report.charts.style import COLOURS, INKS, finish, over
+from advisor.report.words import interval, is_advised, option_labels, percent, signed
 
 __all__ = ["gain_chart"]
 

@@ -2,8 +2,8 @@
 
 import altair as alt
 
-from advisor.report._words import TASK_GRADIENT_WORDS, block_label, clean, estimated
-from advisor.report.charts._style import COLOURS, INKS, PANEL_WIDTH, block_axis, finish, over
+from advisor.report.charts.style import COLOURS, INKS, PANEL_WIDTH, block_axis, finish, over
+from advisor.report.words import TASK_GRADIENT_WORDS, block_label, clean, estimated
 from probes.signals import TOTAL, Signals
 
 __all__ = ["heat_chart"]

@@ -4,8 +4,8 @@ from typing import Literal
 
 import altair as alt
 
-from advisor.report._words import TASK_GRADIENT_WORDS, clean, estimated
-from advisor.report.charts._style import INKS, PANEL_WIDTH, bounds, categories, finish, over
+from advisor.report.charts.style import INKS, PANEL_WIDTH, bounds, categories, finish, over
+from advisor.report.words import TASK_GRADIENT_WORDS, clean, estimated
 from probes.signals import Point, Signals, TaskGradient
 
 __all__ = ["LOOKAHEAD_STYLES", "lookahead_chart"]

@@ -2,8 +2,7 @@
 
 import altair as alt
 
-from advisor.report._words import POINT_WORDS, TASK_GRADIENT_WORDS, block_label, clean, estimated
-from advisor.report.charts._style import (
+from advisor.report.charts.style import (
     INKS,
     PANEL_HEIGHT,
     PANEL_WIDTH,
@@ -14,6 +13,7 @@ from advisor.report.charts._style import (
     objective_style,
     over,
 )
+from advisor.report.words import POINT_WORDS, TASK_GRADIENT_WORDS, block_label, clean, estimated
 from probes.signals import Point, Signals, TaskGradient
 
 __all__ = ["magnitude_chart"]

@@ -3,8 +3,8 @@
 import altair as alt
 
 from advisor.advice import Advice
-from advisor.report._words import clean, signed
-from advisor.report.charts._style import COLOURS, INKS, PANEL_WIDTH, finish, over
+from advisor.report.charts.style import COLOURS, INKS, PANEL_WIDTH, finish, over
+from advisor.report.words import clean, signed
 
 __all__ = ["place_chart"]
 

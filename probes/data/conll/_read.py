@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from probes.catalogue import METRICS, Task
 from probes.data._labels import label_of
-from probes.data._records import Dropped, Records
+from probes.data._records import Dropped, LabelledRecords
 from probes.data.conll._choice import choose_columns, name_of
 from probes.data.conll._sentences import is_index, read_sentences
 from probes.data.examples import Example, SentenceExample, TokenExample
@@ -14,7 +14,7 @@ from probes.data.tables import Columns
 __all__ = ["read_intents", "read_tagged"]
 
 
-def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) -> Records:
+def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) -> LabelledRecords:
     """Words with their labels.
 
     Which columns they are in follows, in this order, from ``columns``, from what the file declares
@@ -52,10 +52,10 @@ def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) 
                 yield TokenExample(words, tuple(map(str, tags)))
 
     chosen = {"words": name_of(layout, word_at), "labels": name_of(layout, tag_at)}
-    return Records(chosen, examples())
+    return LabelledRecords(chosen, examples())
 
 
-def read_intents(file: InputFile) -> Records:
+def read_intents(file: InputFile) -> LabelledRecords:
     """Texts with their intent from xSID files.
 
     The text is the comment ``# text = ``, else the words; the intent is the comment ``# intent = ``,
@@ -75,4 +75,4 @@ def read_intents(file: InputFile) -> Records:
             )
             yield SentenceExample(text, intent) if intent else Dropped("no intent")
 
-    return Records({"text": "# text, or the words", "label": "# intent, or column 3"}, examples())
+    return LabelledRecords({"text": "# text, or the words", "label": "# intent, or column 3"}, examples())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from probes.catalogue import Task
 from probes.data._labels import label_of, text_of
-from probes.data._records import Dropped, Records
+from probes.data._records import Dropped, LabelledRecords
 from probes.data.examples import Example, PairExample, SentenceExample, TokenExample
 from probes.data.tables._table import Columns, Table, cell
 
@@ -24,7 +24,7 @@ _WORDS = ("tokens", "words", "forms")
 _TAGS = ("tags", "labels")
 
 
-def labelled_rows(table: Table, task: Task, columns: Columns) -> Records:
+def labelled_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
     """The examples of a table, with its columns found by name.
 
     Raises:
@@ -33,7 +33,7 @@ def labelled_rows(table: Table, task: Task, columns: Columns) -> Records:
     return _READERS[task.level](table, task, columns)
 
 
-def _token_rows(table: Table, task: Task, columns: Columns) -> Records:
+def _token_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
     words_in = table.find("words", columns.words, _WORDS)
     of_task = (f"{task.name}_tags", task.name, *(("upos", "upos_tags") if task.name == "pos" else ()))
     tags_in = table.find("tags", columns.tags or columns.label, (*of_task, *_TAGS))
@@ -61,10 +61,10 @@ def _token_rows(table: Table, task: Task, columns: Columns) -> Records:
             else:
                 yield TokenExample(forms, tuple(map(str, labels)))
 
-    return Records({"words": words_in, "labels": tags_in}, examples(), tuple(names or ()))
+    return LabelledRecords({"words": words_in, "labels": tags_in}, examples(), tuple(names or ()))
 
 
-def _sentence_rows(table: Table, task: Task, columns: Columns) -> Records:
+def _sentence_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
     text_in = table.find("text", columns.text, _TEXT)
     label_in = table.find("label", columns.label, (task.name, *_LABEL))
     names = table.label_names.get(label_in)
@@ -80,10 +80,10 @@ def _sentence_rows(table: Table, task: Task, columns: Columns) -> Records:
             else:
                 yield label if isinstance(label, Dropped) else SentenceExample(text, label)
 
-    return Records({"text": text_in, "label": label_in}, examples(), tuple(names or ()))
+    return LabelledRecords({"text": text_in, "label": label_in}, examples(), tuple(names or ()))
 
 
-def _pair_rows(table: Table, task: Task, columns: Columns) -> Records:
+def _pair_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
     present = {name.casefold().rpartition(".")[2] for name in table.columns}
     usual = next((pair for pair in _PAIRS if present.issuperset(pair)), ("", ""))
     first_in = table.find("text", columns.text, usual[:1], "first text")
@@ -105,12 +105,12 @@ def _pair_rows(table: Table, task: Task, columns: Columns) -> Records:
             else:
                 yield label if isinstance(label, Dropped) else PairExample(first, second, label)
 
-    return Records(
+    return LabelledRecords(
         {"first text": first_in, "second text": second_in, "label": label_in}, examples(), tuple(names or ())
     )
 
 
-_READERS: dict[str, Callable[[Table, Task, Columns], Records]] = {
+_READERS: dict[str, Callable[[Table, Task, Columns], LabelledRecords]] = {
     "token": _token_rows,
     "sentence": _sentence_rows,
     "pair": _pair_rows,

@@ -8,11 +8,11 @@ import torch
 from probes.batches import IGNORED, TokenizedPair, Tokenizer, collate_texts
 from probes.bitext.embedding import embed_bitext
 from probes.bitext.linking import Linker, word_vectors
-from probes.bitext.words import drop_identical, mutual_argmax
 from probes.encoder import Encoder
 from probes.heads import Head, predict, project_labels
 from probes.progress import Silent, Stopwatch
 from probes.tasks import level_called
+from probes.words import drop_identical, mutual_argmax
 from tests.conftest import Load
 from tests.models import HIDDEN, LAYERS, sample_pairs, sample_sentences
 

@@ -23,9 +23,9 @@ from probes.gradients import (
     block_gradients,
     stream_gradients,
 )
-from probes.gradients.vectors import VectorPool
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
+from probes.machine.vectors import VectorPool
 from probes.objectives import LOSSES as ALIGNMENT_LOSSES
 from probes.objectives import PairView, available
 from probes.tasks import level_called

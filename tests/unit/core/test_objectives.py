@@ -14,8 +14,8 @@ from probes.encoder import Encoder
 from probes.gradients import block_gradients
 from probes.objectives import LOSSES, PairView, available, register
 from probes.objectives._contrastive import Negatives, contrastive_loss
-from probes.objectives._masking import masked_lm_loss
 from probes.objectives._protocol import gather_words
+from probes.objectives.masking import masked_lm_loss
 from probes.objectives.mlm import MLM
 from probes.objectives.sentence_contrastive import SentenceContrastive
 from probes.objectives.tlm import TLM

@@ -8,8 +8,8 @@ import pytest
 from probes.budget import BUDGETS, Budget, find_budget
 from probes.cost import CostEstimate, PassTimes, Workload, estimate_cost
 from probes.errors import InputError
+from probes.material.sampling import batch_size_for, deal, shuffled, split_source
 from probes.progress import PHASES, Progress, Silent, Stopwatch
-from probes.sampling import batch_size_for, deal, shuffled, split_source
 
 
 @pytest.mark.parametrize("name", BUDGETS)

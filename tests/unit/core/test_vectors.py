@@ -1,6 +1,6 @@
 import torch
 
-from probes.gradients.vectors import VectorPool
+from probes.machine.vectors import VectorPool
 
 
 def test_vectors_that_were_given_back_are_handed_out_again_as_zeros() -> None:

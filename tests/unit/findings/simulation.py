@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings.evidence import TABLES, Case, Observation, Record
+from advisor.findings.evidence import TABLES, Case, Observation, OwnRecord
 from advisor.findings.model import scale
 
 MODELS = ("alpha", "beta", "gamma")
@@ -39,9 +39,9 @@ def make_case(
     )
 
 
-def own_record(**changes: object) -> Record:
+def own_record(**changes: object) -> OwnRecord:
     """A record of an own trial, with these fields of one's own."""
-    record = Record(
+    record = OwnRecord(
         id="tr-token-contrastive",
         model="xlm-roberta-base",
         source="en",

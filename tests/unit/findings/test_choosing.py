@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from advisor.findings.evidence import Record
+from advisor.findings.evidence import OwnRecord
 from advisor.findings.model import HeldOut
 from advisor.findings.reports._choosing import Choice, choose
 from tests.unit.findings.simulation import own_record
@@ -19,7 +19,7 @@ def record(
     objective: str,
     gains: Sequence[float],
     early: Sequence[float] | None = None,
-) -> Record:
+) -> OwnRecord:
     """One option of a cell with the gain of every seed, at the end and after a quarter."""
     scores = {} if early is None else {"quarter": (NONE, tuple(70.0 + gain for gain in early))}
     return own_record(
@@ -37,7 +37,9 @@ def record(
     )
 
 
-def chosen(records: Sequence[Record], centre: Sequence[float], cosines: Sequence[float]) -> dict[str, Choice]:
+def chosen(
+    records: Sequence[OwnRecord], centre: Sequence[float], cosines: Sequence[float]
+) -> dict[str, Choice]:
     """All ways, by name, when the records have these leading cosines."""
     records = [
         replace(r, signals={"target_labels_cosine": cosine} if np.isfinite(cosine) else {})

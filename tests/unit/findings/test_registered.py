@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from advisor.findings.evidence import Record
+from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports._registered import RegisteredTest, registered_test
 from tests.unit.findings.simulation import own_record
 
@@ -16,7 +16,7 @@ LANGUAGES = ("tr", "de", "fi", "hi")
 OPTIONS = ("token-contrastive", "sentence-contrastive")
 
 
-def made_up(slope: float, seed: int = 0, steps: int = 300) -> list[Record]:
+def made_up(slope: float, seed: int = 0, steps: int = 300) -> list[OwnRecord]:
     """Records whose gains follow the frozen gap by so many points a point, within groups as between them."""
     random = np.random.default_rng(seed)
     records = []
@@ -43,7 +43,7 @@ def made_up(slope: float, seed: int = 0, steps: int = 300) -> list[Record]:
     return records
 
 
-def _of(signal: str, records: Sequence[Record]) -> RegisteredTest:
+def _of(signal: str, records: Sequence[OwnRecord]) -> RegisteredTest:
     return next(test for test in registered_test(records) if test.signal == signal)
 
 
@@ -67,7 +67,7 @@ def test_outcomes_permuted_inside_groups_give_null_results() -> None:
     """What tells groups apart may stay; within groups nothing is left, so nothing is a success."""
     random = np.random.default_rng(1)
     for seed in range(5):
-        groups: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
+        groups: defaultdict[tuple[str, str], list[OwnRecord]] = defaultdict(list)
         for record in made_up(slope=0.5, seed=seed):
             groups[record.model, record.task].append(record)
         permuted = [

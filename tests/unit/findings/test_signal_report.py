@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from advisor.findings import load_tables, signals
-from advisor.findings.evidence import Record
+from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports import Figure, SignalReport
 from advisor.findings.reports._choosing import Choice
 from advisor.findings.reports._claims import claims
@@ -22,7 +22,7 @@ from tests.unit.findings.simulation import copy_tables
 LANGUAGES = ("tr", "de", "fi", "hi", "ar", "zh", "wo", "eu")
 
 
-def made_up(seed: int, slope: float) -> Iterator[Record]:
+def made_up(seed: int, slope: float) -> Iterator[OwnRecord]:
     """Records whose gains follow the leading cosine; two tasks differ in level, and a signal with them."""
     random = np.random.default_rng(seed)
     for task, objective, target in product(
@@ -31,7 +31,7 @@ def made_up(seed: int, slope: float) -> Iterator[Record]:
         cosine = float(random.normal(0, 0.15))
         level = {"pos": 6.0, "topic": -6.0}[task]
         gains = slope * cosine + level + random.normal(0, 0.4, 3)
-        yield Record(
+        yield OwnRecord(
             id=f"{task}-{objective}-{target}",
             model="xlm-roberta-base",
             source="en",

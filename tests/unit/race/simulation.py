@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from advisor.options import Option
 from advisor.race.errors import ErrorModel, Look, Looks
-from advisor.race.rungs import Plan, rungs_of
+from advisor.race.rungs import RungPlan, rungs_of
 from advisor.race.traces import Trace
 
 Array = NDArray[np.float64]
@@ -18,7 +18,7 @@ OPTIONS = tuple(
     )
 )
 TRUTH = ErrorModel(tune_slope=0.05, tune_drift=0.9, seed=1.1, look=1.3, tails=4.0)
-PLAN = Plan(align_steps=120, tune_steps=120)
+PLAN = RungPlan(align_steps=120, tune_steps=120)
 
 
 def covariance_of(errors: ErrorModel = TRUTH) -> Array:

@@ -5,13 +5,13 @@ from advisor.race.belief import Belief
 from advisor.race.choice import SURE, Step, next_step, stop_reason
 from advisor.race.errors import Look
 from advisor.race.rivals import halving
-from advisor.race.rungs import WHOLE, Plan, Rung
+from advisor.race.rungs import WHOLE, Rung, RungPlan
 from advisor.race.runner import Moment, Runner, race
 from tests.unit.race.simulation import OPTIONS, PLAN, TRUTH, cell, covariance_of
 
 
 def test_passes_count_both_phases_and_what_starts_anew() -> None:
-    plan = Plan(align_steps=80, tune_steps=40)
+    plan = RungPlan(align_steps=80, tune_steps=40)
     sequential, joint = OPTIONS[0], OPTIONS[3]
     assert plan.passes(sequential, WHOLE) == 2 * 80 + 40
     assert plan.passes(joint, WHOLE) == 3 * 40

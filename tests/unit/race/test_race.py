@@ -21,7 +21,7 @@ from advisor.race.advice import counting
 from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
-from advisor.race.watch import SilentWatcher
+from advisor.race.watch import SilentRace
 from advisor.recipe import read_recipe
 from advisor.sample import sample_path
 from advisor.training import train
@@ -205,7 +205,7 @@ def test_a_lost_device_is_said_and_the_race_goes_on(race: Race, monkeypatch: pyt
 
 
 def test_progress_is_told(race: Race) -> None:
-    class Told(SilentWatcher):
+    class Told(SilentRace):
         steps = 0
 
         def took(self, racer: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from advisor.files import write_files
 from advisor.report import _files as files
 from advisor.report import check_output, rescued, reserved
-from advisor.report._files import write_files
 from probes.errors import InputError, RunError
 
 

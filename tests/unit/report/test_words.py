@@ -4,7 +4,7 @@ import pytest
 
 from advisor.advice import Alternative
 from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
-from advisor.report import _words
+from advisor.report import words
 from probes.signals import Estimate
 from tests.factories import make_advice, make_gain, make_open
 
@@ -14,7 +14,7 @@ from tests.factories import make_advice, make_gain, make_open
     [(1.64, "+1.6"), (-0.21, "−0.2"), (0.0, "0.0"), (-0.04, "0.0"), (0.04, "0.0")],
 )
 def test_points_carry_their_sign_and_zero_carries_none(value: float, shown: str) -> None:
-    assert _words.signed(value) == shown
+    assert words.signed(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_points_carry_their_sign_and_zero_carries_none(value: float, shown: str)
     [(0.0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.994, "99%"), (0.9999, ">99%"), (1.0, "100%")],
 )
 def test_a_probability_is_never_rounded_to_certainty(fraction: float, shown: str) -> None:
-    assert _words.percent(fraction) == shown
+    assert words.percent(fraction) == shown
 
 
 @pytest.mark.parametrize(
@@ -37,46 +37,46 @@ def test_a_probability_is_never_rounded_to_certainty(fraction: float, shown: str
     ],
 )
 def test_decimals_follow_the_width_of_the_interval(low: float, value: float, high: float, shown: str) -> None:
-    assert _words.estimated(Estimate(value=value, low=low, high=high)) == shown
+    assert words.estimated(Estimate(value=value, low=low, high=high)) == shown
 
 
 def test_an_estimate_without_a_value_is_not_shown_as_a_number() -> None:
-    assert _words.estimated(Estimate(value=None, low=-1, high=1, note="noise")) == "unresolved"
-    assert _words.estimated(None) == "–"
+    assert words.estimated(Estimate(value=None, low=-1, high=1, note="noise")) == "unresolved"
+    assert words.estimated(None) == "–"
 
 
 def test_verdict_needs_the_whole_interval_on_one_side() -> None:
-    assert _words.verdict(Estimate(value=0.1, low=0.05, high=0.15)) == "agree"
-    assert _words.verdict(Estimate(value=-0.1, low=-0.15, high=-0.05)) == "conflict"
-    assert _words.verdict(Estimate(value=0.1, low=-0.05, high=0.25)) == "no clear sign"
-    assert _words.verdict(Estimate(value=None)) == "unresolved"
+    assert words.verdict(Estimate(value=0.1, low=0.05, high=0.15)) == "agree"
+    assert words.verdict(Estimate(value=-0.1, low=-0.15, high=-0.05)) == "conflict"
+    assert words.verdict(Estimate(value=0.1, low=-0.05, high=0.25)) == "no clear sign"
+    assert words.verdict(Estimate(value=None)) == "unresolved"
 
 
 def test_clean_disarms_what_steers_a_terminal_and_keeps_every_script() -> None:
-    assert _words.clean("a\x1b[31mb\x07\u202ec") == "a\ufffd[31mb\ufffd\ufffdc"
-    assert _words.clean("two\nlines\tand\rmore") == "two lines and more"
+    assert words.clean("a\x1b[31mb\x07\u202ec") == "a\ufffd[31mb\ufffd\ufffdc"
+    assert words.clean("two\nlines\tand\rmore") == "two lines and more"
     for text in ("Türkçe", "العربية", "हिन्दी", "zero\u200dwidth"):
-        assert _words.clean(text) == text
+        assert words.clean(text) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.42, "0.4 s"), (75, "75 s"), (274, "4 min 34 s"), (8000, "2 h 13 min")]
 )
 def test_durations_use_the_unit_a_person_would(seconds: float, shown: str) -> None:
-    assert _words.duration(seconds) == shown
+    assert words.duration(seconds) == shown
 
 
 @pytest.mark.parametrize("value", [1234567.0, -0.00001234, 3.14159, 0.0, -2.0])
 def test_number_keeps_the_value_to_its_digits(value: float) -> None:
-    shown = float(_words.number(value).replace("−", "-").replace(",", ""))
+    shown = float(words.number(value).replace("−", "-").replace(",", ""))
     assert math.isclose(shown, value, rel_tol=5e-3)
 
 
 def test_labels_are_short_unless_two_options_would_look_alike() -> None:
     plain = Option(objective="token-l2", schedule=Schedule.JOINT, word_pairs=WordPairs.MUTUAL_ARGMAX)
     other = plain.model_copy(update={"word_pairs": WordPairs.DICTIONARY})
-    assert _words.option_labels([NO_ALIGNMENT, plain]) == [("none", ""), ("token-l2", "joint")]
-    assert _words.option_labels([plain, other]) == [
+    assert words.option_labels([NO_ALIGNMENT, plain]) == [("none", ""), ("token-l2", "joint")]
+    assert words.option_labels([plain, other]) == [
         ("token-l2", "joint, mutual-argmax word pairs"),
         ("token-l2", "joint, dictionary word pairs"),
     ]
@@ -85,9 +85,9 @@ def test_labels_are_short_unless_two_options_would_look_alike() -> None:
 def test_the_advised_option_is_known_whatever_its_weight() -> None:
     option = Option(objective="tlm", schedule=Schedule.JOINT)
     advice = make_advice(option=option.model_copy(update={"weight": 0.1}))
-    assert _words.is_advised(advice, option)
-    assert not _words.is_advised(advice, Option(objective="mlm", schedule=Schedule.JOINT))
-    assert not _words.is_advised(make_open(), option)
+    assert words.is_advised(advice, option)
+    assert not words.is_advised(advice, Option(objective="mlm", schedule=Schedule.JOINT))
+    assert not words.is_advised(make_open(), option)
 
 
 def test_the_best_alternative_is_an_aligning_one_even_when_none_ranks_first() -> None:

@@ -9,8 +9,8 @@ from probes.data import (
     UNKNOWN_LABEL,
 )
 from probes.encoder import Encoder
-from probes.inputs import Inputs
-from probes.sampling import SourceSplit, batch_size_for, shuffled, split_source
+from probes.material.inputs import Inputs
+from probes.material.sampling import SourceSplit, batch_size_for, shuffled, split_source
 from probes.signals import Note
 from probes.tasks import level_called
 

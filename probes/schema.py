@@ -1,17 +1,23 @@
-"""Reading the JSON files that cross a boundary."""
+"""Values that cross a boundary as JSON: what they have in common, and reading them."""
 
 import gzip
 import zlib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from probes.errors import InputError
 
-__all__ = ["load_file"]
+__all__ = ["Frozen", "load_file"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """A value that does not change, and has no field that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def load_file(

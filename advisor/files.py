@@ -7,12 +7,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from probes.errors import InputError, RunError
 
-__all__ = ["check_output", "rescued", "reserved", "write_files"]
+__all__ = ["check_output", "replacement", "rescued", "reserved", "write_files"]
 
 _NEEDED = 16 << 20
 """Bytes that a report with its signals and recipe may take, several times over."""
@@ -102,6 +102,23 @@ def rescued(write: Callable[[Path], object]) -> Path | None:
             continue
         return folder
     return None
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; what is there at the end takes the place of ``path`` in one go.
+
+    No reader and no crash ever meets half a file. If the context is left by an error, nothing has changed.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield new
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
 
 
 def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) -> tuple[Path, ...]:

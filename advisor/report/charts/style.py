@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from advisor.report._words import block_label
+from advisor.report.words import block_label
 from probes.signals import CosineRow, Estimate
 
 __all__ = [

@@ -1,0 +1,137 @@
+"""Packages keep to their boundaries, functions to their size, and a name means one thing."""
+
+import ast
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+from tests.unit.imports import PACKAGES, ROOT, cycles, imports, modules, package_of
+
+LAYERS = (
+    ("advisor.options", "advisor.sample", "advisor.corpora", "advisor.files", "advisor._request"),
+    ("advisor.decide",),
+    ("advisor.advice",),
+    ("advisor.findings",),
+    ("advisor.report",),
+    ("advisor.console", "advisor.training"),
+    ("advisor.recipe",),
+    ("advisor.study",),
+    ("advisor.recommend",),
+    ("advisor.race",),
+    ("advisor.service",),
+    ("advisor.app",),
+    ("advisor.cli",),
+    ("advisor", "advisor.__main__"),
+)
+"""What may import what: a package those above it, never one beside or below it."""
+MOST_ARGUMENTS, MOST_MODULES = 7, 15
+NOT_YET_SMALL = frozenset(
+    {
+        "advisor.ask",
+        "advisor.findings.evidence._cases.case",
+        "advisor.race.start.set_up",
+        "advisor.recommend._answer.ask",
+        "advisor.study._runner.run_study",
+    }
+)
+"""Public functions that still take more arguments: empty it, never add to it."""
+STILL_CROWDED = frozenset({"advisor/app", "advisor/study", "advisor/race"})
+"""Folders that hold more modules: empty it, never add to it."""
+RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
+
+
+def test_no_private_module_of_another_package_is_imported() -> None:
+    intruders = []
+    for found in imports():
+        for target in (found.module, *(f"{found.module}.{name}" for name in found.names)):
+            parts = target.split(".")
+            private = next((i for i, part in enumerate(parts) if _is_private(part)), None)
+            home = ".".join(parts[:private])
+            if private is not None and found.importer != home and not found.importer.startswith(f"{home}."):
+                intruders.append(f"{found.importer} imports {target}")
+                break
+    assert not intruders
+
+
+def _is_private(part: str) -> bool:
+    return part.startswith("_") and not part.startswith("__")
+
+
+def test_probes_know_nothing_of_the_advisor() -> None:
+    assert not [i for i in imports() if i.importer.startswith("probes") and i.module.startswith("advisor")]
+
+
+def test_every_package_has_its_layer() -> None:
+    assert {package_of(name) for name in modules() if name.startswith("advisor")} <= RANK.keys()
+
+
+def test_no_import_goes_upward() -> None:
+    upward = set()
+    for found in imports():
+        importer, module = package_of(found.importer), package_of(found.module)
+        if found.for_types or importer == module or not module.startswith("advisor"):
+            continue
+        if RANK[module] >= RANK[importer]:
+            upward.add(f"{found.importer} imports {found.module}")
+    assert not upward
+
+
+def test_no_modules_import_each_other() -> None:
+    edges: dict[str, set[str]] = defaultdict(set)
+    for found in imports():
+        if found.at_once and not found.for_types and found.module != found.importer:
+            edges[found.importer].add(found.module)
+    assert cycles(edges) == []
+
+
+def test_no_packages_import_each_other() -> None:
+    edges: dict[str, set[str]] = defaultdict(set)
+    for found in imports():
+        importer, module = package_of(found.importer), package_of(found.module)
+        if not found.for_types and importer != module and not {importer, module} & set(PACKAGES):
+            edges[importer].add(module)
+    assert cycles(edges) == []
+
+
+def test_a_cycle_is_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places = defaultdict(list)
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name)
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_public_functions_take_few_arguments() -> None:
+    trains = {}
+    for name, tree in modules().items():
+        if name.startswith("advisor.cli."):
+            continue  # a command has a parameter for every option
+        methods = [n for node in tree.body if isinstance(node, ast.ClassDef) for n in node.body]
+        for node in (*tree.body, *methods):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                count = sum(argument.arg not in ("self", "cls") for argument in arguments)
+                if count > MOST_ARGUMENTS:
+                    trains[f"{name}.{node.name}"] = count
+    assert not trains.keys() - NOT_YET_SMALL
+    assert not NOT_YET_SMALL - trains.keys()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_is_crowded(package: str) -> None:
+    crowded = {}
+    for folder in (ROOT / package, *(ROOT / package).rglob("*/")):
+        count = len(list(folder.glob("*.py")))
+        if count > MOST_MODULES:
+            crowded[str(folder.relative_to(ROOT))] = count
+    assert not crowded.keys() - STILL_CROWDED
+
+
+def test_layers_are_ordered() -> None:
+    assert all(set(one).isdisjoint(other) for one, other in pairwise(LAYERS))
