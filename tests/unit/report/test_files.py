@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from advisor import files
 from advisor.files import write_files
-from advisor.report import _files as files
 from advisor.report import check_output, rescued, reserved
 from probes.errors import InputError, RunError
 
