@@ -202,8 +202,13 @@ def dask_workers(
     def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended | Lost]:
         work = delayed(execute)
         with parallel_config(backend="dask", client=client):
-            parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            yield from parallel(work(key, step, device, threads, until) for key, step in steps)
+            ended = True
+            while ended:  # what had to wait for others may have its turn by then
+                ended = False
+                parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+                for end in parallel(work(key, step, device, threads, until) for key, step in steps):
+                    ended = True
+                    yield end
 
     with client:
         workers = len(client.ncores())
