@@ -143,7 +143,8 @@ def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
     if not measured:
         yield Note(
             code="no-target-gradient",
-            text="Neither target labels nor projected ones were to be had, so the leading signal is missing.",
+            text="Neither target labels nor projected ones were to be had, so none of the signals that may "
+            "move the answer is there.",
         )
     lost = sum(not any(cosine and cosine.resolved for cosine in cosines) for cosines in measured)
     if lost:
@@ -186,7 +187,7 @@ def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
     stages = findings.signals
     labelled = any(row.task_gradient == "target-labels" for row in signals.cosines)
     if not labelled and any(stages[s].validated for s in LEADING_SIGNALS if s.gradient == "target-labels"):
-        text = "Own trials show that signals from target labels predict the gain, and not those without them"
+        text = "In own trials signals from target labels help to predict the gain, and not those without them"
     else:
         records = max(stage.records for stage in stages.values())
         text = f"{records} own trials are too few, or do not show, that the measured signals predict the gain"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from advisor.findings import load_tables, validate
 from advisor.findings.reports import Validation
 from advisor.findings.reports._cells import SPLITS, Fold, Split, cells, folds, in_fold
+from advisor.findings.reports._plots import regret_plot, reliability_plot
 from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._validation import run_fold
 from probes.errors import InputError
@@ -104,11 +106,17 @@ def test_every_figure_of_the_advice_is_there_and_within_its_interval(validation:
         assert figure.low <= figure.value <= figure.high
     for share in (report.coverage, report.signs, advice.hurt):
         assert 0 <= share.low <= share.value <= share.high <= 1
-    assert {*RIVALS, "advice to a new lab"} <= {method.name for method in report.methods}
+    assert {*RIVALS, "advice that knows the lab"} <= {method.name for method in report.methods}
     assert sum(band.cells for band in report.bands) == report.cells
     assert sum(band.share for band in report.bands) == pytest.approx(1)
     assert all(0 <= band.right <= 1 for band in report.bands)
     assert sum(part.cells for part in validation.reliability) == report.cells
+
+
+def test_plots_say_their_figures_in_words_too(validation: Validation) -> None:
+    for svg in (reliability_plot(validation.reliability), regret_plot(validation)):
+        assert ElementTree.fromstring(svg).find("{http://www.w3.org/2000/svg}title") is not None
+    assert "advice" in regret_plot(validation)
 
 
 def test_validating_twice_gives_the_same_figures(validation: Validation, root: Path) -> None:
