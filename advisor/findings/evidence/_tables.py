@@ -192,7 +192,7 @@ def _effect_of_record(record: OwnRecord, lab: str) -> Effect:
         source=record.source,
         target=record.target,
         baseline=record.baseline,
-        aligned=None if record.baseline is None else record.baseline + record.gain,
+        aligned=None if record.baseline is None else record.baseline + record.outcome,
         gain=record.outcome,
         gain_sd=record.gain_sd,
         baseline_sd=sample_sd(record.baseline_scores),
