@@ -20,6 +20,8 @@ from probes.request import ProbeRequest
 from probes.signals import TOTAL, Signals
 from tests.factories import estimate, make_signals
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = 200
 MODELS = (
     "xlm-roberta-base",

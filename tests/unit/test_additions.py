@@ -21,6 +21,8 @@ from probes.run import run_probe
 from probes.signals import Signals
 from tests.conftest import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 
 

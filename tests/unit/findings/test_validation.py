@@ -16,6 +16,8 @@ from advisor.findings.reports._validation import run_fold
 from probes.errors import InputError
 from tests.unit.findings.simulation import copy_tables, edit_rows, small_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -29,6 +29,8 @@ from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
 from tests.conftest import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 PAIRS, TEXTS = 16, 16
 OPTIONS = ("sentence-contrastive:sequential", "sentence-contrastive:joint:0.1")
 

@@ -10,6 +10,8 @@ from advisor.report import Report
 from probes.signals import Signals
 from tests.factories import make_advice, make_open, make_signals
 
+pytestmark = pytest.mark.slow
+
 
 def test_json_holds_advice_and_signals_and_reads_back() -> None:
     report = Report(make_advice(), make_signals())

@@ -9,6 +9,8 @@ import pytest
 from advisor.findings.evidence import TABLES
 from advisor.study import compile_study, read_records, read_signals
 
+pytestmark = pytest.mark.slow
+
 STUDIES = sorted((TABLES.parent / "study").glob("*.study.xz"))
 
 

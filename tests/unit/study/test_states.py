@@ -26,6 +26,8 @@ from probes.errors import InputError
 from tests.conftest import Checkpoint
 from tests.unit.study.plans import plan_file
 
+pytestmark = pytest.mark.slow
+
 TOKENS, SENTENCES = "token-contrastive:sequential", "sentence-contrastive:sequential"
 
 
