@@ -48,6 +48,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return max(1, min(joblib.cpu_count(), room))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A quick run need not even import what it will not run."""
+    return True if config.option.markexpr == "quick" and collection_path.name in _NEVER_QUICK else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as quick what is neither slow nor exhaustive nor outside this process, and as exhaustive the

@@ -95,12 +95,13 @@ def test_no_part_of_an_advice_is_anything_but_a_number(path: tuple[str | int, ..
         Advice.model_validate_json(with_number(ADVICE, path, number))
 
 
+_COSINES = json.loads(SIGNALS)["cosines"]
 LEADING = [
     path
     for path in IN_SIGNALS
     if path[0] == "cosines"
-    and json.loads(SIGNALS)["cosines"][path[1]]["point"] == "theta_warm"
-    and json.loads(SIGNALS)["cosines"][path[1]]["block"] == TOTAL
+    and _COSINES[path[1]]["point"] == "theta_warm"
+    and _COSINES[path[1]]["block"] == TOTAL
 ]
 """The numbers that advice rests on."""
 
