@@ -8,7 +8,7 @@ import os
 from dataclasses import fields as fields_of_dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from probes.budget import BudgetName
@@ -24,10 +24,17 @@ Role = Literal["question", "data", "measuring"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
-Spec = Annotated[
-    Text, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
-]
+Name = Annotated[str, Field(max_length=4000)]
+"""Of a language or a model; what is none, whoever looks it up says in words of its own."""
+_as_text = BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
+Spec = Annotated[Text, _as_text]
 """A path, or ``hf:NAME[:CONFIG][:SPLIT]``."""
+
+
+def _called_something(name: str) -> str:
+    if not name:
+        raise ValueError("no model folder and no hub id is called that")
+    return name
 
 
 def _asked(label: str, description: str, default: Any = ..., **limits: Any) -> Any:
@@ -40,11 +47,13 @@ class ProbeRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Spec = _asked("Model", "Hub id, folder, or an offline encoder: bundled or bundled-enpt.")
-    source: Text = _asked(
+    model: Annotated[Name, _as_text, AfterValidator(_called_something)] = _asked(
+        "Model", "Hub id, folder, or an offline encoder: bundled or bundled-enpt."
+    )
+    source: Name = _asked(
         "Source language", "Language of the labelled data, in any common form: en, eng, eng_Latn ..."
     )
-    target: Text = _asked("Target language", "Language the model is to be used in.")
+    target: Name = _asked("Target language", "Language the model is to be used in.")
     task: Text = _asked("Task", f"{TASKS.listed}.")
     train: Spec = _asked(
         "Labelled source data",
@@ -97,7 +106,7 @@ class ProbeRequest(BaseModel):
     )
     min_gain: float = _asked(
         "Smallest gain",
-        "Smallest gain of interest, in points.",
+        "Smallest gain of interest, in points, 0 or more.",
         0.25,
         ge=0,
         le=100,
@@ -146,4 +155,8 @@ def problem_in(error: ValidationError) -> str:
     """The first thing that is wrong, in one sentence."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}." if where else f"{first['msg']}."
+    said = first["msg"].removeprefix("Value error, ").rstrip(".")
+    field = ProbeRequest.model_fields.get(where)
+    if field is None or not isinstance(first["input"], str | int | float):
+        return f"{where}: {said}." if where else f"{said}."
+    return f"{where} cannot be {first['input']!r} ({said[0].lower()}{said[1:]}): {field.description}"
