@@ -11,7 +11,7 @@ then the default. How sure the decision is says its ``confidence``, in words who
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from advisor.options import NO_ALIGNMENT, Option
 
@@ -97,8 +97,8 @@ def decide(
         >>> decide([], min_gain=0.5).decision
         'do-not-align'
     """
-    # of equal gains that which was measured goes first
-    ranked = sorted(expected, key=lambda row: (-row.mean, row.by == "extrapolated"))
+    # of equal gains that goes first which was measured, and here rather than elsewhere
+    ranked = sorted(expected, key=lambda row: (-row.mean, get_args(Basis).index(row.by)))
     candidates = [row for row in ranked if row.option == default] or ranked
     best = candidates[0] if candidates else None
     worth_it = best is not None and best.mean > min_gain

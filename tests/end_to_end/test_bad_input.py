@@ -858,7 +858,10 @@ def test_a_full_disk_costs_the_files_and_not_the_answer(
     outcome = invoke("probe", *options, "--json")
     assert outcome.code == 1
     assert Advice.model_validate_json(outcome.out).question.task == "pos"
-    assert outcome.err.endswith("free or change the disk and run again; no file was left half-written.\n")
+    assert outcome.err.endswith(
+        "free or change the disk and run again; no file was left half-written; "
+        "what was measured is printed above.\n"
+    )
     assert "Traceback" not in outcome.err
     assert tree(tmp_path) == before
 

@@ -42,7 +42,8 @@ def expectations(
 
     Where rows of evidence speak directly of some options, one of which none does is expected to gain no more
     than the best of them: what the model says of it rests on other encoders, tasks or languages, and the
-    highest of many such guesses is mostly a lucky one.
+    highest of many such guesses is mostly a lucky one. In the same way no option is expected to gain more
+    than one that was run here and gained.
 
     Args:
         prediction: of the options' gains, shape (n,).
@@ -60,18 +61,23 @@ def expectations(
         prediction.probability_above(min_gain).tolist(),
         strict=True,
     )
-    measured = [
-        mean
-        for option, mean in zip(options, prediction.mean.tolist(), strict=True)
-        if direct[option.objective]
-    ]
-    best_measured = max(measured, default=float("inf"))
+    means = prediction.mean.tolist()
+    best_direct = max(
+        (mean for option, mean in zip(options, means, strict=True) if direct[option.objective]),
+        default=float("inf"),
+    )
+    best_here = max(
+        (mean for option, mean in zip(options, means, strict=True) if option in tried and mean > min_gain),
+        default=float("inf"),
+    )
     rows = []
     for option, mean, low, high, positive, worthwhile in columns:
         count = direct[option.objective]
         by: Basis = "measured-here" if option in tried else "measured-elsewhere" if count else "extrapolated"
         least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
-        expected = min(mean, best_measured) if by == "extrapolated" else mean
+        expected = mean if by == "measured-here" else min(mean, best_here)
+        if by == "extrapolated":
+            expected = min(expected, best_direct)
         rows.append(
             Expected(
                 option=option,
