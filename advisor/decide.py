@@ -90,7 +90,7 @@ def decide(
         expected: of every option that is offered, fine-tuning alone left out; may be empty.
         min_gain: smallest gain of interest, in points.
         default: of best standing over tasks, where nobody has measured this one: it is taken unless it
-            is likelier to lose.
+            is likelier to lose, or less is expected of it than somebody who asks for more than usual wants.
         trusted: whether what is expected may be believed at all; else the decision is *open*.
 
     Example:
@@ -103,7 +103,7 @@ def decide(
     best = candidates[0] if candidates else None
     worth_it = best is not None and best.mean > min_gain
     if best is not None and best.option == default:
-        worth_it = best.positive > _STANDING
+        worth_it = best.positive > _STANDING and (worth_it or min_gain <= DEFAULT_MIN_GAIN)
     if best is not None and worth_it:
         advised, verdict, probability = best.option, "align", best.positive
     else:

@@ -76,7 +76,8 @@ def test_the_command_answers_in_json_and_resumes(
     assert (result.source, result.target, result.task) == ("en", "tr", "topic")
     assert json.loads((tmp_path / "mine/trial.json").read_text()) == json.loads(first.out)
     assert len(list((tmp_path / "mine/records").iterdir())) == 4
-    assert first.err.startswith("4 runs")
+    assert first.err.startswith("labelled source data: ")  # what was read is said before anything runs
+    assert "\n4 runs" in first.err
     assert "left for 3 runs" in first.err
 
     def never(recipe: Recipe, progress: Progress | None = None) -> Outcome:
