@@ -53,7 +53,11 @@ class Drawing:
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
             for name, value in list(element.attrib.items()):
-                if name in ("role", "pointer-events") or name.startswith("aria-"):
+                if (
+                    name in ("role", "pointer-events")
+                    or name.startswith("aria-")
+                    or (name, value) == ("opacity", "1")  # as it is without; a large page has thousands
+                ):
                     del element.attrib[name]
                 elif name == "id":
                     element.set(name, prefix + value)
