@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawing"]
 
-_DECIMALS = re.compile(r"-?\d+\.\d{3,}")
+_DECIMALS = re.compile(r"-?\d+\.\d{2,}")
 _DROPPED = ("width", "height", "class", "version")
 
 
@@ -94,5 +94,5 @@ def _image(root: ElementTree.Element, label: str, width: float) -> Markup:
 
 
 def _shorten(match: re.Match[str]) -> str:
-    # A hundredth of a pixel is finer than any screen.
-    return f"{float(match.group()):.2f}".rstrip("0").rstrip(".")
+    # A tenth of a pixel is as fine as any screen.
+    return f"{float(match.group()):.1f}".rstrip("0").rstrip(".")
