@@ -103,7 +103,7 @@ def _unpack(vector: Array, levels: Sequence[str]) -> ErrorModel:
     fields |= {name: next(values) for name in _SLOPES}
     tails = _FEWEST_TAILS + float(np.exp(next(values)))
     by_level = {level: float(np.exp(next(values))) for level in levels}
-    return replace(ErrorModel(), **fields, tails=tails, by_level=by_level)  # type: ignore[arg-type]
+    return replace(ErrorModel(), **fields, tails=tails, by_level=by_level)
 
 
 def _widths(levels: Sequence[str]) -> Array:

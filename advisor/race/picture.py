@@ -29,7 +29,7 @@ def race_chart(result: RaceResult, *, width: int = 640) -> "alt.LayerChart | Non
     ]
     if not values:
         return None
-    names = list(dict.fromkeys(value["option"] for value in values))
+    names = list(dict.fromkeys(str(value["option"]) for value in values))
     base = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X("tune:Q", title="share of fine-tuning", axis=alt.Axis(format="%")),
         y=alt.Y("gain:Q", title="gain over fine-tuning alone, points"),
@@ -42,7 +42,5 @@ def race_chart(result: RaceResult, *, width: int = 640) -> "alt.LayerChart | Non
         tooltip=["option:N", "alignment:N", alt.Tooltip("gain:Q", format="+.1f")],
     )
     zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(color=INKS["ink"]).encode(y="y:Q")
-    chart: alt.LayerChart = alt.layer(
-        zero, base.mark_line(), base.mark_point(filled=True, size=50)
-    ).properties(width=width, height=240)
-    return chart
+    layers = [zero, base.mark_line(), base.mark_point(filled=True, size=50)]
+    return alt.LayerChart(layer=layers, width=width, height=240)

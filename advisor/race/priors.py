@@ -1,6 +1,6 @@
 """What the findings would have expected of recorded cells, had they never seen the cell's model and task."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from advisor.findings import load_tables
 from advisor.findings.evidence import Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
-from advisor.findings.model import LEADING_SIGNALS, EffectModel, fit_stages
+from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages
 from advisor.options import Option
 from advisor.race.traces import Trace
 
@@ -83,10 +83,7 @@ def _case(maker: CaseMaker, trace: Trace, model: str, option: Option) -> Case:
 
 
 def _shift(
-    stages: dict,
-    records: Iterable[OwnRecord],
-    trace: Trace,
-    option: Option,  # type: ignore[type-arg]
+    stages: Mapping[LeadingSignal, SignalStage], records: Iterable[OwnRecord], trace: Trace, option: Option
 ) -> tuple[float, float]:
     """How far the best of the validated signals moves the expectation, and that move's error."""
     for record in records:

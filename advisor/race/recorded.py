@@ -95,8 +95,8 @@ def _looks(record: Record, target: str) -> dict[Rung, float]:
     plan = _plan(record)
     assert isinstance(experiment, dict)
     assert record.scores is not None
-    align = float(experiment.get("align_stop") or plan.align_steps) / plan.align_steps
-    end = int(experiment.get("stop") or plan.tune_steps)
+    align = int(str(experiment.get("align_stop") or plan.align_steps)) / plan.align_steps
+    end = int(str(experiment.get("stop") or plan.tune_steps))
     scores = {entry.step: entry.targets[target].value for entry in record.early}
     scores[end] = record.scores.targets[target].value
     return {Rung(align, step / plan.tune_steps): value for step, value in scores.items() if value is not None}

@@ -120,7 +120,7 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
 
 def _ways(played: Replay) -> Iterator[Way]:
     for name, curve in played.curves.items():
-        tried = ~np.isnan(curve.regret).all(axis=1)
+        tried = np.asarray(~np.isnan(curve.regret).all(axis=1))
         if not tried.any():  # dearer than the largest budget
             continue
         regret = curve.regret[tried]
@@ -278,6 +278,5 @@ def regret_chart(report: RaceReport, *, width: int = 640) -> "alt.LayerChart":
         color=alt.Color("way:N", sort=names, scale=alt.Scale(domain=names, range=palette), title=None),
         strokeDash=alt.StrokeDash("way:N", sort=names, title=None),
     )
-    return alt.layer(base.mark_line(interpolate="step-after"), base.mark_point(size=24)).properties(
-        width=width, height=280
-    )
+    layers = [base.mark_line(interpolate="step-after"), base.mark_point(size=24)]
+    return alt.LayerChart(layer=layers, width=width, height=280)

@@ -1,7 +1,6 @@
 """What the race is measured against, on the same runs and with the same account."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +102,7 @@ def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Momen
     seed = runner.seeds[0]
     ladder = _ladder(runner, arms, seed)
     alive = _affordable(runner, arms, seed, ladder, budget)
-    for rung, further in pairwise((*ladder, None)):
+    for rung in ladder:
         shown: dict[int, float] = {}
         for arm in alive:
             step = runner.step(arm, seed, _nearest(runner, arm, seed, rung))
@@ -116,8 +115,6 @@ def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Momen
             return
         alive = sorted(shown, key=lambda arm: -shown[arm])
         yield Moment(runner.spent, alive[0] if shown[alive[0]] > 0 else NONE)
-        if further is None:
-            return
         alive = alive[: -(-len(alive) // _ETA)]
 
 

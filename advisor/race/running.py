@@ -170,7 +170,8 @@ class Racer(Course):
         reached = self._alone(seed) if arm == ALONE else self.reached.get((arm, seed))
         option = NO_ALIGNMENT if arm == ALONE else self.options[arm]
         begin = time.perf_counter()
-        error, looks = None, ()
+        error: str | None = None
+        looks: tuple[LookRecord, ...] = ()
         try:
             counts = self.engine.run(_name(arm, seed), option, seed, self.plan, reached, rung, missing)
             looks = tuple(
