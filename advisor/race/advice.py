@@ -129,6 +129,7 @@ def winners_recipe(racer: "Racer", result: RaceResult, request: ProbeRequest) ->
     seed = racer.setup.seeds[0]
     place = next((i for i, option in enumerate(racer.options) if option == result.option), ALONE)
     begun = seed in racer.tuned_alone if place == ALONE else (place, seed) in racer.reached
+    begun = begun and place not in racer.dropped  # whose state is gone
     if not begun:
         return {}
     racer.store.save_winner(racer.state_of(place))

@@ -59,6 +59,7 @@ class Racer(Course):
         self._resampled: dict[Look, Array] = {}
         self._number = 0
         self._planned = self._taken = 0.0
+        self._begun: tuple[int, int, Rung] | None = None
         for record in store.steps():
             self._put_down(record)
 
@@ -140,9 +141,11 @@ class Racer(Course):
 
     def run(self, watcher: RaceWatcher) -> Stop:
         """Race until there is a reason to stop."""
+        if self._begun is not None:  # killed after fine-tuning alone had been run on for it
+            self.take(Step(self._on_the_way(*self._begun), 0.0))
+            watcher.took(self)
         while True:
             belief = self.belief()
-            self.drop(belief.best_probabilities().tolist())
             self.store.keep_weights(set(self._weights()))
             budget = self.left / self.slower
             steps = self.steps()
@@ -158,10 +161,12 @@ class Racer(Course):
         last = step.looks[-1]
         shares = [look.rung.tune for look in step.looks]
         # it cannot go back to what it passed: other arms may want any look of the ladder
-        self._run(ALONE, last.seed, Rung(1.0, last.rung.tune), self._shares(last.rung.tune))
+        self._run(ALONE, last.seed, Rung(1.0, last.rung.tune), self._shares(last.rung.tune), last)
         self._run(last.arm, last.seed, last.rung, shares)
 
-    def _run(self, arm: int, seed: int, rung: Rung, shares: Sequence[float]) -> None:
+    def _run(
+        self, arm: int, seed: int, rung: Rung, shares: Sequence[float], wanted_by: Look | None = None
+    ) -> None:
         from advisor.race.engine import DivergedError
 
         missing = [share for share in shares if (arm, seed, Rung(rung.align, share)) not in self.counts]
@@ -193,6 +198,8 @@ class Racer(Course):
             seconds=round(seconds, 3),
             elapsed=round(self.now, 3),
             error=error,
+            for_arm=wanted_by.arm if wanted_by else None,
+            for_align=wanted_by.rung.align if wanted_by else None,
         )
         self.store.add(self._number + 1, record)
         self._put_down(record)
@@ -202,6 +209,7 @@ class Racer(Course):
         self.elapsed, self._began = record.elapsed, time.perf_counter()
         self._planned += record.planned
         self._taken += record.seconds
+        self._begun = None
         if record.error is not None:
             self.lost[record.arm] = record.error
             return
@@ -209,9 +217,12 @@ class Racer(Course):
             self.counts[record.arm, record.seed, Rung(record.align, look.tune)] = look.array
         if record.arm == ALONE:
             self.tuned_alone[record.seed] = record.tune
+            if record.for_arm is not None and record.for_align is not None:
+                self._begun = record.for_arm, record.seed, Rung(record.for_align, record.tune)
         else:
             taken = [Look(record.arm, record.seed, Rung(record.align, look.tune)) for look in record.looks]
             self.took(Step(tuple(taken), 0.0), [self._gain(look, self.guide) for look in taken])
+            self.drop(self.belief().best_probabilities().tolist())
         self.spent = self.elapsed
 
     @property

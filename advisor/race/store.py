@@ -111,6 +111,8 @@ class StepRecord(Frozen):
         planned, seconds: it was to take, and took.
         elapsed: of the race when it ended, what killed processes lost not counted.
         error: why the arm is out, if it is.
+        for_arm, for_align: which arm fine-tuning alone was run on for, and to which share of alignment: a
+            race that is killed between the two finishes what it had decided on.
     """
 
     arm: int
@@ -122,6 +124,8 @@ class StepRecord(Frozen):
     seconds: float
     elapsed: float
     error: str | None = None
+    for_arm: int | None = None
+    for_align: float | None = None
 
     @property
     def rung(self) -> Rung:

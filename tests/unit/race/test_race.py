@@ -21,6 +21,7 @@ from advisor.race.advice import counting
 from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
+from advisor.race.store import ALONE, RaceStore, StepRecord
 from advisor.race.watch import SilentRace
 from advisor.recipe import read_recipe
 from advisor.sample import sample_path
@@ -142,6 +143,29 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(kills: int, race: 
             sorted(file.name for file in (place / "steps").iterdir()) for place in (out, tmp_path / "whole")
         ]
         assert steps[0] == steps[1], "nothing was counted twice"
+
+
+def test_killed_between_the_baseline_and_its_arm_it_finishes_what_it_had_decided(
+    race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once fine-tuning alone is run on, costs are others: the next step must not be chosen anew."""
+    add = RaceStore.add
+
+    def killed(self: RaceStore, number: int, step: StepRecord) -> None:
+        add(self, number, step)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RaceStore, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            race()
+    store = RaceStore(tmp_path / "out")
+    (alone,) = store.steps()
+    monkeypatch.setattr(running, "next_step", lambda *_: None)
+    race()
+    _, then = store.steps()
+    assert alone.arm == ALONE
+    assert (then.arm, then.align, then.tune) == (alone.for_arm, alone.for_align, alone.tune)
 
 
 def test_states_of_arms_that_are_out_and_old_ones_are_removed(race: Race, tmp_path: Path) -> None:
