@@ -251,7 +251,8 @@ def _measuring(place: DeltaGenerator, name: str, field: FieldInfo) -> Any:
         return place.selectbox(label, choices, choices.index(field.default), key=key, help=field.description)
     if field.annotation is str:
         return place.text_input(label, field.default, key=key, help=field.description)
-    kind, limits = field.annotation, ProbeRequest.model_json_schema()["properties"][name]
+    kind: type[int] | type[float] = int if field.annotation is int else float
+    limits = ProbeRequest.model_json_schema()["properties"][name]
     low, high = limits["minimum"], limits.get("maximum", limits.get("exclusiveMaximum", 1) - 1)
     step = 1 if kind is int else 0.1
     return place.number_input(

@@ -79,8 +79,8 @@ def _remove(run: Run) -> None:
 
 
 def _progress(run: Run) -> None:
-    names = list(PHASES) if run.kind == "probe" else [run.kind]
-    place = names.index(run.phase) if run.phase in names else 0
+    names: list[str] = list(PHASES) if run.kind == "probe" else [run.kind]
+    place = names.index(run.phase) if run.phase is not None and run.phase in names else 0
     within = min(1.0, run.step / run.total) if run.total else 0.0
     said = [_PHASE_WORDS[names[place]] if run.phase else "starting"]
     if run.total > 1:

@@ -156,12 +156,13 @@ def _serve(
         shared().load(texts)
     while True:
         try:
-            task = connection.recv()
+            task: tuple[str, Step] | None = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             task = None
         if task is None:
             os._exit(0)  # what is on a GPU need not be tidied up piece by piece
-        connection.send(execute(*task, device, threads, until))
+        key, step = task
+        connection.send(execute(key, step, device, threads, until))
 
 
 @contextmanager

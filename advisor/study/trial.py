@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
@@ -200,10 +201,14 @@ def _run_all(
             continue
         watcher.begins(run.configuration.option, run.configuration.seed)
         ended[i] = run_once(run, device, watcher, shared)
-        _write(folder, lambda place, record=ended[i]: Records(place).save(record))
+        _write(folder, partial(_save, ended[i]))
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
         watcher.ended(ended[i], _seconds_left(waiting, list(ended.values())))
     return [ended[i] for i in range(len(runs))]
+
+
+def _save(record: Record, folder: Path) -> None:
+    Records(folder).save(record)
 
 
 def _write(folder: Path, write: Callable[[Path], object]) -> None:

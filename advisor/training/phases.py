@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from advisor.training.encoders import extended_copy, ids_of, reading_all, trainable_copy
 from advisor.training.losses import Losses
@@ -139,5 +138,4 @@ class FineTuning:
 
 def _random_head(encoder: Encoder, classes: int, level: TaskLevel) -> Head:
     weight = torch.empty(classes, encoder.hidden_size).normal_(std=0.02)  # transformers' start of a head
-    head: nn.Module = Head(weight, torch.zeros(classes), level)
-    return head.to(encoder.device)
+    return Head(weight, torch.zeros(classes), level).to(encoder.device)
