@@ -59,7 +59,8 @@ def _is_quoted(lines: Sequence[str]) -> bool:
     width = len(rows[0])
     if len(lines) < _PEEKED and any(len(row) != width for row in rows):
         return False
-    spread = len(rows) < len(lines) or any(line.count("\t") + 1 != width for line in lines)
+    # Where every line is whole by itself, two lone quotes in different lines are text, not a pair.
+    spread = any(line.count("\t") + 1 != width for line in lines)
     enclosed = [cell for cell in raw if cell.startswith('"')]
     needed = any('""' in cell[1:-1] for cell in enclosed)
     return bool(enclosed) and (spread or (needed and all(_QUOTED.fullmatch(cell) for cell in enclosed)))

@@ -176,6 +176,7 @@ def test_content_beats_the_ending(tmp_path: Path) -> None:
         ('text\tlabel\n"line\nbreak"\tx\nplain\ty\n', ("line\nbreak", "plain")),
         ('"text"\t"label"\n"a"\t"x"\n"b"\t"y"\n', ("a", "b")),
         ('text\tlabel\n"Stop\tx\n5" disk\ty\n', ('"Stop', '5" disk')),
+        ('text\tlabel\n0\tx\n"\ty\n"\tx\n', ("0", '"', '"')),
         ('text\tlabel\n"quoted title"\tx\nplain\ty\n', ('"quoted title"', "plain")),
         ("text\tlabel\na\tx\ntext\tlabel\nb\ty\n", ("a", "b")),
     ],
