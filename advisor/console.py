@@ -2,11 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import typer
 from rich.console import Console
@@ -22,7 +22,17 @@ from probes.errors import InputError, MissingDataError, RunError
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
 
-__all__ = ["Commands", "ConsoleProgress", "Debug", "Json", "console", "errors", "print_found", "run"]
+__all__ = [
+    "Commands",
+    "ConsoleProgress",
+    "Debug",
+    "Json",
+    "PhaseBar",
+    "console",
+    "errors",
+    "print_found",
+    "run",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
@@ -73,6 +83,56 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise InterruptedCommandError from interrupt
+
+
+class PhaseBar:
+    """A bar for the phase in flight on standard error, gone when it ends, and lines above it.
+
+    Args:
+        phases: of a run, each in words.
+    """
+
+    def __init__(self, phases: Mapping[str, str]) -> None:
+        self._phases = phases
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=errors,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[Self]:
+        """Show the bar for as long as the context lasts."""
+        with self._bar:
+            yield self
+
+    def phase(self, name: str, total: int) -> None:
+        """Start the bar anew for the next phase."""
+        self._close()
+        self._task = self._bar.add_task(clean(self._described(name)), total=total)
+
+    def advance(self) -> None:
+        """One step further."""
+        if self._task is not None:
+            self._bar.advance(self._task)
+
+    def estimate(self, cost: "CostEstimate") -> None:
+        """Not told: how long all takes follows from the runs, or was asked for."""
+
+    def _described(self, name: str) -> str:
+        return self._phases.get(name, name)
+
+    def _close(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _print(self, text: str) -> None:
+        errors.print(clean(text), markup=False)
 
 
 class ConsoleProgress:

@@ -1,18 +1,14 @@
 """A race in a terminal: a line for each step, a bar for the phase in flight, a table at the end."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from advisor.console import errors
+from advisor.console import PhaseBar
 from advisor.race.store import Setup
-from probes.cost import CostEstimate
 
 if TYPE_CHECKING:
     from advisor.race.result import ArmResult, RaceResult
@@ -21,30 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["ConsoleRace", "race_table"]
 
 
-class ConsoleRace:
+class ConsoleRace(PhaseBar):
     """Says what is raced, what each step showed, and what is believed then.
 
     Args:
         phases: of a run, each in words.
     """
-
-    def __init__(self, phases: Mapping[str, str]) -> None:
-        self._phases = phases
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=errors,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator["ConsoleRace"]:
-        """Show the bar for as long as the context lasts."""
-        with self._bar:
-            yield self
 
     def begins(self, setup: Setup, steps: int) -> None:
         """Say which arms race, and for how long."""
@@ -69,27 +47,6 @@ class ConsoleRace:
             f"{racer.now / 60:.1f} min: {racer.options[look.arm]} after {look.rung.tune:.0%} of a run: "
             f"{shown:+.1f} points. Ahead: {leads}, P(best) {chances.max():.0%}."
         )
-
-    def phase(self, name: str, total: int) -> None:
-        """Start the bar anew for a phase."""
-        self._close()
-        self._task = self._bar.add_task(self._phases.get(name, name), total=total)
-
-    def advance(self) -> None:
-        """One step further."""
-        if self._task is not None:
-            self._bar.advance(self._task)
-
-    def estimate(self, cost: CostEstimate) -> None:
-        """Not told: a race takes the time it was given."""
-
-    def _close(self) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-
-    def _print(self, text: str) -> None:
-        errors.print(text, markup=False)
 
 
 def race_table(result: "RaceResult") -> RenderableType:

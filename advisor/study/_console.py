@@ -1,20 +1,16 @@
 """The course of a trial on standard error: a line for each run, and a bar for the one in flight."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-from advisor.console import errors
+from advisor.console import PhaseBar
 from advisor.options import Option
-from advisor.report.words import clean, duration
+from advisor.report.words import duration
 from advisor.study._record import Record
-from probes.cost import CostEstimate
 
 __all__ = ["ConsoleWatcher"]
 
 
-class ConsoleWatcher:
+class ConsoleWatcher(PhaseBar):
     """Says how many runs there are, how each ended, and after each the time left.
 
     Args:
@@ -22,24 +18,9 @@ class ConsoleWatcher:
     """
 
     def __init__(self, phases: Mapping[str, str]) -> None:
-        self._phases = phases
+        super().__init__(phases)
         self._total = self._ended = 0
         self._run = ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=errors,
-            transient=True,
-        )
-        self._task: TaskID | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator["ConsoleWatcher"]:
-        """Show the bar for as long as the context lasts."""
-        with self._bar:
-            yield self
 
     def planned(self, total: int, kept: int) -> None:
         """Say how many runs there are."""
@@ -64,26 +45,8 @@ class ConsoleWatcher:
         rest = f" About {duration(seconds_left)} left for {left} {_runs(left)}." if left else ""
         self._print(f"{self._ended}/{self._total} {self._run}: {how}; {duration(record.seconds)}.{rest}")
 
-    def phase(self, name: str, total: int) -> None:
-        """Start the bar anew for the next phase of the run."""
-        self._close()
-        self._task = self._bar.add_task(clean(f"{self._run}: {self._phases[name]}"), total=total)
-
-    def advance(self) -> None:
-        """One step further."""
-        if self._task is not None:
-            self._bar.advance(self._task)
-
-    def estimate(self, cost: CostEstimate) -> None:
-        """Not told: the time left follows from the runs that have ended."""
-
-    def _close(self) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-
-    def _print(self, text: str) -> None:
-        errors.print(clean(text), markup=False)
+    def _described(self, name: str) -> str:
+        return f"{self._run}: {super()._described(name)}"
 
 
 def _runs(number: int) -> str:

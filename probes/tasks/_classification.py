@@ -1,5 +1,6 @@
 """What all levels share that choose one of a set of classes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -26,16 +27,16 @@ from probes.tasks._level import Answers, Cases
 __all__ = ["Classification", "TextClassification"]
 
 
-class Classification:
+class Classification(ABC):
     """One class for each labelled position, by cross-entropy.
 
     Labels are of shape (batch, length) or (batch,), with ``IGNORED`` where nothing is labelled; logits have
     the classes as a further dimension.
     """
 
+    @abstractmethod
     def tokenized(self, tokenizer: Tokenizer, example: Example) -> TokenizedText:
         """What an example says, as subwords."""
-        raise NotImplementedError
 
     def labelled(
         self, tokenizer: Tokenizer, examples: Iterable[Example], index: Mapping[str, int]

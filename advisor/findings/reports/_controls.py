@@ -15,7 +15,10 @@ from probes.signals import Estimate
 __all__ = ["ControlReport", "DueTo", "HorizonRow", "controls"]
 
 _TABLE = "controls.csv"
+_RECORDS = "records.csv"
 _HORIZON = "horizon"
+_LOOKS = 4
+"""Fewer make no curve."""
 
 
 @dataclass(frozen=True)
@@ -109,21 +112,38 @@ class HorizonRow(BaseModel):
     gains: dict[int, float]
 
 
+class AlongRow(BaseModel):
+    """The mean gain of one option along fine-tuning, over the cells of one study's grid.
+
+    Attributes:
+        gains: in points, by steps of fine-tuning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: str
+    option: str
+    cells: int
+    gains: dict[int, float]
+
+
 class ControlReport(BaseModel):
     """What gains are due to.
 
     Attributes:
         due_to: differences between settings.
+        along: mean gains along the runs of a grid.
         horizon: gains along long runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     due_to: tuple[DueTo, ...]
+    along: tuple[AlongRow, ...]
     horizon: tuple[HorizonRow, ...]
 
     def markdown(self) -> str:
-        """Both tables."""
+        """All tables."""
         if not self.due_to:
             return "There are no controls among the records.\n"
         lines = [
@@ -134,22 +154,39 @@ class ControlReport(BaseModel):
             "|---|---:|---:|",
             *(f"| {row.what} | {row.cells} | {_in_words(row.points)} |" for row in self.due_to),
         ]
-        if self.horizon:
-            steps = sorted({step for row in self.horizon for step in row.gains})
-            lines += [
-                "",
+        for said, names, rows in (
+            (
+                "Mean gains over fine-tuning alone along the runs of a grid, by steps of fine-tuning:",
+                ("Cells", "Option"),
+                [(str(row.cells), row.option, row.gains) for row in self.along],
+            ),
+            (
                 "Gains over fine-tuning alone along one long run, by steps of fine-tuning:",
-                "",
-                f"| Cell | Option | {' | '.join(map(str, steps))} |",
-                f"|---|---|{'---:|' * len(steps)}",
-                *(
-                    f"| {row.cell} | {row.option} | "
-                    + " | ".join(f"{row.gains[step]:+.1f}" if step in row.gains else "" for step in steps)
-                    + " |"
-                    for row in self.horizon
-                ),
-            ]
+                ("Cell", "Option"),
+                [(row.cell, row.option, row.gains) for row in self.horizon],
+            ),
+        ):
+            lines += _by_steps(said, names, rows)
         return "\n".join(lines) + "\n"
+
+
+def _by_steps(
+    said: str, names: tuple[str, str], rows: Sequence[tuple[str, str, dict[int, float]]]
+) -> list[str]:
+    """Gains by steps of fine-tuning as a Markdown table; nothing without rows."""
+    if not rows:
+        return []
+    steps = sorted({step for *_, gains in rows for step in gains})
+    return [
+        *("", said, "", f"| {' | '.join(names)} | {' | '.join(map(str, steps))} |"),
+        f"|---|---|{'---:|' * len(steps)}",
+        *(
+            f"| {first} | {second} | "
+            + " | ".join(f"{gains[step]:+.1f}" if step in gains else "" for step in steps)
+            + " |"
+            for first, second, gains in rows
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -164,15 +201,20 @@ class _Run:
     looks: dict[int, float] = field(default_factory=dict)
 
 
-def controls(path: Path | None = None) -> ControlReport:
+def controls(path: Path | None = None, records: Path | None = None) -> ControlReport:
     """Compare the runs of the studies' controls with the usual ones of the same cells, seed by seed.
 
     Args:
         path: the table that ``advisor study compile --controls`` writes; by default the one that comes along.
+        records: the table of records, whose looks make the curves; by default the one that comes along.
     """
     runs = list(_read(path or TABLES / _TABLE))
     rows = (_compared(contrast, runs) for contrast in CONTRASTS)
-    return ControlReport(due_to=tuple(row for row in rows if row.cells), horizon=tuple(_horizon(runs)))
+    return ControlReport(
+        due_to=tuple(row for row in rows if row.cells),
+        along=tuple(_along(records or TABLES / _RECORDS)),
+        horizon=tuple(_horizon(runs)),
+    )
 
 
 def _read(path: Path) -> Iterator[_Run]:
@@ -222,6 +264,22 @@ def _in_words(points: Estimate) -> str:
     if points.value is None or points.low is None or points.high is None:
         return "" if points.value is None else f"{points.value:+.1f}"
     return f"{points.value:+.1f} [{points.low:+.1f}, {points.high:+.1f}]"
+
+
+def _along(path: Path) -> Iterator[AlongRow]:
+    """Of every option of a grid whose runs were looked at four times or more."""
+    curves: defaultdict[tuple[str, str, tuple[int, ...]], list[tuple[float, ...]]] = defaultdict(list)
+    for row in read_rows(path):
+        steps = tuple(int(step) for step in row.numbers("look_steps"))
+        if len(steps) >= _LOOKS:
+            names = [row.text(name) for name in ("objective", "schedule", "weight")]
+            gains = np.subtract(row.numbers("aligned_looks"), row.numbers("baseline_looks"))
+            curves[row.text("study"), ", ".join(filter(None, names)), steps].append(tuple(gains.tolist()))
+    for (study, option, steps), rows in sorted(curves.items()):
+        means = np.mean(rows, axis=0).tolist()
+        yield AlongRow(
+            study=study, option=option, cells=len(rows), gains=dict(zip(steps, means, strict=True))
+        )
 
 
 def _horizon(runs: Sequence[_Run]) -> Iterator[HorizonRow]:

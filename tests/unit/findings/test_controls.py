@@ -65,3 +65,16 @@ def test_without_controls_there_is_nothing_to_say(tmp_path: Path) -> None:
 def test_every_contrast_compares_two_settings() -> None:
     assert all(contrast.of != contrast.over for contrast in CONTRASTS)
     assert len({contrast.what for contrast in CONTRASTS}) == len(CONTRASTS)
+
+
+def test_gains_along_a_grid_are_means_over_its_rows(tmp_path: Path) -> None:
+    records = tmp_path / "records.csv"
+    records.write_text(
+        "study,objective,schedule,weight,look_steps,baseline_looks,aligned_looks\n"
+        "s,token-l2,joint,0.1,10 20 30 40,50 50 50 50,60 58 54 52\n"
+        "s,token-l2,joint,0.1,10 20 30 40,40 40 40 40,44 44 44 44\n"
+        "s,token-l2,sequential,,30 60,50 50,60 60\n"  # two looks make no curve
+    )
+    (row,) = controls(table(tmp_path / "controls.csv", LINES), records).along
+    assert (row.study, row.option, row.cells) == ("s", "token-l2, joint, 0.1", 2)
+    assert row.gains == {10: 7.0, 20: 6.0, 30: 4.0, 40: 3.0}
