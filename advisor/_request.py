@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 from probes.request import ProbeRequest, plain_type
 
-__all__ = ["spelled_out"]
-
 R = TypeVar("R")
 
 

@@ -10,20 +10,6 @@ from advisor.options import NO_ALIGNMENT, Option
 from probes.schema import Frozen, load_file
 from probes.signals import Note
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Advice",
-    "Alternative",
-    "EvidenceRow",
-    "Gain",
-    "NextMove",
-    "Provenance",
-    "Question",
-    "Reason",
-    "Support",
-    "Worth",
-]
-
 SCHEMA_VERSION: Literal[2] = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

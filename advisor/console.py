@@ -22,18 +22,6 @@ from probes.errors import InputError, MissingDataError, RunError
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
 
-__all__ = [
-    "Commands",
-    "ConsoleProgress",
-    "Debug",
-    "Json",
-    "PhaseBar",
-    "console",
-    "errors",
-    "print_found",
-    "run",
-]
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 

@@ -15,8 +15,6 @@ from typing import Literal, get_args
 
 from advisor.options import NO_ALIGNMENT, Option
 
-__all__ = ["DEFAULT_MIN_GAIN", "Basis", "Confidence", "Decision", "Expected", "Verdict", "decide"]
-
 Verdict = Literal["align", "do-not-align"]
 Confidence = Literal["likely", "leaning", "open"]
 Basis = Literal["measured-here", "measured-elsewhere", "extrapolated"]

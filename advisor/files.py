@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 
 from probes.errors import InputError, RunError
 
-__all__ = ["check_output", "replacement", "rescued", "reserved", "write_files"]
-
 _NEEDED = 16 << 20
 """Bytes that a report with its signals and recipe may take, several times over."""
 

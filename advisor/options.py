@@ -10,19 +10,6 @@ from pydantic_core import CoreSchema
 from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
 
-__all__ = [
-    "NONE",
-    "NO_ALIGNMENT",
-    "FrozenLayers",
-    "ObjectiveName",
-    "Option",
-    "Schedule",
-    "WordPairs",
-    "joint_weight",
-    "option_space",
-    "relative_cost",
-]
-
 NONE = "none"
 """The objective of fine-tuning alone."""
 

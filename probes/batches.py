@@ -12,19 +12,6 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from probes.words import token_words
 
-__all__ = [
-    "IGNORED",
-    "LabelledBatch",
-    "LabelledText",
-    "PairBatch",
-    "TextBatch",
-    "TokenizedPair",
-    "TokenizedText",
-    "Tokenizer",
-    "collate_pairs",
-    "collate_texts",
-]
-
 IGNORED = -100
 """Label of positions that take no part in a loss (torch's convention)."""
 _SPACE = "\u2581"

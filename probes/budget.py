@@ -5,8 +5,6 @@ from typing import Literal
 
 from probes.errors import InputError
 
-__all__ = ["BUDGETS", "Budget", "BudgetName", "find_budget"]
-
 BudgetName = Literal["quick", "standard", "thorough"]
 
 

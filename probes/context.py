@@ -11,8 +11,6 @@ from probes.machine.vectors import VectorPool
 from probes.progress import Silent, Stopwatch
 from probes.signals import Point
 
-__all__ = ["Context", "ModelAt"]
-
 
 @dataclass(frozen=True)
 class Context:

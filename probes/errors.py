@@ -1,7 +1,5 @@
 """The two ways a run can end badly, so that every front end reports them alike."""
 
-__all__ = ["InputError", "MissingDataError", "NotFiniteError", "RunError"]
-
 
 class InputError(ValueError):
     """What the user gave cannot be used.

@@ -24,8 +24,6 @@ from probes.errors import InputError
 from probes.signals import Estimate
 from probes.tasks import Answers, Projection, TaskLevel
 
-__all__ = ["FittedHead", "Head", "fit_head", "predict", "project_labels", "score_head"]
-
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation strengths C that are tried."""
 _ABSENT = -20.0

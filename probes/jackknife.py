@@ -8,8 +8,6 @@ from scipy.special import stdtrit
 
 from probes.signals import Estimate
 
-__all__ = ["LEVEL", "jackknife"]
-
 LEVEL = 0.95
 """Of all intervals of signals."""
 

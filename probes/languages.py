@@ -17,8 +17,6 @@ from langcodes.data_dicts import LANGUAGE_ALPHA3
 
 from probes.errors import InputError
 
-__all__ = ["Language", "parse_language", "script_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Language:

@@ -9,8 +9,6 @@ from probes.catalogue import METRICS
 from probes.data.spans import spans
 from probes.signals import Estimate
 
-__all__ = ["counts", "points", "score", "score_counts"]
-
 _RESAMPLES = 400
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
 
-__all__ = ["PHASES", "Progress", "Silent", "Stopwatch"]
-
 T = TypeVar("T")
 
 PHASES: dict[str, str] = {

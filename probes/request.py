@@ -16,8 +16,6 @@ from probes.catalogue import TASKS
 from probes.data import Columns
 from probes.errors import InputError
 
-__all__ = ["COLUMNS", "Precision", "ProbeRequest", "Role", "plain_type", "problem_in"]
-
 Role = Literal["question", "data", "measuring"]
 """What a field belongs to: the question that is asked, the data it is asked on, or how it is measured."""
 

@@ -54,8 +54,6 @@ from probes.signals import (
 )
 from probes.tasks import Projection, level_called
 
-__all__ = ["run_probe"]
-
 
 def run_probe(
     request: ProbeRequest, watcher: Progress | None = None, inputs: Inputs | None = None

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from probes.errors import InputError
 
-__all__ = ["Frozen", "load_file"]
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

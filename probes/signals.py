@@ -13,29 +13,6 @@ from pydantic import Field
 
 from probes.schema import Frozen, load_file
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "TASK_GRADIENTS",
-    "TOTAL",
-    "CosineRow",
-    "DataFacts",
-    "DistanceRow",
-    "Estimate",
-    "LookaheadRow",
-    "LossRow",
-    "ModelFacts",
-    "Note",
-    "Point",
-    "Pooling",
-    "ProjectionFacts",
-    "RunFacts",
-    "Signals",
-    "TaskFacts",
-    "TaskGradient",
-    "TextFacts",
-    "TransferFacts",
-]
-
 SCHEMA_VERSION: Literal[1] = 1
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -17,15 +17,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # segmentation does not need torch, so importing this module does not load it
     from torch import Tensor
 
-__all__ = [
-    "dictionary_links",
-    "drop_identical",
-    "is_unspaced",
-    "mutual_argmax",
-    "token_words",
-    "word_spans",
-]
-
 # Code points of the letters and marks of Han, Hiragana, Katakana, Thai, Lao, Tibetan, Myanmar and Khmer,
 # as first and last of each range; punctuation and digits among them are told apart by their category.
 _UNSPACED_RANGES = (

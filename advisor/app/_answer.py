@@ -4,8 +4,6 @@ import streamlit as st
 
 from advisor.report import Report
 
-__all__ = ["answer"]
-
 
 def answer(report: Report, *, whole: bool = True) -> None:
     """Show a report: its card, what was measured, options and next moves, and the rest below.

@@ -9,8 +9,6 @@ from advisor.options import WordPairs
 from advisor.recommend import ask
 from advisor.report import Report
 
-__all__ = ["render"]
-
 
 def render() -> None:
     """Draw the view."""

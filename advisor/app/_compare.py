@@ -7,8 +7,6 @@ from advisor.app._comparison import compare, comparison_rows
 from advisor.report import Report
 from probes.errors import InputError
 
-__all__ = ["render"]
-
 
 def render() -> None:
     """Draw the view."""

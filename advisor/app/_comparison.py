@@ -9,8 +9,6 @@ from advisor.options import NO_ALIGNMENT
 from advisor.report import Report, words
 from probes.signals import Estimate, Signals
 
-__all__ = ["Probe", "compare", "comparison_rows"]
-
 
 @dataclass(frozen=True, slots=True)
 class Probe:

@@ -13,8 +13,6 @@ from advisor.findings import Tables, load_tables
 from advisor.findings.reports import FIGURES, Figure, load_figures
 from advisor.report import words
 
-__all__ = ["render"]
-
 _CARD = Path(findings.__file__).with_name("CARD.md")
 _FILTERS = {
     "model": "Model",

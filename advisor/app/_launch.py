@@ -11,8 +11,6 @@ from typing import Any
 from advisor.service import Limits
 from probes.errors import RunError
 
-__all__ = ["launch", "page_options"]
-
 _HERE = Path(__file__).parent
 
 

@@ -7,8 +7,6 @@ import streamlit as st
 from advisor.app import _show, _state
 from probes.errors import InputError, RunError
 
-__all__ = ["render"]
-
 _VIEWS = ("ask", "probe", "read", "explore", "compare", "trial")
 """Each is drawn by ``render`` in the module of its name."""
 

@@ -10,8 +10,6 @@ from advisor.report import words
 from advisor.report.charts import COLOURS, INKS
 from advisor.report.charts.style import bounds, categories, finish, over
 
-__all__ = ["compared_cosines", "compared_gains", "gain_strip", "validation_chart"]
-
 _MOST = 30
 """Groups shown at most, those with most effects."""
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")

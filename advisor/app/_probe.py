@@ -18,8 +18,6 @@ from probes.data import Columns
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
 
-__all__ = ["render"]
-
 _SAMPLE, _UPLOAD, _PATHS = "The sample", "Upload files", "Paths and data sets"
 _SAMPLE_TASKS = ("pos", "topic")
 _FILES = {name: field for name, field in ProbeRequest.fields_of("data").items() if name != "columns"}

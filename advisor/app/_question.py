@@ -11,8 +11,6 @@ from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["AskedHere", "called", "question_inputs", "short"]
-
 _DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
 
 

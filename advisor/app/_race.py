@@ -8,8 +8,6 @@ from advisor.race import RaceResult
 from advisor.race.picture import race_chart
 from advisor.service import Run
 
-__all__ = ["standings"]
-
 
 def standings(run: Run) -> None:
     """Show how the options of a race stand; nothing for other runs, or before its first step."""

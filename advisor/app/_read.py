@@ -11,8 +11,6 @@ from advisor.service import UPLOAD_PREFIX, RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["of_run", "render"]
-
 _FILES = "Files of mine"
 _SEEDS, _RACE_MINUTES = 3, 30.0
 """Of a trial and of a race that are started here."""

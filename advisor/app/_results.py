@@ -11,8 +11,6 @@ from advisor.report import Report
 from probes.errors import InputError
 from probes.signals import Signals
 
-__all__ = ["read_report", "read_signals"]
-
 
 def read_signals(name: str, content: bytes) -> Signals:
     """The signals in a file.

@@ -9,8 +9,6 @@ from advisor.report import words
 from advisor.service import Run, Status
 from probes.progress import PHASES
 
-__all__ = ["STATUS_WORDS", "label", "others", "render"]
-
 STATUS_WORDS: dict[Status, str] = {
     "queued": "waiting",
     "running": "running",

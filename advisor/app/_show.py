@@ -13,8 +13,6 @@ from advisor.report.words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["chart", "explain", "facts", "html", "markdown", "notes", "style", "table", "text"]
-
 _FONT = '"Source Sans", sans-serif'
 """Streamlit's own, so that charts and page are of one piece."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^@/])")

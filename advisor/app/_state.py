@@ -8,22 +8,6 @@ import streamlit as st
 
 from advisor.service import Limits, Run, RunQueue, RunStore, UnknownRunError, store_path
 
-__all__ = [
-    "LINKED",
-    "forget_run",
-    "keep_link",
-    "keep_session",
-    "known_runs",
-    "linked_run",
-    "may_change",
-    "open_run",
-    "queue",
-    "session",
-    "switch",
-    "take_link",
-    "view",
-]
-
 _COOKIE = "advisor-session"
 _SESSION = re.compile(r"[0-9a-f]{32}")
 _SESSION_SECONDS = 30 * 86_400

@@ -20,8 +20,6 @@ from advisor.report import Report, words
 from advisor.study import OptionResult, TrialResult
 from probes.errors import InputError
 
-__all__ = ["render"]
-
 _FILES = "Files of mine"
 _EVIDENCE, _NOTHING, _GIVEN = "evidence", "nothing", "given"
 """What to compare with, beside runs by their id."""

@@ -15,8 +15,6 @@ from advisor.service import Limits, admit_path
 from advisor.study import Record, TrialResult
 from probes.errors import InputError
 
-__all__ = ["CurveRow", "Trial", "expected_gain", "find_trials", "learning_curves", "open_trial", "read_trial"]
-
 _RESULT = "trial.json"
 _RECORDS = "records"
 _MOST_FOUND = 30

@@ -12,8 +12,6 @@ from advisor.report.charts import COLOURS, INKS
 from advisor.report.charts.style import bounds, categories, finish, over
 from advisor.study import TrialResult
 
-__all__ = ["curve_chart", "trial_chart"]
-
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
 _LOSSES = {"task": "Task loss while fine-tuning", "alignment": "Alignment loss"}
 

@@ -1,7 +1,5 @@
 """What the environment says to page and service, as help text."""
 
-__all__ = ["ENVIRONMENT", "TOKEN"]
-
 ENVIRONMENT = (
     "\n\nThe environment says what visitors may do. On a loopback address they are taken to be you alone: "
     "files below the current folder, any hub id, every run listed. On any other address nothing is open but "

@@ -18,8 +18,6 @@ from probes.material.inputs import Inputs, read_inputs
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 
-__all__ = ["answer", "counting_race", "only_read", "probe_and_answer", "read_and_say", "settle_libraries"]
-
 
 def read_and_say(request: ProbeRequest) -> Inputs:
     """Read what a request names, and say what was read on standard error."""

@@ -11,8 +11,6 @@ from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
 
-__all__ = ["ask"]
-
 
 def ask(
     model: Annotated[str, option("model")],

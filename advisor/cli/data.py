@@ -6,8 +6,6 @@ from advisor.cli._options import Debug, Json, option
 from advisor.console import print_found
 from advisor.corpora import find_data
 
-__all__ = ["data"]
-
 
 def data(
     target: Annotated[str, option("target")],

@@ -10,8 +10,6 @@ from advisor.cli._run import probe_and_answer
 from advisor.sample import sample_path
 from probes.request import ProbeRequest
 
-__all__ = ["demo"]
-
 
 def demo(
     out: AnswerFolder = Path("advice"),

@@ -8,8 +8,6 @@ import typer
 
 from advisor.console import Debug, Json, errors, print_found
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True)
 
 

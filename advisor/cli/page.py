@@ -6,8 +6,6 @@ import typer
 
 from advisor.cli._options import Debug
 
-__all__ = ["page"]
-
 
 def page(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",

@@ -6,8 +6,6 @@ from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, asking
 from advisor.cli._run import only_read, probe_and_answer
 from probes.request import ProbeRequest
 
-__all__ = ["probe"]
-
 
 @asking()
 def probe(

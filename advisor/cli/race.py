@@ -10,8 +10,6 @@ from advisor.cli._run import settle_libraries
 from advisor.console import console, errors
 from probes.request import ProbeRequest
 
-__all__ = ["race"]
-
 
 @asking(leave_out=("budget", "precision", "seed"))
 def race(

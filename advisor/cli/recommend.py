@@ -13,8 +13,6 @@ from advisor.recommend import recommend as recommend_from
 from advisor.report import Report
 from probes.signals import Signals
 
-__all__ = ["recommend"]
-
 
 def recommend(
     signals: Annotated[Path, typer.Argument(help="A signals.json that a probe wrote.")],

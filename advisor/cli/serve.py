@@ -6,8 +6,6 @@ import typer
 
 from advisor.cli._options import Debug
 
-__all__ = ["serve"]
-
 
 def serve(
     host: Annotated[

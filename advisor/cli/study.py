@@ -7,8 +7,6 @@ import typer
 
 from advisor.console import Debug, Json, errors, print_found
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Run a grid of real trials with their probes: what the findings learn from.", no_args_is_help=True
 )

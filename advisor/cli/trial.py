@@ -10,8 +10,6 @@ from advisor.cli._run import only_read, read_and_say, settle_libraries
 from advisor.console import console, errors
 from probes.request import ProbeRequest
 
-__all__ = ["trial"]
-
 
 @asking(leave_out=("budget", "precision", "seed", "min_gain"))
 def trial(

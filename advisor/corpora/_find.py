@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from probes.catalogue import TASKS
 from probes.languages import parse_language
 
-__all__ = ["Dataset", "PublicData", "Role", "find_data"]
-
 Role = Literal["train", "target-labels", "bitext"]
 """The option that takes the data set."""
 

@@ -16,8 +16,6 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.running import Racer
 
-__all__ = ["counting", "winners_recipe"]
-
 _README = """\
 # Recipe of a race
 

@@ -11,8 +11,6 @@ from advisor.decide import Expected
 from advisor.options import Option
 from advisor.race.errors import ErrorModel
 
-__all__ = ["Arm", "arms_of", "prior_of"]
-
 Array = NDArray[np.float64]
 
 _WIDTH = 2 * NormalDist().inv_cdf(0.9)

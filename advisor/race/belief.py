@@ -15,8 +15,6 @@ from scipy.linalg import cho_factor, cho_solve
 
 from advisor.race.errors import ErrorModel, Look, Looks
 
-__all__ = ["Belief"]
-
 Array = NDArray[np.float64]
 
 _DRAWS = 4096

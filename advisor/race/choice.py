@@ -9,8 +9,6 @@ import numpy as np
 from advisor.race.belief import Belief
 from advisor.race.errors import Look
 
-__all__ = ["SURE", "Step", "Stop", "next_step", "stop_reason"]
-
 SURE = 0.95
 """P(best) at which a race is over."""
 Stop = Literal["sure", "not worth going on", "time", "all were run"]

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from advisor.race.result import ArmResult, RaceResult
     from advisor.race.running import Racer
 
-__all__ = ["ConsoleRace", "race_table"]
-
 
 class ConsoleRace(PhaseBar):
     """Says what is raced, what each step showed, and what is believed then.

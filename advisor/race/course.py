@@ -8,8 +8,6 @@ from advisor.race.choice import Step
 from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, Rung, RungPlan
 
-__all__ = ["Course"]
-
 HOPELESS = 0.01
 """P(best) below which an arm is dropped."""
 

@@ -22,8 +22,6 @@ from probes.errors import RunError
 from probes.heads import predict
 from probes.progress import Stopwatch
 
-__all__ = ["DivergedError", "Engine", "align_state", "is_out_of_memory", "tune_state"]
-
 T = TypeVar("T")
 
 _TARGET = "target"

@@ -28,8 +28,6 @@ from numpy.typing import NDArray
 
 from advisor.race.rungs import Rung
 
-__all__ = ["ErrorModel", "Look", "Looks"]
-
 Array = NDArray[np.float64]
 
 

@@ -12,8 +12,6 @@ from advisor.options import Option
 from advisor.race.errors import ErrorModel, Looks
 from advisor.race.traces import Trace
 
-__all__ = ["fit_errors"]
-
 Array = NDArray[np.float64]
 
 _LOGARITHMIC = (

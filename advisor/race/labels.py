@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from probes.metrics import points
 
-__all__ = ["FEW", "gain", "guide_part", "resampled_gains"]
-
 Array = NDArray[np.float64]
 
 FEW = 200

@@ -23,8 +23,6 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
 
-__all__ = ["run_race"]
-
 SEEDS = (0, 1)
 """An arm gets the second once it was run to its end with the first."""
 

@@ -7,8 +7,6 @@ from advisor.race.result import RaceResult
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["race_chart"]
-
 
 def race_chart(result: RaceResult, *, width: int = 640) -> "alt.LayerChart | None":
     """Gain over fine-tuning alone against the share of fine-tuning, a line a run; None without a look."""

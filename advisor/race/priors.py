@@ -13,8 +13,6 @@ from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, 
 from advisor.options import Option
 from advisor.race.traces import Trace
 
-__all__ = ["with_priors"]
-
 Array = NDArray[np.float64]
 
 _WIDTH = 2 * NormalDist().inv_cdf(0.9)

@@ -12,8 +12,6 @@ from advisor.race.traces import Trace
 from advisor.study import Record
 from probes.catalogue import TASKS
 
-__all__ = ["traces_of"]
-
 _CUT = {"align_stop", "stop"}
 """What may be different about a run that is the beginning of another."""
 

@@ -17,8 +17,6 @@ from advisor.race.rungs import WHOLE
 from advisor.race.runner import NONE, Moment, Runner, race
 from advisor.race.traces import Trace
 
-__all__ = ["BUDGETS", "Curve", "Replay", "replay"]
-
 Array = NDArray[np.float64]
 
 BUDGETS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)

@@ -17,8 +17,6 @@ from probes.schema import Frozen
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["RaceReport", "race_report", "regret_chart"]
-
 Array = NDArray[np.float64]
 
 _FEWEST = 20

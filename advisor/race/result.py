@@ -21,8 +21,6 @@ from probes.metrics import points
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
-__all__ = ["RESULT_FILE", "ArmResult", "LookResult", "RaceResult", "result_of"]
-
 Array = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

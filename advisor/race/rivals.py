@@ -9,8 +9,6 @@ from scipy.stats import wilcoxon
 from advisor.race.rungs import WHOLE, Rung
 from advisor.race.runner import NONE, Moment, Runner
 
-__all__ = ["every_option", "favourite", "halving", "paired_pruner", "sampled_bands"]
-
 Array = NDArray[np.float64]
 
 _ETA = 2

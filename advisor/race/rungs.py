@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 
-__all__ = ["SHARES", "WHOLE", "Rung", "RungPlan", "rungs_of"]
-
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Shares of a phase after which a race may look."""
 _ALIGNMENT_PASSES = 2

@@ -13,8 +13,6 @@ from advisor.race.errors import ErrorModel, Look
 from advisor.race.rungs import Rung
 from advisor.race.traces import Trace
 
-__all__ = ["NONE", "Moment", "Runner", "race"]
-
 Array = NDArray[np.float64]
 
 NONE = -1

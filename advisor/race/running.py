@@ -21,8 +21,6 @@ from advisor.race.watch import RaceWatcher
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
 
-__all__ = ["Racer"]
-
 Array = NDArray[np.float64]
 
 _BEFORE = 0.75

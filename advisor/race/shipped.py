@@ -18,8 +18,6 @@ from advisor.race.recorded import traces_of
 from advisor.race.traces import Trace
 from advisor.study import read_records
 
-__all__ = ["shipped_errors", "shipped_traces"]
-
 _FITTED = Path(__file__).with_name("fitted.json")
 
 

@@ -19,8 +19,6 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
 
-__all__ = ["arms_to_time", "key_of", "ladder_of", "set_up"]
-
 _FIRST_LOOKS = 0.5
 """Of the time: what the first rungs of all arms may take."""
 _FEWEST_STEPS = 8

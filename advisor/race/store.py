@@ -26,8 +26,6 @@ from advisor.race.rungs import Rung
 from probes.errors import InputError, RunError
 from probes.schema import Frozen
 
-__all__ = ["ALONE", "WINNER", "LookRecord", "RaceStore", "Setup", "StepRecord", "TimesOfSteps"]
-
 T = TypeVar("T", bound=BaseModel)
 
 WINNER = "state.pt"

@@ -11,8 +11,6 @@ from advisor.options import Option
 from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, RungPlan
 
-__all__ = ["Trace"]
-
 Array = NDArray[np.float64]
 
 

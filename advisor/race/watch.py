@@ -8,8 +8,6 @@ from probes.progress import Progress, Silent
 if TYPE_CHECKING:
     from advisor.race.running import Racer
 
-__all__ = ["RaceWatcher", "SilentRace"]
-
 
 class RaceWatcher(Progress, Protocol):
     """Receives the course of a race, and within each step that of its phases."""

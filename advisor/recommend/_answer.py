@@ -27,8 +27,6 @@ from probes.signals import Note, Signals
 if TYPE_CHECKING:
     from advisor.study import TrialResult
 
-__all__ = ["ask", "check_min_gain", "recommend"]
-
 
 def ask(
     *,

@@ -9,8 +9,6 @@ import numpy as np
 from advisor.findings.evidence import Case, Effect, Key, Tables
 from advisor.findings.model import scale
 
-__all__ = ["Cause", "causes"]
-
 _SOURCES_NAMED = 4
 
 

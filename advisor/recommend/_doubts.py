@@ -11,8 +11,6 @@ from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
 from probes.signals import Note, Signals
 
-__all__ = ["support_of", "warnings_on"]
-
 _LITTLE_BITEXT = 1000
 """Sentence pairs; published alignment used 10,000 and more."""
 

@@ -22,8 +22,6 @@ from advisor.sample import named
 from probes.catalogue import TASKS
 from probes.signals import Signals
 
-__all__ = ["next_moves"]
-
 _MOST = 3
 _SEEDS, _MANY_SEEDS = 3, 10
 """Seeds of a trial: what shows the noise, and what is worth its time."""

@@ -21,8 +21,6 @@ from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option
 from advisor.recommend._situation import Kind, Situation, kind
 from probes.signals import TOTAL, Signals
 
-__all__ = ["EVIDENCE_SOURCE", "Outlook", "decide_on", "gain_of", "moving_signal", "outlooks_of"]
-
 EVIDENCE_SOURCE = "en"
 """The language that the pooled evidence transfers from."""
 _OTHER_SOURCE_SD = 0.7

@@ -12,8 +12,6 @@ from advisor.recommend._outlooks import Outlook, moving_signal
 from advisor.recommend._situation import Situation, kind
 from probes.signals import Signals
 
-__all__ = ["reasons_for"]
-
 _REASONS = 3
 
 

@@ -20,8 +20,6 @@ _NO_BETTER, _BLIND = 5.0, 0.05
 """Points above always answering the most frequent label, and a share of translations found, that an encoder
 which knows anything exceeds."""
 
-__all__ = ["Kind", "Situation", "kind", "read_trial"]
-
 Kind = tuple[str, str, str]
 """Objective, schedule and frozen layers: what the evidence tells options of one encoder apart by."""
 

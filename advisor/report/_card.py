@@ -10,8 +10,6 @@ from advisor.report import words
 from advisor.report._measured import Measurement, measurements
 from probes.signals import Signals
 
-__all__ = ["BASIS_WORDS", "Card", "OptionRow", "card_of", "option_rows"]
-
 BASIS_WORDS: dict[Basis, str] = {
     "measured-here": "measured here",
     "measured-elsewhere": "measured elsewhere",

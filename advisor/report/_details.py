@@ -8,20 +8,6 @@ from advisor.options import NO_ALIGNMENT
 from advisor.report import words
 from probes.signals import DistanceRow, Signals
 
-__all__ = [
-    "DetailTable",
-    "cosines",
-    "data_read",
-    "depths",
-    "distances",
-    "lookahead",
-    "losses",
-    "matrix",
-    "nearest",
-    "options",
-    "ratios",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class DetailTable:

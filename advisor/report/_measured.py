@@ -9,8 +9,6 @@ from advisor.findings import load_tables
 from advisor.report import words
 from probes.signals import DistanceRow, Estimate, Signals, TaskGradient
 
-__all__ = ["Measurement", "measurements"]
-
 _SMALL_GAP, _WIDE_GAP = 5.0, 15.0
 """Points between source and target score of frozen features."""
 _LITTLE_ABOVE_MAJORITY = 3.0

@@ -19,8 +19,6 @@ from advisor.report._svg import Drawing
 from advisor.report.glossary import GLOSSARY
 from probes.signals import Signals
 
-__all__ = ["render_fragment", "render_page"]
-
 _WIDE, _NARROW, _PANEL = 990, 330, 330
 _ROWS = 8
 """Rows of options shown; the picture has more."""

@@ -12,8 +12,6 @@ from advisor.files import write_files
 from advisor.report._terminal import render_terminal
 from probes.signals import Signals
 
-__all__ = ["Report"]
-
 _OWN_FILES = ("advice.json", "signals.json", "report.html")
 
 

@@ -13,8 +13,6 @@ from advisor.report.words import clean
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["Drawing"]
-
 _DECIMALS = re.compile(r"-?\d+\.\d{2,}")
 _DROPPED = ("width", "height", "class", "version")
 

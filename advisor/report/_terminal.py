@@ -16,8 +16,6 @@ from advisor.report._card import Card, OptionRow, card_of
 from advisor.report.words import MINUS, clean, interval, minutes, percent, signed
 from probes.signals import Signals
 
-__all__ = ["render_terminal"]
-
 _COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
 _TONES = {"good": "green", "bad": "yellow", "plain": ""}
 _SHOWN_OPTIONS = 5

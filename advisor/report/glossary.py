@@ -1,7 +1,5 @@
 """The terms of report and page, each in a sentence or two."""
 
-__all__ = ["GLOSSARY"]
-
 GLOSSARY: dict[str, str] = {
     "encoder": "The pretrained model without task heads, which turns text into vectors.",
     "alignment": (

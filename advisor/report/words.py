@@ -10,30 +10,6 @@ from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
 from advisor.sample import sample_sha256
 from probes.signals import Estimate, Point, Signals, TaskGradient
 
-__all__ = [
-    "DECISION_WORDS",
-    "MINUS",
-    "POINT_WORDS",
-    "TASK_GRADIENT_WORDS",
-    "block_label",
-    "clean",
-    "count",
-    "duration",
-    "estimated",
-    "interval",
-    "is_advised",
-    "is_sample",
-    "minutes",
-    "number",
-    "option_label",
-    "option_labels",
-    "percent",
-    "share",
-    "signed",
-    "tone",
-    "verdict",
-]
-
 MINUS = "\N{MINUS SIGN}"
 
 DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Fine-tune alone"}

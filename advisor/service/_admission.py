@@ -13,8 +13,6 @@ from probes.errors import InputError
 from probes.languages import parse_language
 from probes.request import ProbeRequest
 
-__all__ = ["OFFLINE_MODELS", "SAMPLE_PREFIX", "admit", "admit_path", "upload_ids"]
-
 OFFLINE_MODELS = ("bundled", "bundled-enpt")
 """Names of encoders that are neither paths nor hub ids, as in ``probes.bundled`` (which needs torch)."""
 

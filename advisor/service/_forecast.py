@@ -17,8 +17,6 @@ from advisor.findings.evidence import normalise_model
 from probes.budget import Budget, find_budget
 from probes.material.sampling import batch_size_for
 
-__all__ = ["Forecast", "forecast"]
-
 _GIB = 2**30
 _RUNTIME_GIB = 1.0
 """What Python, torch and transformers hold before any weight."""

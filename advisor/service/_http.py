@@ -40,8 +40,6 @@ from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
 from probes.signals import Signals
 
-__all__ = ["create_app", "serve"]
-
 _SESSION = "http"
 """All callers hold the same token, so they share their uploads."""
 _TICK = 0.2

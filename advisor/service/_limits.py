@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from probes.errors import InputError
 
-__all__ = ["Limits", "store_path"]
-
 WELL_KNOWN = (
     "xlm-roberta-*",
     "FacebookAI/xlm-roberta-*",

@@ -24,8 +24,6 @@ from probes.languages import Language, parse_language, script_of
 from probes.request import ProbeRequest
 from probes.schema import Frozen
 
-__all__ = ["InputPreview", "Preview", "SideCheck", "look"]
-
 _SAMPLES = 4
 _CHECKED = 300
 """Texts whose script is looked at."""

@@ -20,8 +20,6 @@ from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["QueueFullError", "RunQueue"]
-
 _TICK = 0.25
 """Seconds between two looks for a wish to stop; progress is relayed at once."""
 _GRACE = 10.0

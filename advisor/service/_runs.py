@@ -13,21 +13,6 @@ from advisor.decide import Verdict
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = [
-    "ACTIVE",
-    "Cost",
-    "Job",
-    "Kind",
-    "Process",
-    "RacePlan",
-    "Run",
-    "RunRecord",
-    "Status",
-    "TrialPlan",
-    "UnknownRunError",
-    "check_run_id",
-]
-
 Kind = Literal["probe", "trial", "race"]
 """What a run does: measure, align and fine-tune for real, or do that cut short and compare."""
 

@@ -48,8 +48,6 @@ from advisor.service._runs import (
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-__all__ = ["ARTEFACTS", "LIVE", "STOPPED", "RunStore", "Upload"]
-
 ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json", "result.json")
 """What a finished run offers, beside its recipe: the last two if it was a trial or a race."""
 LIVE = "live.json"

@@ -14,8 +14,6 @@ from advisor.study._record import Record, read_record
 from probes.errors import InputError
 from probes.signals import Signals
 
-__all__ = ["SUFFIX", "ArchiveReport", "archive_study", "read_records", "read_signals"]
-
 SUFFIX = ".study.xz"
 _DIGITS = 8
 """Significant digits of a signal in an archive; tables hold six."""

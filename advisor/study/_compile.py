@@ -26,8 +26,6 @@ from advisor.study._signal_columns import BY_LAYER, SIGNAL_COLUMNS, signal_colum
 from advisor.study._state import key_of
 from probes.signals import Signals
 
-__all__ = ["COLUMNS", "CompileReport", "compile_study"]
-
 _BUDGETS = ("quick", "standard", "thorough")
 
 COLUMNS = (

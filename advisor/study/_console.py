@@ -7,8 +7,6 @@ from advisor.options import Option
 from advisor.report.words import duration
 from advisor.study._record import Record
 
-__all__ = ["ConsoleWatcher"]
-
 
 class ConsoleWatcher(PhaseBar):
     """Says how many runs there are, how each ended, and after each the time left.

@@ -8,8 +8,6 @@ from typing import TypeAlias
 from advisor.options import Schedule
 from advisor.study._record import Record
 
-__all__ = ["CONTROL_COLUMNS", "control_rows", "curve_of", "is_usual", "late_score", "usual_settings"]
-
 CONTROL_COLUMNS = (
     *("study", "model", "task", "source", "target", "block", "objective"),
     *(

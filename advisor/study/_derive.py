@@ -21,8 +21,6 @@ from probes.machine.precision import choose_precision
 from probes.material.sampling import shuffled
 from probes.objectives.masking import masked_lm_loss
 
-__all__ = ["derive", "save_encoder"]
-
 _MAX_LENGTH = 128
 _WARMUP_SHARE = 0.1
 _SHARE = 0.15

@@ -11,8 +11,6 @@ from accelerate.state import AcceleratorState
 from probes.errors import InputError
 from probes.machine.precision import has_fast_bf16
 
-__all__ = ["precision_on", "training_on"]
-
 _VARIABLE = "ACCELERATE_TORCH_DEVICE"
 
 

@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 from advisor.study._schema import Name, Seeds, Strict
 from advisor.training import ColumnName, Count, Rate
 
-__all__ = ["ContinuedMlm", "Derived", "FineTuned", "Mixed"]
-
 
 class ContinuedMlm(Strict):
     """Continued masked language modelling on single sentences of several languages."""

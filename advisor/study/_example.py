@@ -4,8 +4,6 @@ from advisor.recipe import OFFLINE_MODELS
 from advisor.study._encoder_states import ContinuedMlm, Derived
 from advisor.study._plan import PairPlan, Plan, TaskPlan
 
-__all__ = ["example_plan"]
-
 
 def example_plan() -> Plan:
     """A small plan that shows every key."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-__all__ = ["sharing_gpu"]
-
 _CONTROL = "nvidia-cuda-mps-control"
 
 

@@ -12,8 +12,6 @@ from advisor.training import Experiment
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["Cell", "Grid", "PlannedRun", "Selection"]
-
 _FILTERS = ("model", "task", "source", "target")
 
 

@@ -27,8 +27,6 @@ from probes.data import (
 from probes.errors import InputError
 from probes.languages import Language, parse_language
 
-__all__ = ["GridInputs", "first_tasks", "load_inputs", "mlm_bitexts", "read_inputs", "read_sentences"]
-
 _FILE = "inputs.json"
 _ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
 

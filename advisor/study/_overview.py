@@ -14,8 +14,6 @@ from advisor.study._plan import Plan
 from advisor.study._record import read_record
 from probes.errors import InputError
 
-__all__ = ["PlanOverview", "overview"]
-
 
 class PlanOverview(BaseModel):
     """The size of a study.

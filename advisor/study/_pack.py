@@ -18,8 +18,6 @@ from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["LIMIT_MIB", "PackReport", "pack_study"]
-
 LIMIT_MIB = 60
 _HUB = "hf:"
 _PACKAGES = ("advisor", "probes")

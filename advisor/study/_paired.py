@@ -9,8 +9,6 @@ from scipy.special import stdtrit
 
 from probes.signals import Estimate
 
-__all__ = ["half_width", "paired_gain", "seeds_needed"]
-
 _LEVEL = 0.95
 
 

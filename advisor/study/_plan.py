@@ -33,16 +33,6 @@ from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = [
-    "Plan",
-    "ProbePlan",
-    "TaskPlan",
-    "TrainingPlan",
-    "read_plan",
-    "write_example",
-    "write_plan",
-]
-
 
 def _kind_of_model(spec: object) -> str:
     return "name" if isinstance(spec, str) else "derived"

@@ -6,8 +6,6 @@ from advisor.study._grid import Grid
 from advisor.study._work import shared
 from advisor.training import Recipe
 
-__all__ = ["preload"]
-
 
 def preload(grid: Grid, path: Path) -> None:
     """Read and tokenise the labelled data of all cells once for all workers.

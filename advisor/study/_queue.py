@@ -11,8 +11,6 @@ from advisor.study._state import State, failure_path
 from advisor.study._work import RunsStep, Step
 from probes.errors import InputError
 
-__all__ = ["Queue", "Task"]
-
 Task: TypeAlias = str | Cell | PlannedRun
 """One step in the plan's words: a model by its name, the probe of a cell, or a run."""
 

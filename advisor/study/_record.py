@@ -13,17 +13,6 @@ from probes.errors import InputError
 from probes.schema import Frozen
 from probes.signals import Estimate
 
-__all__ = [
-    "Configuration",
-    "CurvePoint",
-    "EarlyScores",
-    "Record",
-    "Records",
-    "Scores",
-    "Status",
-    "read_record",
-]
-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 Status = Literal["done", "failed", "diverged"]

@@ -16,8 +16,6 @@ from advisor.study._verdict import verdict
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
-__all__ = ["OptionResult", "RunSummary", "TrialResult", "summarise"]
-
 SCHEMA_VERSION: Literal[1] = 1
 TRIAL_FILE = "trial.json"
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from advisor.training import Outcome, Shared
 
-__all__ = ["TrialRun", "configure", "failed", "roles_of", "run_once"]
-
 _INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
 _LABELS = frozenset({"target_labels", "source_labels"})
 _ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output", "goes_on_from"}

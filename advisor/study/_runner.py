@@ -24,8 +24,6 @@ from advisor.study._work import Ended, Step
 from advisor.study._workers import Doing, Lost, dask_workers, processes
 from probes.errors import InputError, RunError
 
-__all__ = ["run_study"]
-
 _DEATHS = 3
 """Times that worker processes may die in a row without a single step done."""
 

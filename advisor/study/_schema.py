@@ -9,8 +9,6 @@ from advisor.training import weighted
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["Language", "Name", "PlannedOption", "Seeds", "Strict", "WrittenOption", "as_value_error"]
-
 _NORMS = "norms"
 
 

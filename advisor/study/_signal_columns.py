@@ -3,8 +3,6 @@
 from probes.catalogue import SIGNALS, value_of
 from probes.signals import TASK_GRADIENTS, Estimate, Signals, TaskGradient
 
-__all__ = ["BY_LAYER", "SIGNAL_COLUMNS", "signal_columns"]
-
 SIGNAL_COLUMNS: tuple[str, ...] = tuple(column for signal in SIGNALS.values() for column in signal.columns)
 """Numbers; measured at ``theta_warm`` unless the name begins with ``theta0_``."""
 

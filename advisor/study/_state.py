@@ -32,8 +32,6 @@ from probes.errors import InputError
 from probes.request import ProbeRequest
 from probes.signals import TOTAL, Signals
 
-__all__ = ["ModelInfo", "ModelStep", "ProbeStep", "State", "key_of"]
-
 
 class ModelInfo(BaseModel):
     """An encoder of a study, ready to be loaded.

@@ -14,8 +14,6 @@ from advisor.study._inputs import load_inputs
 from advisor.study._plan import read_plan
 from advisor.study._state import State
 
-__all__ = ["CellStatus", "StudyStatus", "study_status"]
-
 RunState = Literal["done", "diverged", "failed", "left", "impossible"]
 
 

@@ -15,8 +15,6 @@ from advisor.study._verdict import gain_words
 if TYPE_CHECKING:
     from advisor.study._result import TrialResult
 
-__all__ = ["html", "markdown", "terminal"]
-
 _GAIN = "Gain [95 %]"
 _HEADINGS = ("Option", "Seeds", "Target", _GAIN, "Source", _GAIN, "Time")
 

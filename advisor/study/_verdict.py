@@ -10,8 +10,6 @@ from probes.signals import Estimate
 if TYPE_CHECKING:
     from advisor.study._result import OptionResult
 
-__all__ = ["gain_words", "verdict"]
-
 _PRECISE = 1.0
 """Half-width, in points, from which on more seeds are not worth their time."""
 

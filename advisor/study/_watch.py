@@ -6,8 +6,6 @@ from advisor.options import Option
 from advisor.study._record import Record
 from probes.progress import Progress, Silent
 
-__all__ = ["SilentWatcher", "Watcher"]
-
 
 class Watcher(Progress, Protocol):
     """Receives the course of a trial, and within each run that of its phases."""

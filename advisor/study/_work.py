@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from advisor.training import Shared
 
-__all__ = ["Ended", "RunsStep", "Step", "execute", "shared"]
-
 
 @dataclass(frozen=True)
 class RunsStep:

@@ -17,8 +17,6 @@ from typing import TypeAlias
 from advisor.study._work import Ended, Step, execute, shared
 from probes.errors import InputError
 
-__all__ = ["Doing", "Lost", "dask_workers", "processes"]
-
 _ANSWER_WITHIN = "20s"
 _LOOK_EVERY = 0.5
 """Seconds."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from probes.encoder import Encoder
 
-__all__ = ["DEFAULT_OPTIONS", "run_trial"]
-
 DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
 """What is compared unless something else is named."""
 _RECORD_BYTES = 1 << 20

@@ -5,8 +5,6 @@ from typing import Generic, TypeVar
 
 import torch
 
-__all__ = ["Batches"]
-
 T = TypeVar("T")
 B = TypeVar("B")
 

@@ -8,20 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
 from probes.request import ProbeRequest
 
-__all__ = [
-    "COLUMN_NAMES",
-    "ColumnName",
-    "Count",
-    "Experiment",
-    "HeadStart",
-    "Pairing",
-    "Precision",
-    "Rate",
-    "Recipe",
-    "align_learning_rate",
-    "weighted",
-]
-
 ColumnName = Literal["text", "label", "second", "words", "tags"]
 COLUMN_NAMES: tuple[ColumnName, ...] = get_args(ColumnName)
 Precision = Literal["auto", "no", "tf32", "bf16"]

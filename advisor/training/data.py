@@ -27,8 +27,6 @@ from probes.material.sampling import shuffled
 from probes.progress import Stopwatch
 from probes.tasks import level_called
 
-__all__ = ["LabelledTexts", "read_pairs", "read_texts"]
-
 _POOL = 4096
 """Pairs whose words are linked at least, so that runs with other seeds find theirs linked already."""
 

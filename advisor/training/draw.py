@@ -5,8 +5,6 @@ from typing import TypeVar
 
 from probes.material.sampling import shuffled
 
-__all__ = ["drawn"]
-
 T = TypeVar("T")
 
 

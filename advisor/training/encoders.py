@@ -12,8 +12,6 @@ from transformers import PreTrainedModel
 from probes.batches import LabelledText, TokenizedPair
 from probes.encoder import Encoder, RowEmbedding
 
-__all__ = ["extended_copy", "ids_of", "reading_all", "trainable_copy", "with_full_table"]
-
 
 def ids_of(texts: Sequence[LabelledText], pairs: Sequence[TokenizedPair], encoder: Encoder) -> list[int]:
     """The ids that training on texts and translation pairs looks up, ascending."""

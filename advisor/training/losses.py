@@ -16,8 +16,6 @@ from probes.errors import InputError
 from probes.heads import Head
 from probes.objectives import LOSSES, PairView
 
-__all__ = ["Losses"]
-
 
 class Losses(nn.Module):
     """Task and alignment loss in one forward pass, so that accelerate can wrap it for any machine.

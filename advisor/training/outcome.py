@@ -22,8 +22,6 @@ from probes.heads import Head, score_head
 from probes.machine.versions import library_versions
 from probes.signals import Estimate
 
-__all__ = ["Outcome", "StepLog", "evaluate", "evaluate_on", "staged"]
-
 
 def evaluate(
     encoder: Encoder, head: Head, texts: LabelledTexts, sets: Collection[str] | None = None

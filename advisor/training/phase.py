@@ -20,8 +20,6 @@ from probes.batches import LabelledBatch, PairBatch
 from probes.errors import RunError
 from probes.progress import Stopwatch
 
-__all__ = ["PHASES", "Feed", "Phase", "RandomState", "make_accelerator"]
-
 PHASES = {
     "embed": "aligning words",
     "align": "alignment",

@@ -16,8 +16,6 @@ from probes.progress import Stopwatch
 from probes.signals import Estimate
 from probes.tasks import TaskLevel
 
-__all__ = ["Alignment", "FineTuning"]
-
 
 class Alignment:
     """The alignment phase of a sequential run. It depends on no task: runs on several tasks share it.

@@ -19,8 +19,6 @@ from probes.heads import Head
 from probes.progress import Progress, Silent, Stopwatch
 from probes.signals import Estimate
 
-__all__ = ["train"]
-
 
 def train(
     recipe: Recipe,

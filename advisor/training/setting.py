@@ -25,8 +25,6 @@ from probes.progress import Silent, Stopwatch
 from probes.signals import Estimate
 from probes.tasks import TaskLevel, level_called
 
-__all__ = ["Setting", "precision_of", "prepare"]
-
 _FIT_TEXTS = 500
 """Texts that the classifier on frozen features is fitted on."""
 _ENCODERS_KEPT = 4

@@ -6,8 +6,6 @@ from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-__all__ = ["Shared"]
-
 T = TypeVar("T")
 
 

@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 
 from probes.errors import InputError
 
-__all__ = ["MAGIC", "EncoderFile", "SpecialIds", "parse", "with_pieces"]
-
 MAGIC = b"E5S1"
 _VERSION = 1
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])

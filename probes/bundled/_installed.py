@@ -8,8 +8,6 @@ from typing import Literal, get_args
 
 from probes.errors import InputError
 
-__all__ = ["BUNDLED", "BundledName", "read_bundled"]
-
 BundledName = Literal["bundled", "bundled-enpt"]
 """``bundled`` reads about a hundred languages, ``bundled-enpt`` English and Portuguese."""
 

@@ -10,8 +10,6 @@ from probes.bundled._installed import BundledName, read_bundled
 from probes.bundled._model import to_model
 from probes.bundled._tokenizer import to_tokenizer
 
-__all__ = ["is_encoder_file", "load_bundled", "load_encoder_file"]
-
 
 def load_bundled(name: BundledName) -> tuple[BertModel, PreTrainedTokenizerFast, str]:
     """Load an offline encoder.

@@ -7,8 +7,6 @@ from transformers import BertConfig, BertModel
 
 from probes.bundled._file import EncoderFile
 
-__all__ = ["WORDS", "model_with", "to_model"]
-
 WORDS = "embeddings.word_embeddings.weight"
 _EMBEDDING_NAMES = {
     "emb.word": WORDS,

@@ -8,8 +8,6 @@ from transformers import PreTrainedTokenizerFast
 
 from probes.bundled._file import EncoderFile
 
-__all__ = ["fast_tokenizer", "kept_ids", "roles_of", "to_tokenizer"]
-
 _METASPACE = "▁"
 _MASK = "<mask>"
 _Roles = dict[str, str | AddedToken | Sequence[str | AddedToken]]

@@ -12,8 +12,6 @@ from probes.bundled._model import WORDS, model_with
 from probes.bundled._tokenizer import fast_tokenizer, kept_ids, roles_of, to_tokenizer
 from probes.errors import InputError
 
-__all__ = ["trim_bundled", "trim_vocabulary"]
-
 
 def trim_vocabulary(
     model: BertModel, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]

@@ -6,8 +6,6 @@ from typing import Protocol, TypeVar
 
 from probes.errors import InputError
 
-__all__ = ["Registry"]
-
 
 class _Named(Protocol):
     @property

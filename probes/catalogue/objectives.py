@@ -5,8 +5,6 @@ from typing import Literal
 
 from probes.catalogue._registry import Registry
 
-__all__ = ["OBJECTIVES", "Objective", "ObjectiveKind"]
-
 ObjectiveKind = Literal["token", "sentence", "lm"]
 """What a loss compares: words, sentences, or a masked language model's guesses with the truth."""
 

@@ -14,8 +14,6 @@ from probes.catalogue._registry import Registry
 if TYPE_CHECKING:
     from probes.signals import Estimate, Point, Signals, TaskGradient
 
-__all__ = ["SIGNALS", "Reading", "Signal", "SignalKind", "value_of"]
-
 SignalKind = Literal["cosine", "lookahead", "magnitude", "frozen-score", "distance", "text", "projection"]
 """What sort of measurement a signal is."""
 

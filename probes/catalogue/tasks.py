@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from probes.catalogue._registry import Registry
 
-__all__ = ["LEVELS", "METRICS", "TASKS", "Level", "Metric", "Task"]
-
 
 @dataclass(frozen=True, slots=True)
 class Level:

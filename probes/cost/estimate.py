@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CostEstimate", "PassTimes", "Workload", "estimate_cost"]
-
 _GIB = 2**30
 
 

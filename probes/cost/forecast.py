@@ -16,8 +16,6 @@ from probes.material.sampling import deal
 from probes.objectives import available
 from probes.tasks import level_called
 
-__all__ = ["forecast_cost"]
-
 
 def forecast_cost(encoder: Encoder, material: Material, budget: Budget, context: Context) -> CostEstimate:
     """What a run will take, from the sizes of its parts and one timed batch of each kind."""

@@ -18,8 +18,6 @@ from probes.gradients.rounds import sum_dtype_for
 from probes.machine.precision import PassPrecision
 from probes.objectives import AlignmentLoss, PairView
 
-__all__ = ["subwords", "time_passes"]
-
 Clock = Callable[[Callable[[], object]], float]
 """Seconds that an action takes."""
 

@@ -10,8 +10,6 @@ from probes.batches import TextBatch
 from probes.encoder._encoder import EMBEDDINGS, Blocks, Encoder
 from probes.errors import InputError
 
-__all__ = ["find_blocks", "harmless_batch"]
-
 
 def find_blocks(encoder: Encoder) -> Blocks:
     """Partition the encoder's parameters into ``embeddings`` and ``layer.0`` ... ``layer.N-1``.

@@ -30,8 +30,6 @@ from probes.encoder._encoder import Encoder
 from probes.encoder._layout import check_files, find_pooling, refuse_unconverted, transformer_folder
 from probes.errors import InputError
 
-__all__ = ["load_checkpoint"]
-
 _FEWEST_PIECES = 0.75
 """Share of the embeddings that a tokenizer must know; some models have spare rows, but not so many."""
 _PADDING = 2048

@@ -18,8 +18,6 @@ from probes.encoder._rows import RowEmbedding
 from probes.machine.precision import PassPrecision
 from probes.signals import ModelFacts, Pooling
 
-__all__ = ["EMBEDDINGS", "Blocks", "Encoder"]
-
 EMBEDDINGS = "embeddings"
 _GROUP = 8
 """Texts that share one forward pass on a CPU."""

@@ -12,8 +12,6 @@ from probes.encoder._pooling import POOLINGS
 from probes.errors import InputError
 from probes.signals import Pooling
 
-__all__ = ["check_files", "find_pooling", "refuse_unconverted", "transformer_folder"]
-
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
 _STATED = {
     "pooling_mode_cls_token": "cls",

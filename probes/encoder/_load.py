@@ -12,8 +12,6 @@ from probes.encoder._checkpoint import load_checkpoint
 from probes.encoder._encoder import Encoder
 from probes.errors import InputError
 
-__all__ = ["load_encoder"]
-
 
 def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
     """Load an encoder by bundled name, local folder or hub id; weights from safetensors only.

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from probes.signals import Pooling
 
-__all__ = ["POOLINGS", "pooled"]
-
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 

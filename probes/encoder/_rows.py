@@ -6,8 +6,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RowEmbedding"]
-
 
 class RowEmbedding(nn.Module):
     """An input embedding that holds as parameters only the rows a data set uses.

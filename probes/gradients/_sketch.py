@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ["Sketcher"]
-
 _SHIFTS = 2**16
 """Places in the pool of random signs where a stretch may begin."""
 

@@ -28,11 +28,6 @@ from probes.gradients.stream import Receive
 from probes.machine.processes import ALONE, Processes
 from probes.machine.vectors import VectorPool
 
-__all__ = [
-    "SKETCH_WIDTH",
-    "GradientAccumulator",
-]
-
 SKETCH_WIDTH = 16_384
 """Numbers a sketch keeps a block. The relative error of an inner product is 1/sqrt(width x blocks)."""
 _STRETCH = 2**18

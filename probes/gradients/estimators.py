@@ -18,8 +18,6 @@ from scipy.special import stdtrit
 from probes.jackknife import LEVEL, jackknife
 from probes.signals import Estimate
 
-__all__ = ["Moments"]
-
 Array = NDArray[np.float64]
 
 

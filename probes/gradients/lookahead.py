@@ -18,8 +18,6 @@ from probes.machine.precision import PassPrecision
 from probes.progress import Stopwatch
 from probes.signals import Estimate, LookaheadRow, TaskGradient
 
-__all__ = ["look_ahead"]
-
 _BATCH = 32
 _RAW_UNITS, _ADAM_UNITS = 0.05, 0.1
 """Lengths of steps up to which the change grows in proportion (``tests.benchmarks.lookahead_steps``)."""

@@ -13,8 +13,6 @@ from probes.machine.vectors import VectorPool
 from probes.objectives import available
 from probes.signals import LookaheadRow, TaskGradient
 
-__all__ = ["MeasuredPoints", "Points", "measure_points", "warmed"]
-
 
 @dataclass
 class Points:

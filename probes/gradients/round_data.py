@@ -9,8 +9,6 @@ from probes.material.sampling import deal
 from probes.signals import Note, TaskGradient
 from probes.tasks import Projection
 
-__all__ = ["lookahead_texts", "task_batches"]
-
 
 def task_batches(
     material: Material, projection: Projection, budget: Budget

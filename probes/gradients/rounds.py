@@ -21,17 +21,6 @@ from probes.machine.processes import Processes
 from probes.objectives import AlignmentLoss, PairView
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
 
-__all__ = [
-    "GradientRounds",
-    "RoundBatches",
-    "measure_gradients",
-    "null_name",
-    "nulls_of",
-    "round_losses",
-    "sum_dtype_for",
-    "task_name",
-]
-
 Batches = Sequence[Sequence[LabelledText]]
 
 _LARGE = 200_000_000

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from probes.gradients.estimators import Moments
 from probes.signals import TASK_GRADIENTS, Estimate, TaskGradient
 
-__all__ = ["LOOK_EVERY", "MIN_ROUNDS", "leading_task", "settled"]
-
 MIN_ROUNDS = 6
 """Rounds before the first look: fewer leave the jackknife too few degrees of freedom."""
 LOOK_EVERY = 2

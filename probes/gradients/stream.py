@@ -6,8 +6,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BlockGradients", "Receive", "block_gradients", "stream_gradients"]
-
 BlockGradients = Mapping[str, Sequence[Tensor]]
 """Block name -> flat pieces of one gradient, in the order of the block's parameters."""
 

@@ -12,8 +12,6 @@ from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.heads import Head
 
-__all__ = ["LEARNING_RATE", "AdamScale", "warm_up"]
-
 LEARNING_RATE = 5e-5
 """transformers' default for fine-tuning."""
 _RAMP = 0.1

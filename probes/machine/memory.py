@@ -11,8 +11,6 @@ from typing import TypeVar
 import psutil
 import torch
 
-__all__ = ["freed_memory_kept", "halve_until_it_fits", "is_out_of_memory", "peak_bytes", "resident_bytes"]
-
 T = TypeVar("T")
 
 _SAID_ON_CPU = ("allocate memory", "alloc_cpu", "could not create a primitive")

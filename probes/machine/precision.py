@@ -8,8 +8,6 @@ import torch
 
 from probes.errors import InputError, NotFiniteError
 
-__all__ = ["PRECISIONS", "PassPrecision", "choose_precision", "has_fast_bf16", "or_in_fp32"]
-
 T = TypeVar("T")
 
 PassPrecision = Literal["fp32", "bf16"]

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from probes.errors import RunError
 
-__all__ = ["ALONE", "Processes", "leads"]
-
 T = TypeVar("T")
 
 

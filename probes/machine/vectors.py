@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["VectorPool"]
-
 
 class VectorPool:
     """Hands out vectors of zeros, and takes them back for whoever asks next.

@@ -4,8 +4,6 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["library_versions"]
-
 
 def library_versions() -> dict[str, str]:
     """Versions of Python, the system and the packages that compute."""

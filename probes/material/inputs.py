@@ -20,8 +20,6 @@ from probes.languages import Language, parse_language
 from probes.request import ProbeRequest
 from probes.signals import DataFacts
 
-__all__ = ["Inputs", "read_inputs"]
-
 
 @dataclass(frozen=True)
 class Inputs:

@@ -14,8 +14,6 @@ from probes.material.sampling import SourceSplit, batch_size_for, shuffled, spli
 from probes.signals import Note
 from probes.tasks import level_called
 
-__all__ = ["Material", "prepare"]
-
 
 @dataclass(frozen=True)
 class Material:

@@ -9,8 +9,6 @@ import numpy as np
 from probes.budget import Budget
 from probes.errors import InputError
 
-__all__ = ["SourceSplit", "batch_size_for", "deal", "shuffled", "split_source"]
-
 T = TypeVar("T")
 
 

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-__all__ = ["Negatives", "contrastive_loss"]
-
 Negatives = Literal["strong", "weak"]
 
 

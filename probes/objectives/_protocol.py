@@ -10,8 +10,6 @@ from torch import Tensor
 from probes.batches import PairBatch, TextBatch
 from probes.encoder import Encoder
 
-__all__ = ["AlignmentLoss", "PairView"]
-
 
 class AlignmentLoss(Protocol):
     """An alignment loss over a batch of translation pairs.

@@ -8,8 +8,6 @@ from probes.catalogue import OBJECTIVES
 from probes.encoder import Encoder
 from probes.objectives._protocol import AlignmentLoss
 
-__all__ = ["LOSSES", "available", "register"]
-
 T = TypeVar("T", bound=AlignmentLoss)
 
 _losses: dict[str, AlignmentLoss] = {}

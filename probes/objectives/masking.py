@@ -7,8 +7,6 @@ from torch.nn.functional import cross_entropy
 from probes.batches import TextBatch
 from probes.encoder import Encoder
 
-__all__ = ["masked_lm_loss"]
-
 
 def masked_lm_loss(encoder: Encoder, text: TextBatch, share: float, seed: int) -> Tensor:
     """Cross-entropy of masked subwords, with BERT's 80/10/10 corruption (arXiv:1810.04805).

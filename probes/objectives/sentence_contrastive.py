@@ -9,8 +9,6 @@ from probes.objectives._contrastive import Negatives, contrastive_loss
 from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
-__all__ = ["SentenceContrastive"]
-
 
 @register
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 from probes.objectives.masking import masked_lm_loss
 
-__all__ = ["TLM"]
-
 
 @register
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from torch import Tensor
 from probes.objectives._protocol import PairView
 from probes.objectives._registry import register
 
-__all__ = ["TokenL2"]
-
 
 @register
 @dataclass(frozen=True, slots=True)

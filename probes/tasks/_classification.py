@@ -24,8 +24,6 @@ from probes.metrics import counts, score_counts
 from probes.signals import Estimate
 from probes.tasks._level import Answers, Cases
 
-__all__ = ["Classification", "TextClassification"]
-
 
 class Classification(ABC):
     """One class for each labelled position, by cross-entropy.

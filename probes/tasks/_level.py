@@ -15,8 +15,6 @@ from probes.data import Example
 from probes.encoder import Encoder
 from probes.signals import Estimate
 
-__all__ = ["Answers", "Cases", "Guess", "Projection", "TaskLevel", "level_called", "register"]
-
 Answers = list[list[int]]
 """For each text the indices that a head answered with."""
 

@@ -9,8 +9,6 @@ from probes.data import Example, PairExample
 from probes.tasks._classification import TextClassification
 from probes.tasks._level import Guess, Projection, register
 
-__all__ = ["PairLevel"]
-
 
 @register
 class PairLevel(TextClassification):

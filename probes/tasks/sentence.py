@@ -8,8 +8,6 @@ from probes.data import Example, SentenceExample
 from probes.tasks._classification import TextClassification
 from probes.tasks._level import Guess, Projection, register
 
-__all__ = ["SentenceLevel"]
-
 
 @register
 class SentenceLevel(TextClassification):

@@ -21,8 +21,6 @@ from probes.encoder import Encoder
 from probes.tasks._classification import Classification
 from probes.tasks._level import Answers, Cases, Guess, Projection, register
 
-__all__ = ["TokenLevel"]
-
 
 @register
 class TokenLevel(Classification):

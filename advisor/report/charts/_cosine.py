@@ -29,8 +29,6 @@ from advisor.report.words import (
 )
 from probes.signals import TOTAL, CosineRow, Signals, TaskGradient
 
-__all__ = ["cosine_chart"]
-
 _Ceilings = dict[tuple[str, TaskGradient, str], float]
 """By objective, task gradient and block."""
 

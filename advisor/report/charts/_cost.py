@@ -7,8 +7,6 @@ from advisor.options import NO_ALIGNMENT, relative_cost
 from advisor.report.charts.style import INKS, PANEL_WIDTH, categories, finish, objective_style, over
 from advisor.report.words import interval, is_advised, option_labels, signed
 
-__all__ = ["cost_chart"]
-
 
 def cost_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart | None:
     """Expected gain of every option by its relative cost; the advised one carries its interval."""

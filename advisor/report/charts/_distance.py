@@ -18,8 +18,6 @@ from advisor.report.charts.style import (
 from advisor.report.words import estimated
 from probes.signals import DistanceRow, Signals
 
-__all__ = ["cka_chart", "retrieval_chart", "similarity_chart"]
-
 Unit = Literal["sentence", "word"]
 
 

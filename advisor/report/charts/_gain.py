@@ -7,8 +7,6 @@ from advisor.options import NO_ALIGNMENT
 from advisor.report.charts.style import COLOURS, INKS, finish, over
 from advisor.report.words import interval, is_advised, option_labels, percent, signed
 
-__all__ = ["gain_chart"]
-
 _NARROW = 560
 
 

@@ -6,8 +6,6 @@ from advisor.report.charts.style import COLOURS, INKS, PANEL_WIDTH, block_axis, 
 from advisor.report.words import TASK_GRADIENT_WORDS, block_label, clean, estimated
 from probes.signals import TOTAL, Signals
 
-__all__ = ["heat_chart"]
-
 _HATCH = "M-1,-0.1L-0.1,-1M-1,1L1,-1M0.1,1L1,0.1"
 """Three strokes across a cell."""
 

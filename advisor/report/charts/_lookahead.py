@@ -8,8 +8,6 @@ from advisor.report.charts.style import INKS, PANEL_WIDTH, bounds, categories, f
 from advisor.report.words import TASK_GRADIENT_WORDS, clean, estimated
 from probes.signals import Point, Signals, TaskGradient
 
-__all__ = ["LOOKAHEAD_STYLES", "lookahead_chart"]
-
 LOOKAHEAD_STYLES: dict[tuple[Point, Literal["raw", "adam"]], tuple[str, str, str]] = {
     ("theta0", "raw"): ("as given, raw gradient", "line", "diamond"),
     ("theta0", "adam"): ("as given, Adam-scaled", "purple", "triangle-down"),

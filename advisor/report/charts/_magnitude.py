@@ -16,8 +16,6 @@ from advisor.report.charts.style import (
 from advisor.report.words import POINT_WORDS, TASK_GRADIENT_WORDS, block_label, clean, estimated
 from probes.signals import Point, Signals, TaskGradient
 
-__all__ = ["magnitude_chart"]
-
 
 def magnitude_chart(
     signals: Signals,

@@ -6,8 +6,6 @@ from advisor.advice import Advice
 from advisor.report.charts.style import COLOURS, INKS, PANEL_WIDTH, finish, over
 from advisor.report.words import clean, signed
 
-__all__ = ["place_chart"]
-
 
 def place_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart | None:
     """The nearest measured effects by their distance from the question, beside what is expected of it."""

@@ -8,22 +8,6 @@ import altair as alt
 from advisor.report.words import block_label
 from probes.signals import CosineRow, Estimate
 
-__all__ = [
-    "COLOURS",
-    "DARK",
-    "INKS",
-    "PANEL_HEIGHT",
-    "PANEL_WIDTH",
-    "Rows",
-    "Styles",
-    "block_axis",
-    "bounds",
-    "categories",
-    "finish",
-    "objective_style",
-    "over",
-]
-
 COLOURS = {
     "blue": "#0072b2",
     "vermillion": "#d55e00",
