@@ -4,6 +4,7 @@ import math
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -255,11 +256,13 @@ def _unique(notes: Iterator[Note]) -> Iterator[Note]:
 
 
 def _versions(signals: Signals | None) -> dict[str, str]:
-    versions = dict(signals.run.versions) if signals else {}
-    versions["python"] = platform.python_version()
-    for package in ("alignment-advisor", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # a source tree that was never installed
-            versions[package] = "unknown"
-    return versions
+    own = {package: _version(package) for package in ("alignment-advisor", "numpy")}
+    return (signals.run.versions if signals else {}) | {"python": platform.python_version()} | own
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"

@@ -1,7 +1,7 @@
 """The effect model's terms in words: which of them moved a prediction, and on what evidence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,7 +154,7 @@ def _feature(term: str, key: Key) -> str:
 
 def causes(
     case: Case, parts: Mapping[tuple[str, Key], float], centre: float, tables: Tables, language: str
-) -> tuple[Cause, ...]:
+) -> Iterator[Cause]:
     """What moved the prediction of a case, the largest first.
 
     An effect is how far the median gain would move, in points, if the terms behind it were 0.
@@ -169,10 +169,11 @@ def causes(
     effects: defaultdict[str, float] = defaultdict(float)
     for (term, key), added in parts.items():
         effects[_feature(term, key)] += added
-    found = []
-    for feature, added in effects.items():
-        with_it, without = scale.to_points(np.array([centre, centre - added])).tolist()
-        points = with_it - without
+    with_all = scale.to_points(np.array([centre])).item()
+    without = scale.to_points(centre - np.array(list(effects.values()))).tolist()
+    by_size = sorted(zip(effects, without, strict=True), key=lambda one: -abs(with_all - one[1]))
+    for feature, rest in by_size:
+        points = with_all - rest
         kind = _KINDS[feature]
         counts = Counter(effect.source_id for effect in tables.pooled if kind.concerns(case, effect))
         total = sum(counts.values())
@@ -184,5 +185,4 @@ def causes(
             f"({total} effects)."
         )
         evidence = tuple(source for source, _ in counts.most_common(_SOURCES_NAMED))
-        found.append(Cause(feature, points, text, evidence))
-    return tuple(sorted(found, key=lambda cause: -abs(cause.effect)))
+        yield Cause(feature, points, text, evidence)

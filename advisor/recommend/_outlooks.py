@@ -72,7 +72,8 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     options = [_with_weight(option, signals) for option in space if option != NO_ALIGNMENT]
     cases = [situation.case(option) for option in options]
     evidence = situation.findings.effects.predict(cases)
-    with_trial = _after_the_trial(situation).predict(cases)
+    updated = _after_the_trial(situation)
+    with_trial = evidence if updated is situation.findings.effects else updated.predict(cases)
     shift, shift_sd = np.array([_signal_shift(situation, option) for option in options]).T
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
@@ -101,7 +102,7 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
 
 def decide_on(situation: Situation, outlooks: Sequence[Outlook]) -> Decision:
     """The decision over all options."""
-    measured = {effect.task for effect in situation.findings.tables.pooled}
+    measured = {task for _, task, _ in situation.findings.tables.measured}
     default = None
     if situation.task.name not in measured and not situation.tried:
         default = next((o.option for o in outlooks if kind(o.option) == OF_BEST_STANDING), None)

@@ -1,5 +1,6 @@
 """Why a gain is expected: the terms that moved the prediction most, in words."""
 
+from itertools import islice
 from statistics import fmean
 
 import numpy as np
@@ -19,8 +20,9 @@ def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
     """The terms that moved the prediction most, the largest first."""
     found = [
         Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
-        for cause in causes(
-            best.case, best.parts, best.centre, situation.findings.tables, situation.target.name
+        for cause in islice(
+            causes(best.case, best.parts, best.centre, situation.findings.tables, situation.target.name),
+            _REASONS,
         )
     ]
     of_evidence = len(found)  # what was measured here is always told

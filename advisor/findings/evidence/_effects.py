@@ -276,6 +276,11 @@ class Tables:
         """The effects a fit may pool."""
         return tuple(effect for effect in self.effects if effect.kept_apart is None)
 
+    @cached_property
+    def measured(self) -> frozenset[tuple[str, str, str]]:
+        """Encoder, task and target language of every effect that a fit may pool."""
+        return frozenset((effect.model, effect.task, effect.target) for effect in self.pooled)
+
     def of_stratum(self, stratum: str) -> tuple[Effect, ...]:
         """The effects of one of ``STRATA`` that a fit of it may use."""
         return tuple(effect for effect in self.effects if effect.stratum == stratum and effect.unfit is None)

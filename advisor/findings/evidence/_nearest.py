@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,16 @@ def nearest(
     case: Case, tables: Tables, maker: CaseMaker, kernel: Kernel, count: int = 8
 ) -> tuple[Neighbour, ...]:
     """The effects nearest to a case: those that speak of it, then the others, each by the kernel."""
-    unlike = {id(e): (not direct(case, e, maker), _unlike(case, e, maker)) for e in tables.pooled}
+    # there are few encoders and languages beside the effects on them
+    of_model = cache(lambda model: 0.5 if maker.one_family(case.model, model) else 1.0)
+    of_target = cache(lambda target: maker.language_distance(case.target, target))
+    unlike = {
+        id(e): (
+            not direct(case, e, maker),
+            _unlike(case, e) + (e.model != case.model) * of_model(e.model) + of_target(e.target),
+        )
+        for e in tables.pooled
+    }
     alike = sorted(tables.pooled, key=lambda effect: unlike[id(effect)])
     same = [effect for effect in alike if effect.target == case.target][:_SHORTLIST]
     short = same + [effect for effect in alike if effect.target != case.target][: 2 * _SHORTLIST]
@@ -63,16 +73,12 @@ def nearest(
     return tuple(sorted(found, key=lambda neighbour: (not neighbour.direct, neighbour.distance))[:count])
 
 
-def _unlike(case: Case, effect: Effect, maker: CaseMaker) -> float:
-    """0 the same case, about 1 for each of model, task and language that differs in everything, less for what
-    the option differs in."""
+def _unlike(case: Case, effect: Effect) -> float:
+    """How much task and option differ: about 1 for a task of another level, less for what the option differs
+    in; encoder and language come on top, each 0 to 1."""
     distance = 0.0
-    if effect.model != case.model:
-        distance += 0.5 if maker.one_family(case.model, effect.model) else 1.0
     if effect.task != case.task:
         distance += 0.5 if effect.level == case.level else 1.0
-    if effect.target != case.target:
-        distance += maker.language_distance(case.target, effect.target)
     distance += 0.5 * (effect.objective != case.objective)
     distance += 0.2 * (effect.schedule != case.schedule)
     distance += 0.1 * (effect.frozen_layers != case.frozen_layers)
@@ -88,14 +94,10 @@ def unseen(model: str, task: str, target: str, tables: Tables) -> tuple[tuple[st
         for each unseen, a half when each was seen but never together.
     """
     asked = {"model": model, "task": task, "language": target}
-    together = False
-    seen: dict[str, bool] = dict.fromkeys(asked, False)
-    for effect in tables.pooled:
-        has = {"model": effect.model, "task": effect.task, "language": effect.target}
-        same = {name: has[name] == asked[name] for name in asked}
-        together = together or all(same.values())
-        seen = {name: seen[name] or same[name] for name in asked}
-    missing = tuple(name for name, was in seen.items() if not was)
+    columns = zip(*tables.measured, strict=True)
+    missing = tuple(
+        name for (name, value), seen in zip(asked.items(), columns, strict=True) if value not in seen
+    )
     if missing:
         return missing, float(len(missing))
-    return (), 0.0 if together else 0.5
+    return (), 0.0 if (model, task, target) in tables.measured else 0.5
