@@ -74,19 +74,22 @@ class Commands(TyperGroup):
 
 
 class PhaseBar:
-    """A bar for the phase in flight on standard error, gone when it ends, and lines above it.
+    """A bar for the phase in flight on standard error, with the time left; gone when it ends.
 
     Args:
         phases: of a run, each in words.
+        tells_cost: whether what the rest will cost is said; a trial and a race tell it for all their runs.
     """
 
-    def __init__(self, phases: Mapping[str, str]) -> None:
-        self._phases = phases
+    def __init__(self, phases: Mapping[str, str], *, tells_cost: bool = False) -> None:
+        self._phases, self._tells_cost = phases, tells_cost
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeLeftColumn(),
             console=errors,
             transient=True,
         )
@@ -109,7 +112,10 @@ class PhaseBar:
             self._bar.advance(self._task)
 
     def estimate(self, cost: "CostEstimate") -> None:
-        """Not told: how long all takes follows from the runs, or was asked for."""
+        """Say what the rest will cost."""
+        self._close()
+        if self._tells_cost:
+            self._print(f"The rest will take {cost}.")
 
     def _described(self, name: str) -> str:
         return self._phases.get(name, name)
@@ -121,48 +127,6 @@ class PhaseBar:
 
     def _print(self, text: str) -> None:
         errors.print(clean(text), markup=False)
-
-
-class ConsoleProgress:
-    """A bar for each phase with the time left, and the estimate of the whole once it is known."""
-
-    def __init__(self, phases: dict[str, str]) -> None:
-        self._phases = phases
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeLeftColumn(),
-            console=errors,
-        )
-        self._task: TaskID | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator["ConsoleProgress"]:
-        """Show the bars for as long as the context lasts."""
-        with self._bars:
-            yield self
-
-    def phase(self, name: str, total: int) -> None:
-        """Close the bar of the last phase and open the next."""
-        self._close()
-        self._task = self._bars.add_task(self._phases[name], total=total)
-
-    def advance(self) -> None:
-        """One step further."""
-        if self._task is not None:
-            self._bars.advance(self._task)
-
-    def estimate(self, cost: "CostEstimate") -> None:
-        """Say what the rest will cost."""
-        self._close()
-        self._bars.console.print(f"The rest will take {cost}.")
-
-    def _close(self) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=self._bars.tasks[self._task].total)
 
 
 def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for each way to end

@@ -4,27 +4,29 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 import typer
 
 from advisor.advice import Advice
-from advisor.console import ConsoleProgress, console, errors
+from advisor.console import PhaseBar, console, errors
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
-from advisor.report.words import clean
+from advisor.report.words import clean, duration
 from probes.errors import InputError, RunError
 from probes.material.inputs import Inputs, read_inputs
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 
 
-def read_and_say(request: ProbeRequest) -> Inputs:
-    """Read what a request names, and say what was read on standard error."""
+def read_and_say(request: ProbeRequest, *, in_short: bool = False) -> Inputs:
+    """Read what a request names, and say what was read on standard error; in short, in a line a file."""
     with errors.status("Reading the data"):
         inputs = read_inputs(request)
     for reading in inputs.readings:
-        for line in reading.lines:
+        short = f"{reading.role}: {Path(reading.name).name}, {reading.counts}"
+        for line in (short,) if in_short else reading.lines:
             errors.print(clean(line), markup=False)
     return inputs
 
@@ -38,8 +40,8 @@ def only_read(request: ProbeRequest, as_json: bool) -> None:
         typer.echo(clean(line))
 
 
-def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
-    """Probe, write everything into ``out`` and answer."""
+def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool, *, in_short: bool = False) -> None:
+    """Probe, write everything into ``out`` and answer; ``in_short`` says in a line a file what was read."""
     settle_libraries()
     from probes.machine.processes import leads  # torch takes seconds to import
     from probes.run import run_probe
@@ -55,7 +57,7 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
             ),
             markup=False,
         )
-        inputs = read_and_say(request)
+        inputs = read_and_say(request, in_short=in_short)
         if request.target_labels is None:
             errors.print(
                 "Without --target-labels neither the gap between the languages nor the direction on target "
@@ -63,8 +65,10 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool) -> None:
                 f"(advisor data --target {request.target} --task {request.task}).",
                 markup=False,
             )
-        with ConsoleProgress(PHASES).shown() as progress:
+        with PhaseBar(PHASES, tells_cost=True).shown() as progress:
+            started = monotonic()
             signals = run_probe(request, progress, inputs)
+        errors.print(f"Measured in {duration(monotonic() - started)}.")
         with errors.status("Weighing the evidence and writing the report"):
             report = Report(recommend(signals, min_gain=request.min_gain), signals)
             files = _written(report, out, request, as_json)

@@ -39,4 +39,4 @@ def demo(
         device=device,
         seed=seed,
     )
-    probe_and_answer(request, out, as_json)
+    probe_and_answer(request, out, as_json, in_short=True)

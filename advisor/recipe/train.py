@@ -13,7 +13,7 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
-from advisor.console import ConsoleProgress, run
+from advisor.console import PhaseBar, run
 from advisor.recipe import read_recipe, write_recipe
 from advisor.training import PHASES, staged, train
 
@@ -47,7 +47,7 @@ def _run_recipe(path: Path, max_steps: int | None, output: Path | None) -> None:
         return
     print(f"{recipe.model}, {recipe.source} to {recipe.target}, {recipe.task}: {recipe.option}.")
     with staged(output) as folder:
-        with ConsoleProgress(PHASES).shown() as progress:
+        with PhaseBar(PHASES, tells_cost=True).shown() as progress:
             outcome = train(recipe, progress)
         outcome.save(folder)
         (folder / "recipe.yaml").write_text(write_recipe(recipe), encoding="utf-8")

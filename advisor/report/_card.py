@@ -122,8 +122,11 @@ def card_of(advice: Advice, signals: Signals | None = None) -> Card:
         sentence=advice.summary,
         gain_of="" if advice.aligns or spoken_of is None else words.option_label(spoken_of.option),
         gain=advice.gain or (spoken_of.gain if spoken_of else None),
-        reasons=tuple((words.signed(reason.effect), reason.text) for reason in advice.reasons[:_REASONS]),
-        doubt=warnings[0].text if warnings else "",
+        reasons=tuple(
+            (words.signed(reason.effect), words.with_minus(reason.text))
+            for reason in advice.reasons[:_REASONS]
+        ),
+        doubt=words.with_minus(warnings[0].text) if warnings else "",
         more_doubts=max(0, len(warnings) - 1),
         before=advice.evidence_only if signals else None,
         after=advice.gain if signals and advice.evidence_only else None,

@@ -95,7 +95,7 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
             beside.append(f"ceiling {words.number(ceilings[objective], 2)}")
         shuffled = cosine.sign != 0 and null is not None and _overlap(cosine, null)
         yield Measurement(
-            f"Direction, {objective}",
+            f"Cosine, {objective}",
             words.estimated(cosine),
             "as with shuffled pairs" if shuffled else words.verdict(cosine),
             place=_place(cosine.value, _study_directions(gradient, objective)),
@@ -168,7 +168,7 @@ def _place(value: float | None, others: Iterable[float]) -> str:
     numbers = list(others)
     if value is None or len(numbers) < _FEWEST_CELLS:
         return ""
-    return f"above {sum(other < value for other in numbers)} of {len(numbers)} study cells"
+    return f"above {sum(other < value for other in numbers)} of {len(numbers)}"
 
 
 @cache

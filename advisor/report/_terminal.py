@@ -33,7 +33,12 @@ def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Pat
     card = card_of(advice, signals)
     parts: list[RenderableType] = [_framed(card)]
     if card.measured:
-        parts.append(_titled("Measured on this model", [_measured(card), *_slope(card)]))
+        parts.append(
+            _titled(
+                "Measured on this model, and its place among the study's cells",
+                [_measured(card), *_slope(card)],
+            )
+        )
     if len(card.options) > 1:
         parts.append(_titled("Options", [_options(card)]))
     if card.moves:
@@ -121,7 +126,7 @@ def _options(card: Card) -> Table:
 def _option(option: OptionRow) -> tuple[Text, Text, Text, Text]:
     label = option.label + (" (advised)" if option.advised else "")
     if option.same:
-        label += f", and {len(option.same)} like it"
+        label += f", +{len(option.same)} like it"
     gain = option.row.gain
     return (
         _plain(label),

@@ -1,6 +1,7 @@
 """Numbers and names as a reader sees them: one place, so that page, terminal and notebook agree."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from advisor.sample import sample_sha256
 from probes.signals import Estimate, Point, Signals, TaskGradient
 
 MINUS = "\N{MINUS SIGN}"
+_NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
 
 DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Fine-tune alone"}
 POINT_WORDS: dict[Point, str] = {"theta0": "as given", "theta_warm": "after warm-up"}
@@ -76,6 +78,11 @@ def signed(value: float, decimals: int = 1) -> str:
     """``value`` with its sign: points are differences, and a difference without a sign misleads."""
     text = f"{value:+z.{decimals}f}"
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def with_minus(text: str) -> str:
+    """``text`` with the hyphens before its numbers as minus signs, as all other figures have them."""
+    return _NEGATIVE.sub(MINUS, text)
 
 
 def interval(gain: Gain, decimals: int = 1) -> str:

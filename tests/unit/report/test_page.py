@@ -234,7 +234,7 @@ def test_what_was_measured_stands_with_its_judgement_and_the_slope() -> None:
     text = " ".join(section.text_content().split())
     assert "88.1 to 61.4 points: gap 26.7" in text
     assert "wide gap" in text
-    assert "Direction, sentence-contrastive−0.10 [−0.13, −0.08]null" in text
+    assert "Cosine, sentence-contrastive−0.10 [−0.13, −0.08]null" in text
     assert "conflict" in text
     assert "evidence alone+1.4" in text
     assert "with the probe+1.6" in text
@@ -246,3 +246,10 @@ def test_options_without_a_known_difference_share_a_row() -> None:
     assert "advised" in rows[0].get("class")
     assert "or joint, lower half frozen: no difference known" in rows[0].text_content()
     assert len(rows) < len(make_advice().alternatives)
+
+
+def test_negative_numbers_in_a_reason_have_the_minus_of_all_other_figures() -> None:
+    (reason, *rest) = make_advice().reasons
+    worded = reason.model_copy(update={"text": "moves the gain by -0.1 points (mean-l2, pre-trained)."})
+    text = Report(make_advice(reasons=(worded, *rest)), make_signals()).to_html()
+    assert "by −0.1 points (mean-l2, pre-trained)" in text
