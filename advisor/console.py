@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import PurePath
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
@@ -21,6 +22,7 @@ from probes.errors import InputError, MissingDataError, RunError
 
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
+    from probes.data import Reading
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
@@ -52,6 +54,13 @@ def print_found(found: _Found, as_json: bool) -> None:
         typer.echo(found.model_dump_json(indent=2))
     else:
         console.print(Markdown(found.markdown()))
+
+
+def print_reading(reading: "Reading", in_short: bool = False) -> None:
+    """Say on standard error what was read of one input."""
+    short = f"{reading.role}: {PurePath(reading.name).name}, {reading.counts}"
+    for line in (short,) if in_short else reading.lines:
+        errors.print(clean(line), markup=False)
 
 
 class InterruptedCommandError(BaseException):

@@ -102,6 +102,20 @@ def rescued(write: Callable[[Path], object]) -> Path | None:
     return None
 
 
+def write_or_rescue(directory: Path, write: Callable[[Path], object]) -> None:
+    """Write results that took long into ``directory``.
+
+    Raises:
+        InputError, RunError: if that fails; the message says where they were written instead.
+    """
+    try:
+        write(directory)
+    except (InputError, RunError) as error:
+        place = rescued(write)
+        where = f"what was measured last is in {place}" if place else "what was measured last is lost"
+        raise type(error)(f"{str(error).rstrip('.')}; {where}.") from error
+
+
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; what is there at the end takes the place of ``path`` in one go.

@@ -5,8 +5,10 @@ against while it is made; ``pytest -m exhaustive --hypothesis-profile=exhaustive
 on all their examples. ``-n 0`` keeps a run in one process.
 """
 
+import errno
 import gc
 import os
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported; no test needs a hub
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores, and need no threads of their own
@@ -72,6 +74,21 @@ def pytest_collection_finish() -> None:
     """What is imported by now stays: no collection of garbage (studies ask for many) looks at it again."""
     gc.collect()
     gc.freeze()
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let nothing more be written below ``folder``; temporary files go to another place."""
+    elsewhere = folder.with_name(f"{folder.name}-elsewhere")
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink().is_relative_to(folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
 
 
 @pytest.fixture(scope="session")

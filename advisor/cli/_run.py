@@ -9,7 +9,7 @@ from time import monotonic
 import typer
 
 from advisor.advice import Advice
-from advisor.console import PhaseBar, console, errors
+from advisor.console import PhaseBar, console, errors, print_reading
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
@@ -25,9 +25,7 @@ def read_and_say(request: ProbeRequest, *, in_short: bool = False) -> Inputs:
     with errors.status("Reading the data"):
         inputs = read_inputs(request)
     for reading in inputs.readings:
-        short = f"{reading.role}: {Path(reading.name).name}, {reading.counts}"
-        for line in (short,) if in_short else reading.lines:
-            errors.print(clean(line), markup=False)
+        print_reading(reading, in_short)
     return inputs
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, Json, asking
-from advisor.cli._run import settle_libraries
+from advisor.cli._options import Debug, DryRun, Json, asking
+from advisor.cli._run import only_read, read_and_say, settle_libraries
 from advisor.console import console, errors
 from probes.request import ProbeRequest
 
@@ -35,15 +35,20 @@ def race(
     out: Annotated[Path, typer.Option("--out", help="Folder of the race; a race there goes on.")] = Path(
         "race"
     ),
+    dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Race options against fine-tuning alone in real runs cut short, within a given time."""
+    if dry_run:
+        only_read(request, as_json)
+        return
     settle_libraries()
     from advisor.race import run_race
     from advisor.race.console import ConsoleRace, race_table
     from advisor.training import PHASES  # torch takes seconds to import
 
+    read_and_say(request)
     try:
         with ConsoleRace(PHASES).shown() as watcher:
             result = run_race(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
+from advisor.files import reserved, write_or_rescue
 from advisor.options import Option, WordPairs
 from advisor.race.advice import counting, winners_recipe
 from advisor.race.result import RaceResult, result_of
@@ -13,7 +14,6 @@ from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore
 from advisor.race.watch import RaceWatcher, SilentRace
 from advisor.recommend import ask, recommend
-from advisor.report import check_output
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
 from probes.data import Columns
 from probes.errors import InputError, RunError
@@ -64,7 +64,6 @@ def run_race(
         raise InputError("A race is scored on labelled target-language data: name some with --target-labels.")
     if minutes <= 0:
         raise InputError("A race needs some minutes: raise --minutes.")
-    check_output(out)
     advice = _advice(request, signals)
     typed = [
         option if isinstance(option, Option) else Option.parse(option, _pairs(request)) for option in options
@@ -72,7 +71,7 @@ def run_race(
 
     from advisor.study import training_on  # torch takes seconds to import
 
-    with training_on(request.device) as device:
+    with reserved(out), training_on(request.device) as device:
         return _raced(request, typed, advice, RaceStore(out), watcher, minutes, steps, str(device))
 
 
@@ -142,8 +141,9 @@ def _raced(
                 ) from problem
     result = result_of(racer, stopped)
     counted = counting(advice, result)
-    recipe = winners_recipe(racer, result, request)
-    store.finish(result, {"advice.json": counted.model_dump_json(indent=2) + "\n", **recipe})
+    answer = {"advice.json": counted.model_dump_json(indent=2) + "\n"}
+    write_or_rescue(store.folder, lambda folder: RaceStore(folder).finish(result, answer))
+    store.finish(result, winners_recipe(racer, result, request))  # with weights, for which a disk may not do
     return result
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,19 @@ from probes.data import (
     Example,
     LabelledData,
     PairExample,
+    Reading,
     SentenceExample,
     TokenExample,
     keep_known_labels,
     read_bitext,
     read_labelled,
+    reading_of,
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language
 
 _FILE = "inputs.json"
-_ANY_LANGUAGE = Language("und", "any language", "Zyyy", spaced=True)
+_ANY_TWO = [Language("und", name, "Zyyy", spaced=True) for name in ("one language", "the other")]
 
 
 class GridInputs(BaseModel):
@@ -46,11 +48,12 @@ class GridInputs(BaseModel):
     probe_labels: dict[str, str]
 
 
-def read_inputs(grid: Grid, folder: Path | None = None) -> GridInputs:
+def read_inputs(grid: Grid, say: Callable[[Reading], None], folder: Path | None = None) -> GridInputs:
     """Read every file that the cells need.
 
     Args:
         grid: names the files.
+        say: told what was read, input by input.
         folder: of the study. What ``most_scored`` leaves of a test set is written below it for the probe, and
             the result to ``inputs.json``; None: nothing is written.
 
@@ -61,20 +64,21 @@ def read_inputs(grid: Grid, folder: Path | None = None) -> GridInputs:
     sha256: dict[str, str] = {}
     labels: dict[str, str] = {}
     for task, source, targets in _tasks(grid):
-        sha256 |= _read_task(grid, task, source, targets, labels, files, folder)
-    for cell in grid.cells:
-        pair = grid.pair(cell)
-        if pair.bitext not in sha256:
-            bitext = read_bitext(pair.bitext, parse_language(pair.source), parse_language(pair.target))
-            sha256[pair.bitext] = "+".join(fact.sha256 for fact in bitext.facts)
-    for spec in mlm_bitexts(grid):
+        sha256 |= _read_task(grid, task, source, targets, labels, files, say, folder)
+    bitexts = [
+        (pair.bitext, [parse_language(pair.source), parse_language(pair.target)])
+        for pair in map(grid.pair, grid.cells)
+    ]
+    for spec, languages in (*bitexts, *((spec, _ANY_TWO) for spec in mlm_bitexts(grid))):
         if spec not in sha256:
-            facts = read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).facts
-            sha256[spec] = "+".join(fact.sha256 for fact in facts)
+            bitext = read_bitext(spec, *languages)
+            say(reading_of(bitext))
+            sha256[spec] = "+".join(fact.sha256 for fact in bitext.facts)
     for first in first_tasks(grid):
         data = read_labelled(
             first.train, TASKS.find(first.task), role="train", columns=Columns(**first.columns)
         )
+        say(reading_of(data))
         sha256[first.train] = data.facts.sha256
     inputs = GridInputs(sha256=sha256, probe_labels=labels)
     if folder is not None:
@@ -105,7 +109,7 @@ def read_sentences(bitexts: Iterable[str]) -> list[str]:
     """Every sentence of some bitexts once, of both sides, whatever their languages."""
     found: dict[str, None] = {}
     for spec in bitexts:
-        for pair in read_bitext(spec, _ANY_LANGUAGE, _ANY_LANGUAGE).pairs:
+        for pair in read_bitext(spec, *_ANY_TWO).pairs:
             found.update(dict.fromkeys(pair))
     return list(found)
 
@@ -146,28 +150,33 @@ def _read_task(
     targets: tuple[str, ...],
     labels: dict[str, str],
     files: dict[str, str | bytes | None],
+    say: Callable[[Reading], None],
     folder: Path | None,
 ) -> dict[str, str]:
     task = TASKS.find(task_name)
     sha256: dict[str, str] = {}
 
-    def read(spec: str, role: str, columns: Columns) -> LabelledData:
+    def read(spec: str, role: str, train: LabelledData | None = None) -> LabelledData:
         data = read_labelled(spec, task, role=role, columns=columns)
+        if train is not None:
+            data = keep_known_labels(train, data)
+        if spec not in sha256:
+            say(reading_of(data))
         sha256[spec] = data.facts.sha256
         return data
 
     shared = grid.data(task_name, source, None)
     columns = Columns(**shared.columns)
-    train = read(shared.train, "train", columns)
+    train = read(shared.train, "train")
     if shared.source_test is not None:
-        keep_known_labels(train, read(shared.source_test, "source-labels", columns))
+        read(shared.source_test, "source-labels", train)
     most = grid.plan.training.most_scored
     for target in targets:
         spec = grid.data(task_name, source, target)
-        test = keep_known_labels(train, read(spec.target_test, "target-labels", columns))
+        test = read(spec.target_test, "target-labels", train)
         key = f"{task_name} {target}"
         if spec.target_labels is not None:
-            keep_known_labels(train, read(spec.target_labels, "target-labels", columns))
+            read(spec.target_labels, "target-labels", train)
             labels[key] = spec.target_labels
             continue
         _, left = drawn(test.examples, most)

@@ -7,6 +7,7 @@ from statistics import mean
 
 from pydantic import BaseModel, ConfigDict
 
+from advisor.console import print_reading
 from advisor.report.words import duration
 from advisor.study._grid import Grid, Selection
 from advisor.study._inputs import read_inputs
@@ -64,7 +65,7 @@ def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = N
         InputError: if something cannot be used.
     """
     grid = Grid(plan, Selection(only))
-    read_inputs(grid)
+    read_inputs(grid, print_reading)
     runs = list(grid)
     aligned = [run for run in runs if run.target is not None]
     pairs: dict[str, tuple[str, ...]] = {}

@@ -9,7 +9,7 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from time import time
 
-from advisor.console import errors
+from advisor.console import errors, print_reading
 from advisor.files import check_output, write_files
 from advisor.report.words import duration
 from advisor.study._gpu import sharing_gpu
@@ -68,7 +68,7 @@ def run_study(
     check_output(out)
     selected = Grid(plan, Selection(only))
     with errors.status("Reading the data"):
-        inputs = read_inputs(selected, out.absolute())
+        inputs = read_inputs(selected, print_reading, out.absolute())
     with _locked(out):
         write_files(out, {"plan.yaml": write_plan(plan)})
         state = State(selected, out, inputs, device)

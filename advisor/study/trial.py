@@ -1,13 +1,13 @@
 """The trial: every option is run for real, with several seeds, beside fine-tuning alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
-from advisor.files import rescued, reserved, write_files
+from advisor.files import reserved, write_files, write_or_rescue
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from advisor.study._record import Record, Records
 from advisor.study._result import TRIAL_FILE, TrialResult, summarise
@@ -82,7 +82,7 @@ def run_trial(
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
         records = _run_all(runs, out / "records", device, watcher)
     result = summarise(records)
-    _write(out, lambda folder: write_files(folder, {TRIAL_FILE: result.text()}))
+    write_or_rescue(out, lambda folder: write_files(folder, {TRIAL_FILE: result.text()}))
     if not any(record.status == "done" for record in records):
         raise RunError(
             f"None of the {len(records)} runs could be finished; the first {records[0].status}: "
@@ -199,7 +199,7 @@ def _run_all(
             continue
         watcher.begins(run.configuration.option, run.configuration.seed)
         ended[i] = run_once(run, device, watcher, shared)
-        _write(folder, partial(_save, ended[i]))
+        write_or_rescue(folder, partial(_save, ended[i]))
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
         watcher.ended(ended[i], _seconds_left(waiting, list(ended.values())))
     return [ended[i] for i in range(len(runs))]
@@ -207,16 +207,6 @@ def _run_all(
 
 def _save(record: Record, folder: Path) -> None:
     Records(folder).save(record)
-
-
-def _write(folder: Path, write: Callable[[Path], object]) -> None:
-    """Write into ``folder``; what cannot be written there is put elsewhere before the trial ends."""
-    try:
-        write(folder)
-    except (InputError, RunError) as error:
-        place = rescued(write)
-        where = f"what was measured last is in {place}" if place else "what was measured last is lost"
-        raise type(error)(f"{str(error).rstrip('.')}; {where}.") from error
 
 
 def _seconds_left(waiting: Sequence[Option], ended: Sequence[Record]) -> float:

@@ -16,7 +16,11 @@ __all__ = ["Reading", "reading_of"]
 _SAMPLES = 4
 _LABELS_SHOWN = 12
 _WIDTH = 90
-_ROLES = {"train": "labelled source data", "target-labels": "labelled target data"}
+_ROLES = {
+    "train": "labelled source data",
+    "source-labels": "labelled source test data",
+    "target-labels": "labelled target data",
+}
 
 
 class Reading(BaseModel):

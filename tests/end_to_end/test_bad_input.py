@@ -712,7 +712,7 @@ def test_a_port_that_is_taken(
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("command", ["probe", "trial"])
+@pytest.mark.parametrize("command", ["probe", "trial", "race"])
 @pytest.mark.parametrize("out", ["taken", "taken/below", "taken/far/below", "n" * 300])
 def test_output(command: str, out: str, advisor: Command, checkpoint: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")

@@ -179,11 +179,16 @@ def test_a_study_from_plan_to_table(command: Command, tmp_path: Path, checkpoint
     assert "is there already" in refused.err
 
     plan = str(plan_file(tmp_path, checkpoint("bert"), options=[SENTENCES], seeds=[0, 1]))
-    overview = json.loads(command("plan", plan, "--json").out)
+    checked = command("plan", plan, "--json")
+    overview = json.loads(checked.out)
     assert (overview["cells"], overview["baselines"], overview["runs"]) == (2, 2, 4)
 
     answer = command("run", plan, "--out", "out", "--jobs", "1", "--only", "target=tr", "--device", "cpu")
     assert answer.code == 0, answer.err
+    for said in (checked.err, answer.err):
+        assert "labelled target data: " in said
+        assert "tr.conllu (conllu; words from FORM, labels from UPOS)" in said
+        assert "en-tr.tsv (tsv; English from column 1, Turkish from column 2)" in said
     status = command("status", "out")
     assert "4 runs done, 0 diverged, 0 failed, 2 left" in status.out
     assert "en-tr" in status.out

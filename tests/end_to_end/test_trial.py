@@ -11,11 +11,12 @@ import pytest
 import advisor
 import advisor.training as engine
 from advisor.cli import main
+from advisor.files import reserved
 from advisor.sample import sample_path
-from advisor.study import TrialResult
+from advisor.study import Record, TrialResult
 from advisor.training import Outcome, Recipe
 from probes.progress import Progress
-from tests.conftest import Checkpoint
+from tests.conftest import Checkpoint, fill_disk
 
 OPTIONS = ("none", "sentence-contrastive:joint:0.1")
 
@@ -122,6 +123,42 @@ def test_an_interruption_keeps_what_has_ended_and_says_so(
     assert "kept in trial/records" in answer.err
     assert "nothing was written" not in answer.err
     assert len(list((tmp_path / "trial/records").iterdir())) == 2
+
+
+def test_a_finished_run_survives_a_full_disk(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(monkeypatch, tmp_path)
+    answer = command("--option=sentence-contrastive:joint:0.1", "--seeds=2")
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    said = " ".join(answer.err.partition("Error:")[2].split())
+    assert "failed (No space left on device): free or change the disk and run again" in said
+    place = Path(said.rpartition("what was measured last is in ")[2].rstrip("."))
+    (record,) = place.iterdir()
+    assert Record.model_validate_json(record.read_bytes()).status == "done"
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_trials_into_one_folder_are_refused(command: Command, tmp_path: Path) -> None:
+    with reserved(tmp_path / "trial"):
+        answer = command()
+    assert answer.code == 2
+    assert answer.err.rstrip().endswith(
+        "Another run is writing to trial: wait for it, or name another folder with --out."
+    )
+
+
+def test_one_seed_is_said_not_to_decide_before_anything_runs(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*_: Any, **__: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "train", begun)
+    warning = "One seed cannot decide: the gain of a single run has no interval."
+    assert command("--seeds=1").err.startswith(warning)
+    assert warning not in command("--seeds=2").err
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(command: Command, tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def _told(spec: str) -> Iterator[None]:
     """Say in one sentence what a decompressor makes of a damaged file."""
     try:
         yield
+    except InputError:  # told already, of what is around it
+        raise
     except _DAMAGED as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(
@@ -172,12 +174,9 @@ def _stream(unpacked: Callable[[], IO[bytes]], spec: str, limit: int) -> Opener:
 
 
 def _zip_members(opener: Opener, spec: str) -> list[str]:
-    try:
-        with opener() as stream, zipfile.ZipFile(stream) as archive:
-            infos = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(f"{spec} is a damaged zip file ({error}): copy it again.") from error
-    names = [info.filename for info in infos if not info.is_dir()]
+    with _told(spec), opener() as stream, zipfile.ZipFile(stream) as archive:
+        infos = archive.infolist()
+        names = [info.filename for info in infos if not info.is_dir()]  # fails where a name is empty
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise InputError(f"{spec} is an office document: save its table as CSV or TSV.")
     if any(info.flag_bits & 1 for info in infos):
@@ -191,11 +190,8 @@ def _zip_member(opener: Opener, name: str) -> IO[bytes]:
 
 
 def _tar_members(opener: Opener, spec: str) -> list[str]:
-    try:
-        with opener() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            return [member.name for member in archive if member.isfile()]
-    except (OSError, ValueError, tarfile.TarError) as error:
-        raise InputError(f"{spec} is a damaged tar file ({error}): copy it again.") from error
+    with _told(spec), opener() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        return [member.name for member in archive if member.isfile()]
 
 
 def _tar_member(opener: Opener, name: str) -> IO[bytes]:

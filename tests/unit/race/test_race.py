@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from advisor.advice import Advice
+from advisor.files import reserved
 from advisor.options import NO_ALIGNMENT
 from advisor.race import RaceResult, main, run_race, running
 from advisor.race.advice import counting
@@ -28,7 +29,7 @@ from advisor.sample import sample_path
 from advisor.training import train
 from probes.errors import InputError, RunError
 from probes.request import ProbeRequest
-from tests.conftest import Checkpoint
+from tests.conftest import Checkpoint, fill_disk
 
 pytestmark = pytest.mark.slow
 
@@ -109,10 +110,22 @@ def test_fine_tuning_alone_is_run_once(race: Race, monkeypatch: pytest.MonkeyPat
     assert len(ran) == len(set(map(str, ran)))
 
 
-def test_a_finished_race_is_not_run_again(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_race_is_not_run_again_and_its_answer_survives_a_full_disk(
+    race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = race()
     monkeypatch.setattr(Engine, "run", lambda *_: pytest.fail("run again"))
     assert numbers(race()) == numbers(first)
+    fill_disk(monkeypatch, tmp_path)
+    with pytest.raises(RunError, match="No space left") as full:
+        race()
+    place = Path(str(full.value).rpartition("what was measured last is in ")[2].rstrip("."))
+    assert numbers(RaceResult.load(place)) == numbers(first)
+
+
+def test_two_races_into_one_folder_are_refused(race: Race, tmp_path: Path) -> None:
+    with reserved(tmp_path / "out"), pytest.raises(InputError, match="Another run is writing"):
+        race()
 
 
 @pytest.mark.slow

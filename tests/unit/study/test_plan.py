@@ -15,6 +15,7 @@ from advisor.study._overview import overview
 from advisor.study._plan import PairPlan, Plan, ProbePlan, TaskPlan, TrainingPlan, read_plan, write_plan
 from advisor.study._record import Records
 from advisor.study._schema import PlannedOption
+from probes.data import Reading
 from probes.errors import InputError
 from tests.unit.study.made_up import JOINT, make_record
 from tests.unit.study.plans import SENTENCES, plan_file, small_plan
@@ -157,12 +158,16 @@ def test_a_filter_that_selects_nothing_is_refused(tmp_path: Path, text: str) -> 
 
 def test_what_is_not_scored_on_is_left_for_the_probe(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, MODEL)
-    inputs = read_inputs(Grid(plan), tmp_path / "study")
+    said: list[Reading] = []
+    inputs = read_inputs(Grid(plan), said.append, tmp_path / "study")
+    names = [Path(reading.name).name for reading in said]
+    assert names == ["en.conllu", "tr.conllu", "de.conllu", "en-tr.tsv", "en-de.tsv"]  # each once
+    assert [reading.read for reading in said] == [16] * 5
     written = Path(inputs.probe_labels["pos tr"]).read_text(encoding="utf-8").splitlines()
     assert len(written) == 16 - 8
 
     given = {"pos": {"train": "en.conllu", "target_test": "tr.conllu", "target_labels": "{target}.conllu"}}
-    inputs = read_inputs(Grid(small_plan(tmp_path, MODEL, tasks=given)))
+    inputs = read_inputs(Grid(small_plan(tmp_path, MODEL, tasks=given)), said.append)
     assert inputs.probe_labels["pos tr"] == str(tmp_path / "data/tr.conllu")
 
 
