@@ -10,6 +10,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from advisor.cli import main
+from advisor.sample import sample_path
+from probes.budget import BUDGETS, Budget
+from probes.catalogue import TASKS
+from probes.data import TokenExample, read_labelled
+from tests.conftest import Checkpoint
+from tests.unit.data.test_spans import SCHEMES, Span
 
 
 class Read(NamedTuple):
@@ -60,6 +66,53 @@ def test_train_in_one_scheme_and_test_in_another(read: Reader) -> None:
         {"train.conll": BIO + "\nto\tO\nNew\tB-LOC\nYork\tI-LOC\n", "t.conll": IOBES}, target_labels="t.conll"
     )
     assert both.inputs[1]["samples"] == [["tapaa Bob", "O B-PER"], ["meni Uusi York", "O B-LOC I-LOC"]]
+
+
+def spans_of(code: str) -> list[tuple[list[str], list[Span]]]:
+    """Words and made-up spans of the sample: its marks, its determiners with the next word, its pronouns."""
+    data = read_labelled(str(sample_path(f"{code}.conllu")), TASKS["pos"], role="train")
+    rows = []
+    for example in data.examples:
+        assert isinstance(example, TokenExample)
+        found: list[Span] = []
+        for i, tag in enumerate(example.labels):
+            if tag in ("PUNCT", "DET", "PRON") and (not found or found[-1][1] <= i):
+                found.append((i, i + 1 + (tag == "DET"), tag))
+        rows.append(([*example.words], found))
+    return rows
+
+
+def written(name: str, scheme: str, rows: list[tuple[list[str], list[Span]]]) -> None:
+    blocks = (
+        "".join(f"{w}\t{t}\n" for w, t in zip(words, SCHEMES[scheme](found, len(words)), strict=True))
+        for words, found in rows
+    )
+    Path(name).write_text("\n".join(blocks))
+
+
+@pytest.mark.slow
+def test_the_same_spans_give_the_same_score_in_every_scheme(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(BUDGETS, "quick", Budget("quick", 4, 4, 40, 20, 2, 24, 64))
+    rows = {code: spans_of(code) for code in ("en", "tr")}
+    measured = []
+    for train, test in (("IOB2", "IOB2"), ("IOBES", "IOB1"), ("IOB1", "BILOU")):
+        written("train.conll", train, rows["en"])
+        written("test.conll", test, rows["tr"])
+        options = ["--source=en", "--target=tr", "--task=ner", "--train=train.conll", "--budget=quick"]
+        options += [f"--bitext={sample_path('bitext.en-tr.tsv')}", "--target-labels=test.conll"]
+        monkeypatch.setattr(sys, "argv", ["advisor", "probe", str(checkpoint("bert")), *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 0
+        signals = json.loads(Path("advice/signals.json").read_text())
+        schemes = {fact["role"]: fact["scheme"] for fact in signals.pop("data") if fact["scheme"]}
+        assert schemes == {"train": train, "target-labels": test}
+        measured.append({name: signals[name] for name in signals.keys() - {"run"}})
+    assert 0 < measured[0]["transfer"]["target"]["value"] < 100
+    assert all(other == measured[0] for other in measured)
 
 
 def test_two_layers_are_asked_about_and_the_answer_is_taken(read: Reader) -> None:

@@ -28,7 +28,7 @@ def main() -> None:
         f"-max_total_time={chosen.seconds}",
         "-max_len=4096",
         "-rss_limit_mb=4096",  # a few bytes must not make a reader ask for gigabytes
-        "-timeout=20",  # nor keep it busy
+        "-timeout=60",  # nor keep it busy; by the clock, so that other work must not look like it
         f"-artifact_prefix=crash-{chosen.reader}-",
         "-print_final_stats=1",
     ]
