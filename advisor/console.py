@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
 from typer.core import TyperGroup
 
 from advisor.report.words import clean
 from probes.errors import InputError, MissingDataError, RunError
+from probes.progress import Progress
 
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
@@ -82,7 +84,7 @@ class Commands(TyperGroup):
             raise InterruptedCommandError from interrupt
 
 
-class PhaseBar:
+class PhaseBar(Progress):
     """A bar for the phase in flight on standard error, with the time left; gone when it ends.
 
     Args:
@@ -92,7 +94,7 @@ class PhaseBar:
 
     def __init__(self, phases: Mapping[str, str], *, tells_cost: bool = False) -> None:
         self._phases, self._tells_cost = phases, tells_cost
-        self._bar = Progress(
+        self._bar = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

@@ -8,7 +8,7 @@ from probes.heads import Head
 from probes.machine.precision import PassPrecision
 from probes.machine.processes import ALONE, Processes
 from probes.machine.vectors import VectorPool
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.signals import Point
 
 
@@ -26,7 +26,7 @@ class Context:
 
     seed: int = 0
     precision: PassPrecision = "fp32"
-    watch: Stopwatch = field(default_factory=lambda: Stopwatch(Silent()))
+    watch: Stopwatch = field(default_factory=Stopwatch)
     processes: Processes = ALONE
     pool: VectorPool = field(default_factory=VectorPool)
 

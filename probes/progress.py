@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from probes.cost import CostEstimate
@@ -23,44 +23,28 @@ PHASES: dict[str, str] = {
 """The phases of a probe in their order, each in words."""
 
 
-class Progress(Protocol):
-    """Receives the course of a run; a method that raises stops the run cleanly."""
+class Progress:
+    """Receives the course of a run; here it shows nothing. A method that raises stops the run cleanly."""
 
     def phase(self, name: str, total: int) -> None:
         """A phase of ``PHASES`` begins and will take ``total`` steps."""
-        ...
 
     def advance(self) -> None:
         """One step of the current phase is done."""
-        ...
 
     def estimate(self, cost: "CostEstimate") -> None:
         """What the rest of the run is expected to cost."""
-        ...
-
-
-class Silent:
-    """Shows nothing."""
-
-    def phase(self, name: str, total: int) -> None:
-        """Ignored."""
-
-    def advance(self) -> None:
-        """Ignored."""
-
-    def estimate(self, cost: "CostEstimate") -> None:
-        """Ignored."""
 
 
 class Stopwatch:
     """Forwards progress and keeps the seconds each phase took.
 
     Args:
-        watcher: who is told.
+        watcher: who is told; None: nobody.
     """
 
-    def __init__(self, watcher: Progress) -> None:
-        self._watcher = watcher
+    def __init__(self, watcher: Progress | None = None) -> None:
+        self._watcher = watcher or Progress()
         self._started = perf_counter()
         self.seconds: dict[str, float] = {}
 

@@ -37,7 +37,7 @@ from probes.machine.versions import library_versions
 from probes.material.inputs import Inputs, read_inputs
 from probes.material.parts import Material, prepare
 from probes.material.sampling import deal
-from probes.progress import Progress, Silent, Stopwatch
+from probes.progress import Progress, Stopwatch
 from probes.request import ProbeRequest
 from probes.signals import (
     TOTAL,
@@ -79,7 +79,7 @@ def run_probe(
     context = Context(
         seed=request.seed,
         precision=choose_precision(request.precision, device),
-        watch=Stopwatch(watcher or Silent()),
+        watch=Stopwatch(watcher),
         processes=Processes.here(device),
     )
     with _undisturbed(), _memory_errors(budget), freed_memory_kept():

@@ -1,6 +1,7 @@
 """The commands ``advisor study plan | run | status | compile | archive | pack``."""
 
 from pathlib import Path
+from time import time
 from typing import Annotated
 
 import typer
@@ -73,18 +74,14 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run what is left of a study; interrupted or killed, the same command goes on from there."""
-    from advisor.study import read_plan, run_study
+    from advisor.study import Workers, read_plan, run_study
 
     status = run_study(
         read_plan(plan_file, data),
         out,
-        jobs=jobs,
-        threads=threads,
+        Workers(jobs, device, threads, dask, None if minutes is None else time() + 60 * minutes),
         only=only or (),
         retry=retry,
-        device=device,
-        dask=dask,
-        minutes=minutes,
     )
     print_found(status, as_json)
     if status.runs.left or status.runs.failed:

@@ -9,13 +9,14 @@ from rich.text import Text
 
 from advisor.console import PhaseBar
 from advisor.race.store import Setup
+from advisor.race.watch import RaceWatcher
 
 if TYPE_CHECKING:
     from advisor.race.result import ArmResult, RaceResult
     from advisor.race.running import Racer
 
 
-class ConsoleRace(PhaseBar):
+class ConsoleRace(PhaseBar, RaceWatcher):
     """Says what is raced, what each step showed, and what is believed then.
 
     Args:

@@ -12,7 +12,7 @@ from advisor.race.advice import counting, winners_recipe
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore
-from advisor.race.watch import RaceWatcher, SilentRace
+from advisor.race.watch import RaceWatcher
 from advisor.recommend import ask, recommend
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
 from probes.data import Columns
@@ -59,7 +59,7 @@ def run_race(
         RunError: if fine-tuning alone diverges, the disk fails or the device is lost.
     """
     out = Path(out)
-    watcher = watcher or SilentRace()
+    watcher = watcher or RaceWatcher()
     if request.target_labels is None:
         raise InputError("A race is scored on labelled target-language data: name some with --target-labels.")
     if minutes <= 0:

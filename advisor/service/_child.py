@@ -20,23 +20,25 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from advisor.files import write_files
+from advisor.race.watch import RaceWatcher
 from advisor.sample import sample_path
 from advisor.service._runs import Job, RacePlan, TrialPlan
 from advisor.service._store import LIVE, read_job
+from advisor.study import Record, Watcher
 from probes.cost import CostEstimate
 from probes.errors import InputError, RunError
+from probes.progress import Progress
 from probes.signals import Signals
 
 if TYPE_CHECKING:
-    from advisor.options import Option
     from advisor.race.running import Racer
     from advisor.race.store import Setup
-    from advisor.study import Record as StudyRecord
 
 Tell = Callable[[dict[str, Any]], None]
 
 
-class _Relay:
+class _Relay(Progress):
     """Progress, told to the process that waits for it."""
 
     def __init__(self, tell: Tell) -> None:
@@ -66,31 +68,16 @@ def _run(folder: Path, job: Job, tell: Tell) -> None:
     tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})
 
 
-class _TrialRelay(_Relay):
-    """A trial's course: its runs are the steps that are told."""
+class _TrialRelay(Watcher):
+    """A trial's course: its runs are the steps that are told, since a page looks once a second."""
 
     def __init__(self, tell: Tell) -> None:
-        super().__init__(tell)
-        self._total = 0
-
-    def phase(self, name: str, total: int) -> None:
-        """Within a run nothing is told: a page looks once a second."""
-
-    def advance(self) -> None:
-        """See :meth:`phase`."""
-
-    def estimate(self, cost: CostEstimate) -> None:
-        """See :meth:`phase`."""
+        self._tell = tell
 
     def planned(self, total: int, kept: int) -> None:
-        """There are so many runs."""
         self._tell({"event": "phase", "name": "trial", "total": total})
 
-    def begins(self, option: "Option", seed: int) -> None:
-        """The steps say as much."""
-
-    def ended(self, record: "StudyRecord", seconds_left: float) -> None:
-        """A run has ended."""
+    def ended(self, record: Record, seconds_left: float) -> None:
         self._tell({"event": "step"})
         self._tell({"event": "cost", "seconds": seconds_left, "memory_gib": None})
 
@@ -108,7 +95,7 @@ def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> None:
     tell({"event": "done", "decision": advice.decision, "summary": result.verdict})
 
 
-class _RaceRelay(_TrialRelay):
+class _RaceRelay(RaceWatcher):
     """A race's course: its time is what is told, and what it believes lies in a file.
 
     Args:
@@ -116,17 +103,14 @@ class _RaceRelay(_TrialRelay):
     """
 
     def __init__(self, tell: Tell, folder: Path) -> None:
-        super().__init__(tell)
+        self._tell = tell
         self._folder = folder
         self._told = 0
 
-    def begins(self, setup: "Setup", steps: int) -> None:  # type: ignore[override]
-        """It is set up."""
+    def begins(self, setup: "Setup", steps: int) -> None:
         self._tell({"event": "phase", "name": "race", "total": 100})
 
     def took(self, racer: "Racer") -> None:
-        """A step is down."""
-        from advisor.files import write_files
         from advisor.race.result import result_of
 
         write_files(self._folder, {LIVE: result_of(racer, "time").model_dump_json()})
@@ -137,7 +121,6 @@ class _RaceRelay(_TrialRelay):
 
 
 def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> None:
-    from advisor.files import write_files
     from advisor.race import run_race
 
     result = run_race(

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel, get_linear_schedule_with_warmup
 
-from advisor.study._encoder_states import ContinuedMlm, Derived, FineTuned
 from advisor.study._inputs import read_sentences
+from advisor.study._schema import ContinuedMlm, Derived, FineTuned
 from advisor.training import Recipe, Shared, train
 from probes.batches import TokenizedText, Tokenizer, collate_texts
 from probes.encoder import Encoder, find_blocks, load_encoder

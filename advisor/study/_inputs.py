@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advisor.files import write_files
-from advisor.study._encoder_states import Derived, FineTuned
 from advisor.study._grid import Grid
+from advisor.study._schema import Derived, FineTuned
 from advisor.training import drawn
 from probes.catalogue import TASKS
 from probes.data import (

@@ -17,6 +17,7 @@ from pydantic import (
 from advisor.files import write_files
 from advisor.options import NO_ALIGNMENT
 from advisor.recipe import (
+    OFFLINE_MODELS,
     anchor_bitext,
     anchor_data,
     anchor_model,
@@ -25,8 +26,17 @@ from advisor.recipe import (
     first_problem,
     load_yaml,
 )
-from advisor.study._encoder_states import Derived
-from advisor.study._schema import Language, Name, PlannedOption, Seeds, Strict, WrittenOption, as_value_error
+from advisor.study._schema import (
+    ContinuedMlm,
+    Derived,
+    Language,
+    Name,
+    PlannedOption,
+    Seeds,
+    Strict,
+    WrittenOption,
+    as_value_error,
+)
 from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate
 from probes.budget import BudgetName
 from probes.catalogue import TASKS
@@ -352,3 +362,40 @@ def _value(name: str, value: object, indent: str, explained: set[tuple[type, str
                 yield from (f"{deeper}  {line}" for line in rest)
         case _:
             yield from (f"{indent}{line}" for line in entry(name, value))
+
+
+def example_plan() -> Plan:
+    """A small plan that shows every key."""
+    return Plan(
+        data="data",
+        models={
+            "bundled": OFFLINE_MODELS[0],
+            "bundled-6": Derived(base=OFFLINE_MODELS[0], layers=6),
+            "bundled-mlm": Derived(
+                base=OFFLINE_MODELS[0], continued_mlm=ContinuedMlm(bitext=["bitext/en-wo.tsv"])
+            ),
+        },
+        pairs=[
+            PairPlan(target="wo", bitext="bitext/en-wo.tsv"),
+            PairPlan(target="de", bitext="bitext/en-de.news.tsv+bitext/en-de.talks.tsv"),
+        ],
+        tasks={
+            "pos": TaskPlan(
+                train="pos/{source}.train.conllu",
+                source_test="pos/{source}.test.conllu",
+                target_test="pos/{target}.test.conllu",
+            ),
+            "topic": TaskPlan(
+                train="topic/{source}.train.tsv",
+                target_test="topic/{target}.test.tsv",
+                target_labels="topic/{target}.dev.tsv",
+                targets=["wo"],
+            ),
+        },
+        options=[
+            "token-contrastive:joint:0.1",
+            "token-contrastive:joint:norms",
+            "sentence-contrastive:sequential",
+        ],
+        seeds=[0, 1, 2],
+    )

@@ -1,17 +1,22 @@
-"""One run, one immutable JSON file: what was run, apart from what came of it."""
+"""Runs as immutable records, what was run apart from what came of it; a study's records as one archive."""
 
 import hashlib
 import json
+import lzma
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from statistics import mean
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from advisor.files import write_files
 from advisor.options import Option
 from probes.errors import InputError
 from probes.schema import Frozen
-from probes.signals import Estimate
+from probes.signals import Estimate, Signals
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -123,6 +128,14 @@ class Record(Frozen):
     versions: dict[str, str]
     block: str | None = None
 
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words: its scores in points, or what stopped it."""
+        if self.scores is None:
+            return f"{self.status} ({self.error})"
+        points = {**self.scores.targets, "source": self.scores.source}
+        return ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
+
     @model_validator(mode="after")
     def _ended_one_way(self) -> Self:
         done = self.status == "done"
@@ -171,6 +184,23 @@ class Records:
         return path
 
 
+def seconds_for(waiting: Iterable[Hashable], spent: Iterable[tuple[Hashable, float]]) -> float | None:
+    """How long runs will take in all: each as long as those of its kind did or, where none was, as all did.
+
+    Args:
+        waiting: the kind of each run.
+        spent: kind and seconds of the runs that have ended; with none of them nothing is known.
+    """
+    ended = list(spent)
+    if not ended:
+        return None
+    by_kind: defaultdict[Hashable, list[float]] = defaultdict(list)
+    for kind, seconds in ended:
+        by_kind[kind].append(seconds)
+    usual = mean(seconds for _, seconds in ended)
+    return sum(mean(by_kind.get(kind, [usual])) for kind in waiting)
+
+
 def read_record(path: Path) -> Record | None:
     """The record in a file; None if there is no such file.
 
@@ -185,3 +215,144 @@ def read_record(path: Path) -> Record | None:
         raise InputError(
             f"{path} cannot be read as a record of a trial: delete it to have that run done again."
         ) from error
+
+
+SUFFIX = ".study.xz"
+_DIGITS = 8
+"""Significant digits of a signal in an archive; tables hold six."""
+
+Kind = Literal["plan", "record", "signals"]
+
+
+class ArchiveReport(BaseModel):
+    """What an archive holds.
+
+    Attributes:
+        kib: its size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    records: int
+    probes: int
+    kib: float
+
+    def markdown(self) -> str:
+        """The counts in words."""
+        return f"{self.records} records and {self.probes} probes in {self.kib:.0f} KiB.\n"
+
+
+def archive_study(folder: str | Path, out: str | Path) -> ArchiveReport:
+    """Write the plan, the records and the signals of a study into one file.
+
+    Records are kept to the last digit; signals to eight significant digits.
+
+    Args:
+        folder: of the study, or another archive.
+        out: the file; its name ends in ``.study.xz``.
+
+    Raises:
+        InputError: if the folder holds no records, one of them is damaged, or ``out`` has another name.
+    """
+    out = Path(out)
+    if not out.name.endswith(SUFFIX):
+        raise InputError(f"An archive's name ends in {SUFFIX}: name it so with --out.")
+    records = sorted(read_records(folder), key=lambda record: (record.model, record.configuration.key))
+    signals = sorted(read_signals(folder), key=lambda named: named[0])
+    lines = [_line("plan", "plan.yaml", text) for text in _plans(Path(folder))]
+    lines += [_line("record", record.configuration.key, record.model_dump(mode="json")) for record in records]
+    lines += [_line("signals", name, _shortened(found.model_dump(mode="json"))) for name, found in signals]
+    packed = lzma.compress("".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
+    write_files(out.parent, {out.name: packed})
+    return ArchiveReport(records=len(records), probes=len(signals), kib=len(packed) / 1024)
+
+
+def read_records(source: str | Path) -> Iterator[Record]:
+    """The records of a study.
+
+    Args:
+        source: its folder, or its archive.
+
+    Raises:
+        InputError: if there are none, or one cannot be read.
+    """
+    source = Path(source)
+    count = 0
+    if source.is_file():
+        for name, content in _contents(source, "record"):
+            count += 1
+            try:
+                yield Record.model_validate(content)
+            except ValidationError as error:
+                raise InputError(f"{source} holds something at {name} that is no record.") from error
+    else:
+        for file in sorted((source / "records").glob("*.json")):
+            record = read_record(file)
+            if record is not None:
+                count += 1
+                yield record
+    if not count:
+        raise InputError(f"{source} holds no records: name the --out of 'advisor study run'.")
+
+
+def read_signals(source: str | Path) -> Iterator[tuple[str, Signals]]:
+    """The signals of a study with their names.
+
+    Args:
+        source: its folder, or its archive.
+
+    Raises:
+        InputError: if something there cannot be read as signals.
+    """
+    source = Path(source)
+    if source.is_file():
+        for name, content in _contents(source, "signals"):
+            try:
+                yield name, Signals.model_validate_json(json.dumps(content))
+            except ValidationError as error:
+                raise InputError(f"{source} holds something at {name} that is no signals.") from error
+    else:
+        probes = source / "probes"
+        for file in sorted([*probes.glob("*.json"), *probes.glob("*.json.gz")]):
+            yield file.name.split(".json")[0], Signals.load(file)
+
+
+def _plans(source: Path) -> Iterable[str]:
+    if source.is_file():
+        return [content for _, content in _contents(source, "plan")]
+    files = [source / "plan.yaml", *sorted((source / "plans").glob("*.yaml"))]
+    return [_anonymous(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+
+
+def _anonymous(plan: str) -> str:
+    """A plan without the name of the data folder on the machine where it was run."""
+    found = re.search(r"^data: (/.+)$", plan, re.MULTILINE)
+    return plan if found is None else plan.replace(f"{found[1]}/", "").replace(found[0], "data: data")
+
+
+def _contents(file: Path, kind: Kind) -> Iterator[tuple[str, Any]]:
+    try:
+        with lzma.open(file, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith(f'{{"kind":"{kind}"'):
+                    entry = json.loads(line)
+                    yield entry["name"], entry["content"]
+    except (OSError, lzma.LZMAError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"{file} cannot be read as the archive of a study.") from error
+
+
+def _line(kind: Kind, name: str, content: Any) -> str:
+    entry = {"kind": kind, "name": name, "content": content}
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _shortened(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _shortened(item) for key, item in value.items()}
+        case list():
+            return [_shortened(item) for item in value]
+        case float():
+            return float(f"{value:.{_DIGITS}g}")
+        case _:
+            return value

@@ -1,10 +1,15 @@
 """One run of the training engine, and its record."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
+
+import torch
+from accelerate.state import AcceleratorState
 
 from advisor.findings.evidence import EARLY
 from advisor.options import Schedule, WordPairs
@@ -12,6 +17,7 @@ from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record
 from advisor.training import Recipe
 from probes.catalogue import TASKS
 from probes.errors import InputError, RunError
+from probes.machine.precision import has_fast_bf16
 from probes.machine.versions import library_versions
 from probes.progress import Progress
 from probes.signals import Estimate
@@ -189,3 +195,43 @@ def _device_name(device: "torch.device") -> str:
 
 def _one_line(problem: BaseException) -> str:
     return " ".join(str(problem).split())
+
+
+_VARIABLE = "ACCELERATE_TORCH_DEVICE"
+
+
+@contextmanager
+def training_on(name: str) -> Iterator[torch.device]:
+    """Have accelerate train on one device for as long as the context lasts.
+
+    Args:
+        name: ``auto`` leaves the choice to accelerate; else a device of torch, such as ``cuda:1``.
+
+    Raises:
+        InputError: if there is no such device.
+    """
+    if name == "auto":
+        yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"There is no device '{name}' on this machine: use --device auto or cpu.") from error
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = name
+    # accelerate chooses once a process and remembers it: what an earlier run chose must not stand.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        yield device
+    finally:
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def precision_on(device: torch.device) -> Literal["bf16", "no"]:
+    """The precision that ``auto`` stands for on ``device``: it decides the numbers, so it is recorded."""
+    return "bf16" if has_fast_bf16(device) else "no"

@@ -1,28 +1,218 @@
-"""Running a study: the queue's steps in worker processes, until nothing is left that can be done."""
+"""Running a study: its steps in the order of their turn, in worker processes, until nothing is left."""
 
 import fcntl
-from collections import defaultdict
+import os
+import shutil
+import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
-from time import time
+from threading import Lock
+from typing import TypeAlias
 
 from advisor.console import errors, print_reading
 from advisor.files import check_output, write_files
+from advisor.options import Schedule
 from advisor.report.words import duration
-from advisor.study._gpu import sharing_gpu
-from advisor.study._grid import Grid, Selection
+from advisor.study._grid import Cell, Grid, PlannedRun, Selection
 from advisor.study._inputs import read_inputs
 from advisor.study._plan import Plan, write_plan
-from advisor.study._preload import preload
-from advisor.study._queue import Queue
-from advisor.study._state import State
+from advisor.study._record import seconds_for
+from advisor.study._state import State, failure_path
 from advisor.study._status import StudyStatus, study_status
-from advisor.study._work import Ended, Step
-from advisor.study._workers import Doing, Lost, dask_workers, processes
+from advisor.study._workers import HERE, Doing, Ended, Lost, RunsStep, Step, Workers, dask_workers, processes
 from probes.errors import InputError, RunError
+
+Task: TypeAlias = str | Cell | PlannedRun
+"""One step in the plan's words: a model by its name, the probe of a cell, or a run."""
+
+
+class Queue:
+    """Hands out what is left to do. A task that must wait is passed over and keeps its place.
+
+    Iterating ends when nothing is left, the time is up, or all that is left waits for what is under way:
+    iterate again once that has ended. Tasks that are done, or that will never be possible, are dropped
+    silently. Any thread may ask for the next step.
+
+    Args:
+        state: of the study.
+        workers: know when the time is up.
+        retry: do again what has failed.
+
+    Attributes:
+        problems: why tasks could not be handed out although it was their turn.
+    """
+
+    def __init__(self, state: State, workers: Workers = HERE, retry: bool = False) -> None:
+        self._state = state
+        self._workers = workers
+        self._retry = retry
+        self._lock = Lock()
+        self._waiting: dict[str, Task] = {describe(task): task for task in _tasks(state)}
+        self._out: dict[str, tuple[Task, ...]] = {}
+        self.problems: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, Step]]:
+        return self
+
+    def __next__(self) -> tuple[str, Step]:
+        with self._lock:
+            for key, task in [] if self._workers.out_of_time else list(self._waiting.items()):
+                try:
+                    over, step = self._look_at(task)
+                except InputError as problem:  # it must not end in a thread of the pool
+                    over, step = True, None
+                    self.problems[key] = str(problem)
+                if over or step is not None:
+                    del self._waiting[key]
+                if step is not None:
+                    self._out[key] = (task,)
+                    if isinstance(task, PlannedRun) and isinstance(step, RunsStep):
+                        step = self._with_others(key, task, step)
+                    return key, step
+        raise StopIteration
+
+    def _with_others(self, key: str, first: PlannedRun, step: RunsStep) -> RunsStep:
+        """The same step with all waiting runs that go on from the same alignment."""
+        if first.option.option.schedule is not Schedule.SEQUENTIAL:
+            return step
+        wanted = self._alignment(first)
+        runs = list(step.runs)
+        for name, task in list(self._waiting.items()):
+            if isinstance(task, PlannedRun) and self._alignment(task) == wanted:
+                try:
+                    over, other = self._run(task)
+                except InputError as problem:
+                    over, other = True, None
+                    self.problems[name] = str(problem)
+                if over or other is not None:
+                    del self._waiting[name]
+                if other is not None:
+                    runs += other.runs
+                    self._out[key] = (*self._out[key], task)
+        # The alignment goes on from one to the next.
+        runs.sort(key=lambda run: (run.recipe.experiment and run.recipe.experiment.align_stop) or 2**31)
+        return RunsStep(tuple(runs), step.records)
+
+    def _alignment(self, run: PlannedRun) -> tuple[object, ...]:
+        """What runs that share their alignment phase agree in."""
+        training, experiment = self._state.grid.training(run), self._state.grid.experiment(run)
+        return (
+            *(run.model, run.source, run.target, run.option, run.seed, run.block is None),
+            *(training.align_steps or training.steps, training.align_learning_rate),
+            None if experiment is None else experiment.pairing,
+        )
+
+    @property
+    def runs_left(self) -> list[PlannedRun]:
+        """Runs that have not ended, as far as is known."""
+        with self._lock:
+            tasks = [*chain.from_iterable(self._out.values()), *self._waiting.values()]
+        return [task for task in tasks if isinstance(task, PlannedRun)]
+
+    def ended(self, key: str) -> None:
+        """A step that was handed out has ended."""
+        with self._lock:
+            self._out.pop(key, None)
+
+    def take_back(self, keys: Collection[str] | None = None) -> int:
+        """Take back what was handed out and will not end, because its process died; says how much it was.
+
+        Args:
+            keys: of the steps; None: all.
+        """
+        with self._lock:
+            lost = list(chain.from_iterable(self._out.values())) if keys is None else []
+            for key in keys or ():
+                lost += self._out.pop(key, ())
+            if keys is None:
+                self._out = {}
+            self._waiting = {describe(task): task for task in lost} | self._waiting
+            return len(lost)
+
+    def _look_at(self, task: Task) -> tuple[bool, Step | None]:
+        """Whether a task is over, and the step that it takes now, if it is its turn."""
+        match task:
+            case str():
+                if self._state.model(task) is not None:
+                    return True, None
+                return False, None if self._state.model_waits(task) else self._state.model_step(task)
+            case Cell():
+                return self._probe(task)
+            case _:
+                return self._run(task)
+
+    def _probe(self, cell: Cell) -> tuple[bool, Step | None]:
+        step = self._state.probe_step(cell)
+        if step is None or step.taken is not None:
+            return step is not None, None
+        if failure_path(step).exists() and not self._retry:
+            return True, None
+        return False, step
+
+    def _run(self, planned: PlannedRun) -> tuple[bool, RunsStep | None]:
+        if self._state.impossible(planned):
+            return True, None
+        run = self._state.run(planned)
+        if run is None:
+            return False, None
+        record = self._state.records.find(run.configuration)
+        if record is not None and not (record.status == "failed" and self._retry):
+            return True, None
+        return False, RunsStep((run,), self._state.folder / "records")
+
+
+def describe(task: Task) -> str:
+    """A task in words; no two tasks share theirs."""
+    match task:
+        case str():
+            return f"model {task}"
+        case Cell():
+            return f"{task}, probe"
+        case _:
+            return str(task)
+
+
+def _tasks(state: State) -> Iterator[Task]:
+    """Models first, then probes and runs in the order of their turn."""
+    yield from state.grid.models
+    probed = state.grid.plan.probe is not None
+    yield from (task for task in state.grid.in_turn() if probed or isinstance(task, PlannedRun))
+
+
+_CONTROL = "nvidia-cuda-mps-control"
+
+
+@contextmanager
+def sharing_gpu(workers: Workers) -> Iterator[None]:
+    """Let the kernels of several processes run side by side on a GPU, where NVIDIA's MPS is installed.
+
+    Without it they take turns. A server that is running already (``CUDA_MPS_PIPE_DIRECTORY`` is set) is used.
+    """
+    wanted = workers.device == "auto" or workers.device.startswith("cuda")
+    if (
+        not wanted
+        or workers.jobs < 2
+        or "CUDA_MPS_PIPE_DIRECTORY" in os.environ
+        or not shutil.which(_CONTROL)
+    ):
+        yield
+        return
+    with TemporaryDirectory(prefix="mps-") as folder:
+        os.environ["CUDA_MPS_PIPE_DIRECTORY"] = os.environ["CUDA_MPS_LOG_DIRECTORY"] = folder
+        started = subprocess.run([_CONTROL, "-d"], check=False, capture_output=True).returncode == 0
+        try:
+            if not started:
+                del os.environ["CUDA_MPS_PIPE_DIRECTORY"]
+            yield
+        finally:
+            if started:
+                subprocess.run([_CONTROL], input=b"quit\n", check=False, capture_output=True)
+            for name in ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"):
+                os.environ.pop(name, None)
+
 
 _DEATHS = 3
 """Times that worker processes may die in a row without a single step done."""
@@ -31,14 +221,10 @@ _DEATHS = 3
 def run_study(
     plan: Plan,
     out: str | Path,
+    workers: Workers = HERE,
     *,
-    jobs: int = 2,
     only: Collection[str] = (),
     retry: bool = False,
-    device: str = "auto",
-    threads: int = 1,
-    dask: str | None = None,
-    minutes: float | None = None,
 ) -> StudyStatus:
     """Run what is left of a study. Killing it costs at most the runs in flight: the same call goes on.
 
@@ -48,13 +234,9 @@ def run_study(
     Args:
         plan: the grid, as :func:`read_plan` reads it.
         out: folder of the study.
-        jobs: worker processes; several may share one GPU.
+        workers: who does it.
         only: cells to keep to, such as ``target=wo,task=pos``; those of all filters together.
         retry: do again what has failed.
-        device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: CPU threads of each process.
-        dask: address of a Dask scheduler whose workers do the work instead of processes of this machine.
-        minutes: begin no run after so many; what is under way is finished.
 
     Returns:
         How far the study is now.
@@ -64,47 +246,39 @@ def run_study(
         RunError: if worker processes die again and again, or the disk fails.
     """
     out = Path(out)
-    until = None if minutes is None else time() + 60 * minutes
     check_output(out)
     selected = Grid(plan, Selection(only))
     with errors.status("Reading the data"):
         inputs = read_inputs(selected, print_reading, out.absolute())
     with _locked(out):
         write_files(out, {"plan.yaml": write_plan(plan)})
-        state = State(selected, out, inputs, device)
-        queue = Queue(state, retry)
-        with _workers(selected, jobs, device, threads, until, dask) as (do, many):
+        state = State(selected, out, inputs, workers.device)
+        queue = Queue(state, workers, retry)
+        with _at_work(workers) as (do, at_a_time):
             size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
-            _say(f"{size}; {many} at a time, into {out}.")
-            _work_off(queue, do, many, until)
+            _say(f"{size}; {at_a_time} at a time, into {out}.")
+            _work_off(queue, do, at_a_time)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
         return study_status(out, only=only)
 
 
 @contextmanager
-def _workers(
-    grid: Grid, jobs: int, device: str, threads: int, until: float | None, dask: str | None
-) -> Iterator[tuple[Doing, int]]:
+def _at_work(workers: Workers) -> Iterator[tuple[Doing, int]]:
     """What does the steps, and how many it does at a time."""
-    if dask:
-        with dask_workers(dask, device, threads, until) as doing:
+    if workers.dask:
+        with dask_workers(workers) as doing:
             yield doing
         return
-    with TemporaryDirectory(prefix="study-") as folder:
-        texts = Path(folder) / "texts.pickle" if jobs > 1 else None
-        if texts is not None:
-            with errors.status("Tokenising the data"):
-                preload(grid, texts)
-        with sharing_gpu(device, jobs), processes(jobs, device, threads, until, texts) as doing:
-            yield doing
+    with sharing_gpu(workers), processes(workers) as doing:
+        yield doing
 
 
-def _work_off(queue: Queue, do: Doing, jobs: int, until: float | None) -> None:
+def _work_off(queue: Queue, do: Doing, at_a_time: int) -> None:
     """Run steps until the queue hands out none although none is under way, or the time is up."""
-    spent: defaultdict[str, list[float]] = defaultdict(list)
+    spent: list[tuple[bool, float]] = []
     deaths = 0
-    for end in do(_BeforeTheEnd(queue, until)):
+    for end in do(queue):
         if isinstance(end, Lost):
             deaths += 1
             lost = queue.take_back([end.key])
@@ -116,54 +290,28 @@ def _work_off(queue: Queue, do: Doing, jobs: int, until: float | None) -> None:
             continue
         queue.ended(end.key)
         deaths = 0
-        _report(end, queue, spent, jobs)
+        _report(end, queue, spent, at_a_time)
 
 
-class _BeforeTheEnd:
-    """What a queue hands out before the time is up."""
-
-    def __init__(self, queue: Queue, end: float | None) -> None:
-        self._queue, self._end = queue, end
-
-    def __iter__(self) -> Iterator[tuple[str, Step]]:
-        return self
-
-    def __next__(self) -> tuple[str, Step]:
-        if self._end is not None and time() > self._end:
-            raise StopIteration
-        return next(self._queue)
-
-
-def _report(end: Ended, queue: Queue, spent: defaultdict[str, list[float]], jobs: int) -> None:
+def _report(end: Ended, queue: Queue, spent: list[tuple[bool, float]], at_a_time: int) -> None:
     """A line a run: what ended, how, and how long the rest will take."""
     if not end.records:
         _say(f"{end.key}: {end.status}{f' ({end.error})' if end.error else ''}; {duration(end.seconds)}.")
-    for record in end.records:
-        spent[_kind(record.configuration.target)].append(record.seconds)
+    spent += [(record.configuration.target is None, record.seconds) for record in end.records]
     left = queue.runs_left
     rest = f" {_many(len(left), 'run')} left" if left else ""
-    if left and spent:
-        usual = mean(second for seconds in spent.values() for second in seconds)
-        seconds = sum(mean(spent[_kind(run.target)] or [usual]) for run in left)
-        rest += f", about {duration(seconds / jobs)}"
+    seconds = seconds_for((run.target is None for run in left), spent)
+    if left and seconds is not None:
+        rest += f", about {duration(seconds / at_a_time)}"
     for record in end.records:
-        if record.scores is not None:
-            points = {**record.scores.targets, "source": record.scores.source}
-            how = ", ".join(f"{name} {score.value:.1f}" for name, score in points.items())
-        else:
-            how = f"{record.status} ({record.error})"
         run = record.configuration
         pair = run.source if run.target is None else f"{run.source}-{run.target}"
         what = f"{record.model} {run.task} {pair}, {run.option}, seed {run.seed}"
-        _say(f"{what}: {how}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
+        _say(f"{what}: {record.outcome}; {duration(record.seconds)}.{rest + '.' if rest else ''}")
 
 
 def _many(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _kind(target: str | None) -> str:
-    return "none" if target is None else "aligned"
 
 
 def _say(text: str) -> None:

@@ -1,11 +1,12 @@
 """What the parts of a plan are made of."""
 
+from collections.abc import Collection
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from advisor.options import Option, Schedule
-from advisor.training import weighted
+from advisor.training import ColumnName, Count, Rate, weighted
 from probes.errors import InputError
 from probes.languages import parse_language
 
@@ -76,3 +77,68 @@ class PlannedOption(BaseModel):
 
 
 WrittenOption = Annotated[str, AfterValidator(_option)]
+
+
+class ContinuedMlm(Strict):
+    """Continued masked language modelling on single sentences of several languages."""
+
+    bitext: Annotated[list[str], Field(min_length=1)] = Field(
+        description="Bitexts whose sentences are trained on, each side by itself."
+    )
+    steps: Count = Field(default=300, description="Optimiser steps.")
+    batch_size: Count = Field(default=32, description="Sentences in a batch.")
+    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
+    seed: Seeds = Field(default=0, description="Of the new head, the masks and the order.")
+
+
+class FineTuned(Strict):
+    """Fine-tuning on a task before the study begins; its head is thrown away."""
+
+    task: str = Field(description="What is learned first.")
+    train: str = Field(description="Labelled data of any language.")
+    steps: Count = Field(default=300, description="Optimiser steps.")
+    batch_size: Count = Field(default=16, description="Labelled texts in a batch.")
+    learning_rate: Rate = Field(default=5e-5, description="Peak learning rate.")
+    max_length: Annotated[int, Field(ge=8)] = Field(default=64, description="Longest input in subwords.")
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict, description="Names of table columns that are not the usual ones."
+    )
+    seed: Seeds = Field(default=0, description="Of head, dropout and order.")
+
+
+class Mixed(Strict):
+    """Weight interpolation with another encoder of the same shape and vocabulary."""
+
+    other: Name = Field(description="Another model of this plan.")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="Of the other's weights.")
+
+
+class Derived(Strict):
+    """An encoder made of another one; what is asked for is done from top to bottom."""
+
+    base: str = Field(
+        description="Hub id, folder, an offline encoder (bundled, bundled-enpt), or another model here."
+    )
+    layers: Count | None = Field(default=None, description="Keep only so many layers, from the bottom.")
+    continued_mlm: ContinuedMlm | None = Field(
+        default=None,
+        description="Give it a masked-language-modelling head and train both: sentence alignment that the "
+        "base owes to contrastive training wears off.",
+    )
+    fine_tuned: FineTuned | None = Field(default=None, description="Fine-tune it on another task first.")
+    mixed_with: Mixed | None = Field(
+        default=None, description="Take the mean of its weights and those of another model, by their shares."
+    )
+
+    @model_validator(mode="after")
+    def _differs(self) -> Self:
+        if not any((self.layers, self.continued_mlm, self.fine_tuned, self.mixed_with)):
+            raise ValueError(
+                "say what differs from the base: layers, continued_mlm, fine_tuned or mixed_with"
+            )
+        return self
+
+    def made_of(self, names: Collection[str]) -> list[str]:
+        """The models among ``names`` that it is made of."""
+        parts = [self.base, *([self.mixed_with.other] if self.mixed_with else [])]
+        return [part for part in parts if part in names]

@@ -1,18 +1,20 @@
-"""How far a study is."""
+"""What a plan amounts to, and how far its study is."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from advisor.console import print_reading
 from advisor.report.words import duration
 from advisor.study._grid import Cell, Grid, PlannedRun, Selection
-from advisor.study._inputs import load_inputs
-from advisor.study._plan import read_plan
+from advisor.study._inputs import load_inputs, read_inputs
+from advisor.study._plan import Plan, read_plan
+from advisor.study._record import read_record, seconds_for
 from advisor.study._state import State
+from probes.errors import InputError
 
 RunState = Literal["done", "diverged", "failed", "left", "impossible"]
 
@@ -31,11 +33,6 @@ class RunTally(BaseModel):
     failed: int = 0
     left: int = 0
     impossible: int = 0
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is left to run."""
-        return self.left == 0
 
 
 class CellStatus(BaseModel):
@@ -110,7 +107,7 @@ def study_status(folder: str | Path, only: Collection[str] = ()) -> StudyStatus:
     folder = Path(folder)
     inputs = load_inputs(folder)
     state = State(Grid(read_plan(folder / "plan.yaml", needs_data=False), Selection(only)), folder, inputs)
-    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    spent: list[tuple[str, float]] = []
     errors: Counter[str] = Counter()
     states: dict[PlannedRun, RunState] = {}
     for planned in state.grid:
@@ -119,15 +116,15 @@ def study_status(folder: str | Path, only: Collection[str] = ()) -> StudyStatus:
             states[planned] = "impossible" if state.impossible(planned) else "left"
             continue
         states[planned] = record.status
-        seconds[_kind(planned)].append(record.seconds)
+        spent.append((_kind(planned), record.seconds))
         if record.error:
             errors[record.error] += 1
-    left = [planned for planned, how in states.items() if how == "left"]
+    left = (_kind(planned) for planned, how in states.items() if how == "left")
     return StudyStatus(
         runs=_tally(states.values()),
         cells=tuple(_cells(state, states)),
-        seconds=sum(map(sum, seconds.values())),
-        seconds_left=_seconds_left(left, seconds),
+        seconds=sum(seconds for _, seconds in spent),
+        seconds_left=seconds_for(left, spent),
         errors=dict(errors.most_common()),
     )
 
@@ -137,22 +134,8 @@ def _kind(planned: PlannedRun) -> str:
     return f"{planned.model} {planned.option.option.objective} {planned.option.option.schedule}"
 
 
-def _seconds_left(left: Collection[PlannedRun], seconds: dict[str, list[float]]) -> float | None:
-    if not seconds:
-        return None
-    usual = mean(value for values in seconds.values() for value in values)
-    return sum(mean(seconds.get(_kind(planned)) or [usual]) for planned in left)
-
-
 def _tally(states: Collection[RunState]) -> RunTally:
-    counts = Counter(states)
-    return RunTally(
-        done=counts["done"],
-        diverged=counts["diverged"],
-        failed=counts["failed"],
-        left=counts["left"],
-        impossible=counts["impossible"],
-    )
+    return RunTally(**Counter[str](states))
 
 
 def _cells(state: State, states: dict[PlannedRun, RunState]) -> Iterator[CellStatus]:
@@ -177,3 +160,81 @@ def _probe(state: State, cell: Cell) -> Literal["done", "failed", "left", "none"
     if step is not None and step.taken is not None:
         return "done"
     return "failed" if state.probe_error(cell) is not None else "left"
+
+
+class PlanOverview(BaseModel):
+    """The size of a study.
+
+    Attributes:
+        baselines: runs of fine-tuning alone, shared by all pairs.
+        runs: aligned runs.
+        probes: one a cell, or none.
+        needs_head: how many of the runs take a model with an MLM head, and are left out for others.
+        seconds: of work for one process without the probes, judged by the runs of another study; None where
+            none is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cells: int
+    baselines: int
+    runs: int
+    probes: int
+    needs_head: int
+    seconds: float | None
+    grid: dict[str, tuple[str, ...]]
+
+    def markdown(self) -> str:
+        """Totals, and the pairs of every model and task."""
+        lines = [
+            f"{self.cells} cells, {self.probes} probes, {self.baselines} runs of fine-tuning alone and "
+            f"{self.runs} aligned runs."
+            + (f" {self.needs_head} of them need an MLM head." if self.needs_head else "")
+            + (f" About {duration(self.seconds)} of work without the probes." if self.seconds else ""),
+            "",
+            "| Model and task | Pairs |",
+            "|---|---|",
+            *(f"| {name} | {', '.join(pairs)} |" for name, pairs in self.grid.items()),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = None) -> PlanOverview:
+    """Read everything a plan names, and count.
+
+    Args:
+        plan: as :func:`read_plan` reads it.
+        only: cells to keep to, as for :func:`run_study`.
+        like: folder of a study on a machine like this, whose runs tell how long these will take.
+
+    Raises:
+        InputError: if something cannot be used.
+    """
+    grid = Grid(plan, Selection(only))
+    read_inputs(grid, print_reading)
+    runs = list(grid)
+    aligned = [run for run in runs if run.target is not None]
+    pairs: dict[str, tuple[str, ...]] = {}
+    for cell in grid.cells:
+        name = f"{cell.model}, {cell.task}"
+        pairs[name] = (*pairs.get(name, ()), f"{cell.source}-{cell.target}")
+    return PlanOverview(
+        cells=len(grid.cells),
+        baselines=len(runs) - len(aligned),
+        runs=len(aligned),
+        probes=len(grid.cells) if plan.probe else 0,
+        seconds=None if like is None else _seconds(Path(like), len(runs) - len(aligned), len(aligned)),
+        needs_head=sum(run.option.option.needs_mlm_head for run in aligned),
+        grid=pairs,
+    )
+
+
+def _seconds(folder: Path, baselines: int, aligned: int) -> float | None:
+    spent: list[tuple[bool, float]] = []
+    for file in (folder / "records").glob("*.json"):
+        record = read_record(file)
+        if record is not None and record.status == "done":
+            spent.append((record.configuration.target is None, record.seconds))
+    if not spent:
+        raise InputError(f"{folder} holds no record of a finished run: name another study with --like.")
+    return seconds_for([True] * baselines + [False] * aligned, spent)

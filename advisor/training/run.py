@@ -16,7 +16,7 @@ from probes.batches import TokenizedPair
 from probes.encoder import Encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
-from probes.progress import Progress, Silent, Stopwatch
+from probes.progress import Progress, Stopwatch
 from probes.signals import Estimate
 
 
@@ -45,7 +45,7 @@ def train(
     if targets is None:
         targets = {} if recipe.target_labels is None else {"target": recipe.target_labels}
     with torch.random.fork_rng():
-        watch = Stopwatch(progress or Silent())
+        watch = Stopwatch(progress)
         setting = prepare(recipe, targets, shared, watch)
         with _matrix_products(recipe, setting.given.device):
             return _train(setting, targets, looks)

@@ -21,7 +21,7 @@ from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError
 from probes.heads import Head, fit_head
 from probes.machine.precision import PassPrecision, has_fast_bf16
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.signals import Estimate
 from probes.tasks import TaskLevel, level_called
 
@@ -209,9 +209,7 @@ def prepare(
     given = replace(given, precision=precision)
     tokenizer = Tokenizer(given.tokenizer, min(recipe.max_length, given.max_length))
     texts = read_texts(recipe, tokenizer, targets, shared)
-    setting = Setting(
-        recipe, accelerator, given, tokenizer, texts, 1, 1, shared, watch or Stopwatch(Silent())
-    )
+    setting = Setting(recipe, accelerator, given, tokenizer, texts, 1, 1, shared, watch or Stopwatch())
     epoch = setting.labelled().an_epoch
     steps = math.ceil(recipe.epochs * epoch / recipe.gradient_accumulation)
     steps = min(steps, recipe.max_steps or steps)

@@ -1,9 +1,7 @@
 """What runs have in common, kept from one to the next."""
 
-import pickle
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable
-from pathlib import Path
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -35,16 +33,6 @@ class Shared:
                 kept.popitem(last=False)
             kept[key] = make()
         return cast(T, kept[key])
-
-    def save(self, path: Path, kinds: Collection[str]) -> None:
-        """Write everything of some kinds for other processes of this machine to :meth:`load`."""
-        with path.open("wb") as file:
-            pickle.dump({kind: self._kept[kind] for kind in kinds}, file, pickle.HIGHEST_PROTOCOL)
-
-    def load(self, path: Path) -> None:
-        """Take over what another process, which is trusted like this one, has saved."""
-        with path.open("rb") as file:
-            self._kept.update(pickle.load(file))
 
     def forget(self, kind: str) -> None:
         """Let go of everything of a kind."""

@@ -19,7 +19,7 @@ from probes.material.inputs import read_inputs
 from probes.material.parts import prepare
 from probes.material.sampling import deal
 from probes.objectives import available
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.request import ProbeRequest
 from probes.tasks import level_called
 from tests.benchmarks._shapes import Case
@@ -66,7 +66,7 @@ def request_from(
 
 def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
     """Everything up to the gradient rounds at ``theta_warm``, as a probe does it."""
-    watch = Stopwatch(Silent())
+    watch = Stopwatch()
     inputs = read_inputs(request)
     encoder = load_encoder(request.model)
     precision = choose_precision("auto", encoder.device)

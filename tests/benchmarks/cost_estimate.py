@@ -12,12 +12,12 @@ from time import perf_counter
 
 from probes.budget import find_budget
 from probes.cost import CostEstimate
-from probes.progress import Silent
+from probes.progress import Progress
 from probes.run import run_probe
 from tests.benchmarks._real import add_data_options, request_from
 
 
-class _Recorder(Silent):
+class _Recorder(Progress):
     """Keeps the estimate and the time at which it was given."""
 
     cost: CostEstimate | None = None

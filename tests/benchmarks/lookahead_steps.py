@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from probes.budget import Budget
 from probes.gradients.lookahead import look_ahead
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case
 
 _UNITS = {
@@ -38,7 +38,7 @@ def main() -> None:
     for scaling, (name, lengths) in _UNITS.items():
         for units in lengths:
             with patch(f"probes.gradients.lookahead.{name}", units):
-                rows = look_ahead(warm.case.model, gradients, texts, Stopwatch(Silent()), warm.adam)
+                rows = look_ahead(warm.case.model, gradients, texts, Stopwatch(), warm.adam)
             for row in rows:
                 change = row.change
                 if row.scaling != scaling or change.value is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from probes.budget import Budget
 from probes.gradients.lookahead import look_ahead
 from probes.machine.precision import PassPrecision
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.signals import TOTAL, Estimate
 from tests.benchmarks._real import add_data_options, measure, request_from, warm_case
 
@@ -47,7 +47,7 @@ def main() -> int:
             warm.case.model,
             replace(found[0], precision=precision),
             texts,
-            Stopwatch(Silent()),
+            Stopwatch(),
             warm.adam,
         )
         for precision in precisions

@@ -40,7 +40,7 @@ class _Clock:
 def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
     """The signals and the request; the floor is taken on the way."""
     import probes.gradients.rounds
-    from probes.progress import Silent, Stopwatch
+    from probes.progress import Progress, Stopwatch
     from probes.run import run_probe
     from tests.benchmarks._real import request_from
     from tests.benchmarks._shapes import Case
@@ -68,7 +68,7 @@ def _probe(arguments: argparse.Namespace, clock: _Clock) -> tuple[Any, Any]:
         patch("probes.gradients.points.measure_gradients", measured),
         patch.object(Stopwatch, "phase", timed),
     ):
-        return run_probe(request, Silent()), request
+        return run_probe(request, Progress()), request
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from advisor.cli import main
-from advisor.study import Record
+from advisor.study import Record, Workers
 from advisor.study._plan import read_plan
 from advisor.study._runner import run_study
 from advisor.study._status import StudyStatus
@@ -110,10 +110,10 @@ def test_a_dask_cluster_completes_a_study_although_a_worker_is_killed(
                 killed.append(victim)
 
         monkeypatch.setattr(_runner, "_report", kill_one)
-        status = run_study(plan, tmp_path / "dask", dask=cluster.scheduler_address, device="cpu")
+        status = run_study(plan, tmp_path / "dask", Workers(dask=cluster.scheduler_address, device="cpu"))
     assert killed
     assert (status.runs.done, status.runs.left) == (6, 0)
-    here = run_study(plan, tmp_path / "here", jobs=1, device="cpu")
+    here = run_study(plan, tmp_path / "here", Workers(1, "cpu"))
     assert here.runs.done == 6
     for name, content in contents(tmp_path / "dask").items():
         there, record = json.loads(content), json.loads(contents(tmp_path / "here")[name])

@@ -10,7 +10,7 @@ from probes.bitext.embedding import embed_bitext
 from probes.bitext.linking import Linker, word_vectors
 from probes.encoder import Encoder
 from probes.heads import Head, predict, project_labels
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.tasks import level_called
 from probes.words import drop_identical, mutual_argmax
 from tests.conftest import Load
@@ -46,7 +46,7 @@ def test_the_bitext_is_embedded_in_its_own_order(load: Load) -> None:
     pairs = [tokenizer.translation(*pair.strings) for pair in sample_pairs(tokenizer, 40)]
     assert len({len(pair.source.ids) for pair in pairs}) > 5
     linker = Linker(LAYERS)
-    found = embed_bitext(encoder, tokenizer, pairs, linker, 35, Stopwatch(Silent()))
+    found = embed_bitext(encoder, tokenizer, pairs, linker, 35, Stopwatch())
 
     assert [pair.strings for pair in found.pairs] == [pair.strings for pair in pairs]
     assert found.source.shape == found.target.shape == (LAYERS + 1, 35, HIDDEN)

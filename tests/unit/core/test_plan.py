@@ -9,7 +9,7 @@ from probes.budget import BUDGETS, Budget, find_budget
 from probes.cost import CostEstimate, PassTimes, Workload, estimate_cost
 from probes.errors import InputError
 from probes.material.sampling import batch_size_for, deal, shuffled, split_source
-from probes.progress import PHASES, Progress, Silent, Stopwatch
+from probes.progress import PHASES, Progress, Stopwatch
 
 
 @pytest.mark.parametrize("name", BUDGETS)
@@ -130,7 +130,7 @@ def test_an_estimate_reads_well(seconds: float, words: str) -> None:
     assert str(CostEstimate(seconds, 1.234)) == f"{words} and 1.2 GiB of memory"
 
 
-class Recorder(Silent):
+class Recorder(Progress):
     def __init__(self) -> None:
         self.told: list[object] = []
 
@@ -160,7 +160,7 @@ def test_a_stopwatch_passes_everything_on_and_keeps_time() -> None:
 
 
 def test_a_watcher_that_raises_stops_the_work() -> None:
-    class Stop(Silent):
+    class Stop(Progress):
         def advance(self) -> None:
             raise KeyboardInterrupt
 

@@ -28,7 +28,7 @@ from probes.gradients.stopping import MIN_ROUNDS
 from probes.gradients.warm_up import warm_up
 from probes.heads import Head, project_labels
 from probes.objectives import LOSSES, PairView, _registry, register
-from probes.progress import PHASES, Silent
+from probes.progress import PHASES, Progress
 from probes.request import ProbeRequest
 from probes.run import run_probe
 from probes.signals import TOTAL, Estimate, Signals, TaskGradient
@@ -515,7 +515,7 @@ def test_a_probe_leaves_the_model_and_the_random_numbers(world: World, tmp_path:
     assert signals.model.sha256 == world.encoder.sha256
 
 
-class Interrupt(Silent):
+class Interrupt(Progress):
     """Presses Ctrl-C in the middle of one phase."""
 
     def __init__(self, phase: str, step: int) -> None:
@@ -559,7 +559,7 @@ def test_an_interrupted_probe_leaves_the_model(world: World, tmp_path: Path, pha
 
 
 def test_an_interrupt_at_the_estimate_leaves_the_model(world: World, tmp_path: Path) -> None:
-    class AtEstimate(Silent):
+    class AtEstimate(Progress):
         def estimate(self, cost: CostEstimate) -> None:
             assert cost.seconds > 0
             assert cost.memory_gib > 0
@@ -593,7 +593,7 @@ def test_an_objective_that_fails_leaves_the_model(
 
 
 def test_a_watcher_sees_each_phase_once_with_all_its_steps(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    class Recorder(Silent):
+    class Recorder(Progress):
         def __init__(self) -> None:
             self.totals: dict[str, int] = {}
             self.steps: dict[str, int] = {}

@@ -17,7 +17,7 @@ from probes.gradients.rounds import GradientRounds
 from probes.gradients.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from probes.signals import Point
 from probes.tasks import level_called
 from tests.conftest import Load
@@ -178,7 +178,7 @@ def test_a_step_along_the_task_gradient_helps_and_against_it_hurts(
         material.at(),
         rounds_along(material, sign),
         {"source": material.items, "target-labels": material.items[:10]},
-        Stopwatch(Silent()),
+        Stopwatch(),
         adam,
     )
     assert [(row.scaling, row.on) for row in rows] == [
@@ -225,7 +225,7 @@ def test_looking_ahead_in_bf16_sees_the_step(load: Load) -> None:
             material.at(),
             rounds_along(material, 1.0, precision),
             {"source": material.items},
-            Stopwatch(Silent()),
+            Stopwatch(),
             adam,
         )[1].change.value
         for precision in both
@@ -238,7 +238,7 @@ def test_looking_ahead_in_bf16_sees_the_step(load: Load) -> None:
 def test_without_adam_there_are_raw_steps_only(load: Load) -> None:
     material = Material(load)
     rows = look_ahead(
-        material.at("theta0"), rounds_along(material, 1.0), {"source": material.items}, Stopwatch(Silent())
+        material.at("theta0"), rounds_along(material, 1.0), {"source": material.items}, Stopwatch()
     )
     assert [row.scaling for row in rows] == ["raw"]
 
@@ -246,7 +246,7 @@ def test_without_adam_there_are_raw_steps_only(load: Load) -> None:
 def test_the_change_is_the_difference_of_measured_losses(load: Load) -> None:
     material = Material(load)
     rounds = rounds_along(material, 1.0)
-    (row,) = look_ahead(material.at("theta0"), rounds, {"source": material.items}, Stopwatch(Silent()))
+    (row,) = look_ahead(material.at("theta0"), rounds, {"source": material.items}, Stopwatch())
     before = material.loss()
     with _stepped(material.encoder, rounds.mean_gradient("made-up"), row.step):
         after = material.loss()

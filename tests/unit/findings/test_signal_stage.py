@@ -11,7 +11,7 @@ from advisor.findings import SignalStage, load_tables
 from advisor.findings.evidence import CaseMaker, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, fit_stages, scale
 from advisor.findings.model._signal_stage import fit_slope
-from advisor.study._signal_columns import signal_columns
+from advisor.study._compile import signal_columns
 from tests.factories import make_signals
 from tests.unit.findings.simulation import copy_tables, own_record
 

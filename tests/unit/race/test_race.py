@@ -23,7 +23,7 @@ from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
 from advisor.race.store import ALONE, RaceStore, StepRecord
-from advisor.race.watch import SilentRace
+from advisor.race.watch import RaceWatcher
 from advisor.recipe import read_recipe
 from advisor.sample import sample_path
 from advisor.training import train
@@ -244,7 +244,7 @@ def test_a_lost_device_is_said_and_the_race_goes_on(race: Race, monkeypatch: pyt
 
 
 def test_progress_is_told(race: Race) -> None:
-    class Told(SilentRace):
+    class Told(RaceWatcher):
         steps = 0
 
         def took(self, racer: Any) -> None:

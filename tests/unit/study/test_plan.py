@@ -7,14 +7,21 @@ import pytest
 from pydantic import BaseModel
 
 from advisor.options import NO_ALIGNMENT, Schedule
-from advisor.study._encoder_states import ContinuedMlm, Derived
-from advisor.study._example import example_plan
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import read_inputs
-from advisor.study._overview import overview
-from advisor.study._plan import PairPlan, Plan, ProbePlan, TaskPlan, TrainingPlan, read_plan, write_plan
+from advisor.study._plan import (
+    PairPlan,
+    Plan,
+    ProbePlan,
+    TaskPlan,
+    TrainingPlan,
+    example_plan,
+    read_plan,
+    write_plan,
+)
 from advisor.study._record import Records
-from advisor.study._schema import PlannedOption
+from advisor.study._schema import ContinuedMlm, Derived, PlannedOption
+from advisor.study._status import overview
 from probes.data import Reading
 from probes.errors import InputError
 from tests.unit.study.made_up import JOINT, make_record

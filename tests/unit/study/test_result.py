@@ -11,8 +11,7 @@ from scipy.stats import ttest_rel
 
 from advisor.options import NO_ALIGNMENT
 from advisor.study import Record, TrialResult, summarise
-from advisor.study._paired import half_width, paired_gain, seeds_needed
-from advisor.study._verdict import gain_words
+from advisor.study.trial.result import gain_words, half_width, paired_gain, seeds_needed
 from tests.unit.study.made_up import JOINT, SEQUENTIAL, against, make_record, make_records
 
 GAINED = against([54.2, 53.8, 54.9], [58.1, 57.2, 58.9])

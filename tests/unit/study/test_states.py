@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from advisor.options import NO_ALIGNMENT
+from advisor.study import Workers
 from advisor.study._derive import derive
-from advisor.study._encoder_states import Derived, FineTuned, Mixed
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import load_inputs
 from advisor.study._plan import read_plan
-from advisor.study._queue import Queue
 from advisor.study._record import read_record
-from advisor.study._runner import run_study
+from advisor.study._runner import Queue, run_study
+from advisor.study._schema import Derived, FineTuned, Mixed
 from advisor.study._state import State
-from advisor.study._work import RunsStep
+from advisor.study._workers import RunsStep
 from probes.encoder import load_encoder
 from probes.errors import InputError
 from tests.conftest import Checkpoint
@@ -101,7 +101,7 @@ BLOCKS = [
 def test_blocks_add_runs_under_changed_settings(tmp_path: Path, checkpoint: Checkpoint) -> None:
     path = plan_file(tmp_path, checkpoint("bert"), options=[SENTENCES], seeds=[0], blocks=BLOCKS)
     out = tmp_path / "out"
-    status = run_study(read_plan(path), out, jobs=1, device="cpu")
+    status = run_study(read_plan(path), out, Workers(1, "cpu"))
     assert (status.runs.done, status.runs.left) == (5, 0)
     records = [read_record(file) for file in (out / "records").iterdir()]
     settings = [
@@ -130,8 +130,8 @@ def test_runs_that_go_on_from_one_alignment_are_handed_out_together(
     path = plan_file(tmp_path, checkpoint("bert"), options=[SENTENCES], seeds=[0], blocks=looks)
     out = tmp_path / "out"
     plan = read_plan(path)
-    run_study(plan, out, jobs=1, device="cpu", only=["target=de"])
-    run_study(plan, tmp_path / "other", jobs=1, device="cpu")  # writes the inputs of all cells
+    run_study(plan, out, Workers(1, "cpu"), only=["target=de"])
+    run_study(plan, tmp_path / "other", Workers(1, "cpu"))  # writes the inputs of all cells
     (tmp_path / "other/records").rename(tmp_path / "gone")
     state = State(Grid(plan), tmp_path / "other", load_inputs(tmp_path / "other"))
     steps = [step for _, step in Queue(state)]
@@ -188,7 +188,7 @@ def test_what_a_state_is_made_of_comes_first_and_decides_what_it_is(
     }
     plan = read_plan(plan_file(tmp_path, checkpoint("bert"), models=models, options=[SENTENCES], seeds=[0]))
     assert Grid(plan).models == ("tiny", "cut", "mixed")
-    status = run_study(plan, tmp_path / "out", jobs=1, device="cpu", only=["model=mixed"])
+    status = run_study(plan, tmp_path / "out", Workers(1, "cpu"), only=["model=mixed"])
     assert (status.runs.failed, status.runs.left) == (0, 0)
     made = {path.stem for path in (tmp_path / "out/models").glob("*.json")}
     assert made == {"tiny", "cut", "mixed"}
@@ -213,11 +213,11 @@ def test_a_worker_that_dies_takes_nothing_with_it_but_its_step(
 
     monkeypatch.setattr(_workers._Worker, "begin", dying)
     plan = read_plan(plan_file(tmp_path, checkpoint("bert")))
-    status = _runner.run_study(plan, tmp_path / "out", jobs=2, device="cpu")
+    status = _runner.run_study(plan, tmp_path / "out", Workers(2, "cpu"))
     assert victims
     assert (status.runs.done, status.runs.left, status.runs.failed) == (6, 0, 0)
     assert "its process died" in capsys.readouterr().err
-    here = run_study(plan, tmp_path / "here", jobs=1, device="cpu")
+    here = run_study(plan, tmp_path / "here", Workers(1, "cpu"))
     assert here.runs.done == 6
     for file in (tmp_path / "here/records").iterdir():
         mine, theirs = (json.loads(path.read_text()) for path in (file, tmp_path / "out/records" / file.name))
@@ -227,17 +227,17 @@ def test_a_worker_that_dies_takes_nothing_with_it_but_its_step(
 def test_runs_that_share_a_step_leave_no_model_behind(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from advisor.study import _work
+    from advisor.study import _workers
     from advisor.training import Losses
 
     alive: list[int] = []
-    run = _work.run_once
+    run = _workers.run_once
 
     def counting(*arguments: Any) -> Any:
         alive.append(sum(isinstance(thing, Losses) for thing in gc.get_objects()))
         return run(*arguments)
 
-    monkeypatch.setattr(_work, "run_once", counting)
+    monkeypatch.setattr(_workers, "run_once", counting)
     blocks = [
         {
             "name": f"look-{stop}",
@@ -258,12 +258,12 @@ def test_runs_that_share_a_step_leave_no_model_behind(
         )
     )
     gc.collect()
-    run_study(plan, tmp_path / "out", jobs=1, device="cpu")
+    run_study(plan, tmp_path / "out", Workers(1, "cpu"))
     assert len(alive) == 7
     assert max(alive) - alive[0] <= 2  # the alignment that is gone on from, and what it was begun with
 
 
 def test_no_run_begins_when_the_time_is_up(tmp_path: Path, checkpoint: Checkpoint) -> None:
     plan = read_plan(plan_file(tmp_path, checkpoint("bert")))
-    status = run_study(plan, tmp_path / "out", jobs=1, device="cpu", minutes=-1)
+    status = run_study(plan, tmp_path / "out", Workers(1, "cpu", until=0.0))
     assert (status.runs.done, status.runs.left) == (0, 6)

@@ -13,7 +13,7 @@ import torch
 
 import advisor.training as engine
 from advisor.options import NO_ALIGNMENT, Option, joint_weight
-from advisor.study import Record
+from advisor.study import Record, Workers
 from advisor.study._grid import Grid
 from advisor.study._inputs import load_inputs
 from advisor.study._plan import read_plan
@@ -51,7 +51,7 @@ def study(checkpoint: Checkpoint, tmp_path: Path) -> Study:
         out: str | Path = "out", only: tuple[str, ...] = (), retry: bool = False, **changes: Any
     ) -> StudyStatus:
         path = plan_file(tmp_path, checkpoint("bert"), **changes)
-        return run_study(read_plan(path), tmp_path / out, jobs=1, only=only, retry=retry, device="cpu")
+        return run_study(read_plan(path), tmp_path / out, Workers(1, "cpu"), only=only, retry=retry)
 
     return run
 
@@ -177,7 +177,7 @@ def test_more_seeds_or_other_data_run_only_what_they_bear_on(
     path = plan_file(tmp_path, Path(read_plan(tmp_path / "plan.yaml").models["tiny"]))  # type: ignore[arg-type]
     bitext = tmp_path / "data/en-tr.tsv"
     bitext.write_text("".join(bitext.read_text(encoding="utf-8").splitlines(keepends=True)[:-2]))
-    run_study(read_plan(path), tmp_path / "out", jobs=1, device="cpu")
+    run_study(read_plan(path), tmp_path / "out", Workers(1, "cpu"))
     assert calls == [(SENTENCE, "tr", 0), (SENTENCE, "tr", 1)]
 
 

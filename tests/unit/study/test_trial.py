@@ -12,7 +12,7 @@ import torch
 import advisor.training as engine
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from advisor.sample import sample_path
-from advisor.study import Record, SilentWatcher, TrialResult, run_trial
+from advisor.study import Record, TrialResult, Watcher, run_trial
 from advisor.training import Outcome, Recipe
 from probes.batches import LabelledBatch, LabelledText
 from probes.encoder import Encoder
@@ -307,7 +307,7 @@ def test_signals_and_bad_input_end_the_trial_and_are_not_recorded(
 def test_the_watcher_learns_of_runs_and_of_the_time_left(trial: Trial) -> None:
     heard: list[Any] = []
 
-    class Listener(SilentWatcher):
+    class Listener(Watcher):
         def planned(self, total: int, kept: int) -> None:
             heard.append((total, kept))
 

@@ -10,14 +10,14 @@ from torch.utils.data import DataLoader
 from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.training import Alignment, Experiment, FineTuning, Shared, prepare, train
 from advisor.training.batches import Batches
-from probes.progress import Silent, Stopwatch
+from probes.progress import Stopwatch
 from tests.unit.training.test_train import changed, folder, make_option, make_recipe, weights
 
 pytestmark = pytest.mark.slow
 
 __all__ = ["folder"]  # the fixture
 
-WATCH = Stopwatch(Silent())
+WATCH = Stopwatch()
 WITH_DROPOUT = "mt5"
 
 

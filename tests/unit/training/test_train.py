@@ -26,7 +26,7 @@ from probes.encoder import EMBEDDINGS, Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.heads import Head
 from probes.machine.precision import has_fast_bf16
-from probes.progress import Silent, Stopwatch
+from probes.progress import Progress, Stopwatch
 from probes.tasks import level_called
 from tests.models import build, sample_items, sample_pairs
 
@@ -162,7 +162,7 @@ def test_alignment_leaves_frozen_layers_bit_identical(
         learning_rate=1e-3,
         random=RandomState.now(encoder.device),
     )
-    phase.advance(3, Stopwatch(Silent()))
+    phase.advance(3, Stopwatch())
 
     moved = changed(before, weights(encoder))
     assert not moved & layer_names(encoder, fixed)
@@ -374,7 +374,7 @@ def test_weights_that_are_not_finite_are_not_handed_back(
 
 
 def test_progress_is_told_of_every_step(folder: Path) -> None:
-    class Watcher(Silent):
+    class Watcher(Progress):
         def __init__(self) -> None:
             self.steps: dict[str, list[int]] = {}
 
@@ -585,7 +585,7 @@ def test_every_seed_draws_pairs_of_its_own(folder: Path) -> None:
         recipe = make_recipe(folder, seed=seed, option=make_option("sentence-contrastive"))
         encoder = load_encoder(recipe.model)
         tokenizer = Tokenizer(encoder.tokenizer, 64)
-        pairs = read_pairs(recipe, encoder, tokenizer, 6, Stopwatch(Silent()), Shared())
+        pairs = read_pairs(recipe, encoder, tokenizer, 6, Stopwatch(), Shared())
         return [pair.strings[0] for pair in pairs]
 
     seen = [sources(seed) for seed in (0, 0, 1)]

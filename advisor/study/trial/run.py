@@ -1,27 +1,82 @@
 """The trial: every option is run for real, with several seeds, beside fine-tuning alone."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Literal
 
+from advisor.console import PhaseBar
 from advisor.files import reserved, write_files, write_or_rescue
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
-from advisor.study._record import Record, Records
-from advisor.study._result import TRIAL_FILE, TrialResult, summarise
+from advisor.report.words import duration
+from advisor.study._record import Record, Records, seconds_for
 from advisor.study._run_once import TrialRun, configure, roles_of, run_once
-from advisor.study._watch import SilentWatcher, Watcher
+from advisor.study.trial.result import TRIAL_FILE, TrialResult, summarise
 from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate, weighted
 from probes.data import Columns
 from probes.errors import InputError, RunError
+from probes.progress import Progress
 from probes.request import ProbeRequest
 
 if TYPE_CHECKING:
     import torch
 
     from probes.encoder import Encoder
+
+
+class Watcher(Progress):
+    """Receives the course of a trial and of the phases in each run; as it is here it shows nothing."""
+
+    def planned(self, total: int, kept: int) -> None:
+        """There are ``total`` runs, ``kept`` of which were done by an earlier call."""
+
+    def begins(self, option: Option, seed: int) -> None:
+        """A run begins."""
+
+    def ended(self, record: Record, seconds_left: float) -> None:
+        """A run has ended and is recorded; all others together will take about ``seconds_left``."""
+
+
+class ConsoleWatcher(PhaseBar, Watcher):
+    """Says how many runs there are, how each ended, and after each the time left.
+
+    Args:
+        phases: the phases of a run, each in words.
+    """
+
+    def __init__(self, phases: Mapping[str, str]) -> None:
+        super().__init__(phases)
+        self._total = self._ended = 0
+        self._run = ""
+
+    def planned(self, total: int, kept: int) -> None:
+        """Say how many runs there are."""
+        self._total, self._ended = total, kept
+        done = f", {kept} of them done before" if kept else ""
+        self._print(f"{total} {_runs(total)} of alignment, fine-tuning and evaluation{done}.")
+
+    def begins(self, option: Option, seed: int) -> None:
+        """Name the run beside its bar."""
+        self._run = f"{option}, seed {seed}"
+
+    def ended(self, record: Record, seconds_left: float) -> None:
+        """Say how the run ended and how long the others will take."""
+        self._close()
+        self._ended += 1
+        left = self._total - self._ended
+        rest = f" About {duration(seconds_left)} left for {left} {_runs(left)}." if left else ""
+        self._print(
+            f"{self._ended}/{self._total} {self._run}: {record.outcome}; {duration(record.seconds)}.{rest}"
+        )
+
+    def _described(self, name: str) -> str:
+        return f"{self._run}: {super()._described(name)}"
+
+
+def _runs(number: int) -> str:
+    return "run" if number == 1 else "runs"
+
 
 DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
 """What is compared unless something else is named."""
@@ -65,7 +120,7 @@ def run_trial(
         RunError: if no run at all could be finished, or the disk fails.
     """
     out = Path(out)
-    watcher = watcher or SilentWatcher()
+    watcher = watcher or Watcher()
     chosen = _options(options, request)
     if seeds < 1:
         raise InputError("A trial needs at least 1 seed, and 2 to know the noise: use --seeds 3.")
@@ -75,7 +130,7 @@ def run_trial(
         raise InputError(
             "A trial is scored on labelled target-language data: name some with --target-labels."
         )
-    from advisor.study._device import precision_on, training_on  # torch takes seconds to import
+    from advisor.study._run_once import precision_on, training_on  # torch takes seconds to import
 
     needed = _RECORD_BYTES * seeds * len(chosen)
     with reserved(out, needed), training_on(request.device) as device:
@@ -201,18 +256,10 @@ def _run_all(
         ended[i] = run_once(run, device, watcher, shared)
         write_or_rescue(folder, partial(_save, ended[i]))
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
-        watcher.ended(ended[i], _seconds_left(waiting, list(ended.values())))
+        spent = [(record.configuration.option, record.seconds) for record in ended.values()]
+        watcher.ended(ended[i], seconds_for(waiting, spent) or 0.0)
     return [ended[i] for i in range(len(runs))]
 
 
 def _save(record: Record, folder: Path) -> None:
     Records(folder).save(record)
-
-
-def _seconds_left(waiting: Sequence[Option], ended: Sequence[Record]) -> float:
-    """Each run is taken to last as long as those of its option did, or as all did."""
-    usual = mean(record.seconds for record in ended)
-    spent: defaultdict[Option, list[float]] = defaultdict(list)
-    for record in ended:
-        spent[record.configuration.option].append(record.seconds)
-    return sum(mean(spent[option]) if option in spent else usual for option in waiting)

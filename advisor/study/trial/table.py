@@ -9,11 +9,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advisor.report.words import MINUS, clean, duration, option_labels
-from advisor.study._verdict import gain_words
+from advisor.report.words import MINUS, clean, duration, option_labels, signed
+from probes.signals import Estimate
 
 if TYPE_CHECKING:
-    from advisor.study._result import TrialResult
+    from advisor.study.trial.result import TrialResult
 
 _GAIN = "Gain [95 %]"
 _HEADINGS = ("Option", "Seeds", "Target", _GAIN, "Source", _GAIN, "Time")
@@ -75,6 +75,15 @@ def html(result: "TrialResult") -> str:
         f"<p><strong>{escape(clean(result.verdict))}</strong></p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
     )
+
+
+def gain_words(gain: Estimate) -> str:
+    """A gain with its interval, as in ``+3.9 [+1.2, +6.6]``."""
+    if gain.value is None:
+        return "unresolved"
+    if gain.low is None or gain.high is None or gain.low == gain.high == 0:  # of none, by definition
+        return signed(gain.value)
+    return f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}]"
 
 
 def _rows(result: "TrialResult") -> Iterator[tuple[str, ...]]:

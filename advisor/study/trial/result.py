@@ -1,20 +1,131 @@
 """What a trial ends with: every option's scores and its gains over fine-tuning alone."""
 
 import hashlib
+import math
 from collections.abc import Collection, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field
 from rich.console import RenderableType
+from scipy.special import stdtrit
 
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.study import _table
-from advisor.study._paired import paired_gain, seeds_needed
 from advisor.study._record import Record, Status
-from advisor.study._verdict import verdict
+from advisor.study.trial import table
+from advisor.study.trial.table import gain_words
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
+
+_LEVEL = 0.95
+
+
+def half_width(sd: float, pairs: int) -> float:
+    """Half the width of the 95 % interval of a mean: ``t(0.975, n - 1) * sd / sqrt(n)``.
+
+    Args:
+        sd: standard deviation of the differences, with ``n - 1`` in its denominator.
+        pairs: how many differences, at least 2.
+    """
+    return float(stdtrit(pairs - 1, (1 + _LEVEL) / 2)) * sd / math.sqrt(pairs)
+
+
+def paired_gain(differences: Sequence[float]) -> Estimate:
+    """The mean difference in points with its 95 % interval (Student's t, paired).
+
+    Args:
+        differences: aligned minus unaligned score, one a seed.
+
+    Returns:
+        The gain; without a value for fewer than two pairs, and without bounds where the pairs do not
+        differ at all, since both leave the noise unknown. A note then says so.
+    """
+    pairs = len(differences)
+    if pairs < 2:
+        found = f" (its gain: {differences[0]:+.1f} points)" if pairs else ""
+        return Estimate(
+            value=None,
+            note=f"{pairs} of the runs can be paired by seed{found}: the noise is known from two pairs on",
+        )
+    mean, sd = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    if sd < 1e-9:  # rounding apart, all the same
+        return Estimate(
+            value=mean,
+            note=f"all {pairs} seeds gave the same gain, so the noise cannot be seen: more test data would",
+        )
+    margin = half_width(sd, pairs)
+    return Estimate(value=mean, low=mean - margin, high=mean + margin, level=_LEVEL)
+
+
+def seeds_needed(differences: Sequence[float], points: float = 1.0) -> int | None:
+    """Roughly how many pairs would make the interval as narrow as plus or minus ``points``.
+
+    It takes the observed standard deviation for the true one, which from three pairs may be off by half.
+
+    Args:
+        differences: as for :func:`paired_gain`.
+        points: half-width wanted, above 0.
+
+    Returns:
+        A number from 2; None where fewer than two pairs leave the spread unknown.
+    """
+    if len(differences) < 2:
+        return None
+    sd = float(np.std(differences, ddof=1))
+    # The normal quantile is below Student's: no smaller number can do.
+    start = max(2, math.floor((1.959 * sd / points) ** 2))
+    return next(pairs for pairs in count(start) if half_width(sd, pairs) <= points)
+
+
+_PRECISE = 1.0
+"""Half-width, in points, from which on more seeds are not worth their time."""
+
+
+def verdict(options: Sequence["OptionResult"], target: str, task: str, *, failed: bool = False) -> str:
+    """Which option gained beyond its noise, that none did, or how many seeds would tell.
+
+    Args:
+        options: of one trial, ``none`` among them.
+        target: language the gains are measured on.
+        task: that was fine-tuned on.
+        failed: whether some run failed.
+    """
+    aligned = sorted(
+        (row for row in options if row.option != NO_ALIGNMENT and row.target_gain.value is not None),
+        key=lambda row: -(row.target_gain.value or 0.0),
+    )
+    where = f"on {target} {task}"
+    if not aligned:
+        cure = "run at least 2 seeds" + (" and look into those that failed" if failed else "")
+        return (
+            f"Cannot tell {where}: no option has two finished runs beside finished runs of none with the "
+            f"same seeds, so {cure}."
+        )
+    gained = [row for row in aligned if row.target_gain.sign > 0]
+    if gained:
+        best = gained[0]
+        others = len(gained) - 1
+        also = f", and so did {others} other option{'s' if others > 1 else ''}" if others else ""
+        return (
+            f"{best.option} gained beyond the noise of {best.pairs} seeds {where}: "
+            f"{gain_words(best.target_gain)} points{also}."
+        )
+    open_ = [row for row in aligned if row.target_gain.sign == 0 and (row.seeds_needed or 0) > row.pairs]
+    if open_:
+        best = open_[0]
+        return (
+            f"No option gained beyond its noise {where} so far, and more seeds are needed: about "
+            f"{best.seeds_needed} instead of {best.pairs} would give the gain of {best.option}, now "
+            f"{gain_words(best.target_gain)} points, to within {_PRECISE:g} point."
+        )
+    best = aligned[0]
+    return (
+        f"No option gained beyond its noise {where}: the best, {best.option}, changed it by "
+        f"{gain_words(best.target_gain)} points."
+    )
+
 
 SCHEMA_VERSION: Literal[1] = 1
 TRIAL_FILE = "trial.json"
@@ -125,13 +236,13 @@ class TrialResult(Frozen):
 
     def markdown(self) -> str:
         """The verdict and the table as Markdown."""
-        return _table.markdown(self)
+        return table.markdown(self)
 
     def __rich__(self) -> RenderableType:
-        return _table.terminal(self)
+        return table.terminal(self)
 
     def _repr_html_(self) -> str:
-        return _table.html(self)
+        return table.html(self)
 
 
 def summarise(records: Sequence[Record]) -> TrialResult:
