@@ -14,13 +14,14 @@ def render() -> None:
     runs = {run.id: run for run in _state.known_runs() if run.status == "done" and run.kind == "probe"}
     left, right = st.columns(2, gap="large")
     with left:
-        chosen = st.multiselect(
+        if not runs:
+            st.caption("There are no finished runs yet.")
+        chosen = runs and st.multiselect(
             "Finished runs",
             list(runs),
             format_func=lambda run_id: _run.label(runs[run_id]),
             key="compared",
-            placeholder="choose" if runs else "there are none yet",
-            disabled=not runs,
+            placeholder="choose",
         )
     with right:
         files = st.file_uploader(
