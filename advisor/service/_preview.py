@@ -113,11 +113,13 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     texts: list[str] = []
     pairs = 0
     if request.train not in unread:
-        train = read_labelled(request.train, task, role="train", columns=request.columns)
+        train = read_labelled(request.train, task, role="train", language=source, columns=request.columns)
         labelled[_SOURCE_DATA] = train.texts[:_CHECKED]
         seen.append(_seen(train, [_check(source, labelled[_SOURCE_DATA])], as_called))
     if request.target_labels and request.target_labels not in unread:
-        labels = read_labelled(request.target_labels, task, role="target-labels", columns=request.columns)
+        labels = read_labelled(
+            request.target_labels, task, role="target-labels", language=target, columns=request.columns
+        )
         if train is not None:
             labels = keep_known_labels(train, labels)
         labelled[_TARGET_DATA] = labels.texts[:_CHECKED]

@@ -156,8 +156,8 @@ def _read_task(
     task = TASKS.find(task_name)
     sha256: dict[str, str] = {}
 
-    def read(spec: str, role: str, train: LabelledData | None = None) -> LabelledData:
-        data = read_labelled(spec, task, role=role, columns=columns)
+    def read(spec: str, role: str, code: str, train: LabelledData | None = None) -> LabelledData:
+        data = read_labelled(spec, task, role=role, language=parse_language(code), columns=columns)
         if train is not None:
             data = keep_known_labels(train, data)
         if spec not in sha256:
@@ -167,16 +167,16 @@ def _read_task(
 
     shared = grid.data(task_name, source, None)
     columns = Columns(**shared.columns)
-    train = read(shared.train, "train")
+    train = read(shared.train, "train", source)
     if shared.source_test is not None:
-        read(shared.source_test, "source-labels", train)
+        read(shared.source_test, "source-labels", source, train)
     most = grid.plan.training.most_scored
     for target in targets:
         spec = grid.data(task_name, source, target)
-        test = read(spec.target_test, "target-labels", train)
+        test = read(spec.target_test, "target-labels", target, train)
         key = f"{task_name} {target}"
         if spec.target_labels is not None:
-            read(spec.target_labels, "target-labels", train)
+            read(spec.target_labels, "target-labels", target, train)
             labels[key] = spec.target_labels
             continue
         _, left = drawn(test.examples, most)

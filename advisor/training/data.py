@@ -61,7 +61,7 @@ def read_texts(
     Args:
         recipe: names the data.
         tokenizer: the encoder's.
-        targets: labelled data to score on, by name.
+        targets: labelled data to score on, by language; ``target`` is the recipe's.
         shared: keeps what was read.
 
     Raises:
@@ -73,28 +73,34 @@ def read_texts(
     key = (tokenizer.sha256, tokenizer.max_length, recipe.train, recipe.task, columns)
 
     def read_train() -> tuple[LabelledData, list[LabelledText]]:
-        data = read_labelled(recipe.train, task, role="train", columns=columns)
+        source = parse_language(recipe.source)
+        data = read_labelled(recipe.train, task, role="train", language=source, columns=columns)
         if len(data) < 2:
             raise InputError(f"{recipe.train} holds a single text: bring at least one more to score on.")
         return data, level.labelled(tokenizer, data.examples, _index(data))
 
     data, items = shared.get("training texts", key, read_train, most=8)
 
-    def read_scored(spec: str, role: str) -> list[LabelledText]:
-        other = keep_known_labels(data, read_labelled(spec, task, role=role, columns=columns))
+    def read_scored(spec: str, role: str, code: str) -> list[LabelledText]:
+        language = parse_language(code)
+        other = read_labelled(spec, task, role=role, language=language, columns=columns)
+        other = keep_known_labels(data, other)
         return level.labelled(tokenizer, drawn(other.examples, recipe.most_scored)[0], _index(data))
 
-    def scored(spec: str, role: str) -> list[LabelledText]:
-        where = (*key, spec, recipe.most_scored)
-        return shared.get("scored texts", where, lambda: read_scored(spec, role), most=256)
+    def scored(spec: str, role: str, code: str) -> list[LabelledText]:
+        where = (*key, spec, code, recipe.most_scored)
+        return shared.get("scored texts", where, lambda: read_scored(spec, role, code), most=256)
 
     train = shuffled(items, recipe.seed)
     if recipe.source_labels is None:
         held_out = max(1, round(recipe.held_out_share * len(items)))
         source, train = train[:held_out][: recipe.most_scored], train[held_out:]
     else:
-        source = scored(recipe.source_labels, "source-labels")
-    sets = {name: scored(spec, "target-labels") for name, spec in targets.items()}
+        source = scored(recipe.source_labels, "source-labels", recipe.source)
+    sets = {
+        name: scored(spec, "target-labels", recipe.target if name == "target" else name)
+        for name, spec in targets.items()
+    }
     return LabelledTexts(task, data.labels, train, {"source": source, **sets})
 
 

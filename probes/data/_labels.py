@@ -11,7 +11,7 @@ from probes.errors import InputError
 __all__ = ["label_of", "text_of"]
 
 _WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
-_FRACTION = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_FRACTION = re.compile(r"[+-]?(?:\d*[.,]\d+(?:[eE][+-]?\d+)?|\d+[eE]-\d+)")
 _NOT_GIVEN = frozenset({"nan", "<na>", "nat", "null"})
 """How libraries write a missing value as text."""
 

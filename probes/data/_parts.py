@@ -13,7 +13,7 @@ from probes.data._records import Dropped
 from probes.data.files import InputFile, expand, is_folder, joint_sha256, open_file, split_spec
 from probes.data.formats import BitextFormat, bitext_format
 from probes.data.tables import Row, Table, cell, csv_cells, read_json, read_parquet, split_lines
-from probes.data.translation import Segment, match_language, read_po, read_tmx, read_xliff
+from probes.data.translation import Segment, in_order, match_language, read_po, read_tmx, read_xliff
 from probes.errors import InputError
 from probes.languages import Language, script_of
 
@@ -26,6 +26,14 @@ _PAIR_COLUMNS = (
     ("sentence1", "sentence2"),
     ("text1", "text2"),
 )
+_STATING = (
+    ("sourcelang", "targetlang"),
+    ("sourcelanguage", "targetlanguage"),
+    ("srclang", "tgtlang"),
+    ("srclang", "trglang"),
+    ("lang1", "lang2"),
+)
+"""Columns, without underscores, in which each pair states its languages."""
 _PEEKED = 200
 """Pairs looked at to tell whether the columns are swapped."""
 
@@ -174,7 +182,11 @@ def _from_cells(
 ) -> Read:
     """Two columns, source first unless a header line with the languages says otherwise."""
     first = next(lines, [""])  # a file may hold nothing but a byte order mark
+    second = list(islice(lines, 1))
+    lines = chain(second, lines)
     header = None if isinstance(first, Dropped) else _header_order(first, source, target)
+    if header and any(not isinstance(row, Dropped) and _alike(first, row, header) for row in second):
+        header = None  # languages that every line states
     if header is None and not isinstance(first, Dropped) and len(first) != 2:
         rows = [first, *(line for line in islice(lines, 2) if not isinstance(line, Dropped))]
         shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows)
@@ -185,14 +197,18 @@ def _from_cells(
             f"columns by language in a header line. Its first lines are {shown}."
         )
     width = 2 if isinstance(first, Dropped) else len(first)
-    one, other = header or (0, 1)
+    one, other, by_language = header or (0, 1, True)
+    stating = None if by_language or isinstance(first, Dropped) else _stating(first)
 
     def segments() -> Iterator[Segment | Dropped]:
         for cells in lines if header else chain([first], lines):
             if isinstance(cells, Dropped):
                 yield cells
+            elif header and cells == first:
+                yield Dropped("the header again")
             elif len(cells) == width:
-                yield cells[one], cells[other]
+                pair = cells[one], cells[other]
+                yield in_order(pair, [cells[at] for at in stating], source, target) if stating else pair
             else:
                 yield Dropped(
                     "a line without two columns" if width == 2 else f"a line without {width} columns"
@@ -203,17 +219,30 @@ def _from_cells(
     return _in_written_order(segments(), file.spec, source, target), columns
 
 
-def _header_order(cells: Sequence[str], source: Language, target: Language) -> tuple[int, int] | None:
-    """Where source and target stand if the line is a header; None if it is already data."""
+def _alike(first: Sequence[str], row: Sequence[str], at: tuple[int, int, bool]) -> bool:
+    """Whether two lines have the same in the places of both sides."""
+    return len(row) == len(first) and all(row[i] == first[i] for i in at[:2])
+
+
+def _stating(columns: Sequence[str]) -> tuple[int, int] | None:
+    """Where each pair states its two languages; None if it does not."""
+    folded = [name.strip().casefold().replace("_", "") for name in columns]
+    known = (both for both in _STATING if {*both} <= {*folded})
+    return next(((folded.index(first), folded.index(second)) for first, second in known), None)
+
+
+def _header_order(cells: Sequence[str], source: Language, target: Language) -> tuple[int, int, bool] | None:
+    """Where source and target stand if the line is a header, and whether they are called after the
+    languages; None if it is already data."""
     names = [cell.strip() for cell in cells]
     folded = tuple(name.casefold() for name in names)
     for usual in _PAIR_COLUMNS:
         if folded == usual or (len(folded) > 2 and set(usual) <= set(folded)):
-            return folded.index(usual[0]), folded.index(usual[1])
+            return folded.index(usual[0]), folded.index(usual[1]), False
     found = match_language(names, source), match_language(names, target)
     if found[0] is None or found[1] is None or found[0] == found[1]:
         return None
-    return names.index(found[0]), names.index(found[1])
+    return names.index(found[0]), names.index(found[1]), True
 
 
 def _from_lines(first: InputFile, second: InputFile) -> Iterator[Segment | Dropped]:
@@ -259,8 +288,19 @@ def _from_table(table: Table, source: Language, target: Language) -> Read:
     columns = {source.name: first, target.name: second}
     if first == second:
         return (_translations(row, first, source, target) for row in table.rows), columns
-    pairs = (_cells(row, first, second) for row in table.rows)
-    return pairs if by_language else _in_written_order(pairs, table.spec, source, target), columns
+    if by_language:
+        return (_cells(row, first, second) for row in table.rows), columns
+    stating = _stating(table.columns)
+
+    def pairs() -> Iterator[Segment | Dropped]:
+        for row in table.rows:
+            pair = _cells(row, first, second)
+            if stating and not isinstance(row, Dropped) and not isinstance(pair, Dropped):
+                stated = [text_of(cell(row, table.columns[at])) for at in stating]
+                pair = in_order(pair, stated, source, target)
+            yield pair
+
+    return _in_written_order(pairs(), table.spec, source, target), columns
 
 
 def _table_columns(

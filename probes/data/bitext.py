@@ -113,7 +113,7 @@ def read_bitext(
     if not pairs:
         reasons = ", ".join(f"{n} dropped: {reason}" for fact in facts for reason, n in fact.dropped.items())
         raise InputError(
-            f"{spec} holds no usable pair ({reasons or 'nothing was read'}): check that it has a "
+            f"{spec} holds no usable pair ({reasons or 'nothing was read'}): check that it has the "
             f"{source.name} text and its {target.name} translation on each line."
         )
     return Bitext(

@@ -53,6 +53,7 @@ _BITEXT_CONTENT: dict[BitextFormat, re.Pattern[str]] = {
     "po": re.compile(r"^msgid "),
     "tsv": re.compile(r"^[^\t]*\t[^\t]*$"),
 }
+_DECLARED = re.compile(rb"<\?xml[^>]*encoding=|msgid [\s\S]*charset=")
 _INDEX_COLUMN = re.compile(r"[01](-\d+)?\t")
 _CONLL_COMMENT = re.compile(r"#\s*\S+\s*[=:]")
 
@@ -157,4 +158,10 @@ def _has_ten_columns(file: InputFile) -> bool:
 
 
 def _first_lines(file: InputFile) -> list[str]:
-    return [line for line in islice(file.lines(), 200) if isinstance(line, str)]
+    try:
+        return [line for line in islice(file.lines(), 200) if isinstance(line, str)]
+    except InputError:
+        head = file.head(1 << 14)
+        if not _DECLARED.search(head):
+            raise
+        return head.decode("latin-1").splitlines()  # the reader decodes it as it declares

@@ -1,5 +1,6 @@
 """Labelled data in any supported format, read and checked."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -15,6 +16,7 @@ from probes.data.formats import LabelledFormat, labelled_format
 from probes.data.spans import Scheme, SchemeError, recognise
 from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_json, read_parquet, read_tsv
 from probes.errors import InputError
+from probes.languages import Language
 
 __all__ = ["read_labelled"]
 
@@ -25,6 +27,7 @@ _TABLES: dict[str, Callable[[InputFile, Columns], Table]] = {
     "parquet": lambda file, _: read_parquet(file),
 }
 
+_JOINED = re.compile(r"\s*[|,;]\s*")
 _FEW_LABELS = 50
 """Up to here any number of distinct labels is believed; beyond it, texts outnumbering them is required."""
 
@@ -34,6 +37,7 @@ def read_labelled(
     task: Task,
     *,
     role: str,
+    language: Language | None = None,
     columns: Columns | None = None,
     limit: int | None = None,
 ) -> LabelledData:
@@ -46,6 +50,8 @@ def read_labelled(
             of them joined by ``+``, or ``hf:NAME[:CONFIG][:SPLIT]``.
         task: what the labels are about; its level says which type the examples have.
         role: what the data is for, as it is to appear in its facts (``train``, ``target-labels``).
+        language: of the texts. Of a table with a column that says which language a row is in, only its rows
+            are read; by default all are.
         columns: names or numbers of the columns where they are not found.
         limit: keep at most so many examples, from the start; the rest is counted as dropped.
 
@@ -54,7 +60,7 @@ def read_labelled(
             example, a single label, labels that look like text, or no span tags where spans are scored.
     """
     check_limit(limit)
-    format, sha256, parts = _open(str(spec), task, columns or Columns())
+    format, sha256, parts = _open(str(spec), task, columns or Columns(), language)
     tally = Tally()
     examples: list[Example] = []
     labels: Counter[str] = Counter()
@@ -85,14 +91,18 @@ def read_labelled(
     return LabelledData(tuple(examples), task, facts, parts[0].names)
 
 
-def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[LabelledRecords]]:
+def _open(
+    spec: str, task: Task, columns: Columns, language: Language | None
+) -> tuple[str, str, list[LabelledRecords]]:
     """Format, hash and records of everything that a spec names."""
     if is_hub_spec(spec):
         table, sha256 = load_table(spec)
-        return "datasets", sha256, [labelled_rows(table, task, columns)]
+        return "datasets", sha256, [labelled_rows(table, task, columns, language)]
     files = [open_file(name) for part in split_spec(spec, "+") for name in expand(part)]
     formats = [labelled_format(file, task) for file in files]
-    records = [_records(file, format, task, columns) for file, format in zip(files, formats, strict=True)]
+    records = [
+        _records(file, format, task, columns, language) for file, format in zip(files, formats, strict=True)
+    ]
     named = {tuple(part.columns.values()) for part in records}
     if len(named) > 1:
         raise InputError(
@@ -104,12 +114,14 @@ def _open(spec: str, task: Task, columns: Columns) -> tuple[str, str, list[Label
     return ", ".join(dict.fromkeys(formats)), sha256, records
 
 
-def _records(file: InputFile, format: LabelledFormat, task: Task, columns: Columns) -> LabelledRecords:
+def _records(
+    file: InputFile, format: LabelledFormat, task: Task, columns: Columns, language: Language | None
+) -> LabelledRecords:
     if format in ("conllu", "conll"):
         if task.level == "token":
             return read_tagged(file, task, columns, conllu=format == "conllu")
         return read_intents(file)
-    return labelled_rows(_TABLES[format](file, columns), task, columns)
+    return labelled_rows(_TABLES[format](file, columns), task, columns, language)
 
 
 def _scheme(labels: Counter[str], task: Task, spec: str) -> Scheme:
@@ -133,6 +145,9 @@ def _notes(labels: Counter[str], scheme: Scheme | None) -> Iterator[str]:
     variants = sorted(label for label in labels if folded[label.casefold()] > 1)
     if variants:
         yield f"labels that differ in case alone are taken as different: {', '.join(variants[:6])}"
+    joined = [label for label in labels if (parts := _JOINED.split(label))[1:] and labels.keys() >= {*parts}]
+    if joined:
+        yield f"labels join others ({', '.join(joined[:6])}), and are taken as classes of their own"
     if {"True", "False"} & set(labels) and any(label.isdigit() for label in labels):
         yield "labels are partly true or false, partly numbers"
     if scheme is not None and scheme.stray:

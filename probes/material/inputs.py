@@ -69,11 +69,11 @@ def read_inputs(request: ProbeRequest) -> Inputs:
         )
     if request.dictionary and request.word_links:
         raise InputError("There is a dictionary and a file of word links: give one of the two.")
-    train = read_labelled(request.train, task, role="train", columns=request.columns)
+    train = read_labelled(request.train, task, role="train", language=source, columns=request.columns)
     labelled_target = None
     if request.target_labels:
         labelled_target = read_labelled(
-            request.target_labels, task, role="target-labels", columns=request.columns
+            request.target_labels, task, role="target-labels", language=target, columns=request.columns
         )
         labelled_target = keep_known_labels(train, labelled_target)
     bitext = read_bitext(request.bitext, source, target, links=request.word_links)

@@ -83,14 +83,15 @@ def read_sentences(lines: Lines, spec: str, *, conllu: bool, least: int = 2) -> 
     blocks = _blocks(lines)
     first = list(islice(blocks, _PEEKED))
     layout = _layout([block for block in first if not isinstance(block, Dropped)], conllu, least)
-    if layout.width < least:
-        raise InputError(
-            f"{spec} has {layout.width} column{'s' if layout.width > 1 else ''} where {least} are needed: "
-            "write a "
-            "word and its label on each line, separated by a tab, with a blank line between sentences."
-        )
     parsed = (_parse(block, layout) for block in first)
     sentences = [sentence for sentence in parsed if sentence is not None]
+    uneven = layout.width > 2 and bool(sentences) and not any(isinstance(s, Sentence) for s in sentences)
+    if layout.width < least or uneven:
+        columns = f"{layout.width} column{'s' if layout.width > 1 else ''}"
+        raise InputError(
+            f"{spec} has {'no columns its lines share' if uneven else columns} where {least} are needed: "
+            "write a word and its label on each line, a tab between, and a blank line between sentences."
+        )
     if layout.header and sentences and isinstance(sentences[0], Sentence):
         del sentences[0].rows[0]
     stream = (sentence for block in blocks if (sentence := _parse(block, layout)) is not None)

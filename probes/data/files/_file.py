@@ -153,8 +153,15 @@ def open_file(spec: str | Path) -> InputFile:
         raise InputError(f"{shown} is empty: name a file with data in it.")
     unpacked, name = unpack(path, shown)
     file = InputFile(path, shown, digest.hexdigest(), name, unpacked)
+    head = file.head(64).lstrip().lower()
     if not file.head(1):
         raise InputError(f"The file in {shown} is empty: name one with data in it.")
+    if head.startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{shown} is not data but a web page: download the file itself.")
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(
+            f"{shown} is a pointer of Git LFS instead of the file: fetch it, as in git lfs pull."
+        )
     return file
 
 

@@ -138,7 +138,7 @@ def _table(spec: str, lines: Iterator[Cells | Dropped], asked: Columns) -> Table
             else:
                 yield dict(zip(columns, cells, strict=True))
 
-    return Table(spec, columns, rows())
+    return Table(spec, columns, rows(), header=True)
 
 
 def _is_data(header: tuple[str, ...], rows: Sequence[Cells | Dropped], asked: Columns) -> bool:

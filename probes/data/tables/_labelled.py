@@ -1,12 +1,15 @@
 """Examples from tables, one function a level of task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from probes.catalogue import Task
 from probes.data._labels import label_of, text_of
 from probes.data._records import Dropped, LabelledRecords
 from probes.data.examples import Example, PairExample, SentenceExample, TokenExample
-from probes.data.tables._table import Columns, Table, cell
+from probes.data.tables._table import Columns, Row, Table, cell
+from probes.data.translation import language_called
+from probes.languages import Language
 
 __all__ = ["labelled_rows"]
 
@@ -22,21 +25,37 @@ _PAIRS = (
 )
 _WORDS = ("tokens", "words", "forms")
 _TAGS = ("tags", "labels")
+_LANGUAGE = frozenset({"language", "lang", "locale", "language_code", "lang_code"})
 
 
-def labelled_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
-    """The examples of a table, with its columns found by name.
+def labelled_rows(
+    table: Table, task: Task, columns: Columns, language: Language | None = None
+) -> LabelledRecords:
+    """The examples of a table in a language, with its columns found by name.
 
     Raises:
         InputError: if a column that is needed is not there.
     """
-    return _READERS[task.level](table, task, columns)
+    read = _READERS[task.level]
+    records = read(table, task, columns)
+    stated_in = next((name for name in table.columns if name.casefold() in _LANGUAGE), None)
+    if stated_in is None or language is None or stated_in in records.columns.values():
+        return records
+    return read(replace(table, rows=_only_in(language, table.rows, stated_in)), task, columns)
+
+
+def _only_in(language: Language, rows: Iterable[Row | Dropped], stated_in: str) -> Iterator[Row | Dropped]:
+    """The same rows without those that say that they are in another language."""
+    other = Dropped(f"in another language by its column '{stated_in}'")
+    for row in rows:
+        stated = None if isinstance(row, Dropped) else language_called(text_of(cell(row, stated_in)))
+        yield row if stated is None or stated.code == language.code else other
 
 
 def _token_rows(table: Table, task: Task, columns: Columns) -> LabelledRecords:
-    words_in = table.find("words", columns.words, _WORDS)
+    words_in = table.find("words", columns.words, _WORDS, "list of words")
     of_task = (f"{task.name}_tags", task.name, *(("upos", "upos_tags") if task.name == "pos" else ()))
-    tags_in = table.find("tags", columns.tags or columns.label, (*of_task, *_TAGS))
+    tags_in = table.find("tags", columns.tags or columns.label, (*of_task, *_TAGS), "list of labels")
     names = table.label_names.get(tags_in)
 
     def examples() -> Iterator[Example | Dropped]:

@@ -39,6 +39,7 @@ class Table:
         rows: one mapping from column to value each, or :class:`Dropped`.
         label_names: for columns of integer labels that come with names, the names by integer.
         all_columns: looks through all rows for columns; None where ``columns`` has them all.
+        header: whether the columns are those of a first line.
     """
 
     spec: str
@@ -46,6 +47,7 @@ class Table:
     rows: Iterable[Row | Dropped]
     label_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     all_columns: Callable[[], tuple[str, ...]] | None = None
+    header: bool = False
 
     def find(self, role: str, asked: str | None, usual: Sequence[str], called: str | None = None) -> str:
         """The column for a role: the one asked for, else the first with a usual name in any case.
@@ -66,7 +68,7 @@ class Table:
             raise InputError(f"{self.spec} has {problem} called '{asked}': its columns are {listed}.")
         raise InputError(
             f"{self.spec} has no column I know as the {called or role} (its columns are {listed}): name the "
-            f"{role} column, or add a header line if what is listed is data."
+            f"{role} column{', or add a header line if what is listed is data' if self.header else ''}."
         )
 
 

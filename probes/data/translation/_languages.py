@@ -1,15 +1,13 @@
 """Which side of a translation file is in which language, and whether it is in a language at all."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from probes.data._records import Dropped
 from probes.data.files import InputFile
 from probes.errors import InputError
 from probes.languages import Language, parse_language
-
-__all__ = ["Segment", "agrees", "match_language", "refuse_ids", "swapped"]
 
 Segment = tuple[str, str]
 """A source text and its translation, as found: either side may be empty."""
@@ -27,13 +25,14 @@ def match_language(names: Iterable[str], language: Language) -> str | None:
 
     One in the same script is preferred: of ``zho_Hans`` and ``zho_Hant``, ``zh-Hant`` picks the second.
     """
-    found = ((name, _language_called(name)) for name in names)
+    found = ((name, language_called(name)) for name in names)
     matches = {name: known.script for name, known in found if known and known.code == language.code}
     return min(matches, key=lambda name: matches[name] != language.script, default=None)
 
 
 @lru_cache(maxsize=1024)  # every unit of a file asks again
-def _language_called(name: str) -> Language | None:
+def language_called(name: str) -> Language | None:
+    """The language of that name or code; None if there is none."""
     try:
         return parse_language(name)
     except InputError:
@@ -43,6 +42,17 @@ def _language_called(name: str) -> Language | None:
 def agrees(stated: str | None, language: Language) -> bool:
     """Whether a language that may be stated is this one, as far as can be told."""
     return not stated or match_language([stated], language) is not None
+
+
+def in_order(
+    pair: Segment, stated: Sequence[str | None], source: Language, target: Language
+) -> Segment | Dropped:
+    """The pair from the source to the target language, if it is in these as far as is stated."""
+    first, second = stated
+    turned = swapped(first, second, source, target)
+    if turned is None:
+        return Dropped(f"in other languages ({' to '.join(name for name in stated if name)})")
+    return pair[::-1] if turned else pair
 
 
 def swapped(first: str | None, second: str | None, source: Language, target: Language) -> bool | None:

@@ -1,5 +1,6 @@
 """PO, through translate-toolkit."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ from probes.errors import InputError
 from probes.languages import Language
 
 __all__ = ["read_po"]
+
+_CHARSET = re.compile(rb"charset=\s*([\w.:-]+)")
 
 
 def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Segment | Dropped]:
@@ -24,7 +27,7 @@ def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Seg
     from translate.storage.po import pofile
 
     try:
-        store = cast(Any, pofile).parsestring(file.content())
+        store = cast(Any, pofile).parsestring(_in_utf8(file))
     except InputError:
         raise
     except Exception as error:  # the toolkit lets through errors of assertions, of decoding and its own
@@ -41,6 +44,19 @@ def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Seg
             "other languages."
         )
     return refuse_ids(_segments(store, turned), file)
+
+
+def _in_utf8(file: InputFile) -> bytes:
+    """The content in UTF-8, whatever it is in: behind a short header the toolkit goes on in UTF-8."""
+    content = file.content()
+    stated = _CHARSET.search(content)
+    charset = stated[1].decode() if stated else "CHARSET"
+    if charset.upper() in ("UTF-8", "UTF8", "CHARSET"):
+        return content
+    try:
+        return _CHARSET.sub(b"charset=UTF-8", content.decode(charset).encode(), count=1)
+    except (LookupError, ValueError):
+        return content
 
 
 def _segments(store: Any, turned: bool) -> Iterator[Segment | Dropped]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_a_negative_integer_is_no_label_in_every_format(tmp_path: Path, ending: 
 def test_a_fraction_is_refused_in_every_format(tmp_path: Path, ending: str, number: float) -> None:
     with pytest.raises(InputError, match=rf"not whole numbers \({number}\)"):
         read(write(tmp_path, ending, [0.0, 1.0, number]))
+
+
+@pytest.mark.parametrize("text", ["0,5", "1,0", "1e-3", "2.5E+1", ",5"])
+def test_fractions_in_other_spellings_are_refused_too(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=rf"not whole numbers \({re.escape(text)}\)"):
+        read(write(tmp_path, ".jsonl", ["1", "2", text]))
+
+
+def test_labels_that_join_others_are_named(tmp_path: Path) -> None:
+    data = read(write(tmp_path, ".tsv", ["a", "b", "a|b", "b, a", "c-d", "x|y"]))
+    assert data.facts.notes == ("labels join others (a|b, b, a), and are taken as classes of their own",)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -161,6 +173,14 @@ def test_a_key_that_comes_late_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     data = read(tmp_path / "a.jsonl")
     assert (data.texts, data.facts.dropped) == (("a", "b"), {"empty text": 1500})
+
+
+def test_json_needs_no_header_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Ada is", "entities": []}\n{"text": "b", "entities": []}')
+    with pytest.raises(InputError, match="'entities'") as caught:
+        read_labelled(tmp_path / "a.jsonl", TASKS["ner"], role="train")
+    assert "header line" not in str(caught.value)
+    assert "as the list of words" in str(caught.value)
 
 
 def test_content_beats_the_ending(tmp_path: Path) -> None:

@@ -129,6 +129,11 @@ def test_a_column_beyond_the_last(tmp_path: Path) -> None:
     assert "where 9 are needed" in refusal(tmp_path, "a O\nb B-X\n", "ner", label="9")
 
 
+def test_lines_of_all_widths_are_no_columns(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "The/DET dog/NOUN runs/VERB\nA/DET cat/NOUN\n", "pos", "a.txt")
+    assert "write a word and its label on each line" in said
+
+
 def test_cells_are_cut_at_tabs_where_there_are_any(tmp_path: Path) -> None:
     text = "New  York\tB-LOC\n10\u00a0000 m\tO\n\nx\tO\ny\tB-LOC"
     for end in ("\n", "\r\n"):
