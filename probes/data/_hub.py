@@ -8,8 +8,6 @@ from textwrap import shorten
 from probes.data.tables import Row, Table, class_names
 from probes.errors import InputError
 
-__all__ = ["PREFIX", "is_hub_spec", "load_table"]
-
 PREFIX = "hf:"
 
 _SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "testing"})

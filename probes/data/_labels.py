@@ -8,8 +8,6 @@ from functools import lru_cache
 from probes.data._records import Dropped
 from probes.errors import InputError
 
-__all__ = ["label_of", "text_of"]
-
 _WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
 _FRACTION = re.compile(r"[+-]?(?:\d*[.,]\d+(?:[eE][+-]?\d+)?|\d+[eE]-\d+)")
 _NOT_GIVEN = frozenset({"nan", "<na>", "nat", "null"})

@@ -17,8 +17,6 @@ from probes.data.translation import Segment, in_order, match_language, read_po, 
 from probes.errors import InputError
 from probes.languages import Language, script_of
 
-__all__ = ["Part", "open_parts"]
-
 _PAIR_COLUMNS = (
     ("source", "target"),
     ("src", "tgt"),

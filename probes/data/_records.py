@@ -11,8 +11,6 @@ from probes.signals import DataFacts
 if TYPE_CHECKING:
     from probes.data.examples import Example
 
-__all__ = ["Dropped", "LabelledRecords", "Tally", "check_limit"]
-
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

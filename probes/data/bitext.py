@@ -15,8 +15,6 @@ from probes.errors import InputError
 from probes.languages import Language
 from probes.signals import DataFacts
 
-__all__ = ["Bitext", "read_bitext"]
-
 Links = tuple[tuple[int, int], ...]
 
 _LINK = re.compile(r"([0-9]{1,6})-([0-9]{1,6})")

@@ -8,8 +8,6 @@ from probes.data.files import open_file
 from probes.errors import InputError
 from probes.signals import DataFacts
 
-__all__ = ["Dictionary", "read_dictionary"]
-
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:

@@ -7,8 +7,6 @@ from probes.data.examples import LabelledData
 from probes.errors import InputError
 from probes.languages import Language
 
-__all__ = ["check_direction"]
-
 _PAIRS = 200
 """Pairs looked at."""
 _TEXTS = 200

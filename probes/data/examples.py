@@ -8,17 +8,6 @@ from probes.catalogue import Task
 from probes.errors import InputError
 from probes.signals import DataFacts
 
-__all__ = [
-    "UNKNOWN_LABEL",
-    "Example",
-    "LabelledData",
-    "PairExample",
-    "SentenceExample",
-    "TokenExample",
-    "check_labels",
-    "keep_known_labels",
-]
-
 UNKNOWN_LABEL = "a label unknown in training"
 """Why :func:`keep_known_labels` drops an example."""
 

@@ -32,8 +32,6 @@ from probes.catalogue import LEVELS, Task
 from probes.data.files import InputFile
 from probes.errors import InputError
 
-__all__ = ["BitextFormat", "LabelledFormat", "bitext_format", "labelled_format"]
-
 LabelledFormat = Literal["conllu", "conll", "tsv", "csv", "json", "parquet"]
 BitextFormat = Literal["tsv", "csv", "json", "parquet", "tmx", "po", "xliff"]
 

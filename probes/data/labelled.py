@@ -18,8 +18,6 @@ from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_jso
 from probes.errors import InputError
 from probes.languages import Language
 
-__all__ = ["read_labelled"]
-
 _TABLES: dict[str, Callable[[InputFile, Columns], Table]] = {
     "tsv": read_tsv,
     "csv": read_csv,

@@ -11,8 +11,6 @@ from probes.data.dictionary import Dictionary
 from probes.data.examples import LabelledData
 from probes.signals import DataFacts
 
-__all__ = ["Reading", "reading_of"]
-
 _SAMPLES = 4
 _LABELS_SHOWN = 12
 _WIDTH = 90

@@ -19,8 +19,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["OUTSIDE", "Scheme", "SchemeError", "recognise", "spans"]
-
 OUTSIDE = "O"
 _OUTSIDE = frozenset({"O", "o", "0", "_", "-", "OUT", "Out", "out"})
 _PARTS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}

@@ -9,8 +9,6 @@ from probes.data.conll._sentences import CONLLU, Layout, Sentence, Sentences, is
 from probes.data.spans import SchemeError, recognise
 from probes.errors import InputError
 
-__all__ = ["choose_columns", "name_of"]
-
 _WORDS = ("form", "word", "words", "token", "tokens", "surface", "text")
 _OF_TASK = {
     "pos": ("upos", "upostag", "upos_tag", "pos", "pos_tag", "pos_tags"),

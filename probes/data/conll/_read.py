@@ -11,8 +11,6 @@ from probes.data.examples import Example, SentenceExample, TokenExample
 from probes.data.files import InputFile
 from probes.data.tables import Columns
 
-__all__ = ["read_intents", "read_tagged"]
-
 
 def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) -> LabelledRecords:
     """Words with their labels.

@@ -9,8 +9,6 @@ from itertools import chain, islice
 from probes.data._records import Dropped
 from probes.errors import InputError
 
-__all__ = ["CONLLU", "Layout", "Sentence", "Sentences", "is_index", "read_sentences"]
-
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 
 _PEEKED = 500

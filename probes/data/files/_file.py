@@ -12,8 +12,6 @@ from probes.data._records import Dropped
 from probes.data.files._unpack import Opener, open_raw, unpack
 from probes.errors import InputError, MissingDataError
 
-__all__ = ["MAX_LINE", "OVERLONG", "InputFile", "joint_sha256", "open_file"]
-
 MAX_LINE = 1_000_000
 """Longest line that is kept, in characters; no sentence comes near it, but minified or binary files do."""
 

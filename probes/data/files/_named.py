@@ -5,8 +5,6 @@ from pathlib import Path
 
 from probes.errors import InputError, MissingDataError
 
-__all__ = ["expand", "is_folder", "split_spec"]
-
 _HUB = "hf:"
 
 

@@ -14,8 +14,6 @@ from typing import IO, Any, cast
 
 from probes.errors import InputError
 
-__all__ = ["Opener", "open_raw", "unpack"]
-
 Opener = Callable[[], io.BufferedReader]
 """Opens a stream from its start."""
 

@@ -10,8 +10,6 @@ from probes.data.files import InputFile
 from probes.data.tables._table import Columns, Row, Table
 from probes.errors import InputError
 
-__all__ = ["csv_cells", "read_csv", "read_tsv", "split_lines"]
-
 _PEEKED = 1000
 """Lines looked at to learn how a file is quoted, and whether it has a header."""
 _DELIMITERS = ",;\t|"

@@ -10,8 +10,6 @@ from probes.data.files import InputFile
 from probes.data.tables._table import Row, Table, columns_of
 from probes.errors import InputError
 
-__all__ = ["read_json"]
-
 _PEEKED = 1000
 """Rows whose keys are the table's columns; further ones are looked through only where those do not do."""
 _WRAPPERS = ("data", "rows", "examples", "records", "train", "validation", "dev", "test")

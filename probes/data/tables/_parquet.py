@@ -8,8 +8,6 @@ from probes.data.files import InputFile
 from probes.data.tables._table import Row, Table, class_names, columns_of
 from probes.errors import InputError
 
-__all__ = ["read_parquet"]
-
 
 def read_parquet(file: InputFile) -> Table:
     """Parquet; names of integer labels come from the features that ``datasets`` stores with the schema.

@@ -9,8 +9,6 @@ from pydantic import Field
 from probes.data._records import Dropped
 from probes.errors import InputError
 
-__all__ = ["Columns", "Row", "Table", "cell", "class_names", "columns_of"]
-
 Row = Mapping[str, Any]
 
 

@@ -10,8 +10,6 @@ from probes.data.translation._languages import Segment, refuse_ids, swapped
 from probes.errors import InputError
 from probes.languages import Language
 
-__all__ = ["read_po"]
-
 _CHARSET = re.compile(rb"charset=\s*([\w.:-]+)")
 
 

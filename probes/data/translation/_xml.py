@@ -14,8 +14,6 @@ from probes.data.translation._languages import Segment, match_language, refuse_i
 from probes.errors import InputError
 from probes.languages import Language
 
-__all__ = ["read_tmx", "read_xliff"]
-
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 _CODES = frozenset({"bpt", "ept", "ph", "it", "ut", "sub", "x", "bx", "ex", "sc", "ec", "sm", "em", "cp"})
