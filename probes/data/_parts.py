@@ -183,7 +183,7 @@ def _from_cells(
     second = list(islice(lines, 1))
     lines = chain(second, lines)
     header = None if isinstance(first, Dropped) else _header_order(first, source, target)
-    if header and any(not isinstance(row, Dropped) and _alike(first, row, header) for row in second):
+    if header and second and _alike(first, second[0], header[:2]):
         header = None  # languages that every line states
     if header is None and not isinstance(first, Dropped) and len(first) != 2:
         rows = [first, *(line for line in islice(lines, 2) if not isinstance(line, Dropped))]
@@ -217,9 +217,11 @@ def _from_cells(
     return _in_written_order(segments(), file.spec, source, target), columns
 
 
-def _alike(first: Sequence[str], row: Sequence[str], at: tuple[int, int, bool]) -> bool:
-    """Whether two lines have the same in the places of both sides."""
-    return len(row) == len(first) and all(row[i] == first[i] for i in at[:2])
+def _alike(one: list[str] | Dropped, other: list[str] | Dropped, at: Sequence[int]) -> bool:
+    """Whether two lines have the same in some places."""
+    if isinstance(one, Dropped) or isinstance(other, Dropped):
+        return False
+    return len(one) == len(other) and all(one[i] == other[i] for i in at)
 
 
 def _stating(columns: Sequence[str]) -> tuple[int, int] | None:

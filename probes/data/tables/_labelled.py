@@ -55,7 +55,7 @@ def labelled_rows(
 def _code(stated: object) -> str | None:
     """The code of a language that is stated; None where none is."""
     language = language_called(text_of(stated))
-    return language and language.code
+    return language.code if language else None
 
 
 _Level = tuple[dict[str, str], Callable[[Row], Example | Dropped], tuple[str, ...]]
