@@ -31,6 +31,8 @@ _EPOCHS, _BATCH = 3, 32
 """Of a trial, as :class:`advisor.training.Recipe` has them."""
 _NEGLIGIBLE = 0.05
 """Points; below that nothing is worth finding out."""
+_SURE = 0.95
+"""At which a race stops."""
 _NORMAL = NormalDist()
 _QUARTILES = 1.349
 """Between the quartiles of a standard normal: outliers of a signal should not set its price."""
@@ -73,6 +75,14 @@ def _value(mean: float, told: float) -> float:
     return told * _NORMAL.pdf(z) - abs(mean) * _NORMAL.cdf(-z)
 
 
+def _settled(mean: float, sd: float, told: float) -> float:
+    """Chance that the sign of the gain is sure, to :data:`_SURE`, once ``told`` of ``sd`` is resolved."""
+    if told <= 0:
+        return 0.0
+    needed = _NORMAL.inv_cdf(_SURE) * math.sqrt(max(sd**2 - told**2, 0.0))
+    return _NORMAL.cdf((mean - needed) / told) + _NORMAL.cdf((-mean - needed) / told)
+
+
 def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
     """A first probe, or one with target labels; None where there is nothing left for it to tell."""
     signals, target = situation.signals, situation.target.name
@@ -107,12 +117,14 @@ def _race(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
     noise = [record.gain_sd for record in situation.findings.tables.records if record.gain_sd]
     error = (median(noise) if noise else sd) / math.sqrt(_SEEDS)
     minutes = max(_SHORTEST_RACE, math.ceil(_trial_minutes(signals, relative_cost(best.option)) or 0))
+    told = sd**2 / math.hypot(sd, error)
+    settled = round(10 * _settled(best.gain.mean, sd, told))
     return NextMove(
-        text="Race the options against fine-tuning alone: real runs, cut short where they lose; the answer "
-        "then counts them.",
+        text="Race the options against fine-tuning alone: real runs, cut short where they lose. In about "
+        f"{settled} of 10 such cases that settles it.",
         command=f"{_command(situation, 'race', labels=True)} --minutes {minutes}",
         minutes=minutes,
-        value=_value(best.gain.mean, sd**2 / math.hypot(sd, error)) or None,
+        value=_value(best.gain.mean, told) or None,
     )
 
 

@@ -7,13 +7,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from advisor.advice import Advice
 from advisor.findings import SignalStage, load_findings
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Schedule, joint_weight, option_space
 from advisor.recommend import ask, recommend
+from advisor.recommend._moves import _settled
 from probes.errors import InputError
 from probes.signals import DataFacts, Signals
 from tests.factories import estimate, make_signals, unresolved
@@ -357,3 +360,10 @@ def test_ten_questions_take_two_seconds() -> None:
         for task in ("pos", "nli"):
             _ask("xlm-roberta-base", target, task)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(("mean", "sd", "told"), [(0.5, 2.0, 1.9), (2.0, 2.0, 1.5), (0.0, 1.0, 0.3)])
+def test_how_often_a_race_settles_is_what_a_simulation_counts(mean: float, sd: float, told: float) -> None:
+    afterwards = np.random.default_rng(0).normal(mean, told, 100_000)  # means, once the race has told
+    certain = stats.norm.cdf(np.abs(afterwards) / (sd**2 - told**2) ** 0.5) > 0.95
+    assert _settled(mean, sd, told) == pytest.approx(certain.mean(), abs=0.01)
