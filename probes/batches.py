@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,8 @@ from probes.words import token_words
 
 IGNORED = -100
 """Label of positions that take no part in a loss (torch's convention)."""
+Span = tuple[int, int]
+"""First character and end, exclusive."""
 _SPACE = "\u2581"
 """How SentencePiece writes the space before a word."""
 
@@ -39,10 +41,15 @@ class TokenizedText:
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A tokenised text with class indices: one a word for token tasks, else just one."""
+    """A tokenised text with class indices: one a word, just one, or places in the text."""
 
     text: TokenizedText
     labels: tuple[int, ...]
+
+    @property
+    def whole(self) -> Hashable:
+        """What it is a part of that no split may divide; by default nothing but itself."""
+        return id(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class TextBatch:
 
 @dataclass(frozen=True, slots=True)
 class LabelledBatch:
-    """Texts with labels: (batch, length) with IGNORED off each word's first subword, or (batch,)."""
+    """Texts with labels: (batch, length) with IGNORED where nothing is labelled, or (batch,)."""
 
     text: TextBatch
     labels: Tensor
@@ -150,10 +157,43 @@ class Tokenizer:
 
     def pair(self, first: str, second: str) -> TokenizedText:
         """Tokenise two texts as one input, with whatever the model puts between them."""
-        first, second = self._shortened(first), self._shortened(second)
+        first, second = (self._shortened(text, 2 * self.max_length) for text in (first, second))
         encoding = self.backend(first, second, truncation=True, max_length=self.max_length)
         sides = encoding.sequence_ids(0)
         return self._finish(encoding, tuple(-1 if side is None else side for side in sides), ())
+
+    def windows(self, question: str, passage: str) -> list[tuple[TokenizedText, tuple[Span, ...]]]:
+        """Tokenise a question with a passage, as often as it takes to go through the passage.
+
+        Windows overlap by a third of the longest input, and so long is the question at most. Their ``words``
+        are 1 on subwords of the passage that cover something, 0 on those of the question, else -1.
+
+        Returns:
+            Each window with the characters of its text, from first to end, that each of its subwords covers.
+        """
+        third = self.max_length // 3
+        question = self._shortened(question, third)
+        while len(self.backend.tokenize(question)) > third:  # a character can be many subwords
+            question = question[: len(question) // 2]
+        encoding = self.backend(
+            question,
+            passage,
+            truncation="only_second",
+            max_length=self.max_length,
+            stride=third,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        found = []
+        for row, window in enumerate(encoding.encodings or ()):
+            spans = _covered(window.tokens, window.offsets)
+            sides = [
+                -1 if side is None or (side and not passage[slice(*span)].strip()) else side
+                for side, span in zip(encoding.sequence_ids(row), spans, strict=True)
+            ]
+            segments = tuple(window.type_ids) if self._segments else (0,) * len(sides)
+            found.append((TokenizedText(tuple(window.ids), segments, tuple(sides), ()), tuple(spans)))
+        return found
 
     def translation(self, source: str, target: str, *, split: bool = False) -> TokenizedPair:
         """Tokenise both sides of a translation pair; links are set later.
@@ -167,10 +207,9 @@ class Tokenizer:
         first, second = source.split(), target.split()
         return TokenizedPair((" ".join(first), " ".join(second)), self.words(first), self.words(second))
 
-    def _shortened(self, text: str) -> str:
-        """The text up to where it can matter: what is cut off a pair is kept in every combination of its
+    def _shortened(self, text: str, most: int) -> str:
+        """The text up to ``most`` subwords. What is cut off a pair is kept in every combination of its
         pieces, so that two texts of ten thousand characters would take gigabytes."""
-        most = 2 * self.max_length
         if len(text) <= most:
             return text
         encoding = self.backend(
@@ -178,22 +217,12 @@ class Tokenizer:
         )
         return text[: max((int(end) for _, end in encoding["offset_mapping"]), default=0)]
 
-    def _locate(self, text: str) -> tuple[BatchEncoding, list[tuple[int, int]]]:
-        """Subwords of a text with the characters each covers.
-
-        SentencePiece may give the space before a word a subword of its own, above all where words begin with
-        letters that rarely follow a space (Chinese, Thai). It covers no character here: a label or a word
-        vector on it would be that of a space.
-        """
+    def _locate(self, text: str) -> tuple[BatchEncoding, list[Span]]:
+        """Subwords of a text with the characters each covers."""
         encoding = self.backend(
             text, truncation=True, max_length=self.max_length, return_offsets_mapping=True
         )
-        spans = [(int(start), int(end)) for start, end in encoding["offset_mapping"]]
-        followed = zip(encoding.tokens(), spans, [*spans[1:], (0, 0)], strict=True)
-        return encoding, [
-            (span[0], span[0]) if token == _SPACE and _begins_with(after, span) else span
-            for token, span, after in followed
-        ]
+        return encoding, _covered(encoding.tokens(), encoding["offset_mapping"])
 
     def _finish(
         self, encoding: BatchEncoding, of_word: tuple[int, ...], surface: tuple[str, ...]
@@ -204,11 +233,26 @@ class Tokenizer:
         return TokenizedText(ids, segments, of_word, surface, cut=bool(encoding.encodings[0].overflowing))
 
 
-def _begins_with(span: tuple[int, int], part: tuple[int, int]) -> bool:
+def _covered(tokens: Sequence[str], offsets: Sequence[Sequence[int]]) -> list[Span]:
+    """The characters that each subword covers.
+
+    SentencePiece may give the space before a word a subword of its own, above all where words begin with
+    letters that rarely follow a space (Chinese, Thai). It covers no character here: a label or a word
+    vector on it would be that of a space.
+    """
+    spans = [(int(start), int(end)) for start, end in offsets]
+    followed = zip(tokens, spans, [*spans[1:], (0, 0)], strict=True)
+    return [
+        (span[0], span[0]) if token == _SPACE and _begins_with(after, span) else span
+        for token, span, after in followed
+    ]
+
+
+def _begins_with(span: Span, part: Span) -> bool:
     return span[0] == part[0] and span[1] >= part[1] > part[0]
 
 
-def _surfaces(offsets: Sequence[tuple[int, int]], of_word: Sequence[int], text: str) -> tuple[str, ...]:
+def _surfaces(offsets: Sequence[Span], of_word: Sequence[int], text: str) -> tuple[str, ...]:
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     for (start, end), word in zip(offsets, of_word, strict=True):

@@ -38,7 +38,7 @@ from transformers import (
 
 from advisor.sample import sample_path
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
-from probes.catalogue import TASKS
+from probes.catalogue import LEVELS, TASKS
 from probes.data import Example, PairExample, SentenceExample, read_labelled
 from probes.tasks import level_called
 
@@ -312,6 +312,8 @@ def sample_examples(level: str, language: str = "en") -> tuple[Example, ...]:
     """Labelled examples of the sample at any level; pairs are made of neighbouring sentences."""
     if level == "token":
         return read_labelled(sample_path(f"{language}.conllu"), TASKS["pos"], role="train").examples
+    if level == "span":
+        return read_labelled(sample_path(f"questions.{language}.json"), TASKS["qa"], role="train").examples
     topics = read_labelled(sample_path(f"topics.{language}.tsv"), TASKS["topic"], role="train").examples
     if level == "sentence":
         return topics
@@ -335,6 +337,6 @@ def sample_items(
 ) -> tuple[list[LabelledText], tuple[str, ...]]:
     """The first labelled texts of the sample, tokenised, and the names of their classes."""
     examples = sample_examples(level, language)
-    labels = sorted({label for example in examples for label in example.labels})
+    labels = LEVELS[level].classes or sorted({label for example in examples for label in example.labels})
     index = {label: i for i, label in enumerate(labels)}
     return level_called(level).labelled(tokenizer, examples[:count], index), tuple(labels)

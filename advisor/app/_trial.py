@@ -18,6 +18,7 @@ from advisor.options import NO_ALIGNMENT, Option
 from advisor.recommend import ask, recommend
 from advisor.report import Report, words
 from advisor.study import OptionResult, TrialResult
+from probes.catalogue import METRICS
 from probes.errors import InputError
 
 _FILES = "Files of mine"
@@ -170,7 +171,7 @@ def _labels(result: TrialResult) -> dict[Option, str]:
 
 def _gains(result: TrialResult, advice: Advice | None, labels: Mapping[Option, str]) -> None:
     st.subheader("What each option gained", anchor=False)
-    metric = "span F1" if result.metric == "span-f1" else "accuracy"
+    metric = METRICS[result.metric].title
     picture, words = st.columns([2, 1], gap="large")
     with picture:
         st.caption(

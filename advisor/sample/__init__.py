@@ -27,6 +27,9 @@ LANGUAGES: tuple[str, ...] = ("en", "tr", "de", "ru", "ar", "zh")
 SAMPLE_PREFIX = "sample:"
 """How a request names a file of the sample, as in ``sample:en.conllu``."""
 
+_DATA = frozenset((".conllu", ".tsv", ".json"))
+"""Endings of the files that hold data."""
+
 SAMPLE_SENTENCES = 120
 """Sentences per language, each a translation of the others with the same id."""
 
@@ -35,14 +38,14 @@ def sample_path(name: str) -> Path:
     """The path of one of the sample's data files.
 
     Args:
-        name: a bare file name, such as ``en.conllu``, ``topics.tr.tsv``, ``bitext.en-tr.tsv`` or
-            ``dictionary.en-tr.tsv``.
+        name: a bare file name, such as ``en.conllu``, ``topics.tr.tsv``, ``questions.de.json``,
+            ``bitext.en-tr.tsv`` or ``dictionary.en-tr.tsv``.
 
     Raises:
         InputError: if the sample has no such file; the message lists those it has.
     """
     folder = Path(str(files(__name__)))
-    available = sorted(path.name for path in folder.iterdir() if path.suffix in {".conllu", ".tsv"})
+    available = sorted(path.name for path in folder.iterdir() if path.suffix in _DATA)
     if name not in available:
         raise InputError(f"The sample has no file '{name}': choose one of {', '.join(available)}.")
     return folder / name
@@ -67,5 +70,5 @@ def named(spec: str) -> str:
 def sample_sha256() -> frozenset[str]:
     """The SHA-256 of every data file of the sample, by which a run on it is known."""
     folder = Path(str(files(__name__)))
-    data = (path for path in folder.iterdir() if path.suffix in {".conllu", ".tsv"})
+    data = (path for path in folder.iterdir() if path.suffix in _DATA)
     return frozenset(hashlib.sha256(path.read_bytes()).hexdigest() for path in data)

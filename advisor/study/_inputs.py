@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,12 +14,9 @@ from advisor.training import drawn
 from probes.catalogue import TASKS
 from probes.data import (
     Columns,
-    Example,
     LabelledData,
-    PairExample,
     Reading,
-    SentenceExample,
-    TokenExample,
+    as_row,
     keep_known_labels,
     read_bitext,
     read_labelled,
@@ -183,21 +179,8 @@ def _read_task(
         if left and folder is not None:
             name = f"labels/{task_name}.{target}.jsonl"
             written = "".join(
-                json.dumps(_row(example, columns), ensure_ascii=False) + "\n" for example in left
+                json.dumps(as_row(example, columns), ensure_ascii=False) + "\n" for example in left
             )
             files[name], labels[key] = written, str((folder / name).absolute())
             sha256[labels[key]] = hashlib.sha256(written.encode()).hexdigest()
     return sha256
-
-
-def _row(example: Example, columns: Columns) -> dict[str, Any]:
-    """An example as a line of JSONL, under the names that the plan's columns have."""
-    match example:
-        case TokenExample():
-            return {columns.words or "words": example.words, columns.tags or "tags": example.labels}
-        case SentenceExample():
-            return {columns.text or "text": example.text, columns.label or "label": example.label}
-        case PairExample():
-            first, second = columns.text or "sentence1", columns.second or "sentence2"
-            return {first: example.first, second: example.second, columns.label or "label": example.label}
-    raise TypeError(f"no line of JSONL for {type(example).__name__}")

@@ -95,7 +95,7 @@ class Record(Frozen):
         files: the data as it was named, by role.
         status: how it ended.
         error: one sentence, unless it is done.
-        metric: what the scores are: ``accuracy`` or ``span-f1``.
+        metric: what the scores are: one of ``probes.catalogue.METRICS``.
         scores: of the trained encoder and head; None unless it is done.
         before: of a classifier on the untouched encoder's frozen features.
         early: scores on the way.
@@ -115,7 +115,7 @@ class Record(Frozen):
     files: dict[str, str]
     status: Status
     error: str | None = None
-    metric: Literal["accuracy", "span-f1"]
+    metric: str
     scores: Scores | None = None
     before: Scores | None = None
     early: tuple[EarlyScores, ...] = ()

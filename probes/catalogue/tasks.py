@@ -13,11 +13,13 @@ class Level:
         name: the word used in files and findings.
         unit: what has one label, in words.
         parts: what an example consists of, in words: its texts, then its labels.
+        classes: what a head tells apart, where that is the same in all data; empty where it is the labels.
     """
 
     name: str
     unit: str
     parts: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,15 @@ class Metric:
 
     Attributes:
         name: the word used in files.
+        title: what people call it.
+        published: what tables of published results call it.
         summary: what it counts, in one sentence.
         spans: whether labels must be BIO tags.
     """
 
     name: str
+    title: str
+    published: str
     summary: str
     spans: bool = False
 
@@ -58,6 +64,12 @@ LEVELS: Registry[Level] = Registry(
         Level("token", "word", ("words", "labels")),
         Level("sentence", "sentence", ("text", "label")),
         Level("pair", "pair", ("first text", "second text", "label")),
+        Level(
+            "span",
+            "question",
+            ("question", "passage", "answer"),
+            ("start of the answer", "end of the answer", "neither"),
+        ),
     ),
 )
 """Every level of tasks that can be probed."""
@@ -65,8 +77,10 @@ LEVELS: Registry[Level] = Registry(
 METRICS: Registry[Metric] = Registry(
     "metric",
     (
-        Metric("accuracy", "Share of labels that are right."),
-        Metric("span-f1", "F1 over exact spans of BIO tags.", spans=True),
+        Metric("accuracy", "accuracy", "accuracy", "Share of labels that are right."),
+        Metric("span-f1", "span F1", "f1", "F1 over exact spans of BIO tags.", spans=True),
+        Metric("answer-f1", "answer F1", "f1", "F1 over words of answer and reference, mean of questions."),
+        Metric("exact-match", "exact match", "em", "Share of questions with the very words of a reference."),
     ),
 )
 """Every metric."""
@@ -82,6 +96,7 @@ TASKS: Registry[Task] = Registry(
         Task("sentiment", "sentence", "accuracy", "what a text thinks of its matter"),
         Task("nli", "pair", "accuracy", "whether the second text follows from the first"),
         Task("paraphrase", "pair", "accuracy", "whether two texts say the same"),
+        Task("qa", "span", "answer-f1", "where in a passage a question is answered"),
     ),
 )
 """Every task."""

@@ -14,12 +14,13 @@ from probes.data.examples import (
     LabelledData,
     PairExample,
     SentenceExample,
+    SpanExample,
     TokenExample,
     check_labels,
     keep_known_labels,
 )
 from probes.data.files import expand
-from probes.data.labelled import read_labelled
+from probes.data.labelled import as_row, read_labelled
 from probes.data.reading import Reading, reading_of
 from probes.data.tables import Columns
 
@@ -33,7 +34,9 @@ __all__ = [
     "PairExample",
     "Reading",
     "SentenceExample",
+    "SpanExample",
     "TokenExample",
+    "as_row",
     "check_direction",
     "check_labels",
     "expand",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from probes.catalogue import Task
+from probes.catalogue import LEVELS, Task
 from probes.errors import InputError
 from probes.signals import DataFacts
 
@@ -20,7 +20,7 @@ class Example(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels it carries: one for each word, or just one."""
+        """The labels it carries: one for each word, just one, or none where the label is a place."""
         ...
 
     @property
@@ -80,6 +80,30 @@ class PairExample:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanExample:
+    """A question about a passage, and where in the passage it is answered.
+
+    Attributes:
+        answers: where in ``passage`` each reference answer begins, in code points from 0, and the answer
+            itself, which stands there; none where the passage does not say.
+    """
+
+    question: str
+    passage: str
+    answers: tuple[tuple[int, str], ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None: the label is a place."""
+        return ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Question and passage."""
+        return (self.question, self.passage)
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledData:
     """The usable examples of one file or data set, in its order.
 
@@ -100,8 +124,9 @@ class LabelledData:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The distinct labels, sorted."""
-        return tuple(sorted({label for example in self.examples for label in example.labels}))
+        """The classes: those of the level, else the distinct labels, sorted."""
+        found = {label for example in self.examples for label in example.labels}
+        return LEVELS[self.task.level].classes or tuple(sorted(found))
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ name ends in                              read as
                                           from a header or the content, or is asked for
 ``.tsv .tab .txt`` (token labels)         columns, as above
 ``.tsv .tab``, ``.csv``                   table with a header line, at sentence and pair level
-``.jsonl .ndjson .json``                  JSON: an object a line, an array, or columns
+``.jsonl .ndjson .json``                  JSON: an object a line, an array, columns, or SQuAD's documents
 ``.parquet``                              Parquet
 ``.tsv .tab .csv`` (bitext)               two columns, source language first unless a header says so
 ``.tmx .po .xlf .xliff``                  translation files (bitext)
@@ -75,6 +75,11 @@ def labelled_format(file: InputFile, task: Task) -> LabelledFormat:
         if found == "tsv":
             found = "conll"
         return "conllu" if found == "conll" and _has_ten_columns(file) else found
+    if task.level == "span" and found not in ("json", "parquet"):
+        raise InputError(
+            f"{file.spec} is read as {found.upper()}, which has no room for places in a passage: give "
+            f"{task.name} data as SQuAD's JSON, JSONL or Parquet."
+        )
     if found == "conllu" or (found == "conll" and task.name != "intent"):
         raise InputError(
             f"{file.spec} has labels for words, but {task.name} needs one label for each "

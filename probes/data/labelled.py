@@ -5,12 +5,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from probes.catalogue import METRICS, Task
 from probes.data._hub import is_hub_spec, load_table
 from probes.data._records import Dropped, LabelledRecords, Tally, check_limit
 from probes.data.conll import read_intents, read_tagged
-from probes.data.examples import Example, LabelledData, TokenExample
+from probes.data.examples import (
+    Example,
+    LabelledData,
+    PairExample,
+    SentenceExample,
+    SpanExample,
+    TokenExample,
+)
 from probes.data.files import InputFile, expand, joint_sha256, open_file, split_spec
 from probes.data.formats import LabelledFormat, labelled_format
 from probes.data.spans import Scheme, SchemeError, recognise
@@ -84,9 +92,27 @@ def read_labelled(
         sha256=sha256,
         columns=dict(parts[0].columns),
         scheme=scheme and scheme.described(),
-        notes=tuple(_notes(labels, scheme)),
+        notes=tuple(_notes(labels, scheme, examples)),
     )
     return LabelledData(tuple(examples), task, facts, parts[0].names)
+
+
+def as_row(example: Example, columns: Columns) -> dict[str, Any]:
+    """An example as a line of JSONL, under the names that ``columns`` gives or the usual ones."""
+    match example:
+        case TokenExample():
+            return {columns.words or "words": example.words, columns.tags or "tags": example.labels}
+        case SentenceExample():
+            return {columns.text or "text": example.text, columns.label or "label": example.label}
+        case PairExample():
+            first, second = columns.text or "sentence1", columns.second or "sentence2"
+            return {first: example.first, second: example.second, columns.label or "label": example.label}
+        case SpanExample():
+            starts, texts = zip(*example.answers, strict=True) if example.answers else ((), ())
+            question, passage = columns.text or "question", columns.second or "context"
+            answers = {"text": texts, "answer_start": starts}
+            return {question: example.question, passage: example.passage, columns.label or "answers": answers}
+    raise TypeError(f"no line of JSONL for {type(example).__name__}")
 
 
 def _open(
@@ -137,8 +163,11 @@ def _in_bio(example: Example, scheme: Scheme) -> Example:
     return TokenExample(example.words, scheme.to_bio(example.labels))
 
 
-def _notes(labels: Counter[str], scheme: Scheme | None) -> Iterator[str]:
+def _notes(labels: Counter[str], scheme: Scheme | None, examples: list[Example]) -> Iterator[str]:
     """What a careful person would look at in a label set."""
+    silent = sum(isinstance(example, SpanExample) and not example.answers for example in examples)
+    if silent:
+        yield f"{silent} of {len(examples)} questions have no answer in their passage"
     folded = Counter(label.casefold() for label in labels)
     variants = sorted(label for label in labels if folded[label.casefold()] > 1)
     if variants:
@@ -158,6 +187,16 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
         raise InputError(
             f"{spec} holds no usable example for task {task.name} ({tally}): check that it is the right "
             "file and that its columns are the right ones."
+        )
+    if all(isinstance(example, SpanExample) and not example.answers for example in examples):
+        raise InputError(
+            f"{spec} has {len(examples)} questions and not one answer to them: name data with answers, as in "
+            '{"question": ..., "context": ..., "answers": {"text": [...], "answer_start": [...]}}.'
+        )
+    if all(isinstance(example, SpanExample) and not example.answers for example in examples):
+        raise InputError(
+            f"{spec} has {len(examples)} questions and not one answer to them: name data with answers, as in "
+            '{"question": ..., "context": ..., "answers": {"text": [...], "answer_start": [...]}}.'
         )
     all_labels = [label for example in examples for label in example.labels]
     labels = set(all_labels)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from probes.catalogue import LEVELS
 from probes.data.bitext import Bitext
 from probes.data.dictionary import Dictionary
-from probes.data.examples import LabelledData
+from probes.data.examples import Example, LabelledData, SpanExample
 from probes.signals import DataFacts
 
 _SAMPLES = 4
@@ -88,7 +88,7 @@ def reading_of(data: LabelledData | Bitext | Dictionary) -> Reading:
         labels = Counter(label for example in data.examples for label in example.labels)
         parts = LEVELS[data.task.level].parts
         rows = [
-            dict(zip(parts, (*example.texts, " ".join(example.labels)), strict=True))
+            dict(zip(parts, (*example.texts, _said(example)), strict=True))
             for example in data.examples[:_SAMPLES]
         ]
         return _reading([data.facts], rows, labels=dict(labels.most_common()))
@@ -129,6 +129,13 @@ def _reading(
         header=tuple(rows[0]) if rows else (),
         samples=tuple(tuple(row.values()) for row in rows),
     )
+
+
+def _said(example: Example) -> str:
+    """What an example is labelled with."""
+    if isinstance(example, SpanExample):
+        return example.answers[0][1] if example.answers else "none"
+    return " ".join(example.labels)
 
 
 def _cut(text: str) -> str:

@@ -1,6 +1,7 @@
 """Splitting the user's data into parts that do not overlap."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,7 +20,7 @@ class SourceSplit(Generic[T]):
     Attributes:
         fit: the head is fitted and the warm-up drawn from these.
         rounds: K batches for task gradients.
-        held_out: scored on.
+        held_out: scored on; nothing in ``fit`` is of the same whole.
     """
 
     fit: list[T]
@@ -28,8 +29,17 @@ class SourceSplit(Generic[T]):
 
 
 def shuffled(items: Sequence[T], seed: int) -> list[T]:
-    """The items in a random order that depends on the seed alone."""
-    return [items[i] for i in np.random.default_rng(seed).permutation(len(items))]
+    """The items in a random order that depends on the seed alone; those of one whole follow one another."""
+    order = np.random.default_rng(seed).permutation(len(items)).tolist()
+    turn: dict[Hashable, int] = {}
+    for i in order:
+        turn.setdefault(_whole(items[i], i), len(turn))
+    return [items[i] for i in sorted(order, key=lambda i: turn[_whole(items[i], i)])]
+
+
+def _whole(item: object, itself: Hashable) -> Hashable:
+    """What an item is a part of that no split may divide (:attr:`probes.batches.LabelledText.whole`)."""
+    return getattr(item, "whole", itself)
 
 
 def batch_size_for(available: int, budget: Budget, what: str) -> int:
@@ -61,9 +71,18 @@ def split_source(items: Sequence[T], budget: Budget) -> SourceSplit[T]:
     quarter = len(items) // 4
     size = batch_size_for(quarter, budget, "labelled source sentences to take gradients on")
     used = budget.rounds * size
-    held = min(budget.held_out_sentences, quarter)
+    rest = items[used:]
+    sizes = Counter(_whole(item, i) for i, item in enumerate(rest))
+    held: set[Hashable] = set()
+    total = 0
+    for whole, count in sizes.items():
+        if total >= min(budget.held_out_sentences, quarter):
+            break
+        held.add(whole)
+        total += count
+    apart = [_whole(item, i) in held for i, item in enumerate(rest)]
     return SourceSplit(
-        fit=list(items[used + held :]),
+        fit=[item for item, is_held in zip(rest, apart, strict=True) if not is_held],
         rounds=deal(items, budget.rounds, size),
-        held_out=list(items[used : used + held]),
+        held_out=[item for item, is_held in zip(rest, apart, strict=True) if is_held],
     )

@@ -36,7 +36,6 @@ WORD_PAIRS = ("dictionary", "fast-align", "awesome-align", "mutual-argmax", "fil
 PUBLISHED_ONLY = {
     "relevance": "pair",
     "wic": "pair",
-    "qa": "span",
     "retrieval": "none",  # measures alignment itself, no fine-tuning
 }
 """Tasks of the evidence that no probe reads, and their level."""

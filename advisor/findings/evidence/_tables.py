@@ -188,7 +188,7 @@ def _effect_of_record(record: OwnRecord, lab: str) -> Effect:
         setup="",
         task=record.task,
         benchmark="",
-        metric="f1" if METRICS[TASKS[record.task].metric].spans else "accuracy",
+        metric=METRICS[TASKS[record.task].metric].published,
         source=record.source,
         target=record.target,
         baseline=record.baseline,

@@ -1,13 +1,10 @@
-"""Tasks that evidence can be asked about: all that can be probed, and question answering."""
+"""Tasks by all the names that they go by."""
 
 from collections.abc import Mapping
 
-from probes.catalogue import TASKS, Registry, Task
+from probes.catalogue import TASKS, Task
 
 __all__ = ["find_task"]
-
-_PUBLISHED = (Task("qa", "span", "span-f1", "where in a passage the answer to a question stands"),)
-"""Tasks that published runs were scored on, and that no probe reads."""
 
 _ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("udpos", "upos", "part-of-speech", "pos-tagging", "masakhapos"), "pos"),
@@ -28,6 +25,5 @@ def find_task(name: str) -> Task:
     Raises:
         InputError: if there is none; the message lists those there are.
     """
-    tasks = Registry("task", (*TASKS.values(), *_PUBLISHED))
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
-    return tasks.find(_ALIASES.get(plain, plain))
+    return TASKS.find(_ALIASES.get(plain, plain))

@@ -199,7 +199,7 @@ class TrialResult(Frozen):
     source: str
     target: str
     task: str
-    metric: Literal["accuracy", "span-f1"]
+    metric: str
     options: tuple[OptionResult, ...]
     runs: tuple[RunSummary, ...]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from probes.data._records import Dropped
 from probes.data.files import InputFile
+from probes.data.tables._questions import unfolded
 from probes.data.tables._table import Row, Table, columns_of
 from probes.errors import InputError
 
@@ -23,7 +24,7 @@ def read_json(file: InputFile) -> Table:
     Raises:
         InputError: if there is no object in it.
     """
-    rows = _rows(file)
+    rows = unfolded(_rows(file))
     peeked = list(islice(rows, _PEEKED))
     columns = _columns(peeked)
     if not columns:
@@ -33,7 +34,11 @@ def read_json(file: InputFile) -> Table:
         )
     complete = len(peeked) < _PEEKED
     return Table(
-        file.spec, columns, chain(peeked, rows), {}, None if complete else lambda: _columns(_rows(file))
+        file.spec,
+        columns,
+        chain(peeked, rows),
+        {},
+        None if complete else lambda: _columns(unfolded(_rows(file))),
     )
 
 

@@ -6,6 +6,7 @@ from probes.catalogue import Task
 from probes.data._labels import label_of, text_of
 from probes.data._records import Dropped, LabelledRecords
 from probes.data.examples import Example, PairExample, SentenceExample, TokenExample
+from probes.data.tables._questions import questions
 from probes.data.tables._table import Columns, Row, Table, cell
 from probes.data.translation import language_called
 from probes.languages import Language
@@ -125,4 +126,5 @@ _LEVELS: dict[str, Callable[[Table, Task, Columns], _Level]] = {
     "token": _tokens,
     "sentence": _sentences,
     "pair": _pairs,
+    "span": questions,
 }

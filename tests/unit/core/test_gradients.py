@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from probes.batches import Tokenizer, collate_pairs
+from probes.catalogue import LEVELS
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import (
@@ -70,7 +71,7 @@ def assert_equal_gradients(ours: BlockGradients, model: Encoder, loss: Tensor, u
         assert (found - reference).norm() <= TOLERANCE * reference.norm() + 1e-12, block
 
 
-@pytest.mark.parametrize("level", ["token", "sentence", "pair"])
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: str) -> None:
     encoder = load(name)
