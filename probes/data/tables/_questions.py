@@ -38,8 +38,8 @@ def _asks(paragraph: object) -> bool:
 def questions(
     table: Table, _task: Task, columns: Columns
 ) -> tuple[dict[str, str], Callable[[Row], SpanExample | Dropped], tuple[str, ...]]:
-    """Where question, passage and answers are, and how a row becomes an example; without an answer it says that
-    the passage has none.
+    """Where question, passage and answers are, and how a row becomes an example; without an answer it
+    says that the passage has none.
 
     Raises:
         InputError: if a column that is needed is not there.
