@@ -1,8 +1,12 @@
 """What all parts of a probe share, and the model they work on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from probes.batches import Tokenizer
+from torch import Tensor
+
+from probes.batches import LabelledText, Tokenizer
 from probes.encoder import Encoder
 from probes.heads import Head
 from probes.machine.precision import PassPrecision
@@ -31,6 +35,23 @@ class Context:
     pool: VectorPool = field(default_factory=VectorPool)
 
 
+class Measurable(Protocol):
+    """What gradient rounds ask of a model, whoever trains it; attributes as of :class:`ModelAt`."""
+
+    @property
+    def point(self) -> Point: ...  # noqa: D102
+    @property
+    def encoder(self) -> Encoder: ...  # noqa: D102
+    @property
+    def tokenizer(self) -> Tokenizer: ...  # noqa: D102
+    @property
+    def anchor(self) -> Encoder | None: ...  # noqa: D102
+
+    def task_loss(self, items: Sequence[Any]) -> Tensor:
+        """Mean task loss of labelled items, a scalar with a graph to the encoder's parameters."""
+        ...
+
+
 @dataclass(frozen=True)
 class ModelAt:
     """The model at one of the points where gradients are taken.
@@ -47,3 +68,7 @@ class ModelAt:
     head: Head
     tokenizer: Tokenizer
     anchor: Encoder | None = None
+
+    def task_loss(self, items: Sequence[LabelledText]) -> Tensor:
+        """Mean loss of labelled texts under the head."""
+        return self.head.loss(self.encoder, self.head.level.collate(items, self.encoder))

@@ -8,5 +8,14 @@ from probes.encoder._blocks import find_blocks
 from probes.encoder._encoder import EMBEDDINGS, Blocks, Encoder
 from probes.encoder._load import load_encoder
 from probes.encoder._rows import RowEmbedding
+from probes.encoder._within import encoder_within
 
-__all__ = ["EMBEDDINGS", "Blocks", "Encoder", "RowEmbedding", "find_blocks", "load_encoder"]
+__all__ = [
+    "EMBEDDINGS",
+    "Blocks",
+    "Encoder",
+    "RowEmbedding",
+    "encoder_within",
+    "find_blocks",
+    "load_encoder",
+]

@@ -98,7 +98,15 @@ def find_pooling(name: str) -> Pooling:
         InputError: if it is one, or a combination, that is not supported.
     """
     paths = [str(m.get("path", "")) for m in _modules(name) if str(m.get("type", "")).endswith("Pooling")]
-    stated = _read(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json")
+    return stated_pooling(name, _read(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json"))
+
+
+def stated_pooling(name: str, stated: dict[str, Any]) -> Pooling:
+    """The pooling that the config of a sentence-transformers pooling module states; mean if none.
+
+    Raises:
+        InputError: if it is one, or a combination, that is not supported.
+    """
     modes = _modes(stated)
     if len(modes) > 1:
         raise InputError(
@@ -119,7 +127,7 @@ def _modes(stated: dict[str, Any]) -> list[str]:
     named = stated.get("pooling_mode")
     if isinstance(named, str):
         named = named.replace("+", ",").split(",")
-    if isinstance(named, list):
+    if isinstance(named, list | tuple):
         modes = [str(mode).strip().casefold() for mode in named]
         return [_SPELLINGS.get(mode, mode) for mode in modes if mode]
     switched_on = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]

@@ -251,7 +251,7 @@ class _Walk:
     def receive(self, block: str, place: int, gradient: Tensor) -> None:
         """Walk over one parameter's gradient."""
         accumulator, number = self._accumulator, self._numbers[block]
-        piece = gradient.flatten()
+        piece = gradient.flatten().float()  # of a model that trains in bf16
         stretches = piece.split(accumulator._stretch)
         begin = accumulator._begins[block][place]
         rows = {

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from probes.batches import LabelledText, TokenizedPair, collate_pairs
+from probes.batches import TokenizedPair, collate_pairs
 from probes.catalogue import OBJECTIVES
-from probes.context import Context, ModelAt
+from probes.context import Context, Measurable
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
@@ -21,7 +22,8 @@ from probes.machine.processes import Processes
 from probes.objectives import AlignmentLoss, PairView
 from probes.signals import TOTAL, ConflictRow, CosineRow, LossRow, Point, TaskGradient
 
-Batches = Sequence[Sequence[LabelledText]]
+Batches = Sequence[Sequence[Any]]
+"""Labelled items, as the model's task loss takes them."""
 
 _LARGE = 200_000_000
 """Parameters from which on running sums are kept in bfloat16."""
@@ -78,7 +80,7 @@ class RoundBatches:
     def shrunk(self, size: int) -> "RoundBatches":
         """The same rounds with ``size`` pairs each, and as much smaller batches of labelled texts."""
 
-        def part(batch: Sequence[LabelledText]) -> Sequence[LabelledText]:
+        def part(batch: Sequence[Any]) -> Sequence[Any]:
             return batch[: max(2, len(batch) * size // self.size)]
 
         tasks = {task: [part(batch) for batch in batches] for task, batches in self.tasks.items()}
@@ -111,12 +113,13 @@ class GradientRounds:
 
 
 def measure_gradients(
-    model: ModelAt,
+    model: Measurable,
     losses: Mapping[str, AlignmentLoss],
     batches: RoundBatches,
     context: Context,
     *,
     may_stop: bool = False,
+    nulls: bool = True,
 ) -> GradientRounds:
     """Take the gradient of every task loss, objective and null, round by round.
 
@@ -129,16 +132,18 @@ def measure_gradients(
         batches: one set a round.
         context: its seed is the same at both points, so that they are compared on equal terms.
         may_stop: whether to stop as soon as the leading signals are resolved.
+        nulls: whether to take the objectives on shuffled pairs, too.
 
     Raises:
         NotFiniteError: if a gradient is not finite in fp32 either.
         RunError: if the processes do not take the same rounds.
     """
     encoder, anchor = model.encoder, model.anchor or model.encoder
+    shuffled = nulls_of(losses) if nulls else ()
 
     def take(precision: PassPrecision) -> tuple[GradientAccumulator, Mapping[str, list[float]]]:
         with encoder.passes_in(precision), anchor.passes_in(precision):
-            return _take_rounds(model, losses, batches, context, may_stop)
+            return _take_rounds(model, losses, shuffled, batches, context, may_stop)
 
     context.processes.check_in_step((model.point, batches.rounds, batches.size, context.precision))
     (accumulator, values), precision = or_in_fp32(context.precision, take)
@@ -146,7 +151,7 @@ def measure_gradients(
 
 
 def _rows(
-    model: ModelAt,
+    model: Measurable,
     objectives: tuple[str, ...],
     batches: RoundBatches,
     accumulator: GradientAccumulator,
@@ -189,8 +194,9 @@ def _layers(encoder: Encoder) -> tuple[str, ...]:
 
 
 def _take_rounds(
-    model: ModelAt,
+    model: Measurable,
     losses: Mapping[str, AlignmentLoss],
+    shuffled: Sequence[str],
     batches: RoundBatches,
     context: Context,
     may_stop: bool,
@@ -198,7 +204,7 @@ def _take_rounds(
     """All rounds, or as many as it takes; with the values of every loss."""
     parameters, processes = model.encoder.block_parameters(), context.processes
     tasks = [task_name(task) for task in batches.tasks]
-    nulls = [null_name(name) for name in nulls_of(losses)]
+    nulls = [null_name(name) for name in shuffled]
     accumulator = GradientAccumulator(
         {block: [p.numel() for p in group] for block, group in parameters.items()},
         [*tasks, *losses, *nulls],
@@ -222,6 +228,7 @@ def _take_rounds(
     for k in context.watch.each(range(batches.rounds)):
         if processes.takes(k) and problem is None:
             of_round = round_losses(model, losses, batches, k, context.seed)
+            of_round = {name: of_round[name] for name in accumulator.losses}
             try:
                 accumulator.add_round(
                     {name: partial(gradient, name, loss) for name, loss in of_round.items()}
@@ -246,19 +253,19 @@ def _may_look(taken: int, rounds: int, processes: Processes) -> bool:
 
 
 def round_losses(
-    model: ModelAt, losses: Mapping[str, AlignmentLoss], batches: RoundBatches, k: int, seed: int
+    model: Measurable, losses: Mapping[str, AlignmentLoss], batches: RoundBatches, k: int, seed: int
 ) -> dict[str, Callable[[], Tensor]]:
     """Every loss of round ``k`` by name: tasks, objectives and nulls.
 
     All objectives and nulls share one view of the pairs, so that what they have in common is encoded once;
     its graph lives as long as these functions do.
     """
-    encoder, head = model.encoder, model.head
+    encoder = model.encoder
     pairs = collate_pairs(batches.pairs[k], model.tokenizer, encoder.device)
     view = PairView(encoder, pairs, model.anchor, seed=seed + k)
     of_round: dict[str, Callable[[], Tensor]] = {}
     for task, texts in batches.tasks.items():
-        of_round[task_name(task)] = partial(head.loss, encoder, head.level.collate(texts[k], encoder))
+        of_round[task_name(task)] = partial(model.task_loss, texts[k])
     for name, loss in losses.items():
         of_round[name] = partial(loss.loss, view)
     for name in nulls_of(losses):

@@ -15,7 +15,7 @@ LAYERS = (
     ("advisor.findings",),
     ("advisor.report",),
     ("advisor.console", "advisor.training"),
-    ("advisor.recipe",),
+    ("advisor.recipe", "advisor.watch"),
     ("advisor.study",),
     ("advisor.recommend",),
     ("advisor.race",),
