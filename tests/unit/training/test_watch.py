@@ -120,7 +120,7 @@ def test_training_is_the_same_to_the_bit(
     assert losses[0] == losses[1]
     logged = [row for row in watched.state.log_history if "watch/share" in row]
     assert [row["step"] for row in logged] == [5, 10, 15, 20]
-    assert {"gradient-norm/task:source", "retrieval/layer.2"} <= logged[0].keys()
+    assert "retrieval/layer.2" in logged[0]
     assert all(-1 <= value <= 1 for row in logged for name, value in row.items() if name.startswith("cosine"))
 
 
