@@ -18,9 +18,10 @@ The first three return a :class:`Report`: typed, shown by notebooks and by ``ric
 returns its table of scores and gains, and ``ask`` and ``recommend`` take it to refine their answer.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from advisor._request import spelled_out
 from advisor.advice import Advice
@@ -112,13 +113,18 @@ def recommend(
     return Report(_recommend(measured, min_gain=min_gain, trial=trial, train_steps=train_steps), measured)
 
 
-@spelled_out()
-def probe(request: ProbeRequest, *, progress: "Progress | None" = None) -> Report:
+@spelled_out(objects=True)
+def probe(
+    request: ProbeRequest, tokenizer: Any = None, *, progress: "Progress | None" = None, hidden: str = ""
+) -> Report:
     """Measure an encoder for a language pair and a task, and advise.
 
-    The model is only read; measuring takes minutes.
+    The model is only read; measuring takes minutes. Model and data may be objects as well as names: a
+    model of transformers or sentence-transformers; a ``Dataset``, a ``DatasetDict``, a pandas or polars
+    table, a list of dicts or, for the bitext, of pairs. Their columns are found by the rules for files.
 
     Args:
+        tokenizer: Of a model that is an object; by default what its name stands for.
         progress: Told of phases and cost.
 
     Returns:
@@ -130,7 +136,10 @@ def probe(request: ProbeRequest, *, progress: "Progress | None" = None) -> Repor
     """
     from probes.run import run_probe
 
-    return recommend(run_probe(request, progress), min_gain=request.min_gain)
+    signals = run_probe(request, progress)
+    if hidden:  # objects have no path
+        signals = Signals.model_validate_json(signals.model_dump_json().replace(json.dumps(hidden)[1:-1], ""))
+    return recommend(signals, min_gain=request.min_gain)
 
 
 @spelled_out(leave_out=("budget", "precision", "seed", "min_gain"), required=("target_labels",))

@@ -5,13 +5,14 @@ from functools import wraps
 from inspect import Parameter, Signature, getdoc, signature
 from typing import Any, TypeVar
 
+from advisor._objects import as_files
 from probes.request import ProbeRequest, plain_type
 
 R = TypeVar("R")
 
 
 def spelled_out(
-    *, leave_out: Collection[str] = (), required: Collection[str] = ()
+    *, leave_out: Collection[str] = (), required: Collection[str] = (), objects: bool = False
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Decorator: the first parameter, a request, is given as keyword arguments, the model by position too.
 
@@ -20,10 +21,12 @@ def spelled_out(
     Args:
         leave_out: fields that the function does not ask for; they keep their defaults.
         required: fields that it cannot do without, though a request can.
+        objects: whether model and data may be objects. The function then takes ``tokenizer``, and ``hidden``:
+            what the paths of the files begin with that were made of them.
     """
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        _, *own = signature(function).parameters.values()
+        _, *own = (one for one in signature(function).parameters.values() if one.name != "hidden")
         asked = {name: field for name, field in ProbeRequest.model_fields.items() if name not in leave_out}
         parameters = [
             Parameter(
@@ -34,7 +37,7 @@ def spelled_out(
             )
             for name, field in asked.items()
         ]
-        spelled = Signature([*parameters, *own])
+        spelled = Signature(sorted([*parameters, *own], key=lambda parameter: parameter.kind))
 
         @wraps(function)
         def call(*args: Any, **named: Any) -> R:
@@ -42,7 +45,10 @@ def spelled_out(
                 return function(*args, **named)
             given = spelled.bind(*args, **named).arguments
             rest = {parameter.name: given.pop(parameter.name) for parameter in own if parameter.name in given}
-            return function(ProbeRequest.of(**given), **rest)
+            if not objects:
+                return function(ProbeRequest.of(**given), **rest)
+            with as_files(given, rest.get("tokenizer")) as (files, hidden):
+                return function(ProbeRequest.of(**files), **rest, hidden=hidden)
 
         call.__signature__ = spelled  # type: ignore[attr-defined]
         lines = "\n".join(f"    {name}: {field.description}" for name, field in asked.items())

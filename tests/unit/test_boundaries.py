@@ -9,7 +9,8 @@ import pytest
 from tests.unit.imports import PACKAGES, ROOT, cycles, imports, modules, package_of
 
 LAYERS = (
-    ("advisor.options", "advisor.sample", "advisor.corpora", "advisor.files", "advisor._request"),
+    ("advisor.options", "advisor.sample", "advisor.corpora", "advisor.files", "advisor._objects"),
+    ("advisor._request",),
     ("advisor.decide",),
     ("advisor.advice",),
     ("advisor.findings",),
