@@ -49,7 +49,10 @@ def advisor(
     """Should your multilingual encoder be aligned before fine-tuning - and how?"""
 
 
-app.command(epilog="Example: advisor ask --model xlm-roberta-base --target yo --task pos")(ask)
+app.command(
+    epilog="Example: advisor ask --model xlm-roberta-base --target yo --task pos; a table: advisor ask "
+    "--model xlm-roberta-base,mbert --target sw,yo,fi --task ner,pos --html answers.html"
+)(ask)
 app.command(epilog="Example: advisor data --target yo --task ner")(data)
 app.command(
     epilog="Example: advisor probe xlm-roberta-base --source en --target tr --task pos "

@@ -1,21 +1,33 @@
 """``advisor ask``"""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from advisor.cli._grid import CsvFile, HtmlFile, Sorted, Strict, show_grid
 from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
 from advisor.cli._run import answer, counting_race
 from advisor.console import errors
 from advisor.decide import DEFAULT_MIN_GAIN
+from advisor.grid import Asked, ask_grid, crossed, read_questions
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
+from probes.errors import InputError
+
+_MANY = " Several by commas make a table."
+
+
+def _several(name: str) -> Any:
+    own = option(name)
+    return typer.Option(f"--{name}", help=own.help + _MANY)
 
 
 def ask(
-    model: Annotated[str, option("model")],
-    target: Annotated[str, option("target")],
-    task: Annotated[str, option("task")],
+    model: Annotated[str, _several("model")] = "",
+    target: Annotated[str, _several("target")] = "",
+    task: Annotated[str, _several("task")] = "",
     source: Annotated[str, option("source")] = "en",
     min_gain: Annotated[float, option("min_gain")] = DEFAULT_MIN_GAIN,
     word_pairs: Annotated[
@@ -44,21 +56,58 @@ def ask(
             "--train-steps", help="Steps of fine-tuning; by default what published runs took.", min=1
         ),
     ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            help="A file of questions, TSV, CSV or JSONL, with columns model, target, task and, if wanted, "
+            "source, like, pretrained_on, word_pairs, min_gain, train_steps; options say the rest.",
+        ),
+    ] = None,
+    sort: Sorted = "question",
+    csv_file: CsvFile = None,
+    html_file: HtmlFile = None,
+    strict: Strict = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Answer from evidence, at once, without measuring anything."""
+    """Answer from evidence, at once, without measuring anything: one question, or a table of many."""
+    named = {"model": model, "target": target, "task": task}
+    shared: dict[str, Any] = {
+        "source": source,
+        "word_pairs": word_pairs,
+        "min_gain": min_gain,
+        "pretrained_on": [code for code in (pretrained_on or "").split(",") if code.strip()],
+        "like": like,
+        "train_steps": train_steps,
+    }
+    asked = _questions(named, shared, questions)
+    if len(asked) > 1 or questions or csv_file or html_file:
+        if trial or race:
+            raise InputError("An own trial or race answers one question: ask that one alone.")
+        with errors.status("Weighing the evidence"):
+            grid = ask_grid(asked)
+        show_grid(grid, as_json=as_json, sort=sort, csv_file=csv_file, html_file=html_file, strict=strict)
+        return
     with errors.status("Weighing the evidence"):
-        advice = ask_evidence(
-            model=model,
-            source=source,
-            target=target,
-            task=task,
-            word_pairs=word_pairs,
-            min_gain=min_gain,
-            trial=trial,
-            pretrained_on=[code for code in (pretrained_on or "").split(",") if code.strip()],
-            like=like,
-            train_steps=train_steps,
-        )
+        advice = ask_evidence(**dict(asked[0]), trial=trial)
     answer(Report(counting_race(advice, race)), as_json)
+
+
+def _questions(named: Mapping[str, str], shared: Mapping[str, Any], file: Path | None) -> list[Asked]:
+    """What is asked, by lists or by a file.
+
+    Raises:
+        InputError: if the file is none, or a fact about one model would count for several.
+    """
+    if file is not None:
+        return read_questions(file, **{k: v for k, v in {**shared, **named}.items() if v})
+    missing = next((name for name, value in named.items() if not value), None)
+    if missing is not None:
+        raise typer.BadParameter(f"name a {missing}, or a file with --questions", param_hint=f"--{missing}")
+    asked = crossed(named["model"], named["target"], named["task"], **shared)
+    if len({question.model for question in asked}) > 1 and (shared["like"] or shared["pretrained_on"]):
+        raise InputError(
+            "--like and --pretrained-on speak of one model: give them a column each in a --questions file."
+        )
+    return asked

@@ -32,7 +32,7 @@ def render_page(advice: Advice, signals: Signals | None) -> str:
         signals: what was measured, or None where the advice rests on evidence alone.
     """
     context = _answer(advice, signals) | _body(advice, signals, Drawing())
-    return _environment().get_template("report.html.jinja").render(**context)
+    return render("report.html.jinja", **context)
 
 
 def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> str:
@@ -46,7 +46,12 @@ def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> 
     context = _answer(advice, signals)
     if whole:  # as images: Streamlit lets no other SVG through
         context |= _body(advice, signals, Drawing(as_images=True))
-    return _environment().get_template("fragment.html.jinja").render(whole=whole, **context)
+    return render("fragment.html.jinja", whole=whole, **context)
+
+
+def render(template: str, **context: Any) -> str:
+    """One of the templates, with all that goes into it escaped but what is marked as safe."""
+    return _environment().get_template(template).render(**context)
 
 
 def _answer(advice: Advice, signals: Signals | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ LAYERS = (
     ("advisor.study",),
     ("advisor.recommend",),
     ("advisor.race",),
+    ("advisor.grid",),
     ("advisor.service",),
     ("advisor.app",),
     ("advisor.cli",),

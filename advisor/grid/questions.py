@@ -1,0 +1,102 @@
+"""The questions of a grid: crossed from lists, or read from a file."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from advisor.decide import DEFAULT_MIN_GAIN
+from probes.errors import InputError
+from probes.schema import Frozen
+
+
+def listed(text: str | Sequence[str]) -> tuple[str, ...]:
+    """The parts of ``A,B,C``, each once; what exists on disk under that very name is one."""
+    if not isinstance(text, str):
+        return tuple(text)
+    whole = "," not in text or Path(text).exists()
+    return tuple(
+        dict.fromkeys([text] if whole else [part.strip() for part in text.split(",") if part.strip()])
+    )
+
+
+class Asked(Frozen):
+    """One question of a grid: what :func:`advisor.ask` takes, with its defaults."""
+
+    model: Annotated[str, Field(min_length=1)]
+    source: str = "en"
+    target: Annotated[str, Field(min_length=1)]
+    task: Annotated[str, Field(min_length=1)]
+    word_pairs: str | None = None
+    min_gain: float = DEFAULT_MIN_GAIN
+    pretrained_on: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    like: str | None = None
+    train_steps: int | None = None
+
+
+def crossed(
+    models: str | Sequence[str], targets: str | Sequence[str], tasks: str | Sequence[str], **shared: Any
+) -> list[Asked]:
+    """Every model on every target and task, a target's rows together; lists are given as ``A,B,C`` too."""
+    return [
+        Asked(model=model, target=target, task=task, **shared)
+        for target, task, model in product(listed(targets), listed(tasks), listed(models))
+    ]
+
+
+def read_questions(path: str | Path, **defaults: Any) -> list[Asked]:
+    """The questions of a file: TSV or CSV with a head line, or a JSON object a line.
+
+    Args:
+        path: columns are those of :class:`Asked`; ``model``, ``target`` and ``task`` may be lists.
+        defaults: for what a line leaves out or empty.
+
+    Raises:
+        InputError: if the file cannot be read, is empty, or a line is no question.
+    """
+    questions: list[Asked] = []
+    try:
+        for number, row in _rows(Path(path)):
+            fields = defaults | {name: value for name, value in row.items() if value not in ("", None)}
+            lists = [fields.pop(name, "") for name in ("model", "target", "task")]
+            try:
+                questions += crossed(*lists, **fields)
+            except (ValidationError, TypeError) as error:
+                first = error.errors()[0] if isinstance(error, ValidationError) else None
+                what = f"{first['loc'][0]}: {first['msg']}" if first else str(error)
+                raise InputError(f"{path}, line {number}: {what}.") from error
+            if not all(map(listed, lists)):
+                raise InputError(f"{path}, line {number}: it takes a model, a target and a task.")
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as questions: {error}.") from error
+    if not questions:
+        raise InputError(
+            f"{path} holds no question: give a head line model, target, task and lines below it."
+        )
+    return questions
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix.lower() in (".jsonl", ".json"):
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise InputError(f"{path}, line {number}: it is no JSON object.")
+                    yield number, row
+            return
+        reader = csv.DictReader(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
+        unknown = [name for name in reader.fieldnames or () if name not in Asked.model_fields]
+        if unknown:
+            raise InputError(
+                f"{path} has a column '{unknown[0]}': the columns are {', '.join(Asked.model_fields)}."
+            )
+        for row in reader:
+            if None in row:
+                raise InputError(f"{path}, line {reader.line_num}: it has more cells than the head line.")
+            yield reader.line_num, row

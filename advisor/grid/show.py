@@ -1,0 +1,117 @@
+"""A grid in a terminal and as a page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from advisor.grid.table import Cell, Grid
+from advisor.report import card_of, render
+from advisor.report.words import DECISION_WORDS, MINUS, clean, interval, percent, signed, tone
+
+_COLUMN = 24
+"""Characters that a cell of the matrix takes; where they are not to be had, cells stand in lines."""
+_COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
+
+
+def grid_table(grid: Grid, width: int, *, lines: bool = False) -> RenderableType:
+    """The grid for ``rich.print``: models side by side where there is room, else a line a cell.
+
+    Args:
+        grid: in the order it is to be shown.
+        width: of the terminal, in characters.
+        lines: a line a cell in any case, as an order other than that of the questions needs.
+    """
+    models = grid.models
+    matrix = not lines and len(models) > 1 and width >= 16 + _COLUMN * len(models)
+    return Group(_matrix(grid) if matrix else _lines(grid), *_remarks(grid))
+
+
+def _matrix(grid: Grid) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 1, 0))
+    table.add_column("")
+    for model in grid.models:
+        table.add_column(_plain(model), overflow="fold")
+    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    for cell in grid.cells:
+        rows.setdefault(cell.row, {})[cell.model] = cell
+    for row, cells in rows.items():
+        found = [cells.get(model) for model in grid.models]
+        table.add_row(_plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
+    return table
+
+
+def _lines(grid: Grid) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for head in ("Question", "Encoder", "Answer", "Gain", "80% interval", "Final score"):
+        table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
+    for cell in grid.cells:
+        gain = cell.advice.gain if cell.advice else None
+        numbers = [_plain(signed(gain.mean)), _plain(interval(gain))] if gain else ["", ""]
+        name = _plain(_named(cell.row)), _plain(cell.model)
+        table.add_row(*name, next(_said(cell)), *numbers, _score(cell))
+    return table
+
+
+def _named(row: tuple[str, str, str]) -> str:
+    target, task, source = row
+    return f"{target}, {task}" + (f", from {source}" if source != "en" else "")
+
+
+def _said(cell: Cell) -> Iterator[Text]:
+    """A cell's lines."""
+    if cell.advice is None:
+        yield _plain("no answer" if cell.problem else "not run yet", "red" if cell.problem else "dim")
+        return
+    word = "Align" if cell.advice.aligns else "Alone"
+    yield _plain(f"{word}, {cell.advice.confidence}", f"bold {_COLOURS[tone(cell.advice)]}")
+    if cell.advice.gain is not None:
+        yield _plain(f"{signed(cell.advice.gain.mean)} ({interval(cell.advice.gain)})")
+    yield _score(cell)
+
+
+def _score(cell: Cell) -> Text:
+    score = cell.score
+    if score is None:
+        return _plain("not comparable" if cell.advice else "", "dim")
+    best = f", best ({percent(score.ahead)})" if score.ahead is not None else ""
+    return _plain(f"scores {score.value:.1f}{best}", "bold" if score.best else "")
+
+
+def _remarks(grid: Grid) -> Iterator[Text]:
+    studies = {cell.score.study for cell in grid.cells if cell.score}
+    if studies:
+        yield _plain(
+            "Scores: what fine-tuning alone reached in one study, plus the gain of what is advised "
+            f"({'; '.join(sorted(studies))}). Best: the highest of its row, with the probability that it "
+            "beats the next; no score: no study compares that encoder with the others.",
+            "dim",
+        )
+    if grid.failed:
+        yield _plain(f"{len(grid.failed)} of {len(grid.cells)} cells have no answer:", "red")
+    for problem in dict.fromkeys(cell.problem for cell in grid.failed):
+        cells = [f"{cell.model} {_named(cell.row)}" for cell in grid.failed if cell.problem == problem]
+        more = f" and {len(cells) - 2} more" if len(cells) > 2 else ""
+        yield _plain(f"- {'; '.join(cells[:2])}{more}: {problem}")
+
+
+def _plain(text: str, style: str = "") -> Text:
+    return Text(clean(text).replace(MINUS, "-"), style=style)
+
+
+def grid_page(grid: Grid, **more: Any) -> str:
+    """The grid as one HTML page: every cell opens its card; no script, no other file, no network.
+
+    Args:
+        more: further parts of the page by their names in the template.
+    """
+    rows: dict[tuple[str, str, str], dict[str, tuple[int, Cell]]] = {}
+    for number, cell in enumerate(grid.cells):
+        rows.setdefault(cell.row, {})[cell.model] = number, cell
+    cards = {i: card_of(cell.advice) for i, cell in enumerate(grid.cells) if cell.advice}
+    named = {row: _named(row) for row in rows}
+    context = {"grid": grid, "rows": rows, "named": named, "cards": cards, "decisions": DECISION_WORDS}
+    return render("grid.html.jinja", most=3, **context, **{"joint": None, **more})

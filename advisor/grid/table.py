@@ -1,0 +1,134 @@
+"""Answers to many questions as one table."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from advisor.advice import Advice
+from advisor.grid.questions import Asked
+from advisor.grid.scores import Score, scores_of
+from advisor.recommend import ask
+from probes.errors import InputError, RunError
+from probes.schema import Frozen
+
+Sort: TypeAlias = Literal["question", "gain", "confidence", "score"]
+_CONFIDENCE = ("likely", "leaning", "open", "")
+SORTS: Mapping[Sort, Callable[["Cell"], object]] = {
+    "question": lambda cell: 0,
+    "gain": lambda cell: -(cell.advice.gain.mean if cell.advice and cell.advice.gain else -1e9),
+    "confidence": lambda cell: _CONFIDENCE.index(cell.advice.confidence if cell.advice else ""),
+    "score": lambda cell: -(cell.score.value if cell.score else -1e9),
+}
+"""Orders of cells, the most promising first; what has no answer comes last."""
+
+
+class Cell(Frozen):
+    """One question of a grid with its answer, or with the sentence that says why there is none.
+
+    Attributes:
+        score: what the encoder is expected to score in the end, where evidence compares those of its row.
+    """
+
+    model: str
+    source: str
+    target: str
+    task: str
+    advice: Advice | None = None
+    score: Score | None = None
+    problem: str | None = None
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """What it shares with the cells beside it: target, task, source."""
+        return self.target, self.task, self.source
+
+    def record(self) -> dict[str, str | float | None]:
+        """The cell as one flat line of a table; points, and None where there is no such number."""
+        advice, score = self.advice, self.score
+        gain = advice.gain if advice else None
+        return {
+            "target": self.target,
+            "task": self.task,
+            "source": self.source,
+            "model": self.model,
+            "decision": advice.decision if advice else None,
+            "confidence": advice.confidence if advice else None,
+            "option": str(advice.option) if advice else None,
+            "gain": gain.mean if gain else None,
+            "low": gain.low if gain else None,
+            "high": gain.high if gain else None,
+            "score_before": score.before if score else None,
+            "score": score.value if score else None,
+            "best": None if score is None else "yes" if score.best else "no",
+            "study": score.study if score else None,
+            "problem": self.problem,
+        }
+
+
+class Grid(Frozen):
+    """Many answers; nothing here measures."""
+
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell]) -> "Grid":
+        """The cells with what each row's encoders are expected to score in the end."""
+        cells = list(cells)
+        rows: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for i, cell in enumerate(cells):
+            if cell.advice is not None:
+                rows[cell.row].append(i)
+        for members in rows.values():
+            answers = [advice for i in members if (advice := cells[i].advice) is not None]
+            for i, score in zip(members, scores_of(answers), strict=True):
+                cells[i] = cells[i].model_copy(update={"score": score})
+        return cls(cells=tuple(cells))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The columns, in the order of the questions."""
+        return tuple(dict.fromkeys(cell.model for cell in self.cells))
+
+    @property
+    def failed(self) -> tuple[Cell, ...]:
+        """The cells without an answer."""
+        return tuple(cell for cell in self.cells if cell.problem is not None)
+
+    def sorted(self, by: Sort) -> "Grid":
+        """The same cells in another order; equals keep theirs."""
+        return self.model_copy(update={"cells": tuple(sorted(self.cells, key=SORTS[by]))})  # type: ignore[arg-type]
+
+    def to_json(self) -> str:
+        """All cells with their whole answers."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """A line a cell."""
+        text = io.StringIO()
+        records = [cell.record() for cell in self.cells]
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
+
+
+def ask_grid(questions: Sequence[Asked]) -> Grid:
+    """Answer many questions from evidence, with the numbers that each gives alone.
+
+    A question that cannot be answered keeps the others: its cell says why.
+
+    Args:
+        questions: as :func:`crossed` or :func:`read_questions` make them; at least one.
+    """
+    return Grid.of(map(_answered, questions))
+
+
+def _answered(question: Asked) -> Cell:
+    names = question.model_dump(include={"model", "source", "target", "task"})
+    try:
+        return Cell(**names, advice=ask(**dict(question)))
+    except (InputError, RunError) as error:
+        return Cell(**names, problem=str(error))

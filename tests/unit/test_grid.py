@@ -1,0 +1,151 @@
+"""Many questions at once: the numbers of each alone, and one bad one does not lose the rest."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from advisor.cli import app
+from advisor.grid import Asked, Grid, ask_grid, crossed, grid_page, read_questions
+from advisor.recommend import ask
+from probes.errors import InputError
+
+MODELS = ("xlm-roberta-base", "mbert", "distilmbert", "bundled", "never-heard-of")
+TARGETS = ("tr", "sw", "zh", "tur_Latn")
+TASKS = ("pos", "ner", "nli", "sentiment")
+questions = st.builds(
+    Asked,
+    model=st.sampled_from(MODELS),
+    target=st.sampled_from(TARGETS),
+    task=st.sampled_from(TASKS),
+    source=st.sampled_from(("en", "de")),
+    min_gain=st.sampled_from((0.0, 0.25, 3.0)),
+    train_steps=st.sampled_from((None, 500)),
+)
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return ask_grid(crossed("xlm-roberta-base,mbert,never-heard-of", "tr,xx", "pos,nli"))
+
+
+@settings(max_examples=6)
+@given(st.lists(questions, min_size=1, max_size=4))
+def test_a_grid_gives_the_numbers_of_each_question_alone(asked: list[Asked]) -> None:
+    for question, cell in zip(asked, ask_grid(asked).cells, strict=True):
+        assert cell.advice is not None
+        alone = ask(**dict(question))
+        assert cell.advice.model_dump(exclude={"provenance"}) == alone.model_dump(exclude={"provenance"})
+
+
+def test_a_bad_cell_carries_its_sentence_and_loses_no_other(grid: Grid) -> None:
+    assert {cell.target for cell in grid.failed} == {"xx"}
+    assert all("'xx'" in (cell.problem or "") for cell in grid.failed)
+    assert sum(cell.advice is not None for cell in grid.cells) == 6
+
+
+def test_encoders_are_ranked_by_scores_of_one_study_and_only_there(grid: Grid) -> None:
+    row = {cell.model: cell.score for cell in grid.cells if (cell.target, cell.task) == ("tr", "pos")}
+    best, other = row["xlm-roberta-base"], row["mbert"]
+    assert best is not None
+    assert other is not None
+    assert best.study == other.study
+    assert best.best
+    assert best.ahead is not None
+    assert best.ahead >= 0.5
+    assert not other.best
+    assert row["never-heard-of"] is None, "no study has it"
+
+
+def test_gains_do_not_rank_encoders() -> None:
+    """distilmBERT gains most on Yoruba, but no row of evidence speaks of that."""
+    cells = ask_grid(crossed("xlm-roberta-base,distilmbert", "yo", "pos")).cells
+    assert all(cell.score is None for cell in cells)
+
+
+@pytest.mark.parametrize("by", ["gain", "confidence", "score"])
+def test_sorting_keeps_all_cells_and_puts_those_without_an_answer_last(grid: Grid, by: str) -> None:
+    cells = grid.sorted(by).cells  # type: ignore[arg-type]
+    assert sorted(map(id, cells)) == sorted(map(id, grid.cells))
+    assert [cell.advice is None for cell in cells[-6:]] == [True] * 6
+    gains = [cell.advice.gain.mean for cell in cells if cell.advice and cell.advice.gain]
+    assert by != "gain" or gains == sorted(gains, reverse=True)
+
+
+def test_csv_and_json_say_the_same(grid: Grid) -> None:
+    assert Grid.model_validate_json(grid.to_json()) == grid
+    rows = list(csv.DictReader(io.StringIO(grid.to_csv())))
+    for row, cell in zip(rows, grid.cells, strict=True):
+        assert row["decision"] == (cell.advice.decision if cell.advice else "")
+        assert (row["problem"] or None) == cell.problem
+
+
+def test_the_page_opens_a_card_for_every_answer(grid: Grid) -> None:
+    page = grid_page(grid)
+    links = re.findall(r'href="#(c\d+)"', page)
+    assert len(links) == 6
+    assert set(links) <= set(re.findall(r'id="([^"]+)"', page))
+    assert "<script" not in page
+    assert page.count("&#39;xx&#39;") >= 2, "what went wrong is in its cell"
+
+
+def test_names_from_outside_are_escaped_on_the_page() -> None:
+    assert "<img" not in grid_page(ask_grid([Asked(model="<img src=x>", target="tr", task="pos")]))
+
+
+def test_a_file_of_questions_may_say_more_of_each(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text("model\ttarget\ttask\tlike\tpretrained_on\nown\tte\tpos\tmbert\tte,en\n")
+    (tmp_path / "q.jsonl").write_text(
+        json.dumps(
+            {"model": "own", "target": ["te"], "task": "pos", "like": "mbert", "pretrained_on": "te,en"}
+        )
+    )
+    wanted = [
+        Asked(model="own", source="de", target="te", task="pos", like="mbert", pretrained_on=("te", "en"))
+    ]
+    assert read_questions(tmp_path / "q.tsv", source="de") == wanted
+    assert read_questions(tmp_path / "q.jsonl", source="de") == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no question"),
+        ("model\ttarget\ttusk\n", "'tusk'"),
+        ("model\ttarget\ttask\na\ttr\tpos\tner\n", "line 2"),
+        ("model\ttarget\ttask\ttrain_steps\na\ttr\tpos\tmany\n", "train_steps"),
+        ("model\ttarget\ttask\na\t\tpos\n", "line 2"),
+    ],
+)
+def test_a_file_that_holds_no_questions_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "q.tsv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_questions(file)
+
+
+def test_the_command_line_notes_a_bad_cell_and_strict_refuses_it(tmp_path: Path) -> None:
+    command = ["ask", "--model", "xlm-roberta-base,mbert", "--target", "tr,xx", "--task", "pos"]
+    found = CliRunner().invoke(
+        app, [*command, "--csv", str(tmp_path / "a.csv"), "--html", str(tmp_path / "a.html")]
+    )
+    assert found.exit_code == 0
+    assert "2 of 4 cells have no answer" in found.stdout
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 5
+    assert (tmp_path / "a.html").stat().st_size > 1000
+    assert CliRunner().invoke(app, [*command, "--strict"]).exit_code == 2
+    assert CliRunner().invoke(app, [*command[:4], "xx,xy", *command[5:]]).exit_code == 2, "no answer at all"
+
+
+def test_what_is_said_of_one_model_is_not_taken_for_several() -> None:
+    command = ["ask", "--model", "own,mbert", "--target", "tr", "--task", "pos", "--like", "mbert"]
+    found = CliRunner().invoke(app, command)
+    assert isinstance(found.exception, InputError)
