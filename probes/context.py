@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from probes.machine.vectors import VectorPool
 from probes.progress import Stopwatch
 from probes.signals import Point
 
+if TYPE_CHECKING:
+    from probes.gradients.kept import KeptGradients
+
 
 @dataclass(frozen=True)
 class Context:
@@ -26,6 +29,7 @@ class Context:
         watch: told of phases and steps.
         processes: share out the gradient rounds; all of them get all of the outcome.
         pool: where running sums come from, and go back to.
+        kept: source gradients that several targets share; None takes them anew.
     """
 
     seed: int = 0
@@ -33,6 +37,7 @@ class Context:
     watch: Stopwatch = field(default_factory=Stopwatch)
     processes: Processes = ALONE
     pool: VectorPool = field(default_factory=VectorPool)
+    kept: "KeptGradients | None" = None
 
 
 class Measurable(Protocol):

@@ -1,6 +1,6 @@
 """How a long run tells whoever watches where it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
@@ -13,9 +13,9 @@ T = TypeVar("T")
 PHASES: dict[str, str] = {
     "read": "reading data",
     "load": "loading the encoder",
-    "embed": "embedding the bitext",
     "head": "fitting the head on frozen features",
     "warm-up": "warming up on the task",
+    "embed": "embedding the bitext",
     "theta_warm": "gradients after the warm-up",
     "lookahead": "looking one step ahead",
     "theta0": "the same for the model as given",
@@ -41,16 +41,17 @@ class Stopwatch:
 
     Args:
         watcher: who is told; None: nobody.
+        spent: seconds that phases took before, for this run and for others.
     """
 
-    def __init__(self, watcher: Progress | None = None) -> None:
+    def __init__(self, watcher: Progress | None = None, spent: Mapping[str, float] | None = None) -> None:
         self._watcher = watcher or Progress()
-        self._started = perf_counter()
-        self.seconds: dict[str, float] = {}
+        self.seconds = dict(spent or {})
+        self._started = perf_counter() - sum(self.seconds.values())
 
     @property
     def total(self) -> float:
-        """Seconds since this stopwatch was made."""
+        """Seconds since this stopwatch was made, and those spent before."""
         return perf_counter() - self._started
 
     @contextmanager

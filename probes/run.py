@@ -4,13 +4,13 @@ The user's model is only ever read. Everything that changes happens on working c
 nothing to undo when a run fails or is interrupted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
-from probes.batches import LabelledText
 from probes.bitext.distances import sentence_rows, word_rows
 from probes.bitext.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
 from probes.bitext.linking import Linker
@@ -19,12 +19,15 @@ from probes.budget import Budget, find_budget
 from probes.catalogue import Task
 from probes.context import Context, ModelAt
 from probes.cost.forecast import forecast_cost
+from probes.data import LabelledData
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
+from probes.gradients.between import Pulls
+from probes.gradients.kept import KeptGradients
 from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed
 from probes.gradients.round_data import lookahead_texts, task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
-from probes.heads import FittedHead, Head, fit_head, project_labels, score_head
+from probes.heads import FittedHead, fit_head, project_labels, score_head
 from probes.machine.memory import (
     freed_memory_kept,
     halve_until_it_fits,
@@ -35,13 +38,12 @@ from probes.machine.precision import choose_precision, or_in_fp32
 from probes.machine.processes import Processes
 from probes.machine.versions import library_versions
 from probes.material.inputs import Inputs, read_inputs
-from probes.material.parts import Material, prepare
+from probes.material.parts import Material, SourceTexts, prepare, prepare_source
 from probes.material.sampling import deal
 from probes.progress import Progress, Stopwatch
 from probes.request import ProbeRequest
 from probes.signals import (
     TOTAL,
-    Estimate,
     ModelFacts,
     Note,
     ProjectionFacts,
@@ -74,35 +76,131 @@ def run_probe(
         InputError: if something the user gave cannot be used.
         RunError: if the run cannot finish (memory).
     """
-    budget = find_budget(request.budget)
-    device = _device(request.device)
-    context = Context(
-        seed=request.seed,
-        precision=choose_precision(request.precision, device),
-        watch=Stopwatch(watcher),
-        processes=Processes.here(device),
-    )
-    with _undisturbed(), _memory_errors(budget), freed_memory_kept():
-        with context.watch.phase("read"):
-            inputs = inputs or read_inputs(request)
-        with context.watch.phase("load"):
-            encoder = load_encoder(request.model, device)
-            facts = encoder.facts()
-            material = prepare(inputs, encoder, budget, request.seed)
-            used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
-            start = encoder.working_copy(sorted(used))
-            del encoder  # its layers are in the copy, and would be held twice
-        return _Probe(budget, inputs, material, start, context).signals(facts)
+    return TargetProbes(request).measure(request, watcher, inputs)[0]
+
+
+class TargetProbes:
+    """Probes of one encoder and task for one target after another.
+
+    The encoder is loaded, its head fitted and the warm-up done for the first; each further target adds only
+    what it is measured on. Every target's signals are those that it has alone.
+
+    Args:
+        request: what the targets share: model, source, task, labelled source data, budget, device, seed.
+        keep_in: folder for source gradients, which further targets then need not take again.
+    """
+
+    def __init__(self, request: ProbeRequest, keep_in: Path | None = None) -> None:
+        self._budget = find_budget(request.budget)
+        self._device = _device(request.device)
+        self._seed = request.seed
+        self._precision = choose_precision(request.precision, self._device)
+        self._processes = Processes.here(self._device)
+        self._keep_in = keep_in
+        self._loaded: _Loaded | None = None
+        self._ready: _Ready | None = None
+
+    def measure(
+        self, request: ProbeRequest, watcher: Progress | None = None, inputs: Inputs | None = None
+    ) -> tuple[Signals, Pulls]:
+        """All signals of a target, and sketches of its alignment gradients to compare targets by.
+
+        Args, errors: as for :func:`run_probe`.
+        """
+        spent = self._ready.seconds if self._ready else {}
+        context = Context(
+            seed=self._seed,
+            precision=self._precision,
+            watch=Stopwatch(watcher, spent),
+            processes=self._processes,
+        )
+        with _undisturbed(), _memory_errors(self._budget), freed_memory_kept():
+            with context.watch.phase("read"):
+                inputs = inputs or read_inputs(request, self._loaded.train if self._loaded else None)
+            with context.watch.phase("load"):
+                loaded = self._loaded = self._loaded or self._load(request, inputs)
+                material = prepare(inputs, loaded.base, self._budget, self._seed, loaded.texts)
+                start = loaded.base.with_rows(sorted({i for ids in material.ids for i in ids}))
+            if self._ready is None:
+                context.watch.estimate(forecast_cost(start, material, self._budget, context))
+                self._ready = _warmed(loaded, inputs.task, self._budget, context)
+            ready = self._ready
+            if self._keep_in is not None:
+                ready.kept = ready.kept or KeptGradients(self._keep_in, loaded.base)
+                context = replace(context, kept=ready.kept)
+            return _Probe(self._budget, inputs, material, start, ready, context).signals(loaded.facts)
+
+    def _load(self, request: ProbeRequest, inputs: Inputs) -> "_Loaded":
+        encoder = load_encoder(request.model, self._device)
+        texts = prepare_source(inputs, encoder, self._budget, self._seed)
+        used = {i for ids in texts.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
+        # the encoder's layers are in the copy, and would be held twice
+        return _Loaded(encoder.facts(), encoder.working_copy(sorted(used)), texts, inputs.train)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """An encoder with the source texts it is measured on; ``base`` has embedding rows for these alone."""
+
+    facts: ModelFacts
+    base: Encoder
+    texts: SourceTexts
+    train: LabelledData
+
+
+@dataclass
+class _Ready:
+    """What the warm-up leaves, with rows for source texts alone; ``seconds`` by phase went into it."""
+
+    fitted: FittedHead
+    transfer: TransferFacts
+    points: Points
+    warm_up_batch: int
+    seconds: dict[str, float]
+    kept: KeptGradients | None = None
+
+
+def _warmed(loaded: _Loaded, task: Task, budget: Budget, context: Context) -> _Ready:
+    """Fit the head and fine-tune a copy for a few steps."""
+    watch, texts, source = context.watch, loaded.texts, loaded.texts.split
+    level = level_called(task.level)
+    labels = loaded.train.labels
+    with watch.phase("head"):
+        fitted = fit_head(loaded.base, source.fit[: budget.fit_sentences], len(labels), level, context.seed)
+        majority = level.score(
+            source.held_out, level.majority(source.fit, source.held_out), labels, task.metric
+        ).value
+        assert majority is not None
+        transfer = TransferFacts(
+            source=score_head(loaded.base, fitted.head, source.held_out, labels, task.metric),
+            target=None,
+            majority=majority,
+            train_fit=fitted.train_fit,
+            regularisation=fitted.regularisation,
+        )
+    start = ModelAt("theta0", loaded.base, fitted.head, texts.tokenizer)
+
+    def attempt(size: int) -> Points:
+        points, _ = or_in_fp32(
+            context.precision,
+            lambda used: warmed(start, source.fit, budget, size, replace(context, precision=used)),
+        )
+        return points
+
+    with watch.phase("warm-up", budget.warm_up_steps):
+        points, batch = halve_until_it_fits(budget.batch_size, attempt)
+    return _Ready(fitted, transfer, points, batch, dict(watch.seconds))
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """A probe whose data is read and whose model is loaded."""
+    """A probe whose data is read and whose model is warmed up; ``start`` has rows for all its texts."""
 
     budget: Budget
     inputs: Inputs
     material: Material
     start: Encoder
+    ready: _Ready
     context: Context
 
     @property
@@ -112,10 +210,9 @@ class _Probe:
         entries = dictionary.entries if dictionary else None
         return Linker(self.start.layers, entries, given=bitext.links is not None)
 
-    def signals(self, model: ModelFacts) -> Signals:
-        """Take all measurements, from embeddings to gradients."""
+    def signals(self, model: ModelFacts) -> tuple[Signals, Pulls]:
+        """Take all measurements that the target adds, from embeddings to gradients."""
         budget, inputs, material, watch = self.budget, self.inputs, self.material, self.context.watch
-        watch.estimate(forecast_cost(self.start, material, budget, self.context))
         with watch.phase("embed", -(-len(material.pairs) // EMBEDDING_BATCH)):
             bitext = self._embedded()
             distances = (
@@ -123,9 +220,8 @@ class _Probe:
                 *word_rows(bitext.source_words, bitext.target_words),
             )
         with watch.phase("head"):
-            head, transfer = self._fitted()
-        with watch.phase("warm-up", budget.warm_up_steps):
-            points, warm_up_batch = self._warmed(head)
+            transfer = self._transfer()
+        points = self.ready.points.with_rows(self.start)
         reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
         warm = points.theta_warm
         projection = project_labels(warm.encoder, warm.head, reserved, material.tokenizer)
@@ -137,7 +233,7 @@ class _Probe:
             lambda size: measure_points(points, planned.shrunk(size), texts, self.context),
         )
         task = inputs.task
-        return Signals(
+        signals = Signals(
             model=model,
             source=inputs.source.code,
             target=inputs.target.code,
@@ -157,10 +253,19 @@ class _Probe:
                 *material.notes,
                 *notes,
                 *_head_notes(transfer),
-                *_shrinking_notes(budget, warm_up_batch, material, pair_batch),
+                *_shrinking_notes(budget, self.ready.warm_up_batch, material, pair_batch),
             ),
             run=self._run_facts(bitext, planned.shrunk(pair_batch), found),
         )
+        return signals, found.theta_warm.pulls
+
+    def _transfer(self) -> TransferFacts:
+        """What the head scores, with labels on target text, too."""
+        material, head = self.material, self.ready.fitted.head
+        if not material.target:
+            return self.ready.transfer
+        target = score_head(self.start, head, material.target, material.labels, self.inputs.task.metric)
+        return self.ready.transfer.model_copy(update={"target": target})
 
     def _embedded(self) -> EmbeddedBitext:
         material, budget = self.material, self.budget
@@ -177,32 +282,6 @@ class _Probe:
             ),
         )
         return bitext
-
-    def _fitted(self) -> tuple[Head, TransferFacts]:
-        """The head on frozen features, and what it scores."""
-        items, labels = self.material.source.fit[: self.budget.fit_sentences], self.material.labels
-        level = level_called(self.material.level)
-        fitted = fit_head(self.start, items, len(labels), level, self.context.seed)
-        return fitted.head, _transfer(self.start, fitted, self.material, self.inputs.task)
-
-    def _warmed(self, head: Head) -> tuple[Points, int]:
-        """Both points, and the batch size of the warm-up between them."""
-        start = ModelAt("theta0", self.start, head, self.material.tokenizer)
-
-        def attempt(size: int) -> Points:
-            points, _ = or_in_fp32(
-                self.context.precision,
-                lambda used: warmed(
-                    start,
-                    self.material.source.fit,
-                    self.budget,
-                    size,
-                    replace(self.context, precision=used),
-                ),
-            )
-            return points
-
-        return halve_until_it_fits(self.budget.batch_size, attempt)
 
     def _text_facts(self) -> TextFacts:
         sources = [pair.strings[0] for pair in self.material.pairs]
@@ -243,25 +322,6 @@ class _Probe:
             versions=library_versions(),
             used=used,
         )
-
-
-def _transfer(encoder: Encoder, fitted: FittedHead, material: Material, task: Task) -> TransferFacts:
-    """Score the head on held-out source and, with labels, target text."""
-
-    def points(items: Sequence[LabelledText]) -> Estimate:
-        return score_head(encoder, fitted.head, items, material.labels, task.metric)
-
-    level, held_out = fitted.head.level, material.source.held_out
-    guesses = level.majority(material.source.fit, held_out)
-    majority = level.score(held_out, guesses, material.labels, task.metric).value
-    assert majority is not None
-    return TransferFacts(
-        source=points(material.source.held_out),
-        target=points(material.target) if material.target else None,
-        majority=majority,
-        train_fit=fitted.train_fit,
-        regularisation=fitted.regularisation,
-    )
 
 
 def _projection_facts(

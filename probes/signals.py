@@ -187,6 +187,28 @@ class CosineRow(Frozen):
     magnitude_similarity: Estimate
 
 
+class TargetCosine(Frozen):
+    """Do the alignment gradients of two targets pull the same way, after the warm-up?
+
+    Attributes:
+        objective: the loss, on the bitext of each.
+        block: where; ``encoder`` for all layers together.
+        first, second: the targets.
+        cosine: noise-corrected, of the gradients as training applies them.
+        net: of what translations add to them: each less its gradient on shuffled pairs, whose expectation is
+            0 where the bitext's sides do not correspond.
+        null: of the gradients on shuffled pairs.
+    """
+
+    objective: str
+    block: str
+    first: str
+    second: str
+    cosine: Estimate
+    net: Estimate | None
+    null: Estimate | None
+
+
 class ConflictRow(Frozen):
     """Share of layer blocks whose cosine interval lies wholly below 0."""
 

@@ -10,6 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from advisor.console import Debug, Json
+from advisor.grid import Sort
 from advisor.sample import located
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
@@ -25,6 +26,12 @@ OwnRace = Annotated[
     typer.Option("--race", help="Folder of an own race of the same question: its gains count as measured."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read the data, say what was read, and stop.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Also write a line a cell to this file.")]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", help="Also write the table to this page; its cells open their cards.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 if a cell of a table has no answer.")]
+Sorted = Annotated[Sort, typer.Option("--sort", help="Order of a table.")]
 AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
 
 
@@ -55,7 +62,8 @@ def asking(*, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]]
             if any(columns.values()):
                 given["columns"] = Columns(**columns)
             files = {
-                name: located(value) if isinstance(value, str) else value for name, value in given.items()
+                name: located(value) if isinstance(value, str) and "{" not in value else value
+                for name, value in given.items()
             }
             command(ProbeRequest.of(**files), **rest)
 

@@ -10,6 +10,16 @@ import typer
 
 from advisor.advice import Advice
 from advisor.console import PhaseBar, console, errors, print_reading
+from advisor.files import write_files
+from advisor.grid import (
+    AnswerCell,
+    AnswerGrid,
+    compare_targets,
+    grid_page,
+    grid_table,
+    in_processes,
+    probe_cells,
+)
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
@@ -29,9 +39,10 @@ def read_and_say(request: ProbeRequest, *, in_short: bool = False) -> Inputs:
     return inputs
 
 
-def only_read(request: ProbeRequest, as_json: bool) -> None:
-    """Print what would be read, and stop there."""
-    readings = read_inputs(request).readings
+def only_read(cells: Sequence[ProbeRequest], as_json: bool) -> None:
+    """Print what would be read, each file once, and stop there."""
+    found = (reading for cell in cells for reading in read_inputs(cell).readings)
+    readings = list({reading.model_dump_json(): reading for reading in found}.values())
     if as_json:
         typer.echo(json.dumps([reading.model_dump() for reading in readings], ensure_ascii=False, indent=2))
     for line in () if as_json else (line for reading in readings for line in reading.lines):
@@ -115,3 +126,43 @@ def settle_libraries() -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | None) -> AnswerGrid:
+    """Probe cell after cell, say each answer as it comes, and write all of it into ``out``."""
+    settle_libraries()
+    found: list[AnswerCell] = []
+
+    def told(cell: AnswerCell) -> None:
+        said = cell.problem or (cell.advice.summary if cell.advice else "")
+        errors.print(clean(f"{cell.model}, {cell.target}: {said}"), markup=False)
+
+    with reserved(out):
+        errors.print(f"Probing {len(cells)} cells; what is done is kept in {out}.", markup=False)
+        if jobs > 1 or dask:
+            found = in_processes(cells, out, jobs, dask, told)
+        else:
+            with PhaseBar(PHASES).shown() as progress:
+                for cell in probe_cells(cells, out, progress):
+                    found.append(cell)
+                    told(cell)
+        grid = AnswerGrid.of(found, compare_targets(cells, found, out))
+        write_files(
+            out, {"grid.json": grid.to_json(), "grid.csv": grid.to_csv(), "grid.html": grid_page(grid)}
+        )
+    errors.print(f"Written to {out}: grid.html, grid.csv, grid.json, and a report a cell.", markup=False)
+    return grid
+
+
+def show_grid(grid: AnswerGrid, *, as_json: bool, strict: bool, lines: bool) -> None:
+    """Print a table.
+
+    Raises:
+        typer.Exit: with 2 if no cell has an answer or, where that is wanted, if one has none.
+    """
+    if as_json:
+        typer.echo(grid.to_json())
+    else:
+        console.print(grid_table(grid, console.width, lines=lines))
+    if grid.failed and (strict or len(grid.failed) == len(grid.cells)):
+        raise typer.Exit(2)

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from advisor.cli._grid import CsvFile, HtmlFile, Sorted, Strict, show_grid
-from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
-from advisor.cli._run import answer, counting_race
+from advisor.cli._options import CsvFile, Debug, HtmlFile, Json, OwnRace, OwnTrial, Sorted, Strict, option
+from advisor.cli._run import answer, counting_race, show_grid
 from advisor.console import errors
 from advisor.decide import DEFAULT_MIN_GAIN
-from advisor.grid import Asked, ask_grid, crossed, read_questions
+from advisor.files import write_files
+from advisor.grid import Asked, ask_grid, crossed, grid_page, read_questions
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
 from probes.errors import InputError
@@ -86,8 +86,12 @@ def ask(
         if trial or race:
             raise InputError("An own trial or race answers one question: ask that one alone.")
         with errors.status("Weighing the evidence"):
-            grid = ask_grid(asked)
-        show_grid(grid, as_json=as_json, sort=sort, csv_file=csv_file, html_file=html_file, strict=strict)
+            grid = ask_grid(asked).sorted(sort)
+        for path, write in ((csv_file, grid.to_csv), (html_file, lambda: grid_page(grid))):
+            if path is not None:
+                write_files(path.parent, {path.name: write()})
+                errors.print(f"Written to {path}", markup=False)
+        show_grid(grid, as_json=as_json, strict=strict, lines=sort != "question")
         return
     with errors.status("Weighing the evidence"):
         advice = ask_evidence(**dict(asked[0]), trial=trial)

@@ -1,9 +1,13 @@
 """``advisor probe``"""
 
 from pathlib import Path
+from typing import Annotated
 
-from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, asking
-from advisor.cli._run import only_read, probe_and_answer
+import typer
+
+from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, Sorted, Strict, asking
+from advisor.cli._run import only_read, probe_and_answer, probe_many, show_grid
+from advisor.grid import spread
 from probes.request import ProbeRequest
 
 
@@ -11,12 +15,26 @@ from probes.request import ProbeRequest
 def probe(
     request: ProbeRequest,
     out: AnswerFolder = Path("advice"),
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes that share out several cells.", min=1)] = 1,
+    dask: Annotated[
+        str | None, typer.Option("--dask", help="Address of a Dask scheduler whose workers share them out.")
+    ] = None,
+    sort: Sorted = "question",
+    strict: Strict = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure your model for a language pair and a task, and advise."""
+    """Measure your model for a language pair and a task, and advise.
+
+    Several models or targets by commas make a table, and say what to align together: {target} in the name of
+    a file stands for each target in turn.
+    """
+    cells = spread(request)
     if dry_run:
-        only_read(request, as_json)
+        only_read(cells, as_json)
+    elif len(cells) == 1:
+        probe_and_answer(cells[0], out, as_json)
     else:
-        probe_and_answer(request, out, as_json)
+        grid = probe_many(cells, out, jobs, dask)
+        show_grid(grid.sorted(sort), as_json=as_json, strict=strict, lines=sort != "question")

@@ -41,7 +41,7 @@ def race(
 ) -> None:
     """Race options against fine-tuning alone in real runs cut short, within a given time."""
     if dry_run:
-        only_read(request, as_json)
+        only_read([request], as_json)
         return
     settle_libraries()
     from advisor.race import run_race

@@ -36,7 +36,7 @@ def trial(
 ) -> None:
     """Align and fine-tune for real, over several seeds, and compare with fine-tuning alone."""
     if dry_run:
-        only_read(request, as_json)
+        only_read([request], as_json)
         return
     if seeds == 1:
         errors.print(

@@ -1,21 +1,29 @@
 """Many targets, many encoders at once: questions crossed or from a file, answered as one table."""
 
+from advisor.grid.joint import JointAnswer
 from advisor.grid.questions import Asked, crossed, listed, read_questions
+from advisor.grid.run import compare_targets, folder_of, in_processes, probe_cells, spread
 from advisor.grid.scores import Score
 from advisor.grid.show import grid_page, grid_table
-from advisor.grid.table import SORTS, Cell, Grid, Sort, ask_grid
+from advisor.grid.table import SORTS, AnswerCell, AnswerGrid, Sort, ask_grid
 
 __all__ = [
     "SORTS",
+    "AnswerCell",
+    "AnswerGrid",
     "Asked",
-    "Cell",
-    "Grid",
+    "JointAnswer",
     "Score",
     "Sort",
     "ask_grid",
+    "compare_targets",
     "crossed",
+    "folder_of",
     "grid_page",
     "grid_table",
+    "in_processes",
     "listed",
+    "probe_cells",
     "read_questions",
+    "spread",
 ]

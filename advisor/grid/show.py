@@ -1,23 +1,23 @@
 """A grid in a terminal and as a page."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advisor.grid.table import Cell, Grid
+from advisor.grid.joint import JointAnswer
+from advisor.grid.table import AnswerCell, AnswerGrid
 from advisor.report import card_of, render
-from advisor.report.words import DECISION_WORDS, MINUS, clean, interval, percent, signed, tone
+from advisor.report.words import MINUS, clean, estimated, interval, percent, signed, tone
 
 _COLUMN = 24
 """Characters that a cell of the matrix takes; where they are not to be had, cells stand in lines."""
 _COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
 
 
-def grid_table(grid: Grid, width: int, *, lines: bool = False) -> RenderableType:
+def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> RenderableType:
     """The grid for ``rich.print``: models side by side where there is room, else a line a cell.
 
     Args:
@@ -27,24 +27,72 @@ def grid_table(grid: Grid, width: int, *, lines: bool = False) -> RenderableType
     """
     models = grid.models
     matrix = not lines and len(models) > 1 and width >= 16 + _COLUMN * len(models)
-    return Group(_matrix(grid) if matrix else _lines(grid), *_remarks(grid))
+    parts: list[RenderableType] = [_matrix(grid) if matrix else _lines(grid), *_remarks(grid)]
+    if any(cell.measured for cell in grid.cells):
+        parts += [Text("\nMeasured", style="bold"), _measured(grid)]
+    for joint in grid.joint:
+        parts += [*_joint(joint)]
+    return Group(*parts)
 
 
-def _matrix(grid: Grid) -> Table:
+def _measured(grid: AnswerGrid) -> Table:
+    """What the probes found, the encoders of a row side by side."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for head in ("", "", *grid.models):
+        table.add_column(_plain(head), overflow="fold")
+    for row, cells in _rows(grid).items():
+        found = {model: dict(cells[model].measured) for model in grid.models if model in cells}
+        for i, name in enumerate(dict.fromkeys(name for values in found.values() for name in values)):
+            values = [_plain(found.get(model, {}).get(name, "")) for model in grid.models]
+            table.add_row(_plain("" if i else _named(row)), _plain(name), *values)
+    return table
+
+
+def _joint(joint: JointAnswer) -> Iterator[RenderableType]:
+    """The joint answer, and how the targets lie to each other."""
+    yield Text(f"\nTogether or apart: {joint.model}, {joint.task}", style="bold")
+    yield _plain(joint.text, "bold")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    table.add_column(f"{joint.objective}, net")
+    for target in joint.order:
+        table.add_column(_plain(target), no_wrap=True)
+    for first in joint.order:
+        table.add_row(_plain(first), *(_pair(joint, first, second) for second in joint.order))
+    yield table
+    yield _plain(
+        "Cosine of what translations add to the gradients: 1 the same direction, 0 unrelated.", "dim"
+    )
+    for doubt in joint.doubts:
+        yield _plain(f"! {doubt}")
+
+
+def _pair(joint: JointAnswer, first: str, second: str) -> Text:
+    row = joint.between(first, second)
+    if row is None or row.net is None:
+        return Text("")
+    colour = {1: "green", -1: "red", 0: "dim"}[row.net.sign] if row.net.resolved else "dim"
+    return _plain(estimated(row.net, 2), colour)
+
+
+def _rows(grid: AnswerGrid) -> dict[tuple[str, str, str], dict[str, AnswerCell]]:
+    rows: dict[tuple[str, str, str], dict[str, AnswerCell]] = {}
+    for cell in grid.cells:
+        rows.setdefault(cell.row, {})[cell.model] = cell
+    return rows
+
+
+def _matrix(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 1, 0))
     table.add_column("")
     for model in grid.models:
         table.add_column(_plain(model), overflow="fold")
-    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
-    for cell in grid.cells:
-        rows.setdefault(cell.row, {})[cell.model] = cell
-    for row, cells in rows.items():
+    for row, cells in _rows(grid).items():
         found = [cells.get(model) for model in grid.models]
         table.add_row(_plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
     return table
 
 
-def _lines(grid: Grid) -> Table:
+def _lines(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for head in ("Question", "Encoder", "Answer", "Gain", "80% interval", "Final score"):
         table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
@@ -52,7 +100,7 @@ def _lines(grid: Grid) -> Table:
         gain = cell.advice.gain if cell.advice else None
         numbers = [_plain(signed(gain.mean)), _plain(interval(gain))] if gain else ["", ""]
         name = _plain(_named(cell.row)), _plain(cell.model)
-        table.add_row(*name, next(_said(cell)), *numbers, _score(cell))
+        table.add_row(*name, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
     return table
 
 
@@ -61,7 +109,7 @@ def _named(row: tuple[str, str, str]) -> str:
     return f"{target}, {task}" + (f", from {source}" if source != "en" else "")
 
 
-def _said(cell: Cell) -> Iterator[Text]:
+def _said(cell: AnswerCell) -> Iterator[Text]:
     """A cell's lines."""
     if cell.advice is None:
         yield _plain("no answer" if cell.problem else "not run yet", "red" if cell.problem else "dim")
@@ -70,18 +118,18 @@ def _said(cell: Cell) -> Iterator[Text]:
     yield _plain(f"{word}, {cell.advice.confidence}", f"bold {_COLOURS[tone(cell.advice)]}")
     if cell.advice.gain is not None:
         yield _plain(f"{signed(cell.advice.gain.mean)} ({interval(cell.advice.gain)})")
-    yield _score(cell)
+    yield _score(cell, alone=False)
 
 
-def _score(cell: Cell) -> Text:
+def _score(cell: AnswerCell, *, alone: bool) -> Text:
     score = cell.score
     if score is None:
-        return _plain("not comparable" if cell.advice else "", "dim")
+        return _plain("not comparable" if cell.advice and not alone else "", "dim")
     best = f", best ({percent(score.ahead)})" if score.ahead is not None else ""
     return _plain(f"scores {score.value:.1f}{best}", "bold" if score.best else "")
 
 
-def _remarks(grid: Grid) -> Iterator[Text]:
+def _remarks(grid: AnswerGrid) -> Iterator[Text]:
     studies = {cell.score.study for cell in grid.cells if cell.score}
     if studies:
         yield _plain(
@@ -102,16 +150,9 @@ def _plain(text: str, style: str = "") -> Text:
     return Text(clean(text).replace(MINUS, "-"), style=style)
 
 
-def grid_page(grid: Grid, **more: Any) -> str:
-    """The grid as one HTML page: every cell opens its card; no script, no other file, no network.
-
-    Args:
-        more: further parts of the page by their names in the template.
-    """
-    rows: dict[tuple[str, str, str], dict[str, tuple[int, Cell]]] = {}
-    for number, cell in enumerate(grid.cells):
-        rows.setdefault(cell.row, {})[cell.model] = number, cell
+def grid_page(grid: AnswerGrid) -> str:
+    """The grid as one HTML page: every cell opens its card; no script, no other file, no network."""
+    numbers = {id(cell): number for number, cell in enumerate(grid.cells)}
+    rows = {_named(row): cells for row, cells in _rows(grid).items()}
     cards = {i: card_of(cell.advice) for i, cell in enumerate(grid.cells) if cell.advice}
-    named = {row: _named(row) for row in rows}
-    context = {"grid": grid, "rows": rows, "named": named, "cards": cards, "decisions": DECISION_WORDS}
-    return render("grid.html.jinja", most=3, **context, **{"joint": None, **more})
+    return render("grid.html.jinja", most=3, grid=grid, rows=rows, numbers=numbers, cards=cards)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from advisor.advice import Advice
+from advisor.grid.joint import JointAnswer
 from advisor.grid.questions import Asked
 from advisor.grid.scores import Score, scores_of
 from advisor.recommend import ask
@@ -16,7 +17,7 @@ from probes.schema import Frozen
 
 Sort: TypeAlias = Literal["question", "gain", "confidence", "score"]
 _CONFIDENCE = ("likely", "leaning", "open", "")
-SORTS: Mapping[Sort, Callable[["Cell"], object]] = {
+SORTS: Mapping[Sort, Callable[["AnswerCell"], object]] = {
     "question": lambda cell: 0,
     "gain": lambda cell: -(cell.advice.gain.mean if cell.advice and cell.advice.gain else -1e9),
     "confidence": lambda cell: _CONFIDENCE.index(cell.advice.confidence if cell.advice else ""),
@@ -25,11 +26,12 @@ SORTS: Mapping[Sort, Callable[["Cell"], object]] = {
 """Orders of cells, the most promising first; what has no answer comes last."""
 
 
-class Cell(Frozen):
+class AnswerCell(Frozen):
     """One question of a grid with its answer, or with the sentence that says why there is none.
 
     Attributes:
         score: what the encoder is expected to score in the end, where evidence compares those of its row.
+        measured: what a probe found, by name, in words.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Cell(Frozen):
     task: str
     advice: Advice | None = None
     score: Score | None = None
+    measured: tuple[tuple[str, str], ...] = ()
     problem: str | None = None
 
     @property
@@ -65,18 +68,24 @@ class Cell(Frozen):
             "best": None if score is None else "yes" if score.best else "no",
             "study": score.study if score else None,
             "problem": self.problem,
+            **dict(self.measured),
         }
 
 
-class Grid(Frozen):
-    """Many answers; nothing here measures."""
+class AnswerGrid(Frozen):
+    """Many answers; nothing here measures.
 
-    cells: tuple[Cell, ...]
+    Attributes:
+        joint: what to align together, for every encoder that was probed on two targets or more.
+    """
+
+    cells: tuple[AnswerCell, ...]
+    joint: tuple[JointAnswer, ...] = ()
 
     @classmethod
-    def of(cls, cells: Iterable[Cell]) -> "Grid":
+    def of(cls, answered: Iterable[AnswerCell], joint: Iterable[JointAnswer] = ()) -> "AnswerGrid":
         """The cells with what each row's encoders are expected to score in the end."""
-        cells = list(cells)
+        cells = list(answered)
         rows: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
         for i, cell in enumerate(cells):
             if cell.advice is not None:
@@ -85,7 +94,7 @@ class Grid(Frozen):
             answers = [advice for i in members if (advice := cells[i].advice) is not None]
             for i, score in zip(members, scores_of(answers), strict=True):
                 cells[i] = cells[i].model_copy(update={"score": score})
-        return cls(cells=tuple(cells))
+        return cls(cells=tuple(cells), joint=tuple(joint))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -93,11 +102,11 @@ class Grid(Frozen):
         return tuple(dict.fromkeys(cell.model for cell in self.cells))
 
     @property
-    def failed(self) -> tuple[Cell, ...]:
+    def failed(self) -> tuple[AnswerCell, ...]:
         """The cells without an answer."""
         return tuple(cell for cell in self.cells if cell.problem is not None)
 
-    def sorted(self, by: Sort) -> "Grid":
+    def sorted(self, by: Sort) -> "AnswerGrid":
         """The same cells in another order; equals keep theirs."""
         return self.model_copy(update={"cells": tuple(sorted(self.cells, key=SORTS[by]))})  # type: ignore[arg-type]
 
@@ -109,13 +118,14 @@ class Grid(Frozen):
         """A line a cell."""
         text = io.StringIO()
         records = [cell.record() for cell in self.cells]
-        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        columns = dict.fromkeys(name for record in records for name in record)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
         return text.getvalue()
 
 
-def ask_grid(questions: Sequence[Asked]) -> Grid:
+def ask_grid(questions: Sequence[Asked]) -> AnswerGrid:
     """Answer many questions from evidence, with the numbers that each gives alone.
 
     A question that cannot be answered keeps the others: its cell says why.
@@ -123,12 +133,12 @@ def ask_grid(questions: Sequence[Asked]) -> Grid:
     Args:
         questions: as :func:`crossed` or :func:`read_questions` make them; at least one.
     """
-    return Grid.of(map(_answered, questions))
+    return AnswerGrid.of(map(_answered, questions))
 
 
-def _answered(question: Asked) -> Cell:
+def _answered(question: Asked) -> AnswerCell:
     names = question.model_dump(include={"model", "source", "target", "task"})
     try:
-        return Cell(**names, advice=ask(**dict(question)))
+        return AnswerCell(**names, advice=ask(**dict(question)))
     except (InputError, RunError) as error:
-        return Cell(**names, problem=str(error))
+        return AnswerCell(**names, problem=str(error))

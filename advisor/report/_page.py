@@ -189,6 +189,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "count": words.count,
         "duration": words.duration,
+        "id": id,
         "estimated": words.estimated,
         "interval": words.interval,
         "minutes": words.minutes,

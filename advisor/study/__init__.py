@@ -25,7 +25,7 @@ from advisor.study._record import (
 from advisor.study._run_once import precision_on, training_on
 from advisor.study._runner import run_study
 from advisor.study._status import StudyStatus, overview, study_status
-from advisor.study._workers import Workers
+from advisor.study._workers import Workers, joblib_backend
 from advisor.study.trial import (
     DEFAULT_OPTIONS,
     ConsoleWatcher,
@@ -57,6 +57,7 @@ __all__ = [
     "archive_study",
     "compile_study",
     "example_plan",
+    "joblib_backend",
     "overview",
     "pack_study",
     "precision_on",

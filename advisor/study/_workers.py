@@ -345,35 +345,56 @@ def dask_workers(workers: Workers) -> Iterator[tuple[Doing, int]]:
     Raises:
         InputError: if Dask is not installed, or no scheduler answers.
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed
 
+    def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended | Lost]:
+        work = delayed(execute)
+        ended = True
+        while ended:  # what had to wait for others may have its turn by then
+            ended = False
+            parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+            for end in parallel(work(key, step, workers) for key, step in steps):
+                ended = True
+                yield end
+
+    with joblib_backend(1, workers.dask) as size:
+        yield do, size
+
+
+@contextmanager
+def joblib_backend(jobs: int, dask: str | None = None) -> Iterator[int]:
+    """What joblib runs on within the context: processes of this machine, or the workers of a Dask cluster.
+
+    Args:
+        jobs: processes, where there is no cluster.
+        dask: address of a scheduler.
+
+    Yields:
+        How much is done at a time.
+
+    Raises:
+        InputError: if Dask is not installed, no scheduler answers, or it has no workers.
+    """
+    from joblib import parallel_config
+
+    if dask is None:
+        with parallel_config(backend="loky", n_jobs=jobs):
+            yield jobs
+        return
     try:
         from distributed import Client
     except ImportError as error:
         raise InputError('Dask is not installed: run pip install "alignment-advisor[dask]".') from error
     try:
-        client = Client(workers.dask, timeout=_ANSWER_WITHIN, set_as_default=False)
+        client = Client(dask, timeout=_ANSWER_WITHIN, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"No Dask scheduler answers at {workers.dask}: start one with 'dask scheduler' and name its "
-            "address."
+            f"No Dask scheduler answers at {dask}: start one with 'dask scheduler' and name its address."
         ) from error
-
-    def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended | Lost]:
-        work = delayed(execute)
-        with parallel_config(backend="dask", client=client):
-            ended = True
-            while ended:  # what had to wait for others may have its turn by then
-                ended = False
-                parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-                for end in parallel(work(key, step, workers) for key, step in steps):
-                    ended = True
-                    yield end
 
     with client:
         size = len(client.ncores())
         if not size:
-            raise InputError(
-                f"The Dask scheduler at {workers.dask} has no workers: start some with 'dask worker'."
-            )
-        yield do, size
+            raise InputError(f"The Dask scheduler at {dask} has no workers: start some with 'dask worker'.")
+        with parallel_config(backend="dask", client=client):
+            yield size

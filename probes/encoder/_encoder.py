@@ -217,6 +217,28 @@ class Encoder:
             masked_lm=duplicate if self.masked_lm is not None else None,
         )
 
+    def with_rows(self, used_ids: Sequence[int], *, scale: float = 1.0) -> "Encoder":
+        """A working copy with embedding rows for more ids, which shares all other weights with this one.
+
+        Args:
+            used_ids: what may be looked up beside what this one has rows for.
+            scale: of the new rows, which are otherwise the user's model's.
+        """
+        owner = self.masked_lm if self.masked_lm is not None else self.base
+        duplicate = copy.deepcopy(owner, {id(t): t for t in (*owner.parameters(), *owner.buffers())})
+        base = cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate)
+        rows = self.rows.with_rows(used_ids)
+        with torch.no_grad():
+            rows.rows.mul_(scale)
+            rows.rows[rows.places_of(self.rows)] = self.rows.rows
+        cast(Callable[[nn.Module], None], base.set_input_embeddings)(rows)
+        return replace(self, base=base, masked_lm=duplicate if self.masked_lm is not None else None)
+
+    @property
+    def rows(self) -> RowEmbedding:
+        """The input embedding of a working copy."""
+        return cast(RowEmbedding, self.base.get_input_embeddings())
+
     def facts(self) -> ModelFacts:
         """What a reader of the signals needs to know about this encoder."""
         count = sum(p.numel() for p in self.base.parameters())

@@ -43,18 +43,25 @@ class RowEmbedding(nn.Module):
         own = nn.functional.embedding(position.clamp(max=last), self.rows)
         return torch.where((position <= last).unsqueeze(-1), own, cast(Tensor, self.weight)[ids])
 
+    @property
+    def ids(self) -> Tensor:
+        """The ids that have rows of their own, ascending, as the rows are."""
+        return (cast(Tensor, self.position) < len(self.rows)).nonzero().flatten()
+
     def with_rows(self, used: Sequence[int]) -> "RowEmbedding":
         """The same embedding with rows of their own for ``used`` as well; the full table is shared."""
-        before = (cast(Tensor, self.position) < len(self.rows)).nonzero().flatten()
-        more = RowEmbedding(self, [*before.tolist(), *used])
+        more = RowEmbedding(self, [*self.ids.tolist(), *used])
         with torch.no_grad():
-            more.rows[cast(Tensor, more.position)[before]] = self.rows
+            more.rows[more.places_of(self)] = self.rows
         return more
+
+    def places_of(self, fewer: "RowEmbedding") -> Tensor:
+        """Where the rows of an embedding with fewer of them stand among this one's."""
+        return cast(Tensor, self.position)[fewer.ids]
 
     @torch.no_grad()
     def full_table(self) -> Tensor:
         """A copy of the full table with the trained rows in their places, shape (vocabulary, hidden)."""
         table = cast(Tensor, self.weight).clone()
-        # the used ids in ascending order, as the rows are
-        table[cast(Tensor, self.position) < len(self.rows)] = self.rows
+        table[self.ids] = self.rows
         return table

@@ -153,6 +153,17 @@ class GradientAccumulator:
             for block in total.values():
                 processes.add_up(block)
 
+    def folded(self, block: str, losses: Sequence[str], width: int) -> np.ndarray:
+        """Narrower sketches of one block, (losses, rounds, ``width`` or less); exact where sketches are."""
+        number = list(self.sizes).index(block)
+        rows = [[sketch[loss][number].cpu() for sketch in self._sketches] for loss in losses]
+        found = torch.stack([torch.stack(row) for row in rows])
+        if (
+            self.sizes[block] > found.shape[-1] and found.shape[-1] % width == 0
+        ):  # its numbers have random signs
+            found = found.unflatten(-1, (-1, width)).sum(-2)
+        return np.asarray(found.numpy())
+
     def sketched(self, processes: Processes = ALONE) -> Moments:
         """The moments by sketches alone: at once, where exact ones take a walk through all sums.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from probes.batches import LabelledText
 from probes.budget import Budget
 from probes.context import Context, ModelAt
+from probes.encoder import Encoder
 from probes.gradients.lookahead import look_ahead
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.gradients.warm_up import AdamScale, warm_up
@@ -27,6 +28,15 @@ class Points:
     theta0: ModelAt
     theta_warm: ModelAt
     adam: AdamScale
+
+    def with_rows(self, start: Encoder) -> "Points":
+        """The points once the model as given has embedding rows for more texts; they share all weights."""
+        warm = self.theta_warm.encoder.with_rows(start.rows.ids.tolist(), scale=self.adam.decay)
+        return Points(
+            replace(self.theta0, encoder=start),
+            replace(self.theta_warm, encoder=warm, anchor=start),
+            self.adam.with_rows(self.theta_warm.encoder, warm),
+        )
 
 
 @dataclass(frozen=True)

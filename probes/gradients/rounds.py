@@ -15,6 +15,7 @@ from probes.context import Context, Measurable
 from probes.encoder import EMBEDDINGS, Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import GradientAccumulator, Receive, stream_gradients
+from probes.gradients.between import PULL_WIDTH, Pulls
 from probes.gradients.estimators import Moments
 from probes.gradients.stopping import LOOK_EVERY, MIN_ROUNDS, leading_task, settled
 from probes.machine.precision import PassPrecision, or_in_fp32
@@ -95,6 +96,7 @@ class GradientRounds:
         losses, cosines, conflicts: rows for the signals.
         moments: of all layers together.
         objectives: names of those measured.
+        pulls: sketches of every objective's gradient and its null, for comparing targets.
         mean_gradient: gives the mean gradient of an objective, block by block, until ``release`` is called.
         rounds: how many were taken.
         precision: of the passes.
@@ -106,6 +108,7 @@ class GradientRounds:
     conflicts: tuple[ConflictRow, ...]
     moments: Moments
     objectives: tuple[str, ...]
+    pulls: Pulls
     mean_gradient: Callable[[str], Mapping[str, Tensor]]
     rounds: int
     precision: PassPrecision
@@ -182,11 +185,18 @@ def _rows(
         conflicts=_conflicts(point, cosine_rows, layers),
         moments=sets[TOTAL],
         objectives=objectives,
+        pulls=_pulls(objectives, layers, accumulator),
         mean_gradient=accumulator.mean,
         rounds=accumulator.rounds,
         precision=precision,
         release=accumulator.release,
     )
+
+
+def _pulls(objectives: tuple[str, ...], layers: Sequence[str], accumulator: GradientAccumulator) -> Pulls:
+    with_null = nulls_of(objectives)
+    losses = (*objectives, *map(null_name, with_null))
+    return Pulls(objectives, with_null, {b: accumulator.folded(b, losses, PULL_WIDTH) for b in layers})
 
 
 def _layers(encoder: Encoder) -> tuple[str, ...]:
@@ -217,7 +227,11 @@ def _take_rounds(
     )
     values: dict[str, list[float]] = {name: [] for name in accumulator.losses}
 
-    def gradient(name: str, loss: Callable[[], Tensor], receive: Receive) -> None:
+    def gradient(name: str, k: int, loss: Callable[[], Tensor], receive: Receive) -> None:
+        if name == task_name("source") and context.kept is not None:
+            key = (model.point, model.encoder.precision, len(batches.tasks["source"][k]), k)
+            values[name].append(context.kept.hand_over(key, model.encoder, loss, receive))
+            return
         value = loss()
         values[name].append(float(value.detach()))
         stream_gradients(value, parameters, receive, keep_graph=name not in tasks)
@@ -231,7 +245,7 @@ def _take_rounds(
             of_round = {name: of_round[name] for name in accumulator.losses}
             try:
                 accumulator.add_round(
-                    {name: partial(gradient, name, loss) for name, loss in of_round.items()}
+                    {name: partial(gradient, name, k, loss) for name, loss in of_round.items()}
                 )
             except (NotFiniteError, RuntimeError, MemoryError) as error:
                 problem = processes.hold(error)

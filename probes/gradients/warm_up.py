@@ -1,7 +1,7 @@
 """A short stretch of ordinary task fine-tuning, on a copy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from probes.heads import Head
 
 LEARNING_RATE = 5e-5
 """transformers' default for fine-tuning."""
-_RAMP = 0.1
+_RAMP, _DECAY, _EPS = 0.1, 0.01, 1e-8
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,25 @@ class AdamScale:
 
     Attributes:
         blocks: block name -> sqrt(v) + eps with the bias of v corrected, (parameters of the block,).
+        decay: what weight decay left of parameters without a gradient.
     """
 
     blocks: dict[str, Tensor]
+    decay: float = 1.0
+
+    def with_rows(self, before: Encoder, after: Encoder) -> "AdamScale":
+        """The divisors of ``after``, which has embedding rows that the warm-up of ``before`` had not."""
+        blocks = dict(self.blocks)
+        groups = before.block_parameters()
+        for block, group in after.block_parameters().items():
+            pieces = list(self.blocks[block].split([p.numel() for p in groups[block]]))
+            for place, parameter in enumerate(group):
+                if parameter is after.rows.rows:
+                    full = torch.full_like(parameter.detach(), _EPS)
+                    full[after.rows.places_of(before.rows)] = pieces[place].view_as(before.rows.rows)
+                    pieces[place] = full.flatten()
+                    blocks[block] = torch.cat(pieces)
+        return replace(self, blocks=blocks)
 
     def direction(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Where Adam would go along ``gradient`` in joint training that weighs it to the task's size.
@@ -68,11 +84,12 @@ def warm_up(
         NotFiniteError: if the loss stops being finite.
     """
     parameters = [*encoder.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
+    optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=_DECAY, eps=_EPS, fused=True)
     ramp = max(1, round(_RAMP * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / ramp))
     torch.manual_seed(context.seed)
     encoder.base.train()
+    decay = 1.0
     try:
         for chosen in context.watch.each(_draw(items, steps, batch_size, context.seed)):
             batch = head.level.collate(chosen, encoder)
@@ -85,6 +102,7 @@ def warm_up(
                 loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
+            decay *= 1 - _DECAY * float(schedule.get_last_lr()[0])
             schedule.step()
             optimiser.zero_grad(set_to_none=True)
     finally:
@@ -93,7 +111,8 @@ def warm_up(
         {
             block: torch.cat([_divisor(optimiser, p).flatten() for p in group])
             for block, group in encoder.block_parameters().items()
-        }
+        },
+        decay,
     )
 
 

@@ -54,8 +54,12 @@ class Inputs:
         return tuple(facts)
 
 
-def read_inputs(request: ProbeRequest) -> Inputs:
+def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inputs:
     """Read and check everything the request names.
+
+    Args:
+        request: what names it.
+        train: its labelled source data, where they were read before.
 
     Raises:
         InputError: if anything is missing, malformed or does not fit together.
@@ -69,7 +73,9 @@ def read_inputs(request: ProbeRequest) -> Inputs:
         )
     if request.dictionary and request.word_links:
         raise InputError("There is a dictionary and a file of word links: give one of the two.")
-    train = read_labelled(request.train, task, role="train", language=source, columns=request.columns)
+    train = train or read_labelled(
+        request.train, task, role="train", language=source, columns=request.columns
+    )
     labelled_target = None
     if request.target_labels:
         labelled_target = read_labelled(

@@ -41,33 +41,60 @@ class Material:
 
     @property
     def ids(self) -> Iterator[tuple[int, ...]]:
-        """Subword ids of every text the run will touch."""
-        for item in [*self.source.fit, *self.source.held_out, *self.target]:
-            yield item.text.ids
-        for batch in self.source.rounds:
-            yield from (item.text.ids for item in batch)
+        """Subword ids of every text of target and bitext."""
+        yield from (item.text.ids for item in self.target)
         for pair in self.pairs:
             yield pair.source.ids
             yield pair.target.ids
 
 
-def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> Material:
-    """Sample and tokenise what the budget allows.
+@dataclass(frozen=True)
+class SourceTexts:
+    """The part of the inputs that is the same whatever the target.
+
+    Attributes:
+        tokenizer: that made them.
+        split: labelled source sentences by what they are for.
+    """
+
+    tokenizer: Tokenizer
+    split: SourceSplit[LabelledText]
+
+    @property
+    def ids(self) -> Iterator[tuple[int, ...]]:
+        """Subword ids of every text."""
+        for items in (self.split.fit, self.split.held_out, *self.split.rounds):
+            yield from (item.text.ids for item in items)
+
+
+def prepare_source(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int) -> SourceTexts:
+    """Sample and tokenise labelled source text.
 
     Raises:
-        InputError: if there is too little of something.
+        InputError: if there is too little.
     """
     tokenizer = Tokenizer(encoder.tokenizer, min(budget.max_length, encoder.max_length))
-    labels = inputs.train.labels
-    index = {label: i for i, label in enumerate(labels)}
-    level = level_called(inputs.task.level)
+    index = {label: i for i, label in enumerate(inputs.train.labels)}
     wanted = (
         max(budget.fit_sentences, budget.warm_up_steps * budget.batch_size)
         + budget.rounds * budget.batch_size
         + budget.held_out_sentences
     )
     examples = shuffled(inputs.train.examples, seed)[:wanted]
-    source = split_source(level.labelled(tokenizer, examples, index), budget)
+    items = level_called(inputs.task.level).labelled(tokenizer, examples, index)
+    return SourceTexts(tokenizer, split_source(items, budget))
+
+
+def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int, texts: SourceTexts) -> Material:
+    """Sample and tokenise what the budget allows, beside the source texts.
+
+    Raises:
+        InputError: if there is too little of something.
+    """
+    tokenizer, source = texts.tokenizer, texts.split
+    labels = inputs.train.labels
+    index = {label: i for i, label in enumerate(labels)}
+    level = level_called(inputs.task.level)
     target: list[LabelledText] = []
     if inputs.labelled_target is not None:
         most = max(budget.rounds * budget.batch_size, budget.held_out_sentences)

@@ -16,7 +16,7 @@ from probes.gradients.warm_up import AdamScale
 from probes.heads import fit_head, project_labels
 from probes.machine.precision import choose_precision
 from probes.material.inputs import read_inputs
-from probes.material.parts import prepare
+from probes.material.parts import prepare, prepare_source
 from probes.material.sampling import deal
 from probes.objectives import available
 from probes.progress import Stopwatch
@@ -70,8 +70,11 @@ def warm_case(request: ProbeRequest, budget: Budget) -> WarmCase:
     inputs = read_inputs(request)
     encoder = load_encoder(request.model)
     precision = choose_precision("auto", encoder.device)
-    material = prepare(inputs, encoder, budget, request.seed)
-    used = {i for ids in material.ids for i in ids} | set(encoder.tokenizer.all_special_ids)
+    texts = prepare_source(inputs, encoder, budget, request.seed)
+    material = prepare(inputs, encoder, budget, request.seed, texts)
+    used = {i for part in (texts, material) for ids in part.ids for i in ids} | set(
+        encoder.tokenizer.all_special_ids
+    )
     start = encoder.working_copy(sorted(used))
     linker = Linker(start.layers)
     bitext = embed_bitext(start, material.tokenizer, material.pairs, linker, 1, watch)

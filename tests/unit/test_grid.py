@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from advisor.cli import app
-from advisor.grid import Asked, Grid, ask_grid, crossed, grid_page, read_questions
+from advisor.grid import AnswerGrid, Asked, ask_grid, crossed, grid_page, read_questions
 from advisor.recommend import ask
 from probes.errors import InputError
 
@@ -31,7 +31,7 @@ questions = st.builds(
 
 
 @pytest.fixture(scope="module")
-def grid() -> Grid:
+def grid() -> AnswerGrid:
     return ask_grid(crossed("xlm-roberta-base,mbert,never-heard-of", "tr,xx", "pos,nli"))
 
 
@@ -44,13 +44,13 @@ def test_a_grid_gives_the_numbers_of_each_question_alone(asked: list[Asked]) -> 
         assert cell.advice.model_dump(exclude={"provenance"}) == alone.model_dump(exclude={"provenance"})
 
 
-def test_a_bad_cell_carries_its_sentence_and_loses_no_other(grid: Grid) -> None:
+def test_a_bad_cell_carries_its_sentence_and_loses_no_other(grid: AnswerGrid) -> None:
     assert {cell.target for cell in grid.failed} == {"xx"}
     assert all("'xx'" in (cell.problem or "") for cell in grid.failed)
     assert sum(cell.advice is not None for cell in grid.cells) == 6
 
 
-def test_encoders_are_ranked_by_scores_of_one_study_and_only_there(grid: Grid) -> None:
+def test_encoders_are_ranked_by_scores_of_one_study_and_only_there(grid: AnswerGrid) -> None:
     row = {cell.model: cell.score for cell in grid.cells if (cell.target, cell.task) == ("tr", "pos")}
     best, other = row["xlm-roberta-base"], row["mbert"]
     assert best is not None
@@ -70,7 +70,7 @@ def test_gains_do_not_rank_encoders() -> None:
 
 
 @pytest.mark.parametrize("by", ["gain", "confidence", "score"])
-def test_sorting_keeps_all_cells_and_puts_those_without_an_answer_last(grid: Grid, by: str) -> None:
+def test_sorting_keeps_all_cells_and_puts_those_without_an_answer_last(grid: AnswerGrid, by: str) -> None:
     cells = grid.sorted(by).cells  # type: ignore[arg-type]
     assert sorted(map(id, cells)) == sorted(map(id, grid.cells))
     assert [cell.advice is None for cell in cells[-6:]] == [True] * 6
@@ -78,15 +78,15 @@ def test_sorting_keeps_all_cells_and_puts_those_without_an_answer_last(grid: Gri
     assert by != "gain" or gains == sorted(gains, reverse=True)
 
 
-def test_csv_and_json_say_the_same(grid: Grid) -> None:
-    assert Grid.model_validate_json(grid.to_json()) == grid
+def test_csv_and_json_say_the_same(grid: AnswerGrid) -> None:
+    assert AnswerGrid.model_validate_json(grid.to_json()) == grid
     rows = list(csv.DictReader(io.StringIO(grid.to_csv())))
     for row, cell in zip(rows, grid.cells, strict=True):
         assert row["decision"] == (cell.advice.decision if cell.advice else "")
         assert (row["problem"] or None) == cell.problem
 
 
-def test_the_page_opens_a_card_for_every_answer(grid: Grid) -> None:
+def test_the_page_opens_a_card_for_every_answer(grid: AnswerGrid) -> None:
     page = grid_page(grid)
     links = re.findall(r'href="#(c\d+)"', page)
     assert len(links) == 6

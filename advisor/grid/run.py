@@ -1,0 +1,244 @@
+"""Probes of many targets and encoders: what they share is done once, and what is done is kept."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+from advisor.advice import Advice
+from advisor.findings import load_findings
+from advisor.findings.evidence import find_encoder
+from advisor.grid.joint import JointAnswer, joint_answer
+from advisor.grid.questions import listed
+from advisor.grid.table import AnswerCell
+from advisor.recipe import recipe_files
+from advisor.recommend import recommend
+from advisor.report import Report, card_of, rescued
+from advisor.sample import located
+from probes.errors import InputError, RunError
+from probes.material.inputs import read_inputs
+from probes.progress import Progress
+from probes.request import ProbeRequest
+from probes.signals import Signals
+
+if TYPE_CHECKING:
+    from probes.material.inputs import Inputs
+    from probes.run import TargetProbes
+
+_OF_TARGET = ("target", "bitext", "target_labels", "dictionary", "word_links")
+"""Fields that differ from target to target; a probe shares all others."""
+_FILES = ("bitext", "target_labels", "dictionary", "word_links")
+
+
+def spread(request: ProbeRequest) -> list[ProbeRequest]:
+    """A request for every model and target that one names by commas, the cheapest model first.
+
+    ``{target}`` in the names of its files stands for each target in turn, as it was typed.
+
+    Raises:
+        InputError: if several targets would read one file.
+    """
+    models, targets = listed(request.model), listed(request.target)
+    given = {name: value for name in _FILES if (value := getattr(request, name))}
+    shared = next((name for name, value in given.items() if "{target}" not in value), None)
+    if len(targets) > 1 and shared:
+        raise InputError(
+            f"{len(targets)} targets cannot share one file: write {{target}} in the name of "
+            f"--{shared.replace('_', '-')} where the language stands, as in en-{{target}}.tsv."
+        )
+    return [
+        request.model_copy(
+            update={"model": model, "target": target}
+            | {name: value.replace("{target}", target) for name, value in given.items()}
+        )
+        for model in sorted(models, key=_size)
+        for target in targets
+    ]
+
+
+def _size(model: str) -> float:
+    """Millions of parameters, as far as is known without loading; unknown ones come last."""
+    try:
+        return find_encoder(model, load_findings().tables.encoders).parameters_m or float("inf")
+    except InputError:
+        return float("inf")
+
+
+def folder_of(request: ProbeRequest, out: Path) -> Path:
+    """Where a cell's report lies below the grid's folder."""
+    return out / re.sub(r"[^\w.-]+", "_", request.model).strip("._") / re.sub(r"[^\w-]+", "_", request.target)
+
+
+def probe_cells(
+    requests: Sequence[ProbeRequest], out: Path, watcher: Progress | None = None
+) -> Iterator[AnswerCell]:
+    """Probe cell after cell; what cannot be had carries its sentence, and what was done before is kept.
+
+    Args:
+        requests: as :func:`spread` makes them, cells of one model together.
+        out: folder of the grid; each cell's report is written below it as soon as it is there.
+        watcher: told of the course of each.
+    """
+    groups: defaultdict[str, list[ProbeRequest]] = defaultdict(list)
+    for request in requests:
+        groups[request.model_dump_json(exclude=set(_OF_TARGET))].append(request)
+    for group in groups.values():
+        yield from _Group(group, out, watcher).cells()
+
+
+class _Group:
+    """Cells of one encoder and task."""
+
+    def __init__(self, requests: Sequence[ProbeRequest], out: Path, watcher: Progress | None) -> None:
+        self._requests = requests
+        self._out = out
+        self._watcher = watcher
+        self._read: Inputs | None = None
+        self._probes: TargetProbes | None = None
+
+    def cells(self) -> Iterator[AnswerCell]:
+        with ExitStack() as stack:
+            for request in self._requests:
+                names = request.model_dump(include={"model", "source", "target", "task"})
+                try:
+                    report, problem = self._report(request, stack)
+                except (InputError, RunError) as error:
+                    yield AnswerCell(**names, problem=str(error))
+                    continue
+                assert report.signals is not None
+                measured = tuple(
+                    (
+                        row.name.replace(
+                            f"{report.signals.source} to {report.signals.target}", "both languages"
+                        ),
+                        f"{row.value}; {row.judgement}",
+                    )
+                    for row in card_of(report.advice, report.signals).measured
+                )
+                yield AnswerCell(**names, advice=report.advice, measured=measured, problem=problem)
+
+    def _report(self, request: ProbeRequest, stack: ExitStack) -> tuple[Report, str | None]:
+        """The report of a cell, kept from before or measured now, and why it could not be written."""
+        files = {name: located(value) for name in _FILES if (value := getattr(request, name))}
+        request = request.model_copy(update=files)
+        inputs = read_inputs(request, self._read.train if self._read else None)
+        self._read = inputs
+        folder = folder_of(request, self._out)
+        kept = _kept(request, folder, inputs)
+        if kept is not None:
+            return kept, None
+        if self._probes is None:
+            from probes.run import TargetProbes  # torch takes seconds to import
+
+            several = len(self._requests) > 1
+            scratch = stack.enter_context(TemporaryDirectory(prefix="advisor-")) if several else None
+            self._probes = TargetProbes(request, Path(scratch) if scratch else None)
+        signals, pulls = self._probes.measure(request, self._watcher, inputs)
+        report = Report(recommend(signals, min_gain=request.min_gain), signals)
+
+        def write(place: Path) -> None:
+            report.write(
+                place, recipe_files(report.advice, request) | {"request.json": request.model_dump_json()}
+            )
+            pulls.save(place / "pulls.npz")
+
+        try:
+            write(folder)
+        except (InputError, RunError, OSError) as error:
+            rescue = rescued(write)
+            where = f"its results are in {rescue}" if rescue else "its results are only in this table"
+            return report, f"{str(error).rstrip('.')}; {where}."
+        return report, None
+
+
+def _kept(request: ProbeRequest, folder: Path, inputs: "Inputs") -> Report | None:
+    """The report of an earlier run of the same request on the same data, if there is one."""
+    with suppress(InputError, OSError):
+        if (folder / "request.json").read_text("utf-8") == request.model_dump_json():
+            signals = Signals.load(folder / "signals.json")
+            if signals.data == inputs.facts and (folder / "pulls.npz").exists():
+                return Report(Advice.load(folder / "advice.json"), signals)
+    return None
+
+
+def compare_targets(
+    requests: Sequence[ProbeRequest], cells: Sequence[AnswerCell], out: Path
+) -> Iterator[JointAnswer]:
+    """What to align together, for every encoder with two targets or more.
+
+    Args:
+        requests, cells: of the grid, in one order.
+        out: folder of the grid.
+    """
+    from probes.gradients.between import Pulls, between_targets
+
+    pulls: defaultdict[str, dict[str, Pulls]] = defaultdict(dict)
+    advices: defaultdict[str, dict[str, Advice]] = defaultdict(dict)
+    for request, cell in zip(requests, cells, strict=True):
+        with suppress(OSError, ValueError, KeyError, BadZipFile):
+            if cell.advice is not None:
+                pulls[cell.model][cell.target] = Pulls.load(folder_of(request, out) / "pulls.npz")
+                advices[cell.model][cell.target] = cell.advice
+    for model, found in pulls.items():
+        answer = joint_answer(advices[model], between_targets(found)) if len(found) > 1 else None
+        if answer is not None:
+            yield answer
+
+
+def in_processes(
+    requests: Sequence[ProbeRequest],
+    out: Path,
+    jobs: int,
+    dask: str | None,
+    told: Callable[[AnswerCell], None],
+) -> list[AnswerCell]:
+    """The cells by several processes, or by the workers of a Dask cluster, in the order of the requests.
+
+    Each takes a share of one model's targets, and does once what they share.
+
+    Args:
+        requests: as :func:`spread` makes them.
+        out: folder of the grid, which all must see under this name.
+        jobs: processes.
+        dask: address of a scheduler, in the place of processes.
+        told: of each cell as it comes.
+
+    Raises:
+        RunError: if a process dies; what others had done is kept.
+    """
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    from advisor.study import joblib_backend
+
+    models = list(dict.fromkeys(request.model for request in requests))
+    found: dict[int, AnswerCell] = {}
+    with joblib_backend(jobs, dask) as workers:
+        shares = max(1, -(-workers // len(models)))
+        chunks = [
+            [i for i, request in enumerate(requests) if request.model == model][share::shares]
+            for model in models
+            for share in range(shares)
+        ]
+        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+        work = delayed(_share)
+        try:
+            for done in parallel(work([(i, requests[i]) for i in chunk], out) for chunk in chunks if chunk):
+                for i, cell in done:
+                    found[i] = cell
+                    told(cell)
+        except TerminatedWorkerError as error:
+            raise RunError(
+                "A worker process died, as happens when memory runs out: run the same command with "
+                "fewer --jobs; what is done is kept."
+            ) from error
+    return [found[i] for i in range(len(requests))]
+
+
+def _share(numbered: Sequence[tuple[int, ProbeRequest]], out: Path) -> list[tuple[int, AnswerCell]]:
+    cells = probe_cells([request for _, request in numbered], out)
+    return [(i, cell) for (i, _), cell in zip(numbered, cells, strict=True)]

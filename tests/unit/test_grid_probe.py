@@ -1,0 +1,179 @@
+"""Many targets and encoders probed by one command: partial failure, what is kept, and the joint answer."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import probes.run
+from advisor.cli import app
+from advisor.grid import AnswerGrid, folder_of, grid_page, grid_table, in_processes, probe_cells, spread
+from advisor.grid.joint import joint_answer
+from advisor.report import Report
+from probes.budget import BUDGETS, Budget
+from probes.errors import InputError, RunError
+from probes.request import ProbeRequest
+from probes.signals import TOTAL, Estimate, TargetCosine
+from tests.conftest import Checkpoint
+from tests.factories import make_advice, make_open
+
+SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
+
+
+@pytest.fixture(autouse=True)
+def small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUDGETS, "quick", SMALL)
+
+
+def request_for(model: Path | str, targets: str, **more: Any) -> ProbeRequest:
+    fields: dict[str, Any] = {
+        "bitext": "sample:bitext.en-{target}.tsv",
+        "target_labels": "sample:{target}.conllu",
+        "train": str(Path("advisor/sample/en.conllu").resolve()),
+    }
+    return ProbeRequest.of(
+        model=str(model),
+        source="en",
+        target=targets,
+        task="pos",
+        budget="quick",
+        device="cpu",
+        **fields | more,
+    )
+
+
+def test_a_request_spreads_over_models_and_targets_the_cheapest_model_first() -> None:
+    cells = spread(request_for("xlm-roberta-large,distilmbert,never-heard-of,xlm-roberta-base", "tr,ar"))
+    assert [cell.model for cell in cells[::2]] == [
+        "distilmbert",
+        "xlm-roberta-base",
+        "xlm-roberta-large",
+        "never-heard-of",
+    ]
+    assert [cell.bitext for cell in cells[:2]] == ["sample:bitext.en-tr.tsv", "sample:bitext.en-ar.tsv"]
+    assert len({folder_of(cell, Path("out")) for cell in cells}) == 8
+
+
+def test_several_targets_cannot_read_one_file() -> None:
+    with pytest.raises(InputError, match=r"\{target\}.*--bitext"):
+        spread(request_for("bundled", "tr,ar", bitext="en-tr.tsv"))
+
+
+@pytest.mark.slow
+def test_a_bad_cell_loses_no_other_and_what_is_done_is_kept(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = spread(request_for(checkpoint("bert"), "tr,de,xx"))
+    taken: list[str] = []
+    measure = probes.run.TargetProbes.measure
+
+    def counted(self: probes.run.TargetProbes, request: ProbeRequest, *rest: Any) -> Any:
+        taken.append(request.target)
+        if request.target == "de" and len(taken) < 3:
+            raise KeyboardInterrupt
+        return measure(self, request, *rest)
+
+    monkeypatch.setattr(probes.run.TargetProbes, "measure", counted)
+    with pytest.raises(KeyboardInterrupt):
+        list(probe_cells(cells, tmp_path))
+    found = list(probe_cells(cells, tmp_path))
+    assert taken == ["tr", "de", "de"], "the first target was not measured again"
+    assert [cell.advice is None for cell in found] == [False, False, True]
+    assert "bitext.en-xx.tsv" in (found[2].problem or "")
+    assert found[0].measured
+    again = list(probe_cells(cells, tmp_path))
+    assert len(taken) == 3
+    assert again == found
+    other = [cell.model_copy(update={"seed": 1}) for cell in cells[:1]]
+    list(probe_cells(other, tmp_path))
+    assert len(taken) == 4, "another request is another measurement"
+
+
+@pytest.mark.slow
+def test_a_full_disk_does_not_lose_a_measurement(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Report.write
+
+    def full(self: Report, directory: Path, *rest: Any) -> Any:
+        if Path(directory).is_relative_to(tmp_path / "grid"):
+            raise RunError(f"Cannot write to {directory}: {errno.errorcode[errno.ENOSPC]}.")
+        return write(self, directory, *rest)
+
+    monkeypatch.setattr(Report, "write", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (cell,) = probe_cells(spread(request_for(checkpoint("bert"), "tr")), tmp_path / "grid")
+    assert cell.advice is not None
+    folder = Path((cell.problem or "").rpartition("its results are in ")[2].rstrip("."))
+    assert (folder / "signals.json").exists()
+
+
+@pytest.mark.slow
+def test_the_command_line_says_what_to_align_together(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model = str(checkpoint("bert"))
+    words = ["--source", "en", "--target", "tr,ar,xx", "--task", "pos", "--train", "sample:en.conllu"]
+    words += ["--bitext", "sample:bitext.en-{target}.tsv", "--target-labels", "sample:{target}.conllu"]
+    words += ["--budget", "quick", "--device", "cpu", "--out", str(tmp_path / "out")]
+    found = CliRunner().invoke(app, ["probe", model, *words])
+    assert found.exit_code == 0, found.exception
+    assert "Together or apart" in found.stdout
+    assert "1 of 3 cells have no answer" in found.stdout
+    grid = AnswerGrid.model_validate_json((tmp_path / "out" / "grid.json").read_text())
+    assert grid.joint[0].between("ar", "tr") is not None
+    assert len(set(grid.joint[0].order)) == 2
+    page = (tmp_path / "out" / "grid.html").read_text()
+    assert grid.joint[0].text in page
+    assert "<script" not in page
+    strict = CliRunner().invoke(app, ["probe", model, *words, "--strict", "--json"])
+    assert strict.exit_code == 2
+    assert json.loads(strict.stdout)["cells"][2]["problem"]
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_answers(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    cells = spread(request_for(checkpoint("bert"), "xx,xy"))
+    told: list[str] = []
+    found = in_processes(cells, tmp_path, 2, None, lambda cell: told.append(cell.target))
+    assert found == list(probe_cells(cells, tmp_path))
+    assert sorted(told) == ["xx", "xy"]
+
+
+def cosine(first: str, second: str, value: float | None, half: float = 0.1) -> TargetCosine:
+    net = Estimate(value=None, note="noise")
+    if value is not None:
+        net = Estimate(value=value, low=value - half, high=value + half)
+    return TargetCosine(
+        objective="token-contrastive", block=TOTAL, first=first, second=second, cosine=net, net=net, null=None
+    )
+
+
+def test_targets_go_together_where_all_of_them_agree() -> None:
+    advices = {name: make_advice() for name in ("tr", "fi", "hu", "yo")} | {"de": make_open()}
+    assert not advices["de"].aligns
+    agree = {("tr", "fi"): 0.5, ("tr", "hu"): 0.6, ("fi", "hu"): 0.4, ("tr", "yo"): -0.4, ("fi", "yo"): 0.05}
+    names = list(advices)
+    rows = [
+        cosine(a, b, agree.get((a, b), 0.5 if "de" in (a, b) else None))
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    ]
+    joint = joint_answer(advices, rows)
+    assert joint is not None
+    assert joint.text == "Align tr, fi and hu together; yo alone. Fine-tune alone for de."
+    assert joint.doubts[0].startswith("tr and yo pull against each other")
+    assert any("no source varies the number alone" in doubt for doubt in joint.doubts)
+    assert set(joint.order) == set(names)
+    grid = AnswerGrid(cells=(), joint=(joint,))
+    assert "Align tr, fi and hu together" in grid_page(grid)
+    assert grid_table(grid, 100)
+
+
+def test_shuffled_bitext_says_nothing_of_joining() -> None:
+    advices = {name: make_advice() for name in ("tr", "fi")}
+    joint = joint_answer(advices, [cosine("tr", "fi", None)])
+    assert joint is not None
+    assert joint.text == "Align tr and fi each alone."
+    assert "could not be told from noise" in joint.doubts[0]
