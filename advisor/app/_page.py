@@ -7,7 +7,7 @@ import streamlit as st
 from advisor.app import _show, _state
 from probes.errors import InputError, RunError
 
-_VIEWS = ("ask", "probe", "read", "explore", "compare", "trial")
+_VIEWS = ("ask", "grid", "probe", "read", "explore", "compare", "trial")
 """Each is drawn by ``render`` in the module of its name."""
 
 

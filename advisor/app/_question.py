@@ -39,14 +39,12 @@ def question_inputs(*, model: str | None = None) -> AskedHere:
     columns = st.columns([1.5, 1, 1, 1])
     with columns[0]:
         chosen = _choice(
-            "Model", "model", _models(), "A hub id, a folder, or an offline encoder. Type your own."
+            "Model", "model", models(), "A hub id, a folder, or an offline encoder. Type your own."
         )
     with columns[1]:
-        source = _choice(
-            "Source language", "source", _languages(), "Of your labelled data. Any code will do."
-        )
+        source = _choice("Source language", "source", languages(), "Of your labelled data. Any code will do.")
     with columns[2]:
-        target = _choice("Target language", "target", _languages(), "In which the model is to be used.")
+        target = _choice("Target language", "target", languages(), "In which the model is to be used.")
     with columns[3]:
         task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
     source, target = short(source), short(target)
@@ -63,7 +61,7 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
         label,
         options,
         key=name,
-        format_func=called if known is _languages() else str,
+        format_func=called if known is languages() else str,
         accept_new_options=True,
         help=explanation,
         persist_state="session",
@@ -72,14 +70,16 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
 
 
 @cache
-def _models() -> tuple[str, ...]:
+def models() -> tuple[str, ...]:
+    """Encoders to choose from."""
     known = load_tables().encoders.values()
     names = dict.fromkeys(encoder.name for encoder in known if encoder.kind == "encoder")
     return ("bundled", "bundled-enpt", *names)
 
 
 @cache
-def _languages() -> tuple[str, ...]:
+def languages() -> tuple[str, ...]:
+    """Codes of the languages to choose from, by name."""
     known = load_tables().languages
     return tuple(sorted(known, key=lambda code: known[code].name))
 

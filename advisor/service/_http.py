@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_findings, load_tables
+from advisor.grid import AnswerGrid, Asked, ask_grid, crossed
 from advisor.options import WordPairs
 from advisor.race import RaceResult
 from advisor.recommend import ask as ask_evidence
@@ -44,6 +45,7 @@ _SESSION = "http"
 """All callers hold the same token, so they share their uploads."""
 _TICK = 0.2
 _LONGEST_WAIT = 30
+_MOST_CELLS = 1000
 _SHORTEST_TOKEN = 16
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 """What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
@@ -173,6 +175,26 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
             like=like,
             train_steps=train_steps,
         )
+
+    @app.post("/ask")
+    def ask_many(questions: Annotated[list[Asked], Body(min_length=1, max_length=1000)]) -> AnswerGrid:
+        """Many questions at once, in one table; ``model``, ``target`` and ``task`` may be lists by commas.
+
+        A question that cannot be answered carries its sentence in its cell.
+        """
+        each = [
+            cell
+            for question in questions
+            for cell in crossed(
+                question.model,
+                question.target,
+                question.task,
+                **question.model_dump(exclude={"model", "target", "task"}),
+            )
+        ]
+        if len(each) > _MOST_CELLS:
+            raise HTTPException(422, f"That is {len(each)} questions: ask {_MOST_CELLS} at most.")
+        return ask_grid(each)
 
     @app.post("/recommend")
     def recommend(
