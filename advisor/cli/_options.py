@@ -12,10 +12,21 @@ from pydantic.fields import FieldInfo
 from advisor.console import Debug, Json
 from advisor.grid import Sort
 from advisor.sample import located
+from advisor.trackers import Tracker
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
 
-__all__ = ["AnswerFolder", "Debug", "DryRun", "Json", "OwnRace", "OwnTrial", "asking", "option"]
+__all__ = [
+    "AnswerFolder",
+    "Debug",
+    "DryRun",
+    "Json",
+    "OwnRace",
+    "OwnTrial",
+    "ReportTo",
+    "asking",
+    "option",
+]
 
 OwnTrial = Annotated[
     Path | None,
@@ -32,6 +43,9 @@ HtmlFile = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 2 if a cell of a table has no answer.")]
 Sorted = Annotated[Sort, typer.Option("--sort", help="Order of a table.")]
+ReportTo = Annotated[
+    Tracker | None, typer.Option("--report-to", help="Log parameters, numbers, curves and files there, too.")
+]
 AnswerFolder = Annotated[Path, typer.Option("--out", help="Folder for signals, advice, report and recipe.")]
 
 

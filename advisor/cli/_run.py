@@ -24,6 +24,7 @@ from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
 from advisor.report.words import clean, duration
+from advisor.trackers import Tracker, check_tracker, log_run, of_probe
 from probes.errors import InputError, RunError
 from probes.material.inputs import Inputs, read_inputs
 from probes.progress import PHASES
@@ -49,8 +50,16 @@ def only_read(cells: Sequence[ProbeRequest], as_json: bool) -> None:
         typer.echo(clean(line))
 
 
-def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool, *, in_short: bool = False) -> None:
+def probe_and_answer(
+    request: ProbeRequest,
+    out: Path,
+    as_json: bool,
+    *,
+    in_short: bool = False,
+    report_to: Tracker | None = None,
+) -> None:
     """Probe, write everything into ``out`` and answer; ``in_short`` says in a line a file what was read."""
+    check_tracker(report_to)
     settle_libraries()
     from probes.machine.processes import leads  # torch takes seconds to import
     from probes.run import run_probe
@@ -82,6 +91,7 @@ def probe_and_answer(request: ProbeRequest, out: Path, as_json: bool, *, in_shor
             report = Report(recommend(signals, min_gain=request.min_gain), signals)
             files = _written(report, out, request, as_json)
     answer(report, as_json, files)
+    log_run(report_to, of_probe(request, report, files))
 
 
 def _written(report: Report, out: Path, request: ProbeRequest, as_json: bool) -> tuple[Path, ...]:

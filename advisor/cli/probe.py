@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, Sorted, Strict, asking
+from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, ReportTo, Sorted, Strict, asking
 from advisor.cli._run import only_read, probe_and_answer, probe_many, show_grid
 from advisor.grid import spread
+from probes.errors import InputError
 from probes.request import ProbeRequest
 
 
@@ -21,6 +22,7 @@ def probe(
     ] = None,
     sort: Sorted = "question",
     strict: Strict = False,
+    report_to: ReportTo = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -34,7 +36,9 @@ def probe(
     if dry_run:
         only_read(cells, as_json)
     elif len(cells) == 1:
-        probe_and_answer(cells[0], out, as_json)
+        probe_and_answer(cells[0], out, as_json, report_to=report_to)
     else:
+        if report_to is not None:
+            raise InputError("--report-to takes one question: leave it out for several models or targets.")
         grid = probe_many(cells, out, jobs, dask)
         show_grid(grid.sorted(sort), as_json=as_json, strict=strict, lines=sort != "question")

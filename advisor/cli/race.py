@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, DryRun, Json, asking
+from advisor.cli._options import Debug, DryRun, Json, ReportTo, asking
 from advisor.cli._run import only_read, read_and_say, settle_libraries
 from advisor.console import console, errors
+from advisor.trackers import check_tracker, log_run, of_race
 from probes.request import ProbeRequest
 
 
@@ -35,6 +36,7 @@ def race(
     out: Annotated[Path, typer.Option("--out", help="Folder of the race; a race there goes on.")] = Path(
         "race"
     ),
+    report_to: ReportTo = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -43,6 +45,7 @@ def race(
     if dry_run:
         only_read([request], as_json)
         return
+    check_tracker(report_to)
     settle_libraries()
     from advisor.race import run_race
     from advisor.race.console import ConsoleRace, race_table
@@ -63,6 +66,7 @@ def race(
     except KeyboardInterrupt:
         errors.print(f"Interrupted: the same command goes on from {out}.", markup=False)
         raise typer.Exit(130) from None
+    log_run(report_to, of_race(request, result, out))
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from advisor.cli._options import ReportTo
 from advisor.console import Debug, Json, errors, print_found
+from advisor.trackers import check_tracker, log_run, of_study
 
 app = typer.Typer(
     help="Run a grid of real trials with their probes: what the findings learn from.", no_args_is_help=True
@@ -70,12 +72,14 @@ def run(
     minutes: Annotated[
         float | None, typer.Option("--minutes", help="Begin no run after so many; finish those under way.")
     ] = None,
+    report_to: ReportTo = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run what is left of a study; interrupted or killed, the same command goes on from there."""
-    from advisor.study import Workers, read_plan, run_study
+    from advisor.study import Workers, read_plan, read_records, run_study
 
+    check_tracker(report_to)
     status = run_study(
         read_plan(plan_file, data),
         out,
@@ -84,6 +88,8 @@ def run(
         retry=retry,
     )
     print_found(status, as_json)
+    if report_to is not None and status.runs.done:
+        log_run(report_to, of_study(out.resolve().name, read_records(out)))
     if status.runs.left or status.runs.failed:
         errors.print(
             f"{status.runs.failed} runs failed, {status.runs.left} are left: see advisor study status {out}",

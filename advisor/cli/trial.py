@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, DryRun, Json, asking
+from advisor.cli._options import Debug, DryRun, Json, ReportTo, asking
 from advisor.cli._run import only_read, read_and_say, settle_libraries
 from advisor.console import console, errors
+from advisor.trackers import check_tracker, log_run, of_trial
 from probes.request import ProbeRequest
 
 
@@ -30,6 +31,7 @@ def trial(
     out: Annotated[Path, typer.Option("--out", help="Folder for the records and trial.json.")] = Path(
         "trial"
     ),
+    report_to: ReportTo = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -43,6 +45,7 @@ def trial(
             "One seed cannot decide: the gain of a single run has no interval. Two or more do (--seeds 3); "
             "what is run now counts then too."
         )
+    check_tracker(report_to)
     settle_libraries()
     from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
     from advisor.training import PHASES as TRAINING_PHASES  # torch takes seconds to import
@@ -60,6 +63,7 @@ def trial(
             markup=False,
         )
         raise typer.Exit(130) from None
+    log_run(report_to, of_trial(request, result, out))
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:

@@ -21,6 +21,7 @@ LAYERS = (
     ("advisor.recommend",),
     ("advisor.race",),
     ("advisor.grid",),
+    ("advisor.trackers",),
     ("advisor.service",),
     ("advisor.app",),
     ("advisor.cli",),
