@@ -12,6 +12,7 @@ from probes.data import (
     Dictionary,
     LabelledData,
     Reading,
+    check_dictionary,
     check_direction,
     keep_known_labels,
     read_bitext,
@@ -140,7 +141,10 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
         ]
         seen.append(_seen(bitext, list(map(_check, (source, target), sides)), as_called))
     if request.dictionary:
-        seen.append(_seen(read_dictionary(request.dictionary), [], as_called))
+        dictionary = read_dictionary(request.dictionary)
+        if request.bitext not in unread:
+            check_dictionary(dictionary, bitext, source, target)
+        seen.append(_seen(dictionary, [], as_called))
     texts += labelled.get(_SOURCE_DATA, [])
     length = sum(map(_length, texts)) / max(1, len(texts))
     cost, problem = None, None

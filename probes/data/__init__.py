@@ -7,7 +7,7 @@ are in :mod:`probes.data.formats`.
 
 from probes.data.bitext import Bitext, read_bitext
 from probes.data.dictionary import Dictionary, read_dictionary
-from probes.data.direction import check_direction
+from probes.data.direction import check_dictionary, check_direction
 from probes.data.examples import (
     UNKNOWN_LABEL,
     Example,
@@ -37,6 +37,7 @@ __all__ = [
     "SpanExample",
     "TokenExample",
     "as_row",
+    "check_dictionary",
     "check_direction",
     "check_labels",
     "expand",

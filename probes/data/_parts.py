@@ -167,14 +167,6 @@ def _from_file(file: InputFile, source: Language, target: Language) -> Part:
 Read = tuple[Iterator[Segment | Dropped], dict[str, str]]
 
 
-def _from_tsv(file: InputFile, source: Language, target: Language) -> Read:
-    return _from_cells(split_lines(file), file, source, target)
-
-
-def _from_csv(file: InputFile, source: Language, target: Language) -> Read:
-    return _from_cells(csv_cells(file), file, source, target)
-
-
 def _from_cells(
     lines: Iterator[list[str] | Dropped], file: InputFile, source: Language, target: Language
 ) -> Read:
@@ -366,8 +358,8 @@ def _script_group(script: str) -> str:
 
 
 _READERS: dict[BitextFormat, Callable[[InputFile, Language, Language], Read]] = {
-    "tsv": _from_tsv,
-    "csv": _from_csv,
+    "tsv": lambda file, source, target: _from_cells(split_lines(file), file, source, target),
+    "csv": lambda file, source, target: _from_cells(csv_cells(file), file, source, target),
     "json": lambda file, source, target: _from_table(read_json(file), source, target),
     "parquet": lambda file, source, target: _from_table(read_parquet(file), source, target),
     "tmx": lambda file, source, target: (read_tmx(file, source, target), {}),

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from probes.errors import InputError
 from probes.signals import DataFacts
 
 if TYPE_CHECKING:
@@ -58,13 +57,3 @@ class Tally:
     def __str__(self) -> str:
         reasons = ", ".join(f"{count} dropped: {reason}" for reason, count in self.dropped.most_common(3))
         return f"{self.read} read" + (f", {reasons}" if reasons else "")
-
-
-def check_limit(limit: int | None) -> None:
-    """Refuse a limit that keeps nothing.
-
-    Raises:
-        InputError: if the limit is below 1.
-    """
-    if limit is not None and limit < 1:
-        raise InputError(f"A limit of {limit} keeps no example: give 1 or more, or no limit.")

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from probes.data._parts import Part, open_parts
-from probes.data._records import Dropped, Tally, check_limit
+from probes.data._records import Dropped, Tally
 from probes.data.files import InputFile, open_file, split_spec
 from probes.data.translation import Segment
 from probes.errors import InputError
@@ -17,6 +17,11 @@ from probes.signals import DataFacts
 
 Links = tuple[tuple[int, int], ...]
 
+_BEYOND = "index beyond the last word"
+_MISFIT = 0.05
+"""Share of such links from which on they are taken to belong to other text; by chance there are none."""
+_FEWEST = 20
+"""Links that there must be for it."""
 _LINK = re.compile(r"([0-9]{1,6})-([0-9]{1,6})")
 
 
@@ -47,7 +52,6 @@ def read_bitext(
     target: Language,
     *,
     links: str | Path | None = None,
-    limit: int | None = None,
 ) -> Bitext:
     """Read a bitext of one or more parts.
 
@@ -55,21 +59,19 @@ def read_bitext(
     (``data/*.tmx``) or by the folder they are in; files that hold one side each go together line by line,
     by the order or, where they end in languages (``train.en``, ``train.tr``), by the names.
 
-    Dropped and counted are: pairs with an empty side or with the same text on both, pairs already seen
-    (compared in NFC with white space folded), and what lies beyond the limit.
+    Dropped and counted are: pairs with an empty side or with the same text on both, and pairs already seen
+    (compared in NFC with white space folded).
 
     Args:
         spec: paths (see :mod:`probes.data.formats`), patterns, folders or ``hf:NAME[:CONFIG][:SPLIT]``.
         source: language of the first side.
         target: language of the second side.
         links: word alignment in Pharaoh format (``i-j``, one line a pair), a file for each part.
-        limit: keep at most so many pairs, from the start.
 
     Raises:
         InputError: if a part cannot be read, is not in the two languages as far as can be told, or the
             links do not fit it; or if no pair is left.
     """
-    check_limit(limit)
     parts = open_parts(str(spec), source, target)
     link_files: list[InputFile | None] = (
         [None] * len(parts) if links is None else [open_file(name) for name in split_spec(str(links), "+")]
@@ -88,8 +90,6 @@ def read_bitext(
         tally, link_tally = Tally(), Tally()
         for segment, segment_links in _with_links(part, link_file):
             pair = _usable(segment, seen)
-            if not isinstance(pair, Dropped) and limit is not None and len(pairs) >= limit:
-                pair = Dropped(f"over the limit of {limit}")
             if isinstance(pair, Dropped):
                 tally.drop(pair.reason)
                 link_tally.drop("link of a dropped pair", len(segment_links))
@@ -103,6 +103,7 @@ def read_bitext(
             )
         )
         if link_file is not None:
+            _check_fit(link_tally, kept_links, link_file)
             link_facts.append(
                 link_tally.facts(
                     role="word links", spec=link_file.spec, format="pharaoh", sha256=link_file.sha256
@@ -173,9 +174,20 @@ def _parse_links(line: str | Dropped, number: int, file: InputFile) -> Links:
     return tuple((int(link[1]), int(link[2])) for link in links if link)
 
 
+def _check_fit(tally: Tally, links: list[Links], file: InputFile) -> None:
+    beyond = tally.dropped[_BEYOND]
+    total = tally.kept + beyond
+    counted_from_1 = not any(0 in link for row in links for link in row)
+    if total >= _FEWEST and (beyond > _MISFIT * total or (beyond and counted_from_1)):
+        raise InputError(
+            f"{beyond} of {total} links of {file.spec} point beyond the last word of a pair: count words "
+            "from 0, source side first, in the text as the bitext has it, split at blanks."
+        )
+
+
 def _in_range(links: Links, pair: Segment, tally: Tally) -> Links:
     rows, columns = (len(text.split()) for text in pair)
     kept = tuple((i, j) for i, j in links if i < rows and j < columns)
     tally.kept += len(kept)
-    tally.drop("index beyond the last word", len(links) - len(kept))
+    tally.drop(_BEYOND, len(links) - len(kept))
     return kept

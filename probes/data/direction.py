@@ -1,8 +1,10 @@
 """Whether a bitext runs from the source to the target language, seen from the labelled source text."""
 
+import re
 from collections.abc import Container, Iterator
 
 from probes.data.bitext import Bitext
+from probes.data.dictionary import Dictionary
 from probes.data.examples import LabelledData
 from probes.errors import InputError
 from probes.languages import Language
@@ -37,6 +39,26 @@ def check_direction(train: LabelledData, bitext: Bitext, source: Language, targe
             f"The {target.name} side of {bitext.facts[0].spec} reads like {train.facts.spec}, and the "
             f"{source.name} side does not: swap the two sides, or the two languages, or name labelled data "
             f"in {source.name}."
+        )
+
+
+def check_dictionary(dictionary: Dictionary, bitext: Bitext, source: Language, target: Language) -> None:
+    """Make sure that the words a dictionary translates are those of the bitext's source side.
+
+    Words that both sides have say nothing.
+
+    Raises:
+        InputError: if most of the others are of the target side.
+    """
+    sides = [
+        {word for pair in bitext.pairs for word in re.findall(r"\w+", pair[side].casefold())}
+        for side in (0, 1)
+    ]
+    telling = dictionary.entries.keys() & (sides[0] ^ sides[1])
+    swapped = len(telling & sides[1])
+    if len(telling) >= _FEWEST and swapped >= _SWAPPED * len(telling):
+        raise InputError(
+            f"{dictionary.facts.spec} runs from {target.name} to {source.name}: swap its two columns."
         )
 
 

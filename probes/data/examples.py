@@ -161,8 +161,14 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
     are read as the names that ``train`` declares for them, if it has names.
 
     Raises:
-        InputError: if more than half the examples would go: the label sets are then different ones.
+        InputError: if more than half the examples would go: the label sets are then different ones; or if
+            both are the same examples.
     """
+    if other.examples == train.examples:
+        raise InputError(
+            f"{other.facts.spec} holds the very examples of {train.facts.spec}, on which training cannot be "
+            "scored: name other labelled text."
+        )
     known = set(train.labels)
     other = _renamed(train, other)
     kept = tuple(example for example in other.examples if known.issuperset(example.labels))

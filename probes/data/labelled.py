@@ -9,7 +9,7 @@ from typing import Any
 
 from probes.catalogue import METRICS, Task
 from probes.data._hub import is_hub_spec, load_table
-from probes.data._records import Dropped, LabelledRecords, Tally, check_limit
+from probes.data._records import Dropped, LabelledRecords, Tally
 from probes.data.conll import read_intents, read_tagged
 from probes.data.examples import (
     Example,
@@ -45,7 +45,6 @@ def read_labelled(
     role: str,
     language: Language | None = None,
     columns: Columns | None = None,
-    limit: int | None = None,
 ) -> LabelledData:
     """Read the labelled examples of a file or data set.
 
@@ -59,13 +58,11 @@ def read_labelled(
         language: of the texts. Of a table with a column that says which language a row is in, only its rows
             are read; by default all are.
         columns: names or numbers of the columns where they are not found.
-        limit: keep at most so many examples, from the start; the rest is counted as dropped.
 
     Raises:
         InputError: if the data cannot be read, or is not fit to train or score a classifier: no usable
             example, a single label, labels that look like text, or no span tags where spans are scored.
     """
-    check_limit(limit)
     format, sha256, parts = _open(str(spec), task, columns or Columns(), language)
     tally = Tally()
     examples: list[Example] = []
@@ -73,11 +70,8 @@ def read_labelled(
     for record in chain.from_iterable(part.examples for part in parts):
         if isinstance(record, Dropped):
             tally.drop(record.reason)
-            continue
-        labels.update(record.labels)
-        if limit is not None and tally.kept >= limit:
-            tally.drop(f"over the limit of {limit}")
         else:
+            labels.update(record.labels)
             tally.kept += 1
             examples.append(record)
     scheme = None

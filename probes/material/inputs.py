@@ -8,6 +8,7 @@ from probes.data import (
     Dictionary,
     LabelledData,
     Reading,
+    check_dictionary,
     check_direction,
     keep_known_labels,
     read_bitext,
@@ -85,4 +86,6 @@ def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inp
     bitext = read_bitext(request.bitext, source, target, links=request.word_links)
     check_direction(train, bitext, source, target)
     dictionary = read_dictionary(request.dictionary) if request.dictionary else None
+    if dictionary is not None:
+        check_dictionary(dictionary, bitext, source, target)
     return Inputs(task, source, target, train, labelled_target, bitext, dictionary)

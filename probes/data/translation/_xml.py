@@ -10,7 +10,7 @@ from typing import Any
 
 from probes.data._records import Dropped
 from probes.data.files import InputFile
-from probes.data.translation._languages import Segment, match_language, refuse_ids, swapped
+from probes.data.translation._languages import Segment, in_order, match_language, refuse_ids
 from probes.errors import InputError
 from probes.languages import Language
 
@@ -87,24 +87,21 @@ def _xliff(file: InputFile, source: Language, target: Language) -> Iterator[Segm
         read = True
         sides = {_name(child): child for child in reversed(unit)}
         first, second = sides.get("source"), sides.get("target")
-        languages = _languages(unit, first, second)
-        turned = swapped(*languages, source, target)
-        if turned is None:
-            named = " to ".join(name for name in languages if name)
-            stated[named] = None
-            yield Dropped(f"in other languages ({named})")
+        pair = in_order((_text(first), _text(second)), _languages(unit, first, second), source, target)
+        if isinstance(pair, Dropped):
+            stated[pair.reason] = None
+            yield pair
             continue
         matched = True
         state = _state(unit, second)
         if state is not None and second is not None and _text(second).strip():
             yield Dropped(state)
             continue
-        texts = _text(first), _text(second)
-        yield texts[::-1] if turned else texts
+        yield pair
     if read and not matched:
         raise InputError(
-            f"{file.spec} says it is from {' or '.join(list(stated)[:5])}, not {source.name} and "
-            f"{target.name}: name another file or other languages."
+            f"{file.spec} is {', '.join(list(stated)[:5])}, not {source.name} and {target.name}: name "
+            "another file or other languages."
         )
 
 

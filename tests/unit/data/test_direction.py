@@ -6,7 +6,15 @@ import pytest
 
 from advisor.sample import sample_path
 from probes.catalogue import TASKS
-from probes.data import Bitext, LabelledData, check_direction, read_bitext, read_labelled
+from probes.data import (
+    Bitext,
+    LabelledData,
+    check_dictionary,
+    check_direction,
+    read_bitext,
+    read_dictionary,
+    read_labelled,
+)
 from probes.errors import InputError
 from probes.languages import parse_language
 
@@ -48,3 +56,17 @@ def test_a_handful_of_pairs_proves_nothing(tmp_path: Path) -> None:
 
 def test_text_like_neither_side_proves_nothing(tmp_path: Path) -> None:
     check_direction(labelled("zh"), bitext("tr", tmp_path), parse_language("en"), parse_language("tr"))
+
+
+def test_a_dictionary_in_the_wrong_direction_is_refused(tmp_path: Path) -> None:
+    languages = parse_language("en"), parse_language("tr")
+    pairs = bitext("tr", tmp_path)
+    dictionary = read_dictionary(sample_path("dictionary.en-tr.tsv"))
+    check_dictionary(dictionary, pairs, *languages)
+    rows = sample_path("dictionary.en-tr.tsv").read_text(encoding="utf-8").splitlines()
+    turned = tmp_path / "turned.tsv"
+    turned.write_text("\n".join("\t".join(row.split("\t")[::-1]) for row in rows), encoding="utf-8")
+    with pytest.raises(InputError, match=r"turned.tsv runs from Turkish to English: swap its two columns"):
+        check_dictionary(read_dictionary(turned), pairs, *languages)
+    turned.write_text("\n".join("\t".join(row.split("\t")[::-1]) for row in rows[:9]), encoding="utf-8")
+    check_dictionary(read_dictionary(turned), pairs, *languages)  # a handful of words proves nothing

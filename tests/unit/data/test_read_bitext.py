@@ -137,12 +137,6 @@ class TestTsv:
         path = write(tmp_path, "a.tsv", "Hello\t你好\n")
         assert read_bitext(path, EN, ZH).pairs == read_bitext(path, EN, HANT).pairs
 
-    def test_limit_is_counted_after_duplicates(self, tmp_path: Path) -> None:
-        bitext = read_bitext(write(tmp_path, "a.tsv", "a\tb\na\tb\nc\td\ne\tf\n"), EN, TR, limit=2)
-        assert bitext.pairs == (("a", "b"), ("c", "d"))
-        assert dropped(bitext) == [{"duplicate": 1, "over the limit of 2": 1}]
-        assert "limit of 0" in refusal(tmp_path / "a.tsv", limit=0)
-
     def test_no_usable_pair(self, tmp_path: Path) -> None:
         assert "1 dropped: same text" in refusal(write(tmp_path, "a.tsv", "a\ta\n"))
 
@@ -177,12 +171,12 @@ class TestSeveralFiles:
         assert bitext.pairs == (("a", "A"), ("c", "C"))
         assert dropped(bitext) == [{OVERLONG: 1}]
 
-    def test_parts_joined_with_plus_share_duplicates_and_limit(self, tmp_path: Path) -> None:
+    def test_parts_joined_with_plus_share_duplicates(self, tmp_path: Path) -> None:
         first = write(tmp_path, "a.tsv", "a\tb\nc\td\n")
-        second = write(tmp_path, "b.tsv", "c\td\ne\tf\ng\th\n")
-        bitext = read_bitext(f"{first}+{second}", EN, TR, limit=3)
+        second = write(tmp_path, "b.tsv", "c\td\ne\tf\n")
+        bitext = read_bitext(f"{first}+{second}", EN, TR)
         assert bitext.pairs == (("a", "b"), ("c", "d"), ("e", "f"))
-        assert dropped(bitext) == [{}, {"duplicate": 1, "over the limit of 3": 1}]
+        assert dropped(bitext) == [{}, {"duplicate": 1}]
         assert [facts.spec for facts in bitext.facts] == [str(first), str(second)]
 
     def test_separators_in_an_existing_name_are_part_of_it(self, tmp_path: Path) -> None:
@@ -206,6 +200,19 @@ class TestLinks:
         assert (link_facts.role, link_facts.format) == ("word links", "pharaoh")
         assert (link_facts.read, link_facts.kept) == (8, 3)
         assert link_facts.dropped == {"link of a dropped pair": 3, "index beyond the last word": 2}
+
+    @pytest.mark.parametrize(
+        ("line", "says"), [("1-1 2-2", "10 of 20"), ("0-0 1-1 2-2", "10 of 30"), ("0-0 1-1", ""), ("1-1", "")]
+    )
+    def test_links_into_other_text_or_counted_from_1_are_refused(
+        self, tmp_path: Path, line: str, says: str
+    ) -> None:
+        pairs = write(tmp_path, "a.tsv", "".join(f"a{i} b\tc d\n" for i in range(10)))
+        links = write(tmp_path, "a.links", f"{line}\n" * 10)
+        if says:
+            assert f"{says} links of {links} point beyond the last word" in refusal(pairs, links=links)
+        else:
+            assert len(read_bitext(pairs, EN, TR, links=links).links or ()) == 10
 
     def test_a_header_line_has_no_links(self, tmp_path: Path) -> None:
         bitext_file = write(tmp_path, "a.tsv", "en\ttr\na\tA\n")

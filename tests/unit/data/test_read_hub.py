@@ -63,7 +63,7 @@ def test_a_single_split_need_not_be_named(tmp_path: Path) -> None:
     folder.mkdir()
     rows = [{"text": "Goal!", "label": "sports"}, {"text": "A vaccine", "label": "health"}]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    data = read_labelled(f"hf:{folder}", TASKS["topic"], role="train", limit=2)
+    data = read_labelled(f"hf:{folder}", TASKS["topic"], role="train")
     assert data.labels == ("health", "sports")
 
 

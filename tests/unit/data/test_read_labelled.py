@@ -406,20 +406,6 @@ class TestUnusableInput:
         assert "not a readable Parquet file" in refusal(write(tmp_path, "a.parquet", content), "topic")
 
 
-class TestLimit:
-    def test_what_lies_beyond_is_counted(self, tmp_path: Path) -> None:
-        facts = read(write(tmp_path, "a.tsv", TOPICS + "bad\n"), "topic", limit=2).facts
-        assert facts.dropped == {"over the limit of 2": 1, "a row without 2 columns": 1}
-        assert (facts.read, facts.kept) == (4, 2)
-
-    def test_a_limit_that_is_not_reached_drops_nothing(self, tmp_path: Path) -> None:
-        assert read(write(tmp_path, "a.tsv", TOPICS), "topic", limit=3).facts.dropped == {}
-
-    @pytest.mark.parametrize("limit", [0, -1])
-    def test_a_limit_below_one(self, tmp_path: Path, limit: int) -> None:
-        assert f"A limit of {limit}" in refusal(write(tmp_path, "a.tsv", TOPICS), "topic", limit=limit)
-
-
 class TestLabelSets:
     def test_labels_unknown_in_training_are_named_with_the_file(self, tmp_path: Path) -> None:
         train = read(write(tmp_path, "train.tsv", TOPICS), "topic")
@@ -433,14 +419,19 @@ class TestLabelSets:
         train = read(write(tmp_path, "train.tsv", TOPICS + "Vote!\tpolitics\n"), "topic")
         check_labels(train, read(write(tmp_path, "test.tsv", TOPICS), "topic"))
 
+    def test_the_training_examples_themselves_are_refused(self, tmp_path: Path) -> None:
+        data = read(write(tmp_path, "a.tsv", TOPICS), "topic")
+        with pytest.raises(InputError, match="holds the very examples of"):
+            keep_known_labels(data, data)
+
     def test_a_few_examples_with_unknown_labels_can_be_left_out(self, tmp_path: Path) -> None:
         train = read(write(tmp_path, "train.tsv", TOPICS), "topic")
-        test = read(write(tmp_path, "test.tsv", TOPICS + "Vote!\tpolitics\n"), "topic", limit=4)
+        test = read(write(tmp_path, "test.tsv", TOPICS + "Go!\tsports\nVote!\tpolitics\n"), "topic")
         kept = keep_known_labels(train, test)
-        assert kept.examples == train.examples
+        assert kept.examples == test.examples[:-1]
         assert kept.facts.dropped == {"a label unknown in training": 1}
         assert kept.facts.read == kept.facts.kept + 1
-        assert keep_known_labels(train, train) is train
+        assert keep_known_labels(train, kept) is kept
 
     def test_other_label_sets_are_refused(self, tmp_path: Path) -> None:
         train = read(write(tmp_path, "train.tsv", TOPICS), "topic")

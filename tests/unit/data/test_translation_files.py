@@ -141,7 +141,7 @@ def test_xliff_languages_hold_for_each_file_and_unit(tmp_path: Path) -> None:
     bitext = read(tmp_path, "a.xlf", text)
     assert bitext.pairs == (("one", "bir"), ("five", "beş"), ("three", "üç"))
     assert bitext.facts[0].dropped == {"in other languages (en to sv)": 2}
-    assert "from en to sv" in refusal(tmp_path, "b.xlf", xliff(file("en", "sv", unit("two", "två"))))
+    assert "(en to sv)" in refusal(tmp_path, "b.xlf", xliff(file("en", "sv", unit("two", "två"))))
 
 
 @pytest.mark.parametrize(
