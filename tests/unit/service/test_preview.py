@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from advisor.sample import sample_path
 from advisor.service import Limits, _forecast, admit, forecast, look
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -196,8 +197,11 @@ def test_right_files_read_like_what_they_should_be(target: str) -> None:
     assert set(said.values()) == {None}
 
 
-def test_test_data_of_another_language_is_noticed() -> None:
-    assert _said_of(target_labels="sample:en.conllu")["labelled target data"] == "English"
+def test_test_data_of_another_language_is_noticed(tmp_path: Path) -> None:
+    sentences = sample_path("en.conllu").read_text(encoding="utf-8").split("\n\n")
+    (tmp_path / "a.conllu").write_text("\n\n".join(sentences[:60]), encoding="utf-8")
+    request = admit(SAMPLE, Limits(), Path).model_copy(update={"target_labels": str(tmp_path / "a.conllu")})
+    assert "English" in {part.reads_like for part in look(request).inputs}
 
 
 @pytest.mark.parametrize(("target", "name"), [("tr", "Turkish"), ("de", "German")])
