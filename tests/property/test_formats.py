@@ -1,23 +1,7 @@
 """One table: the same examples in every format, scheme, compression and encoding are read as the same.
 
 Whatever is written is read back exactly, or refused in one sentence that names cause and cure; there is no
-third outcome. The rows are the formats, the columns what varies: where a cell is empty the format cannot
-hold it.
-
-===========  ========  =======  ===========  =========  ==========
-format       tokens    pairs    compression  encodings  span tags
-===========  ========  =======  ===========  =========  ==========
-columns      yes                all          all        all
-CoNLL-U      UPOS               all          all
-CoNLL-U Plus yes                all          all        all
-TSV, CSV               yes      all          all
-JSON (lines, yes       yes      all          all        all
-array,
-columns)
-Parquet      yes       yes      all          its own    all
-TMX, XLIFF             yes      all          all
-PO                     yes      all          UTF-8
-===========  ========  =======  ===========  =========  ==========
+third outcome. ``python -m tests.property.test_formats`` prints the table as README shows it.
 """
 
 import bz2
@@ -39,7 +23,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from probes.catalogue import TASKS
-from probes.data import TokenExample, read_bitext, read_labelled
+from probes.data import SentenceExample, TokenExample, read_bitext, read_labelled
 from probes.data.spans import spans
 from probes.languages import parse_language
 from tests.unit.data.test_spans import SCHEMES, iob2
@@ -126,10 +110,18 @@ TOKENS: dict[str, Callable[[Sequence[tuple[Sequence[str], Sequence[str]]]], str 
 }
 
 
-def delimited(pairs: Sequence[Pair], delimiter: str) -> str:
+def delimited(pairs: Sequence[Pair], delimiter: str, names: Pair = ("en", "tr")) -> str:
     sink = io.StringIO()
-    csv.writer(sink, delimiter=delimiter, lineterminator="\n").writerows([("en", "tr"), *pairs])
+    csv.writer(sink, delimiter=delimiter, lineterminator="\n").writerows([names, *pairs])
     return sink.getvalue()
+
+
+def lines(pairs: Sequence[Pair], names: Pair = ("en", "tr")) -> str:
+    return "\n".join(json.dumps(dict(zip(names, pair, strict=True))) for pair in pairs)
+
+
+def in_columns(pairs: Sequence[Pair], names: Pair = ("en", "tr")) -> str:
+    return json.dumps(dict(zip(names, zip(*pairs, strict=True), strict=True)))
 
 
 def po(pairs: Sequence[Pair]) -> str:
@@ -146,15 +138,24 @@ def xml(pairs: Sequence[Pair], unit: str, before: str, after: str) -> str:
 
 TMX_UNIT = '<tu><tuv xml:lang="en"><seg>{}</seg></tuv><tuv xml:lang="tr"><seg>{}</seg></tuv></tu>'
 XLIFF_UNIT = '<trans-unit id="1"><source>{}</source><target>{}</target></trans-unit>'
+XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 XLIFF = '<xliff version="1.2"><file source-language="en" target-language="tr"><body>'
+LABELLED: Pair = ("text", "label")
+TEXTS: dict[str, Callable[[Sequence[Pair]], str | bytes]] = {
+    ".tsv": lambda rows: delimited(rows, "\t", LABELLED),
+    ".csv": lambda rows: delimited(rows, ",", LABELLED),
+    ".jsonl": lambda rows: lines(rows, LABELLED),
+    ".json": lambda rows: in_columns(rows, LABELLED),
+    ".parquet": lambda rows: parquet([dict(zip(LABELLED, row, strict=True)) for row in rows]),
+}
 PAIRS: dict[str, Callable[[Sequence[Pair]], str | bytes]] = {
     ".tsv": lambda pairs: delimited(pairs, "\t"),
     ".csv": lambda pairs: delimited(pairs, ","),
-    ".jsonl": lambda pairs: "\n".join(json.dumps({"en": first, "tr": second}) for first, second in pairs),
-    ".json": lambda pairs: json.dumps({"en": [p[0] for p in pairs], "tr": [p[1] for p in pairs]}),
+    ".jsonl": lines,
+    ".json": in_columns,
     ".parquet": lambda pairs: parquet([{"en": first, "tr": second} for first, second in pairs]),
-    ".tmx": lambda pairs: xml(pairs, TMX_UNIT, "<tmx><body>", "</body></tmx>"),
-    ".xlf": lambda pairs: xml(pairs, XLIFF_UNIT, XLIFF, "</body></file></xliff>"),
+    ".tmx": lambda pairs: xml(pairs, TMX_UNIT, f"{XML}<tmx><body>", "</body></tmx>"),
+    ".xlf": lambda pairs: xml(pairs, XLIFF_UNIT, XML + XLIFF, "</body></file></xliff>"),
     ".po": po,
 }
 
@@ -167,17 +168,37 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     ".zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
 }
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
+DECLARED = (".tmx", ".xlf", ".po")
+"""Endings of files that say which encoding they are in."""
 variants = st.tuples(
     st.sampled_from(sorted(COMPRESSIONS)), st.sampled_from(ENCODINGS), st.sampled_from(["\n", "\r\n"])
 )
+
+
+def table() -> str:
+    """What is read from which format, in Markdown."""
+    roles = {"Tagged words": [*TOKENS, ".conllu"], "Labelled texts": [*TEXTS], "Bitext": [*PAIRS]}
+    rows = [("Ending", *roles, "Encodings"), ("---",) * (len(roles) + 2)]
+    for ending in sorted(set().union(*roles.values())):
+        encodings = "as declared" if ending in DECLARED else "UTF-8, UTF-16, UTF-32"
+        cells = ["yes" if ending in kinds else "" for kinds in roles.values()]
+        rows.append((f"`{ending}`", *cells, "its own" if ending == ".parquet" else encodings))
+    compressed = ", ".join(f"`{ending}`" for ending in COMPRESSIONS if ending)
+    return (
+        "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        + f"\n\nEach of them also as {compressed}; spans in {', '.join(SCHEMES)}.\n"
+    )
 
 
 def written(folder: str, ending: str, content: str | bytes, variant: tuple[str, str, str]) -> Path:
     """A file with this content in one compression, encoding and kind of line end."""
     compression, encoding, end = variant
     if isinstance(content, str):
-        if ending == ".po" or ending in (".tmx", ".xlf"):
+        if ending == ".po":
             encoding = "utf-8"
+        elif ending in DECLARED:
+            encoding = encoding.replace("32", "16")
+            content = content.replace("UTF-8", encoding.removesuffix("-sig").upper(), 1)
         content = content.replace("\n", end).encode(encoding)
     path = Path(folder) / f"data{ending}{compression}"
     path.write_bytes(COMPRESSIONS[compression](content))
@@ -205,6 +226,23 @@ def test_span_tags_come_back_as_the_same_spans(
     assert data.facts.dropped == {}
 
 
+@pytest.mark.parametrize("ending", TEXTS)
+@given(rows=st.lists(st.tuples(texts, st.sampled_from(["x", "y y", "İ"])), max_size=5), variant=variants)
+def test_labelled_texts_come_back_as_they_are(
+    ending: str, rows: list[Pair], variant: tuple[str, str, str]
+) -> None:
+    rows = [("a b", "x"), ("c d", "y y"), *rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(folder, ending, TEXTS[ending](rows), variant)
+        data = read_labelled(path, TASKS["topic"], role="train")
+    assert data.examples == tuple(SentenceExample(*row) for row in rows)
+    assert data.facts.dropped == {}
+
+
+def test_the_readme_shows_this_table() -> None:
+    assert table() in Path("README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("ending", PAIRS)
 @given(rows=bitexts, variant=variants)
 def test_pairs_come_back_as_they_are(ending: str, rows: list[Pair], variant: tuple[str, str, str]) -> None:
@@ -229,3 +267,7 @@ def test_conllu_agrees_with_another_reader(rows: list[Sentence], variant: tuple[
         data = read_labelled(written(folder, ".conllu", content, variant), TASKS["pos"], role="train")
     expected = [[(token["form"], token["upos"]) for token in sentence] for sentence in conllu.parse(content)]
     assert [list(zip(e.words, e.labels, strict=True)) for e in data.examples] == expected
+
+
+if __name__ == "__main__":
+    print(table())
