@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ def listed(text: str | Sequence[str]) -> tuple[str, ...]:
     """The parts of ``A,B,C``, each once; what exists on disk under that very name is one."""
     if not isinstance(text, str):
         return tuple(text)
-    whole = "," not in text or Path(text).exists()
+    whole = "," not in text or os.path.exists(text)
     return tuple(
         dict.fromkeys([text] if whole else [part.strip() for part in text.split(",") if part.strip()])
     )

@@ -95,6 +95,7 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
     parts = ("Direction", "Magnitude", "Lookahead", "Distance", "Starting point", "Provenance")
     return {
         "ask": ("?view=ask", nothing),
+        "grid": ("?view=grid", nothing),
         "probe-before": ("?view=probe", nothing),
         "probe-upload": ("?view=probe", press("Upload files")),
         "probe-during": (f"?view=probe&run={running.id}", nothing),

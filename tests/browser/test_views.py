@@ -114,6 +114,33 @@ def test_ask_leads_to_a_probe_of_the_same_question(open_page: OpenPage) -> None:
     assert (page.selectbox(key="target").value, page.selectbox(key="task").value) == ("de", "topic")
 
 
+# --- Grid ------------------------------------------------------------------------------------------------
+
+
+def test_a_grid_is_a_table_on_a_desk_and_a_list_on_a_phone(open_page: OpenPage) -> None:
+    page = open_page(view="grid")
+    page.multiselect(key="grid-model").set_value(["xlm-roberta-base", "mbert"]).run()
+    page.multiselect(key="grid-target").set_value(["tr", "zh"]).run()
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert list(table.columns) == ["Language", "Task", "xlm-roberta-base", "mbert"]
+    assert len(table) == 4
+    advice = ask(model="xlm-roberta-base", source="en", target="tr", task="pos")
+    assert advice.confidence in table["xlm-roberta-base"][0]
+    assert _said(page).count("class='aa-cell'") == 8
+    page.text_input(key="grid-filter").set_value("chinese nli").run()
+    assert _said(page).count("class='aa-cell'") == 2
+    page.text_input(key="grid-filter").set_value("nothing of the kind").run()
+    assert not page.dataframe
+
+
+def test_names_in_a_grid_cannot_write_html(open_page: OpenPage) -> None:
+    page = open_page(view="grid")
+    page.multiselect(key="grid-model").set_value([HOSTILE]).run()
+    assert not page.exception
+    assert HOSTILE not in _said(page)
+
+
 # --- Probe -----------------------------------------------------------------------------------------------
 
 
@@ -519,7 +546,7 @@ def test_no_view_needs_torch(tmp_path: Path) -> None:
     load_findings()  # so that they are in the cache
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
-        "for view in ('ask', 'probe', 'read', 'explore', 'compare', 'trial'):\n"
+        "for view in ('ask', 'grid', 'probe', 'read', 'explore', 'compare', 'trial'):\n"
         f"    page = AppTest.from_file({str(APP)!r}, default_timeout=60)\n"
         "    page.query_params['view'] = view\n"
         "    page.run()\n"

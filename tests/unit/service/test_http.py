@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from advisor.advice import Advice
+from advisor.grid import AnswerGrid
 from advisor.recommend import ask
 from advisor.service import Limits, Run, create_app, serve
 from probes.errors import InputError
@@ -90,6 +91,22 @@ def test_ask_gives_the_command_lines_answer(client: TestClient) -> None:
     answer = Advice.model_validate(client.get("/ask", params=question).json())
     expected = ask(model="xlm-roberta-base", source="en", target="yo", task="pos")
     assert answer.summary == expected.summary
+
+
+def test_many_questions_are_one_request(client: TestClient) -> None:
+    asked = [{"model": "xlm-roberta-base,mbert", "target": "yo,xx", "task": "pos", "min_gain": 1.0}]
+    grid = AnswerGrid.model_validate(client.post("/ask", json=asked).json())
+    assert [(cell.model, cell.target) for cell in grid.cells if cell.advice] == [
+        ("xlm-roberta-base", "yo"),
+        ("mbert", "yo"),
+    ]
+    assert "'xx'" in (grid.failed[0].problem or "")
+    assert grid.cells[0].advice is not None
+    assert grid.cells[0].advice.min_gain == 1
+    many = ",".join(f"m{i}" for i in range(1001))
+    refused = client.post("/ask", json=[{"model": many, "target": "yo", "task": "pos"}])
+    assert refused.status_code == 422
+    assert "1000 at most" in refused.json()["detail"]
 
 
 def test_signals_are_advised_on(client: TestClient) -> None:
