@@ -50,6 +50,7 @@ def render() -> None:
     if not shown:
         st.caption("No cell holds all of these words.")
         return
+    st.caption("★ highest expected final score of its row, where one study compares the encoders.")
     with st.container(key="grid-table"):
         _table(AnswerGrid(cells=tuple(shown)))
     with st.container(key="grid-list"):
@@ -89,7 +90,6 @@ def _table(grid: AnswerGrid) -> None:
             for target, task in rows
         ]
     )
-    st.caption("★ highest expected final score of its row, where one study compares the encoders.")
     event = st.dataframe(
         frame,
         hide_index=True,

@@ -19,6 +19,7 @@ from advisor.grid import (
     grid_table,
     in_processes,
     probe_cells,
+    write_joint,
 )
 from advisor.recipe import recipe_files
 from advisor.recommend import recommend
@@ -157,6 +158,7 @@ def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | 
                     found.append(cell)
                     told(cell)
         grid = AnswerGrid.of(found, compare_targets(cells, found, out))
+        write_joint(grid.joint, cells, found, out)
         write_files(
             out, {"grid.json": grid.to_json(), "grid.csv": grid.to_csv(), "grid.html": grid_page(grid)}
         )

@@ -2,7 +2,7 @@
 
 from advisor.grid.joint import JointAnswer
 from advisor.grid.questions import Asked, crossed, listed, read_questions
-from advisor.grid.run import compare_targets, folder_of, in_processes, probe_cells, spread
+from advisor.grid.run import compare_targets, folder_of, in_processes, probe_cells, spread, write_joint
 from advisor.grid.scores import Score
 from advisor.grid.show import grid_page, grid_table
 from advisor.grid.table import SORTS, AnswerCell, AnswerGrid, Sort, ask_grid
@@ -26,4 +26,5 @@ __all__ = [
     "probe_cells",
     "read_questions",
     "spread",
+    "write_joint",
 ]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 from advisor.advice import Advice
+from advisor.files import write_files
 from advisor.findings import load_findings
 from advisor.findings.evidence import find_encoder
 from advisor.grid.joint import JointAnswer, joint_answer
 from advisor.grid.questions import listed
 from advisor.grid.table import AnswerCell
-from advisor.recipe import recipe_files
+from advisor.recipe import joint_files, recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, card_of, rescued
 from advisor.sample import located
@@ -123,8 +124,7 @@ class _Group:
 
     def _report(self, request: ProbeRequest, stack: ExitStack) -> tuple[Report, str | None]:
         """The report of a cell, kept from before or measured now, and why it could not be written."""
-        files = {name: located(value) for name in _FILES if (value := getattr(request, name))}
-        request = request.model_copy(update=files)
+        request = _located(request)
         inputs = read_inputs(request, self._read.train if self._read else None)
         self._read = inputs
         folder = folder_of(request, self._out)
@@ -153,6 +153,12 @@ class _Group:
             where = f"its results are in {rescue}" if rescue else "its results are only in this table"
             return report, f"{str(error).rstrip('.')}; {where}."
         return report, None
+
+
+def _located(request: ProbeRequest) -> ProbeRequest:
+    """The request with paths in the place of names of the sample's files."""
+    files = {name: located(value) for name in _FILES if (value := getattr(request, name))}
+    return request.model_copy(update=files)
 
 
 def _kept(request: ProbeRequest, folder: Path, inputs: "Inputs") -> Report | None:
@@ -187,6 +193,22 @@ def compare_targets(
         answer = joint_answer(advices[model], between_targets(found)) if len(found) > 1 else None
         if answer is not None:
             yield answer
+
+
+def write_joint(
+    joint: Sequence[JointAnswer], requests: Sequence[ProbeRequest], cells: Sequence[AnswerCell], out: Path
+) -> None:
+    """Write a recipe for every group of targets that go together, into ``joint-1`` and so on."""
+    for answer in joint:
+        of_model = {
+            cell.target: (cell.advice, _located(request))
+            for request, cell in zip(requests, cells, strict=True)
+            if cell.model == answer.model and cell.advice is not None
+        }
+        for number, group in enumerate(group for group in answer.groups if len(group) > 1):
+            advices, asked = zip(*(of_model[target] for target in group), strict=True)
+            folder = folder_of(asked[0], out).parent / f"joint-{number + 1}"
+            write_files(folder, joint_files(advices, asked))
 
 
 def in_processes(

@@ -3,7 +3,7 @@
 Importing this package loads neither torch nor transformers; only ``advisor.recipe.train`` does.
 """
 
-from advisor.recipe._files import recipe_files, recipe_for
+from advisor.recipe._files import joint_files, recipe_files, recipe_for
 from advisor.recipe._paths import OFFLINE_MODELS, anchor_bitext, anchor_data, anchor_model, anchor_recipe
 from advisor.recipe._yaml import comment, entry, first_problem, load_yaml, read_recipe, write_recipe
 from advisor.training import Recipe
@@ -18,6 +18,7 @@ __all__ = [
     "comment",
     "entry",
     "first_problem",
+    "joint_files",
     "load_yaml",
     "read_recipe",
     "recipe_files",

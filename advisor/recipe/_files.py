@@ -1,16 +1,18 @@
 """From advice and request to the files of a recipe."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from advisor.advice import Advice
+from advisor.options import WordPairs
 from advisor.recipe._paths import anchor_recipe
 from advisor.recipe._yaml import write_recipe
 from advisor.training import COLUMN_NAMES, Recipe, align_learning_rate, weighted
 from probes.data import Columns
 from probes.request import ProbeRequest
 
-__all__ = ["recipe_files", "recipe_for"]
+__all__ = ["joint_files", "recipe_files", "recipe_for"]
 
 _README = """\
 # Training recipe
@@ -53,6 +55,33 @@ def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
     return {
         "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
         "recipe/recipe.yaml": write_recipe(recipe_for(advice, request), verdict, alternative),
+        "recipe/README.md": _README.format(verdict=verdict),
+    }
+
+
+def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> dict[str, str]:
+    """The files of a recipe that aligns several targets in one run, by path as in :func:`recipe_files`.
+
+    Args:
+        advices: of targets that go together, all of which are to be aligned; the option that is expected to
+            gain most is taken for all, its words linked by the encoder itself.
+        requests: what was probed for each.
+    """
+    best = max(advices, key=lambda advice: advice.gain.mean if advice.gain else 0.0)
+    pairs = best.option.word_pairs and WordPairs.MUTUAL_ARGMAX
+    advice = best.model_copy(update={"option": best.option.model_copy(update={"word_pairs": pairs})})
+    first, *others = requests
+    one = recipe_for(advice, first.model_copy(update={"dictionary": None, "word_links": None}))
+    further = {
+        "also": {request.target: request.bitext for request in others},
+        "also_labels": {request.target: labels for request in others if (labels := request.target_labels)},
+    }
+    recipe = anchor_recipe(one.model_copy(update=further), Path.cwd())
+    recipe = recipe.model_copy(update={"output": one.output})
+    verdict = f"Alignment of {', '.join(request.target for request in requests)} in one run. {best.summary}"
+    return {
+        "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
+        "recipe/recipe.yaml": write_recipe(recipe, verdict),
         "recipe/README.md": _README.format(verdict=verdict),
     }
 

@@ -30,8 +30,13 @@ def anchor_recipe(recipe: Recipe, folder: Path) -> Recipe:
         "output": _path,
     }
     given = {name: getattr(recipe, name) for name in anchors}
+    several = {"also": anchor_bitext, "also_labels": anchor_data}
     return recipe.model_copy(
         update={name: anchors[name](spec, folder) for name, spec in given.items() if spec is not None}
+        | {
+            name: {code: anchor(spec, folder) for code, spec in getattr(recipe, name).items()}
+            for name, anchor in several.items()
+        }
     )
 
 

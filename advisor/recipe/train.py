@@ -54,7 +54,7 @@ def _run_recipe(path: Path, max_steps: int | None, output: Path | None) -> None:
     if outcome.texts.cut:
         print(f"{outcome.texts.cut} texts were longer than the longest input (max_length) and were cut.")
     for name, points in outcome.after.items():
-        what = "held-out source" if name == "source" else "target labels"
+        what = {"source": "held-out source", "target": "target labels"}.get(name, f"{name} labels")
         print(
             f"{outcome.texts.task.metric} on {what}: {points.value:.1f} "
             f"[{points.low:.1f}, {points.high:.1f}], on frozen features {outcome.before[name].value:.1f}"

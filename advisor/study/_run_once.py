@@ -90,6 +90,8 @@ def configure(
         unused |= {"align_batch_size"}
     if recipe.experiment is None:  # as it is not mentioned by older records
         unused |= {"experiment"}
+    if not recipe.also:  # nor are these
+        unused |= {"also", "also_labels", "temperature"}
     return Configuration(
         model_sha256=model_sha256,
         data_sha256=data_sha256,

@@ -88,6 +88,19 @@ class Recipe(BaseModel):
         default=None,
         description="More labelled source-language data to score on; null: a share of the training data.",
     )
+    also: dict[str, str] = Field(
+        default_factory=dict,
+        description="Bitexts of further target languages that are aligned in the same run, by language.",
+    )
+    also_labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Labelled data of further target languages, by language. Scored on, never trained on.",
+    )
+    temperature: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = Field(
+        default=3.33,
+        description="How evenly the bitexts are drawn from: one of n pairs counts as n^(1/temperature). 1: "
+        "by size; 3.33: as XLM-R was pretrained (arXiv:1911.02116).",
+    )
     dictionary: str | None = Field(default=None, description=_asked("dictionary"))
     word_links: str | None = Field(default=None, description=_asked("word_links"))
     columns: dict[ColumnName, str] = Field(
@@ -178,6 +191,8 @@ class Recipe(BaseModel):
             raise ValueError("word_pairs: dictionary needs a dictionary")
         if option.word_pairs is WordPairs.FILE and self.word_links is None:
             raise ValueError("word_pairs: file needs word_links")
+        if self.also and option.word_pairs in (WordPairs.DICTIONARY, WordPairs.FILE):
+            raise ValueError("with several bitexts word_pairs can only be mutual-argmax")
         return self
 
     def at_most(self, steps: int) -> Self:

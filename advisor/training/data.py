@@ -1,8 +1,10 @@
 """The data a recipe names, tokenised, and batches of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import cycle, islice
 
 from advisor.options import WordPairs
 from advisor.training.config import Recipe
@@ -125,21 +127,37 @@ def read_pairs(
         InputError: if the bitext cannot be used, or fewer than two pairs are left.
     """
     size = max(wanted, _POOL)
-    option = recipe.option
-    key = (encoder.sha256, encoder.precision, tokenizer.max_length, recipe.source, recipe.target)
-    files = (recipe.bitext, recipe.dictionary, recipe.word_links)
-    pool = shared.get(
-        "pairs",
-        (*key, *files, option.word_pairs, size),
-        lambda: _pool(recipe, encoder, tokenizer, size, watch),
-    )
-    return shuffled(pool, recipe.seed)[:wanted]
+    key = (encoder.sha256, encoder.precision, tokenizer.max_length, recipe.source)
+    files = (recipe.dictionary, recipe.word_links, recipe.option.word_pairs)
+    pools: list[list[TokenizedPair]] = []
+    sizes: list[int] = []
+    for target, bitext in ({recipe.target: recipe.bitext} | recipe.also).items():
+        one = recipe.model_copy(update={"target": target, "bitext": bitext})
+        pool, of_bitext = shared.get(
+            "pairs",
+            (*key, target, bitext, *files, size),
+            partial(_pool, one, encoder, tokenizer, size, watch),
+        )
+        pools.append(shuffled(pool, recipe.seed))
+        sizes.append(of_bitext)
+    if len(pools) == 1:
+        return pools[0][:wanted]
+    counts = shares(sizes, recipe.temperature, wanted)
+    # a small bitext is gone through more than once
+    mixed = [pair for pool, n in zip(pools, counts, strict=True) for pair in islice(cycle(pool), n)]
+    return shuffled(mixed, recipe.seed)
+
+
+def shares(sizes: Sequence[int], temperature: float, wanted: int) -> list[int]:
+    """How many of ``wanted`` pairs come from bitexts of these sizes: n^(1/temperature) each, one at least."""
+    weights = [size ** (1 / temperature) for size in sizes]
+    return [max(1, round(wanted * weight / sum(weights))) for weight in weights]
 
 
 def _pool(
     recipe: Recipe, encoder: Encoder, tokenizer: Tokenizer, size: int, watch: Stopwatch
-) -> list[TokenizedPair]:
-    """At most ``size`` usable pairs of the bitext, whatever the seed."""
+) -> tuple[list[TokenizedPair], int]:
+    """At most ``size`` usable pairs of the bitext, whatever the seed, and how many it holds in all."""
     option = recipe.option
     given = option.word_pairs is WordPairs.FILE
     bitext = read_bitext(
@@ -164,4 +182,4 @@ def _pool(
             f"{recipe.bitext} has too few usable pairs ({len(pairs)}) to align with: bring more bitext, or "
             "find aligned words another way (word_pairs)."
         )
-    return pairs
+    return pairs, len(bitext)

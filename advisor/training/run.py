@@ -43,7 +43,8 @@ def train(
         RunError: if a loss stops being finite.
     """
     if targets is None:
-        targets = {} if recipe.target_labels is None else {"target": recipe.target_labels}
+        own = {} if recipe.target_labels is None else {"target": recipe.target_labels}
+        targets = own | recipe.also_labels
     with torch.random.fork_rng():
         watch = Stopwatch(progress)
         setting = prepare(recipe, targets, shared, watch)

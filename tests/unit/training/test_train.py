@@ -13,12 +13,12 @@ from torch import Tensor
 
 import advisor.training.setting as engine
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
-from advisor.recipe import Recipe, read_recipe, write_recipe
+from advisor.recipe import Recipe, joint_files, read_recipe, write_recipe
 from advisor.recipe.train import main
 from advisor.sample import sample_path
 from advisor.training import PHASES, Losses, Phase, Shared, train
 from advisor.training.batches import Batches
-from advisor.training.data import read_pairs
+from advisor.training.data import read_pairs, shares
 from advisor.training.phase import Feed, RandomState
 from probes.batches import PairBatch, Tokenizer, collate_pairs
 from probes.catalogue import OBJECTIVES
@@ -27,7 +27,9 @@ from probes.errors import InputError, RunError
 from probes.heads import Head
 from probes.machine.precision import has_fast_bf16
 from probes.progress import Progress, Stopwatch
+from probes.request import ProbeRequest
 from probes.tasks import level_called
+from tests.factories import make_advice
 from tests.models import build, sample_items, sample_pairs
 
 pytestmark = pytest.mark.slow
@@ -625,3 +627,52 @@ def test_auto_is_bf16_where_the_hardware_has_it(
     monkeypatch.setattr(engine, "has_fast_bf16", lambda device: able)
     recipe = make_recipe(folder, mixed_precision=asked)
     assert engine.precision_of(recipe, torch.device("cpu")) == found
+
+
+def test_several_bitexts_are_drawn_from_by_temperature() -> None:
+    assert shares([900, 100], 1.0, 100) == [90, 10]
+    assert shares([900, 100], 100.0, 100) == [51, 49]
+    assert shares([10**9, 1], 1.0, 10) == [10, 1], "no language is left out"
+
+
+def test_a_joint_recipe_aligns_several_targets_in_one_run(folder: Path, tmp_path: Path) -> None:
+    lines = sample_path("bitext.en-zh.tsv").read_text(encoding="utf-8").splitlines()[:6]
+    (tmp_path / "en-zh.tsv").write_text("\n".join(lines), encoding="utf-8")
+    asked = [
+        ProbeRequest.of(
+            model=str(folder / "bert"),
+            source="en",
+            target=target,
+            task="pos",
+            train=str(folder / "en.conllu"),
+            bitext=str(bitext),
+            target_labels=str(sample_path(f"{target}.conllu")),
+        )
+        for target, bitext in (("tr", folder / "en-tr.tsv"), ("zh", tmp_path / "en-zh.tsv"))
+    ]
+    for name, content in joint_files([make_advice(), make_advice()], asked).items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    recipe = read_recipe(tmp_path / "recipe/recipe.yaml")
+    assert recipe.option.aligns
+    assert recipe.option.word_pairs in (None, WordPairs.MUTUAL_ARGMAX)
+    encoder = load_encoder(recipe.model, "cpu")
+    pairs = read_pairs(recipe, encoder, Tokenizer(encoder.tokenizer, 64), 40, Stopwatch(), Shared())
+    chinese = sum(any("\u4e00" <= c <= "\u9fff" for c in pair.strings[1]) for pair in pairs)
+    assert chinese == shares([PAIRS, len(lines)], recipe.temperature, 40)[1]
+    assert (
+        main([str(tmp_path / "recipe/recipe.yaml"), "--max-steps", "2", "--output", str(tmp_path / "out")])
+        == 0
+    )
+    scores = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert {"source", "target", "zh"} <= set(scores["after"])
+
+
+def test_several_bitexts_need_the_encoders_own_links(folder: Path) -> None:
+    with pytest.raises(ValueError, match="mutual-argmax"):
+        make_recipe(
+            folder,
+            option=make_option("token-contrastive", Schedule.SEQUENTIAL, word_pairs=WordPairs.DICTIONARY),
+            also={"zh": "en-zh.tsv"},
+        )
