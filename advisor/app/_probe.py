@@ -12,14 +12,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from advisor.app import _question, _run, _show, _state
 from advisor.corpora import find_data
 from advisor.report import words
-from advisor.sample import LANGUAGES
+from advisor.sample import LANGUAGES, SAMPLE_PREFIX
 from advisor.service import InputPreview, Preview, Upload, admit, look
 from probes.data import Columns
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
 
 _SAMPLE, _UPLOAD, _PATHS = "The sample", "Upload files", "Paths and data sets"
-_SAMPLE_TASKS = ("pos", "topic")
+_SAMPLE_TASKS = {"pos": "{}.conllu", "topic": "topics.{}.tsv", "qa": "questions.{}.json"}
 _FILES = {name: field for name, field in ProbeRequest.fields_of("data").items() if name != "columns"}
 _SPREAD = 4
 """Inputs beside each other."""
@@ -137,9 +137,10 @@ def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
         )
         return None
     st.caption(
-        "120 everyday sentences in six languages: to see how a probe goes, not to measure anything by."
+        "120 everyday sentences and 20 passages in six languages: to see how a probe goes, not to measure "
+        "anything by."
     )
-    labels = "sample:{}.conllu" if task == "pos" else "sample:topics.{}.tsv"
+    labels = SAMPLE_PREFIX + _SAMPLE_TASKS[task]
     return {
         "train": labels.format("en"),
         "bitext": f"sample:bitext.en-{target}.tsv",

@@ -17,6 +17,7 @@ from advisor.report import _details, words
 from advisor.report._card import card_of
 from advisor.report._svg import Drawing
 from advisor.report.glossary import GLOSSARY
+from probes.catalogue import METRICS
 from probes.signals import Signals
 
 _WIDE, _NARROW, _PANEL = 990, 330, 330
@@ -200,5 +201,9 @@ def _environment() -> Environment:
         "slug": lambda term: "-".join(re.findall(r"\w+", term)),
         "web_address": _web_address,
     }
-    environment.globals |= {"GLOSSARY": GLOSSARY, "TARGET_GRADIENTS": ("target-labels", "target-projected")}
+    environment.globals |= {
+        "GLOSSARY": GLOSSARY,
+        "METRICS": METRICS,
+        "TARGET_GRADIENTS": ("target-labels", "target-projected"),
+    }
     return environment

@@ -15,7 +15,7 @@ def task_batches(
 ) -> tuple[dict[TaskGradient, list[list[LabelledText]]], list[Note]]:
     """Batches for every task gradient there is data for."""
     tasks: dict[TaskGradient, list[list[LabelledText]]] = {"source": material.source.rounds}
-    notes = []
+    notes = [Note(code="no-projection", text=projection.missing)] if projection.missing else []
     for name, items in (("target-labels", material.target), ("target-projected", list(projection.items))):
         size = min(budget.batch_size, len(items) // budget.rounds)
         if size >= 2:

@@ -44,10 +44,12 @@ class Projection:
     Attributes:
         items: target texts; words that received no label carry ``IGNORED``.
         coverage: share of words or texts that received a label, 0-1.
+        missing: why there are none, in a sentence; empty where there are some.
     """
 
     items: tuple[LabelledText, ...]
     coverage: float
+    missing: str = ""
 
 
 class TaskLevel(Protocol):

@@ -46,8 +46,9 @@ _HERE, _BEGINS, _ENDS = 0, 1, 2
 """Bits of a position's label."""
 _LONGEST = 30
 """Subwords of an answer, as in run_squad.py of BERT."""
-_OTHERS = 16
-"""Positions of a window that are neither start nor end and that a frozen head is fitted on."""
+_OTHERS = 8
+"""Positions of a window that are neither start nor end and that a frozen head is fitted on: four for each that
+is one, beyond which more of them tell little."""
 _UNIT = 1000
 """Steps of a logit in which answers of windows are compared."""
 
@@ -154,7 +155,7 @@ class SpanLevel:
 
     def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
         """Nothing: a sentence and its translation are no passage with a question."""
-        return Projection((), 0.0)
+        return Projection((), 0.0, "Labels are not projected: bitext holds no questions about its sentences.")
 
     def score(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
