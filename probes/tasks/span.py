@@ -47,8 +47,8 @@ _HERE, _BEGINS, _ENDS = 0, 1, 2
 _LONGEST = 30
 """Subwords of an answer, as in run_squad.py of BERT."""
 _OTHERS = 8
-"""Positions of a window that are neither start nor end and that a frozen head is fitted on: four for each that
-is one, beyond which more of them tell little."""
+"""Positions of a window that are neither start nor end and that a frozen head is fitted on: four for each
+that is one, beyond which more of them tell little."""
 _UNIT = 1000
 """Steps of a logit in which answers of windows are compared."""
 
