@@ -112,13 +112,15 @@ class SpanLevel:
         return hidden
 
     def cases(self, encoder: Encoder, hidden: Tensor, batch: LabelledBatch) -> Cases:
-        """Start, end, and evenly spaced positions that are neither."""
+        """Start, end, and evenly spaced positions that are neither, *not here* among them."""
         found: list[tuple[int, int, int]] = []
         for row, labels in enumerate(batch.labels.tolist()):
             found += [(row, at, _START) for at, label in enumerate(labels) if label > 0 and label & _BEGINS]
             found += [(row, at, _END) for at, label in enumerate(labels) if label > 0 and label & _ENDS]
             others = [at for at, label in enumerate(labels) if label == _HERE]
-            found += [(row, at, _NEITHER) for at in others[:: -(-len(others) // _OTHERS) or 1]]
+            step = max(1, len(others) // _OTHERS)
+            spread = others[:1] + others[1 + row % step :: step]  # at other places in every window
+            found += [(row, at, _NEITHER) for at in spread]
         rows, columns, classes = torch.tensor(found, device=hidden.device).T
         return Cases(hidden[rows, columns], classes, rows)
 
