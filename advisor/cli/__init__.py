@@ -14,11 +14,11 @@ from advisor.cli._environment import ENVIRONMENT, TOKEN
 from advisor.cli.ask import ask
 from advisor.cli.data import data
 from advisor.cli.demo import demo
-from advisor.cli.page import page
+from advisor.cli.page import page, serve
 from advisor.cli.probe import probe
 from advisor.cli.race import race
 from advisor.cli.recommend import recommend
-from advisor.cli.serve import serve
+from advisor.cli.take_along import card, compare
 from advisor.cli.trial import trial
 from advisor.console import Commands, run
 
@@ -68,6 +68,8 @@ app.command(
     epilog="Example: advisor race xlm-roberta-base --source en --target tr --task pos "
     "--train en.train.conllu --bitext en-tr.tsv --target-labels tr.dev.conllu --minutes 30 --out race"
 )(race)
+app.command(epilog="Example: advisor card advice trial trained --out README.md")(card)
+app.command(epilog="Example: advisor compare trial-tr trial-ar --format latex --out table.tex")(compare)
 app.command(epilog="Example: advisor demo --out advice")(demo)
 app.command(
     "app",

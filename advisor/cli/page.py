@@ -1,4 +1,4 @@
-"""``advisor app``"""
+"""``advisor app`` and ``advisor serve``"""
 
 from typing import Annotated
 
@@ -17,3 +17,16 @@ def page(
     from advisor.app import launch
 
     launch(host, port, open_browser=browser)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any but loopback needs ADVISOR_TOKEN.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    debug: Debug = False,
+) -> None:
+    """Serve over HTTP."""
+    from advisor.service import serve as listen
+
+    listen(host, port)
