@@ -27,7 +27,7 @@ from advisor.findings.model import (
 __all__ = ["Findings", "load_findings"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # so that what follows from findings can be kept
 class Findings:
     """Everything that was learnt from the evidence.
 

@@ -120,7 +120,14 @@ class _Group:
                     )
                     for row in card_of(report.advice, report.signals).measured
                 )
-                yield AnswerCell(**names, advice=report.advice, measured=measured, problem=problem)
+                place = folder_of(request, self._out).relative_to(self._out)
+                yield AnswerCell(
+                    **names,
+                    advice=report.advice,
+                    measured=measured,
+                    folder=None if problem else str(place),
+                    problem=problem,
+                )
 
     def _report(self, request: ProbeRequest, stack: ExitStack) -> tuple[Report, str | None]:
         """The report of a cell, kept from before or measured now, and why it could not be written."""

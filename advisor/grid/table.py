@@ -32,6 +32,7 @@ class AnswerCell(Frozen):
     Attributes:
         score: what the encoder is expected to score in the end, where evidence compares those of its row.
         measured: what a probe found, by name, in words.
+        folder: of its whole report, below the grid's.
     """
 
     model: str
@@ -41,6 +42,7 @@ class AnswerCell(Frozen):
     advice: Advice | None = None
     score: Score | None = None
     measured: tuple[tuple[str, str], ...] = ()
+    folder: str | None = None
     problem: str | None = None
 
     @property

@@ -8,12 +8,14 @@ and Schlaifer 1961). With v = s it is the price of never finding out.
 
 import math
 import shlex
+from functools import lru_cache
 from statistics import NormalDist, median
 
 import numpy as np
 
 from advisor.advice import NextMove
 from advisor.decide import Decision
+from advisor.findings import Findings
 from advisor.findings.model import LEADING_SIGNALS
 from advisor.options import NO_ALIGNMENT, relative_cost
 from advisor.recommend._outlooks import Outlook
@@ -90,7 +92,7 @@ def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
         return NextMove(text=f"Try it once for real: no probe reads {situation.task.name}.")
     if signals is not None and any(row.task_gradient == "target-labels" for row in signals.cosines):
         return None
-    told = min(sd, _signal_spread(situation))
+    told = min(sd, _signal_spread(situation.findings))
     command = _command(situation, "probe", labels=True)
     if signals is not None:
         return NextMove(
@@ -158,9 +160,9 @@ def _trial_minutes(signals: Signals, cost: float) -> float | None:
     return _SEEDS * (1 + cost) * steps * step / 60
 
 
-def _signal_spread(situation: Situation) -> float:
+@lru_cache(maxsize=4)
+def _signal_spread(findings: Findings) -> float:
     """How far the signals of a probe with target labels move the mean from one study cell to the next."""
-    findings = situation.findings
     spreads = [0.0]
     for signal in LEADING_SIGNALS:
         values = signal.of_records(findings.tables.records)
