@@ -1,10 +1,12 @@
 """The error model fitted to the runs of the studies: the mode of its posterior under wide priors."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
@@ -27,7 +29,9 @@ _FEWEST_TAILS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class _Cells:
+    """Cells of one level with the same options and looks; gains have the shape (looks, cells)."""
+
     looks: Looks
     gains: Array
     level: str
@@ -42,7 +46,7 @@ def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: 
         start: where the search begins, such as the fit to nearly the same traces.
         steps: at most so many, of the search.
     """
-    cells = [_cell(trace) for trace in traces if trace.gains]
+    cells = list(_alike(traces))
     levels = sorted({cell.level for cell in cells})
     if not cells:
         return ErrorModel()
@@ -59,31 +63,38 @@ def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: 
     return _unpack(found.x, levels)
 
 
-def _cell(trace: Trace) -> _Cell:
-    looks = list(trace.gains)
-    return _Cell(Looks.of(looks), np.array([trace.gains[look] for look in looks]), trace.level, trace.options)
+def _alike(traces: Sequence[Trace]) -> Iterator[_Cells]:
+    """Cells whose gains have one covariance, which is then factorised once for all of them."""
+    groups: defaultdict[tuple[object, ...], list[Trace]] = defaultdict(list)
+    for trace in traces:
+        if trace.gains:
+            groups[trace.level, trace.options, tuple(sorted(trace.gains))].append(trace)
+    for group in groups.values():
+        looks = sorted(group[0].gains)
+        gains = np.array([[trace.gains[look] for trace in group] for look in looks])
+        yield _Cells(Looks.of(looks), gains, group[0].level, group[0].options)
 
 
-def _log_density(cell: _Cell, errors: ErrorModel) -> float:
-    """Of the multivariate Student-t with covariance K and ``tails`` degrees of freedom."""
-    looks = cell.looks
+def _log_density(cells: _Cells, errors: ErrorModel) -> float:
+    """Of the multivariate Student-t with covariance K and ``tails`` degrees of freedom, over all cells."""
+    looks = cells.looks
     slope = errors.slope(looks)
-    names = [option.objective for option in cell.options]
-    schedules = [str(option.schedule) for option in cell.options]
+    names = [option.objective for option in cells.options]
+    schedules = [str(option.schedule) for option in cells.options]
     prior = errors.spread() ** 2 * errors.correlation(names, schedules)
     total = slope[:, None] * prior[np.ix_(looks.arm, looks.arm)] * slope
-    total += errors.covariance(looks, looks, cell.level)
+    total += errors.covariance(looks, looks, cells.level)
     total[np.diag_indices_from(total)] += 1e-6
     root = np.linalg.cholesky(total)
-    scaled = np.linalg.solve(root, cell.gains)
-    n, tails = len(cell.gains), errors.tails
-    return float(
+    scaled = solve_triangular(root, cells.gains, lower=True)
+    n, tails = len(cells.gains), errors.tails
+    common = (
         gammaln((tails + n) / 2)
         - gammaln(tails / 2)
         - n / 2 * np.log((tails - 2) * np.pi)
         - np.log(np.diag(root)).sum()
-        - (tails + n) / 2 * np.log1p(scaled @ scaled / (tails - 2))
     )
+    return float(np.sum(common - (tails + n) / 2 * np.log1p((scaled**2).sum(axis=0) / (tails - 2))))
 
 
 def _pack(errors: ErrorModel, levels: Sequence[str]) -> Array:

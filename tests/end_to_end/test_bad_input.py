@@ -17,7 +17,7 @@ import string
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 import advisor as package
 from advisor.advice import Advice
 from advisor.cli import main
+from advisor.console import PhaseBar
 from advisor.report import Report
 from advisor.sample import sample_path
 from probes.budget import BUDGETS, Budget
@@ -519,6 +520,12 @@ ODD_FILES: dict[str, Callable[[str], str | bytes]] = {
     "decomposed characters": lambda text: unicodedata.normalize("NFD", text),
 }
 
+
+def batched(names: Iterable[str], size: int = 3) -> list[tuple[str, ...]]:
+    """So many at a time, one a file."""
+    return list(zip(*[iter(names)] * size, strict=True))
+
+
 ODD_SENTENCES: dict[str, Callable[[str], str]] = {
     # what is done to every sentence of both languages
     "emoji": _ending("\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1f9\U0001f1f7"),
@@ -777,18 +784,22 @@ def kept(report: Report) -> list[int]:
 
 
 @pytest.mark.usefixtures("small_probe")
-@pytest.mark.parametrize("oddity", ODD_FILES)
-def test_odd_files_are_measured(oddity: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    for name in ("topics.en.tsv", "topics.tr.tsv", "bitext.en-tr.tsv"):
+@pytest.mark.parametrize("oddities", batched(ODD_FILES), ids=", ".join)
+def test_odd_files_are_measured(oddities: Sequence[str], checkpoint: Checkpoint, tmp_path: Path) -> None:
+    for oddity, name in zip(oddities, ("topics.en.tsv", "topics.tr.tsv", "bitext.en-tr.tsv"), strict=True):
         made = ODD_FILES[oddity](sample_path(name).read_text(encoding="utf-8"))
         (tmp_path / name).write_bytes(made if isinstance(made, bytes) else made.encode())
     assert kept(probed(checkpoint("bert"), tmp_path)) == [120, 120, 120]
 
 
 @pytest.mark.usefixtures("small_probe")
-@pytest.mark.parametrize("oddity", ODD_SENTENCES)
-def test_odd_sentences_are_measured(oddity: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    change_every_sentence(tmp_path, ODD_SENTENCES[oddity])
+@pytest.mark.parametrize(
+    "oddities",
+    [[*ODD_SENTENCES], *(pytest.param([name], marks=pytest.mark.exhaustive) for name in ODD_SENTENCES)],
+)
+def test_odd_sentences_are_measured(oddities: list[str], checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """All oddities among each other, and every one in all sentences."""
+    change_every_sentence(tmp_path, lambda text: ODD_SENTENCES[oddities[len(text) % len(oddities)]](text))
     assert sum(kept(probed(checkpoint("bert"), tmp_path))) > 300
 
 
@@ -866,10 +877,20 @@ def test_a_full_disk_costs_the_files_and_not_the_answer(
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_probe_says_so_and_leaves_nothing(
-    stop: signal.Signals, code: int, checkpoint: Checkpoint, tmp_path: Path
+def test_an_interrupted_probe_says_so_and_leaves_nothing(
+    invoke: Command, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt  # as Ctrl-C is while the long part begins
+
+    monkeypatch.setattr(PhaseBar, "estimate", interrupted)
+    outcome = invoke("probe", *arguments(checkpoint("bert"), {}, tmp_path))
+    assert outcome.code == 130
+    assert outcome.err.rstrip().endswith("no half-written file is left.")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_probe_says_so_and_leaves_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
     command = ["probe", *map(str, arguments(checkpoint("bert"), {}, tmp_path))]
     with subprocess.Popen(
         [sys.executable, "-m", "advisor", *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -880,9 +901,9 @@ def test_a_stopped_probe_says_so_and_leaves_nothing(
             line = process.stderr.readline()
             assert line, said
             said += line
-        process.send_signal(stop)
+        process.terminate()
         said += process.stderr.read()
-    assert process.returncode == code, said
+    assert process.returncode == 143, said
     assert said.rstrip().endswith("no half-written file is left.")
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir())

@@ -1,11 +1,12 @@
 """The command line on real files: what it answers and writes. What it refuses is in test_bad_input."""
 
+import io
 import json
-import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import pytest
 from advisor.advice import Advice
 from advisor.cli import main
 from advisor.study import summarise
+from probes.budget import BUDGETS, Budget
 from tests.benchmarks.transcript import LINES, WIDTH, in_readme
 from tests.factories import make_signals
 from tests.unit.study.made_up import against
@@ -125,29 +127,24 @@ def test_ask_counts_an_own_trial(advisor: Callable[..., Outcome], tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The demo as a user runs it, once for this module, with a smaller budget; CI runs the whole one."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    """The demo, once for this module and with a smaller budget; CI runs the whole one in a process."""
     folder = tmp_path_factory.mktemp("demo")
-    script = (
-        "from probes.budget import BUDGETS, Budget\n"
-        "BUDGETS['quick'] = Budget('quick', 4, 4, 150, 60, 8, 80, 64)\n"
-        "from advisor.cli import main\n"
-        "main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "demo", "--out", "advice"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": str(WIDTH), "HF_HUB_OFFLINE": "1"},
-    )
-    return done, folder / "advice"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", str(WIDTH))
+        patch.setitem(BUDGETS, "quick", Budget("quick", 4, 2, 80, 30, 4, 40, 32))
+        patch.setattr(sys, "argv", ["advisor", "demo", "--out", "advice"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert isinstance(stop.value.code, int)
+    return Outcome(stop.value.code, out.getvalue(), err.getvalue()), folder / "advice"
 
 
-def test_the_readme_shows_what_the_demo_prints(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[Outcome, Path]) -> None:
     """Numbers differ in their last digits from one machine to the next; what is said of what does not."""
-    printed, shown = demo[0].stdout, in_readme()
+    printed, shown = demo[0].out, in_readme()
     for text in (printed, shown):
         assert len(text.splitlines()) <= LINES
         assert all(len(line) <= WIDTH for line in text.splitlines())
@@ -160,19 +157,19 @@ def test_the_readme_shows_what_the_demo_prints(demo: tuple[subprocess.CompletedP
     assert printed.splitlines()[0].split() == shown.splitlines()[0].split()
 
 
-def test_demo_writes_everything(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_demo_writes_everything(demo: tuple[Outcome, Path]) -> None:
     done, folder = demo
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     written = {path.name for path in folder.iterdir()}
     assert written == {"signals.json", "advice.json", "report.html", "recipe"}
-    assert "Options" in done.stdout
-    assert "The rest will take about" in done.stderr
+    assert "Options" in done.out
+    assert "The rest will take about" in done.err
     advice = Advice.load(folder / "advice.json")
     assert advice.question.model == "bundled"
     assert advice.provenance.model_sha256
 
 
-def test_demo_measures_numbers_not_nans(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_demo_measures_numbers_not_nans(demo: tuple[Outcome, Path]) -> None:
     _, folder = demo
     text = (folder / "signals.json").read_text(encoding="utf-8")
     signals = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in signals.json"))
@@ -187,7 +184,7 @@ def test_demo_measures_numbers_not_nans(demo: tuple[subprocess.CompletedProcess[
 
 
 def test_demo_recipe_trains_as_it_stands(
-    demo: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo: tuple[Outcome, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = demo
     script, recipe = folder / "recipe" / "train.py", folder / "recipe" / "recipe.yaml"

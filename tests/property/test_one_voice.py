@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from lxml import html
 from rich.console import Console
@@ -18,6 +18,7 @@ from advisor.training import weighted
 from probes.catalogue import OBJECTIVES, TASKS
 from probes.request import ProbeRequest
 from probes.signals import TOTAL, Signals
+from tests.examples import examples
 from tests.factories import estimate, make_signals
 
 pytestmark = pytest.mark.slow
@@ -58,7 +59,7 @@ def _measured(cosines: list[float], target: str) -> Signals:
     return signals.model_copy(update={"cosines": rows})
 
 
-@settings(max_examples=QUESTIONS, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@examples(QUESTIONS, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(report=reports())
 def test_every_surface_gives_the_same_answer(report: Report) -> None:
     advice = report.advice

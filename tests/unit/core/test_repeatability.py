@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,43 +56,50 @@ def paths() -> list[str]:
     return [str(sample_path(name)) for name in ("en.conllu", "bitext.en-tr.tsv", "tr.conllu")]
 
 
-@pytest.fixture
-def threads() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def alone(checkpoint: Checkpoint) -> Iterator[Signals]:
+    """What this process measures on one thread; the tests go on with the small budget."""
     before = torch.get_num_threads()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BUDGETS, "quick", SMALL)
+        torch.set_num_threads(1)
+        yield run_probe(request_for(str(checkpoint("bert")), *paths()))
     torch.set_num_threads(before)
 
 
-def test_two_processes_write_the_same_bytes_but_for_what_they_spent(
-    checkpoint: Checkpoint, tmp_path: Path
-) -> None:
-    written = []
-    for seed in ("1", "2"):  # sets of strings are ordered otherwise
-        out = tmp_path / f"{seed}.json"
-        subprocess.run(
-            [sys.executable, "-c", _SCRIPT, str(checkpoint("bert")), *paths(), str(out)],
-            env={**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).parents[3],
-            check=True,
-        )
-        content = json.loads(out.read_text(encoding="utf-8"))
-        for spent in ("seconds", "phases", "peak_memory_gib"):
-            del content["run"][spent]
-        written.append(json.dumps(content, indent=2))
-    assert written[0] == written[1]
+def unspent(signals: Signals) -> dict[str, Any]:
+    content = json.loads(signals.model_dump_json())
+    for spent in ("seconds", "phases", "peak_memory_gib"):
+        del content["run"][spent]
+    return content
 
 
-@pytest.mark.usefixtures("threads")
-def test_another_number_of_threads_stays_within_the_intervals(
-    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+def test_another_process_writes_the_same_but_for_what_it_spent(
+    alone: Signals, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(BUDGETS, "quick", SMALL)
-    request = request_for(str(checkpoint("bert")), *paths())
-    found = []
-    for count in (1, 2):
-        torch.set_num_threads(count)
-        found.append(run_probe(request))
-        assert found[-1].run.threads == count
+    subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(checkpoint("bert")), *paths(), str(tmp_path / "other.json")],
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "1",
+            "OMP_NUM_THREADS": "1",
+        },  # sets of strings are ordered otherwise
+        cwd=Path(__file__).parents[3],
+        check=True,
+    )
+    assert unspent(Signals.load(tmp_path / "other.json")) == unspent(alone)
+
+
+def test_another_seed_measures_otherwise(alone: Signals, checkpoint: Checkpoint) -> None:
+    request = request_for(str(checkpoint("bert")), *paths()).model_copy(update={"seed": 1})
+    assert run_probe(request).losses != alone.losses
+
+
+def test_another_number_of_threads_stays_within_the_intervals(alone: Signals, checkpoint: Checkpoint) -> None:
+    torch.set_num_threads(2)
+    found = [alone, run_probe(request_for(str(checkpoint("bert")), *paths()))]
+    torch.set_num_threads(1)
+    assert [signals.run.threads for signals in found] == [1, 2]
     compared = 0
     for one, two in zip(estimates(found[0]), estimates(found[1]), strict=True):
         assert one.resolved == two.resolved

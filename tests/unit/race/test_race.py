@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,30 +53,78 @@ def _known_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("advisor.race.shipped.shipped_errors", ErrorModel)
 
 
-@pytest.fixture
-def race(checkpoint: Checkpoint, tmp_path: Path) -> Race:
-    """A race of a tiny BERT on a small part of the sample, into ``out``."""
+@pytest.fixture(scope="module")
+def request_(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ProbeRequest:
+    """A tiny BERT on a small part of the sample."""
+    folder = tmp_path_factory.mktemp("data")
     pairs = sample_path("bitext.en-tr.tsv").read_text(encoding="utf-8").splitlines()[:PAIRS]
-    (tmp_path / "en-tr.tsv").write_text("\n".join(pairs), encoding="utf-8")
+    (folder / "en-tr.tsv").write_text("\n".join(pairs), encoding="utf-8")
     for language in ("en", "tr"):
         sentences = sample_path(f"{language}.conllu").read_text(encoding="utf-8").split("\n\n")[:TEXTS]
-        (tmp_path / f"{language}.conllu").write_text("\n\n".join(sentences) + "\n\n", encoding="utf-8")
-    request = ProbeRequest(
+        (folder / f"{language}.conllu").write_text("\n\n".join(sentences) + "\n\n", encoding="utf-8")
+    return ProbeRequest(
         model=str(checkpoint("bert")),
         source="en",
         target="tr",
         task="pos",
-        train=str(tmp_path / "en.conllu"),
-        bitext=str(tmp_path / "en-tr.tsv"),
-        target_labels=str(tmp_path / "tr.conllu"),
+        train=str(folder / "en.conllu"),
+        bitext=str(folder / "en-tr.tsv"),
+        target_labels=str(folder / "tr.conllu"),
         device="cpu",
     )
 
+
+@pytest.fixture
+def race(request_: ProbeRequest, tmp_path: Path) -> Race:
+    """A race into ``out``."""
+
     def run(options: Any = OPTIONS, **settings: Any) -> RaceResult:
         usual: dict[str, Any] = {"steps": 8, "out": tmp_path / "out", "minutes": 30.0}
-        return run_race(request, options, **(usual | settings))
+        return run_race(request_, options, **(usual | settings))
 
     return run
+
+
+class Told(RaceWatcher):
+    """Counts the steps it is told of."""
+
+    steps = 0
+
+    def took(self, racer: Any) -> None:
+        self.steps += 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A race that was run once for the module: its result, what its engine ran, and what it told."""
+
+    result: RaceResult
+    folder: Path
+    ran: list[tuple[Any, ...]]
+    told: Told
+
+
+@pytest.fixture(scope="module")
+def once(request_: ProbeRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    ran: list[tuple[Any, ...]] = []
+    told, folder, run = Told(), tmp_path_factory.mktemp("raced") / "out", Engine.run
+
+    def counted(self: Engine, name: str, option: Any, seed: int, *rest: Any) -> Any:
+        ran.append((option, seed, *rest[1:]))
+        return run(self, name, option, seed, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("advisor.race.shipped.shipped_errors", ErrorModel)
+        patch.setattr(Engine, "run", counted)
+        result = run_race(request_, OPTIONS, steps=8, out=folder, minutes=30.0, watcher=told)
+    return Finished(result, folder, ran, told)
+
+
+@pytest.fixture
+def finished(once: Finished, tmp_path: Path) -> RaceResult:
+    """A finished race in ``out``."""
+    shutil.copytree(once.folder, tmp_path / "out")
+    return once.result
 
 
 def numbers(result: RaceResult) -> dict[str, Any]:
@@ -83,8 +132,8 @@ def numbers(result: RaceResult) -> dict[str, Any]:
     return json.loads(result.model_dump_json(exclude={"minutes", "minutes_whole"}))
 
 
-def test_a_race_decides_and_says_what_it_rests_on(race: Race, tmp_path: Path) -> None:
-    result = race()
+def test_a_race_decides_and_says_what_it_rests_on(finished: RaceResult, tmp_path: Path) -> None:
+    result = finished
     assert result.decision in ("align", "do-not-align")
     assert {arm.option.schedule for arm in result.arms} == {"sequential", "joint"}
     assert any(arm.looks for arm in result.arms)
@@ -95,25 +144,17 @@ def test_a_race_decides_and_says_what_it_rests_on(race: Race, tmp_path: Path) ->
     assert RaceResult.load(tmp_path / "out") == result
 
 
-def test_fine_tuning_alone_is_run_once(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[tuple[Any, ...]] = []
-    run = Engine.run
-
-    def counted(self: Engine, name: str, option: Any, seed: int, *rest: Any) -> Any:
-        ran.append((option, seed, *rest[1:]))
-        return run(self, name, option, seed, *rest)
-
-    monkeypatch.setattr(Engine, "run", counted)
-    race()
+def test_fine_tuning_alone_is_run_once(once: Finished) -> None:
+    ran = once.ran
     alone = [entry for entry in ran if entry[0] == NO_ALIGNMENT]
     assert len(alone) == len({(entry[1], entry[3]) for entry in alone})
     assert len(ran) == len(set(map(str, ran)))
 
 
 def test_a_finished_race_is_not_run_again_and_its_answer_survives_a_full_disk(
-    race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    race: Race, finished: RaceResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = race()
+    first = finished
     monkeypatch.setattr(Engine, "run", lambda *_: pytest.fail("run again"))
     assert numbers(race()) == numbers(first)
     fill_disk(monkeypatch, tmp_path)
@@ -129,7 +170,7 @@ def test_two_races_into_one_folder_are_refused(race: Race, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_killed_at_random_moments_it_ends_in_the_same_numbers(kills: int, race: Race, tmp_path: Path) -> None:
     begin = time.perf_counter()
     whole = race(out=tmp_path / "whole")
@@ -181,16 +222,15 @@ def test_killed_between_the_baseline_and_its_arm_it_finishes_what_it_had_decided
     assert (then.arm, then.align, then.tune) == (alone.for_arm, alone.for_align, alone.tune)
 
 
-def test_states_of_arms_that_are_out_and_old_ones_are_removed(race: Race, tmp_path: Path) -> None:
-    race()
-    states = {file.name.split("-seed")[0] for file in (tmp_path / "out" / "weights").iterdir()}
-    per_run = [file.stem.rsplit("-tune-", 1)[0] for file in (tmp_path / "out" / "weights").glob("*-tune-*")]
+def test_states_of_arms_that_are_out_and_old_ones_are_removed(once: Finished) -> None:
+    states = {file.name.split("-seed")[0] for file in (once.folder / "weights").iterdir()}
+    per_run = [file.stem.rsplit("-tune-", 1)[0] for file in (once.folder / "weights").glob("*-tune-*")]
     assert states <= {"alone", "arm0", "arm1"}
     assert len(per_run) == len(set(per_run)), "one state a run"
 
 
+@pytest.mark.usefixtures("finished")
 def test_another_race_is_refused(race: Race) -> None:
-    race()
     with pytest.raises(InputError, match="another race"):
         race(steps=4)
 
@@ -243,16 +283,8 @@ def test_a_lost_device_is_said_and_the_race_goes_on(race: Race, monkeypatch: pyt
     assert race().arms
 
 
-def test_progress_is_told(race: Race) -> None:
-    class Told(RaceWatcher):
-        steps = 0
-
-        def took(self, racer: Any) -> None:
-            self.steps += 1
-
-    watcher = Told()
-    race(watcher=watcher)
-    assert watcher.steps > 0
+def test_progress_is_told(once: Finished) -> None:
+    assert once.told.steps > 0
 
 
 def test_halves_of_labels_are_stratified() -> None:
@@ -293,9 +325,9 @@ def test_more_minutes_go_on_with_a_race(race: Race, tmp_path: Path) -> None:
     assert sum(len(arm.looks) for arm in again.arms) >= sum(len(arm.looks) for arm in first.arms)
 
 
-def test_advice_counts_a_race(race: Race, tmp_path: Path) -> None:
-    result = race()
-    advice = Advice.load(tmp_path / "out" / "advice.json")
+def test_advice_counts_a_race(once: Finished) -> None:
+    result = once.result
+    advice = Advice.load(once.folder / "advice.json")
     assert (advice.option, advice.decision) == (result.option, result.decision)
     measured = [row for row in advice.alternatives if row.basis == "measured-here"]
     assert {row.option for row in measured} == {arm.option for arm in result.arms if arm.looks}

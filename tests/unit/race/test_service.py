@@ -48,7 +48,7 @@ def until(condition: object, seconds: float = 240.0) -> None:
 
 @pytest.mark.slow
 def test_a_race_is_watched_stopped_and_gone_on_with(queue: RunQueue, request_: ProbeRequest) -> None:
-    plan = RacePlan(minutes=20, options=("sentence-contrastive:joint:0.1",), steps=40)
+    plan = RacePlan(minutes=20, options=("sentence-contrastive:joint:0.1",), steps=16)
     run = queue.submit(request_, SESSION, plan)
     assert run.kind == "race"
     store = queue.store
