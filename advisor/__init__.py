@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from advisor.race import RaceResult
-    from advisor.race.watch import RaceWatcher
+    from advisor.race.console import RaceWatcher
     from advisor.study import TrialResult, Watcher
     from probes.progress import Progress
 

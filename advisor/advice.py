@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from advisor.decide import Basis, Confidence, Verdict
+from advisor.decide import Basis, Confidence, Expected, Verdict
 from advisor.options import NO_ALIGNMENT, Option
 from probes.schema import Frozen, load_file
 from probes.signals import Note
@@ -41,6 +41,19 @@ class Gain(Frozen):
     probability_positive: Probability
     probability_worthwhile: Probability
     """P(gain > min_gain)."""
+
+    def of(self, option: Option, by: Basis, direct: int = 0) -> Expected:
+        """What it says of an option, for the decision."""
+        return Expected(
+            option=option,
+            mean=self.mean,
+            low=self.low,
+            high=self.high,
+            positive=self.probability_positive,
+            worthwhile=self.probability_worthwhile,
+            direct=direct,
+            by=by,
+        )
 
 
 class Reason(Frozen):

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from advisor.app import _show, _state
 from advisor.race import RaceResult
-from advisor.race.picture import race_chart
+from advisor.race.console import race_chart
 from advisor.service import Run
 
 

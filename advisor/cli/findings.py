@@ -100,7 +100,7 @@ def race(
     debug: Debug = False,
 ) -> None:
     """Replay the race and its rivals on the studies' cells: regret against budget (minutes)."""
-    from advisor.race.report import race_report, regret_chart
+    from advisor.race.replay.report import race_report, regret_chart
 
     with errors.status("Playing every cell with findings that have not seen its group"):
         report = race_report(jobs)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.advice import Advice, Alternative, Reason
-from advisor.decide import Expected, decide
+from advisor.decide import decide
 from advisor.options import Option
 from advisor.race.result import RaceResult
 from advisor.race.store import ALONE, WINNER
@@ -62,7 +62,9 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
         for row in advice.alternatives
     }
     measured = [row for row in rows.values() if row.basis == "measured-here"]
-    decision = decide([_expected(row) for row in measured], min_gain=advice.min_gain)
+    decision = decide(
+        [row.gain.of(row.option, row.basis, row.direct) for row in measured], min_gain=advice.min_gain
+    )
     by_option = {row.option: row for row in rows.values()}
     order = dict.fromkeys(
         (*decision.order, *(row.option for row in advice.alternatives if row in rows.values()))
@@ -88,20 +90,6 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
 
 def _bare(option: Option) -> Option:
     return option.model_copy(update={"weight": None})
-
-
-def _expected(row: Alternative) -> Expected:
-    gain = row.gain
-    return Expected(
-        option=row.option,
-        mean=gain.mean,
-        low=gain.low,
-        high=gain.high,
-        positive=gain.probability_positive,
-        worthwhile=gain.probability_worthwhile,
-        direct=row.direct,
-        by=row.basis,
-    )
 
 
 def _reason(race: RaceResult, option: Option, effect: float) -> Reason:

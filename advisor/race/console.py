@@ -1,4 +1,4 @@
-"""A race in a terminal: a line for each step, a bar for the phase in flight, a table at the end."""
+"""A race as it is shown: to whoever watches, as lines and a bar, as a table and as curves."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,23 @@ from rich.text import Text
 
 from advisor.console import PhaseBar
 from advisor.race.store import Setup
-from advisor.race.watch import RaceWatcher
+from probes.progress import Progress
 
 if TYPE_CHECKING:
+    import altair as alt
+
     from advisor.race.result import ArmResult, RaceResult
     from advisor.race.running import Racer
+
+
+class RaceWatcher(Progress):
+    """Receives the course of a race and of the phases in each step; as it is here it shows nothing."""
+
+    def begins(self, setup: Setup, steps: int) -> None:
+        """The race is set up; so many steps were taken by an earlier call."""
+
+    def took(self, racer: "Racer") -> None:
+        """A step is down."""
 
 
 class ConsoleRace(PhaseBar, RaceWatcher):
@@ -99,3 +111,39 @@ def _cost(result: "RaceResult") -> str:
         f"It took {result.minutes:.1f} min and ended because: {result.stopped}. Whole runs of all "
         f"{len(result.arms)} arms would have taken {result.minutes_whole:.1f} min."
     )
+
+
+def race_chart(result: "RaceResult", *, width: int = 640) -> "alt.LayerChart | None":
+    """Gain over fine-tuning alone against the share of fine-tuning, a line a run; None without a look."""
+    import altair as alt
+
+    from advisor.report.charts import COLOURS, INKS
+
+    values = [
+        {
+            "option": str(arm.option),
+            "run": f"{arm.option} {look.seed} {look.align}",
+            "tune": look.tune,
+            "gain": look.gain,
+            "alignment": f"{look.align:.0%}",
+        }
+        for arm in result.arms
+        for look in arm.looks
+    ]
+    if not values:
+        return None
+    names = list(dict.fromkeys(str(value["option"]) for value in values))
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        x=alt.X("tune:Q", title="share of fine-tuning", axis=alt.Axis(format="%")),
+        y=alt.Y("gain:Q", title="gain over fine-tuning alone, points"),
+        color=alt.Color(
+            "option:N",
+            scale=alt.Scale(domain=names, range=list(COLOURS.values())),
+            legend=alt.Legend(orient="bottom", columns=1, title=None, labelLimit=0),
+        ),
+        detail="run:N",
+        tooltip=["option:N", "alignment:N", alt.Tooltip("gain:Q", format="+.1f")],
+    )
+    zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(color=INKS["ink"]).encode(y="y:Q")
+    layers = [zero, base.mark_line(), base.mark_point(filled=True, size=50)]
+    return alt.LayerChart(layer=layers, width=width, height=240)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from advisor.options import Option
-from advisor.race.choice import Step
+from advisor.race.belief import Step
 from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, Rung, RungPlan
 

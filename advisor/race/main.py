@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING
 
 from advisor.advice import Advice
 from advisor.files import reserved, write_or_rescue
-from advisor.options import Option, WordPairs
+from advisor.options import Option
 from advisor.race.advice import counting, winners_recipe
+from advisor.race.console import RaceWatcher
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
-from advisor.race.store import RaceStore
-from advisor.race.watch import RaceWatcher
+from advisor.race.store import RaceStore, Setup
 from advisor.recommend import ask, recommend
-from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate
-from probes.data import Columns
+from advisor.training import Recipe, Shared, word_pairs_of
 from probes.errors import InputError, RunError
 from probes.progress import Stopwatch
 from probes.request import ProbeRequest
 
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
-
-SEEDS = (0, 1)
-"""An arm gets the second once it was run to its end with the first."""
 
 
 def run_race(
@@ -66,7 +62,8 @@ def run_race(
         raise InputError("A race needs some minutes: raise --minutes.")
     advice = _advice(request, signals)
     typed = [
-        option if isinstance(option, Option) else Option.parse(option, _pairs(request)) for option in options
+        option if isinstance(option, Option) else Option.parse(option, word_pairs_of(request))
+        for option in options
     ]
 
     from advisor.study import training_on  # torch takes seconds to import
@@ -86,8 +83,8 @@ def _raced(
     device: str,
 ) -> RaceResult:
     from advisor.race.engine import is_out_of_memory
+    from advisor.race.replay.fit import shipped_errors
     from advisor.race.running import Racer
-    from advisor.race.shipped import shipped_errors
     from probes.encoder import load_encoder
     from probes.material.inputs import read_inputs
 
@@ -100,28 +97,14 @@ def _raced(
     arms = arms_to_time(advice, options, unavailable)
     codes = (inputs.source.code, inputs.target.code)
     errors = shipped_errors()
-    setup = store.setup()
-    if setup is not None and setup.key != key:
-        raise InputError(f"{store.folder} holds another race: name another folder with --out.")
-    if setup is not None and setup.minutes != minutes:  # more time for it, or less
-        setup = setup.model_copy(update={"minutes": minutes})
-        store.change(setup)
+    setup = _taken_up(store, key, minutes)
     halvings = setup.halvings if setup else 0
     while True:
         watch = Stopwatch(watcher)
         engine = _engine(request, codes, store, watch, steps, halvings, device)
         try:
             if setup is None:
-                setup = set_up(
-                    engine,
-                    arms,
-                    key=key,
-                    advice=advice,
-                    minutes=minutes,
-                    halvings=halvings,
-                    seeds=SEEDS,
-                    began=began,
-                )
+                setup = set_up(engine, arms, advice, key=key, minutes=minutes, halvings=halvings, began=began)
                 store.begin(setup)
             racer = Racer(setup, store, engine, errors)
             watcher.begins(setup, len(racer.counts))
@@ -147,6 +130,17 @@ def _raced(
     return result
 
 
+def _taken_up(store: RaceStore, key: str, minutes: float) -> Setup | None:
+    """What the race in a folder is, with the time that it may take now; None before it has begun."""
+    setup = store.setup()
+    if setup is not None and setup.key != key:
+        raise InputError(f"{store.folder} holds another race: name another folder with --out.")
+    if setup is not None and setup.minutes != minutes:
+        setup = setup.model_copy(update={"minutes": minutes})
+        store.change(setup)
+    return setup
+
+
 def _advice(request: ProbeRequest, signals: str | Path | None) -> Advice:
     if signals is not None:
         return recommend(signals, min_gain=request.min_gain)
@@ -155,15 +149,9 @@ def _advice(request: ProbeRequest, signals: str | Path | None) -> Advice:
         source=request.source,
         target=request.target,
         task=request.task,
-        word_pairs=_pairs(request),
+        word_pairs=word_pairs_of(request),
         min_gain=request.min_gain,
     )
-
-
-def _pairs(request: ProbeRequest) -> WordPairs:
-    if request.dictionary:
-        return WordPairs.DICTIONARY
-    return WordPairs.FILE if request.word_links else WordPairs.MUTUAL_ARGMAX
 
 
 def _engine(
@@ -180,23 +168,15 @@ def _engine(
     from advisor.race.engine import Engine
     from advisor.study import precision_on
 
-    columns = request.columns or Columns()
     precision = precision_on(torch.device(device))
 
     def recipe(option: Option, seed: int) -> Recipe:
-        whole = Recipe(
-            model=request.model,
+        whole = Recipe.of(
+            request,
+            option,
             source=codes[0],
             target=codes[1],
-            task=request.task,
-            train=request.train,
-            bitext=request.bitext,
-            dictionary=request.dictionary,
-            word_links=request.word_links,
-            columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
-            option=option,
             max_steps=steps,
-            align_learning_rate=align_learning_rate(request.model),
             mixed_precision=precision,
             seed=seed,
         )

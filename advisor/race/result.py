@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from advisor.advice import Gain
-from advisor.decide import Confidence, Expected, Verdict, decide
+from advisor.decide import Confidence, Verdict, decide
 from advisor.options import Option
-from advisor.race.belief import Belief
-from advisor.race.choice import Stop
+from advisor.race.belief import Belief, Stop
 from advisor.race.errors import Look
 from advisor.race.labels import gain, guide_part, resampled_gains
 from advisor.race.rungs import WHOLE
@@ -161,7 +160,10 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
         for i, option in enumerate(setup.options)
     ]
     running = [arm for arm in arms if arm.error is None]
-    decision = decide([_expected(arm) for arm in running], min_gain=setup.min_gain)
+    expected = [
+        arm.gain.of(arm.option, "measured-here" if arm.looks else "measured-elsewhere") for arm in running
+    ]
+    decision = decide(expected, min_gain=setup.min_gain)
     place = next((i for i, arm in enumerate(arms) if arm.option == decision.option), None)
     return RaceResult(
         **setup.model_dump(include={"model", "source", "target", "task", "metric", "min_gain"}),
@@ -192,20 +194,6 @@ def _gain(draws: Array, min_gain: float) -> Gain:
         high=float(high),
         probability_positive=float((draws > 0).mean()),
         probability_worthwhile=float((draws > min_gain).mean()),
-    )
-
-
-def _expected(arm: ArmResult) -> Expected:
-    gain = arm.gain
-    return Expected(
-        option=arm.option,
-        mean=gain.mean,
-        low=gain.low,
-        high=gain.high,
-        positive=gain.probability_positive,
-        worthwhile=gain.probability_worthwhile,
-        direct=0,
-        by="measured-here" if arm.looks else "measured-elsewhere",
     )
 
 

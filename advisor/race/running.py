@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.options import NO_ALIGNMENT, Schedule
-from advisor.race.arms import prior_of
-from advisor.race.belief import Belief
-from advisor.race.choice import Step, Stop, next_step, stop_reason
+from advisor.race.belief import Belief, Step, Stop, next_step, stop_reason
 from advisor.race.course import Course
 from advisor.race.errors import ErrorModel, Look
 from advisor.race.labels import FEW, gain, guide_part, resampled_gains
 from advisor.race.rungs import Rung, RungPlan, rungs_of
+from advisor.race.start import prior_of
 from advisor.race.store import ALONE, LookRecord, RaceStore, Setup, StepRecord
-from advisor.race.watch import RaceWatcher
 
 if TYPE_CHECKING:
+    from advisor.race.console import RaceWatcher
     from advisor.race.engine import Engine
 
 Array = NDArray[np.float64]
@@ -137,7 +136,7 @@ class Racer(Course):
 
     # --- the race ----------------------------------------------------------------------------------------
 
-    def run(self, watcher: RaceWatcher) -> Stop:
+    def run(self, watcher: "RaceWatcher") -> Stop:
         """Race until there is a reason to stop."""
         if self._begun is not None:  # killed after fine-tuning alone had been run on for it
             self.take(Step(self._on_the_way(*self._begun), 0.0))

@@ -1,15 +1,20 @@
-"""The start of a race: its arms, its ladder and its estimate, from a short timing run."""
+"""The start of a race: its arms and what is expected of them, its ladder and its estimate."""
 
 import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from advisor.advice import Advice
 from advisor.decide import Expected
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.race.arms import Arm, arms_of
+from advisor.race.errors import ErrorModel
 from advisor.race.rungs import SHARES, Rung, RungPlan
 from advisor.race.store import Setup, TimesOfSteps
 from advisor.training import weighted
@@ -19,11 +24,73 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.engine import Engine
 
+Array = NDArray[np.float64]
+
+_WIDTH = 2 * NormalDist().inv_cdf(0.9)
+"""Of an 80 % interval, in standard deviations."""
+_LEAST_SD = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """An option that is run, for itself and for those that it cannot be told apart from.
+
+    Attributes:
+        option: what is run.
+        mean, sd: of its gain as the findings expect it, in points.
+        alike: options of the same loss and schedule whose expected gains are as good as the same.
+    """
+
+    option: Option
+    mean: float
+    sd: float
+    alike: tuple[Option, ...] = ()
+
+
+def arms_of(expected: Sequence[Expected], min_gain: float) -> list[Arm]:
+    """The arms, the one that is expected to gain most first.
+
+    Options of one objective and schedule share an arm where their expected gains differ by less than
+    ``min_gain``: nothing that a race sees would tell them apart. The best of them is run.
+
+    Args:
+        expected: of every option that aligns.
+        min_gain: smallest gain of interest, in points.
+    """
+    arms: list[Arm] = []
+    for row in sorted(expected, key=lambda row: -row.mean):
+        for i, arm in enumerate(arms):
+            kin = (arm.option.objective, arm.option.schedule) == (row.option.objective, row.option.schedule)
+            if kin and arm.mean - row.mean < min_gain:
+                arms[i] = Arm(arm.option, arm.mean, arm.sd, (*arm.alike, row.option))
+                break
+        else:
+            sd = max(_LEAST_SD, (row.high - row.low) / _WIDTH)
+            arms.append(Arm(row.option, row.mean, sd))
+    return arms
+
+
+def prior_of(options: Sequence[Option], mean: Array, sd: Array, errors: ErrorModel) -> tuple[Array, Array]:
+    """Means and covariance of the arms' gains: the findings' spread, correlated as in the studies.
+
+    Args:
+        options: of the arms.
+        mean, sd: of each gain in points, shape (arms,).
+        errors: knows how the gains of like arms go together.
+    """
+    correlation = errors.correlation(
+        [str(option.objective) for option in options], [str(option.schedule) for option in options]
+    )
+    return mean, sd[:, None] * correlation * sd
+
+
 _FIRST_LOOKS = 0.5
 """Of the time: what the first rungs of all arms may take."""
 _FEWEST_STEPS = 8
 """Of a phase at the lowest rung."""
 _MOST_ARMS = 6
+SEEDS = (0, 1)
+"""An arm gets the second once it was run to its end with the first."""
 
 
 def key_of(request: ProbeRequest, hashes: Sequence[str], **more: object) -> str:
@@ -55,19 +122,7 @@ def arms_to_time(advice: Advice, options: Sequence[Option], unavailable: Sequenc
         row = rows.get(option.model_copy(update={"weight": None}))
         if row is None:
             raise InputError(f"'{option}' cannot be raced with this encoder: leave it out.")
-        gain = row.gain
-        expected.append(
-            Expected(
-                option=weighted(option),
-                mean=gain.mean,
-                low=gain.low,
-                high=gain.high,
-                positive=gain.probability_positive,
-                worthwhile=gain.probability_worthwhile,
-                direct=row.direct,
-                by=row.basis,
-            )
-        )
+        expected.append(row.gain.of(weighted(option), row.basis, row.direct))
     alike = 0.0 if options else advice.min_gain  # who names options wants them told apart
     return arms_of(expected, alike)[:_MOST_ARMS]
 
@@ -112,12 +167,11 @@ def _halves(plan: RungPlan, share: float) -> bool:
 def set_up(
     engine: "Engine",
     arms: Sequence[Arm],
+    advice: Advice,
     *,
     key: str,
-    advice: Advice,
     minutes: float,
     halvings: int,
-    seeds: Sequence[int],
     began: float,
 ) -> Setup:
     """Decide arms and ladder from a short timing run.
@@ -125,11 +179,10 @@ def set_up(
     Args:
         engine: that will run them.
         arms: the most promising first; as many begin as the time allows.
-        key: of the race.
         advice: what the findings expect.
+        key: of the race.
         minutes: that the race may take.
         halvings: of the batch, so far.
-        seeds: that may be used.
         began: when it did, on :func:`time.perf_counter`.
     """
     setting = engine.setting(NO_ALIGNMENT, 0)
@@ -163,7 +216,7 @@ def set_up(
         align_steps=plan.align_steps,
         tune_steps=plan.tune_steps,
         shares=shares,
-        seeds=tuple(seeds),
+        seeds=SEEDS,
         halvings=halvings,
         times=times,
         elapsed=round(elapsed, 3),

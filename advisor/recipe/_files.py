@@ -8,8 +8,7 @@ from advisor.advice import Advice
 from advisor.options import WordPairs
 from advisor.recipe._paths import anchor_recipe
 from advisor.recipe._yaml import write_recipe
-from advisor.training import COLUMN_NAMES, Recipe, align_learning_rate, weighted
-from probes.data import Columns
+from advisor.training import Recipe, weighted
 from probes.request import ProbeRequest
 
 __all__ = ["joint_files", "recipe_files", "recipe_for"]
@@ -88,21 +87,6 @@ def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> 
 
 def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:
     """The recipe that carries out ``advice``, with local paths made absolute."""
-    columns = request.columns or Columns()
-    recipe = Recipe(
-        model=request.model,
-        source=request.source,
-        target=request.target,
-        task=request.task,
-        train=request.train,
-        bitext=request.bitext,
-        target_labels=request.target_labels,
-        dictionary=request.dictionary,
-        word_links=request.word_links,
-        columns={name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None},
-        option=weighted(advice.option),
-        align_learning_rate=align_learning_rate(request.model),
-        seed=request.seed,
-    )
+    recipe = Recipe.of(request, advice.option, target_labels=request.target_labels, seed=request.seed)
     anchored = anchor_recipe(recipe, Path.cwd())
     return anchored.model_copy(update={"output": recipe.output})  # beside the recipe, wherever that will be

@@ -21,7 +21,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from advisor.files import write_files
-from advisor.race.watch import RaceWatcher
+from advisor.race.console import RaceWatcher
 from advisor.sample import sample_path
 from advisor.service._runs import Job, RacePlan, TrialPlan
 from advisor.service._store import LIVE, read_job

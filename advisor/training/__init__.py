@@ -21,6 +21,7 @@ from advisor.training.config import (
     Recipe,
     align_learning_rate,
     weighted,
+    word_pairs_of,
 )
 from advisor.training.draw import drawn
 from advisor.training.shared import Shared
@@ -60,6 +61,7 @@ __all__ = [
     "staged",
     "train",
     "weighted",
+    "word_pairs_of",
 ]
 
 _MODULES = {

@@ -1,7 +1,8 @@
 """What a training run is made of: the schema of ``recipe.yaml``."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,6 +20,9 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
+_REQUESTED = {"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"}
+"""Fields that a recipe has from a request."""
+
 _JOINT_WEIGHT = 0.1
 """Of the alignment loss in the published joint runs (Bakos et al. 2025)."""
 
@@ -28,6 +32,13 @@ def weighted(option: Option) -> Option:
     if option.schedule is Schedule.JOINT and option.weight is None:
         return option.model_copy(update={"weight": _JOINT_WEIGHT})
     return option
+
+
+def word_pairs_of(request: ProbeRequest) -> WordPairs:
+    """Where the aligned words of a request come from."""
+    if request.dictionary:
+        return WordPairs.DICTIONARY
+    return WordPairs.FILE if request.word_links else WordPairs.MUTUAL_ARGMAX
 
 
 def align_learning_rate(model: str) -> float:
@@ -179,6 +190,24 @@ class Recipe(BaseModel):
     experiment: Experiment | None = Field(
         default=None, description="What is done otherwise to learn what a gain is due to; null: nothing."
     )
+
+    @classmethod
+    def of(cls, request: ProbeRequest, option: Option, **settings: Any) -> Self:
+        """The run of an option on what a request names, with the published weight and learning rate.
+
+        Args:
+            request: its target labels, budget, precision and seed are not used.
+            option: what is done about alignment.
+            settings: the fields that are not to have their defaults.
+        """
+        columns = asdict(request.columns) if request.columns else {}
+        fields: dict[str, Any] = {
+            **{name: getattr(request, name) for name in cls.model_fields.keys() & _REQUESTED},
+            "columns": {name: columns[name] for name in COLUMN_NAMES if columns.get(name) is not None},
+            "option": weighted(option),
+            "align_learning_rate": align_learning_rate(request.model),
+        }
+        return cls(**(fields | settings))
 
     @model_validator(mode="after")
     def _has_what_the_option_needs(self) -> Self:

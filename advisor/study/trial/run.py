@@ -13,8 +13,7 @@ from advisor.report.words import duration
 from advisor.study._record import Record, Records, seconds_for
 from advisor.study._run_once import TrialRun, configure, roles_of, run_once
 from advisor.study.trial.result import TRIAL_FILE, TrialResult, summarise
-from advisor.training import COLUMN_NAMES, Recipe, Shared, align_learning_rate, weighted
-from probes.data import Columns
+from advisor.training import Recipe, Shared, weighted, word_pairs_of
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.request import ProbeRequest
@@ -151,11 +150,7 @@ def run_trial(
 
 def _options(options: Sequence[Option | str], request: ProbeRequest) -> list[Option]:
     """``none``, then every other option once."""
-    word_pairs = WordPairs.MUTUAL_ARGMAX
-    if request.dictionary:
-        word_pairs = WordPairs.DICTIONARY
-    elif request.word_links:
-        word_pairs = WordPairs.FILE
+    word_pairs = word_pairs_of(request)
     typed = [option if isinstance(option, Option) else Option.parse(option, word_pairs) for option in options]
     for option in typed:
         if option.word_pairs is WordPairs.DICTIONARY and not request.dictionary:
@@ -194,26 +189,16 @@ def _plan(
     for fact in inputs.facts:
         hashes[fact.role].append(fact.sha256)
         files[fact.role].append(fact.spec)
-    columns = request.columns or Columns()
     for option in options:
         _check_head(option, encoder, request.model)
     for seed in range(seeds):
         for option in options:
-            recipe = Recipe(
-                model=request.model,
+            recipe = Recipe.of(
+                request,
+                option,
                 source=inputs.source.code,
                 target=inputs.target.code,
-                task=inputs.task.name,
-                train=request.train,
-                bitext=request.bitext,
-                dictionary=request.dictionary,
-                word_links=request.word_links,
-                columns={
-                    name: column for name in COLUMN_NAMES if (column := getattr(columns, name)) is not None
-                },
-                option=option,
                 max_steps=steps,
-                align_learning_rate=align_learning_rate(request.model),
                 mixed_precision=precision,
                 seed=seed,
             )

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from advisor.options import Option
 from advisor.race.errors import ErrorModel, Look, Looks
+from advisor.race.replay.traces import Trace
 from advisor.race.rungs import RungPlan, rungs_of
-from advisor.race.traces import Trace
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@ import pytest
 
 from advisor.race.belief import Belief
 from advisor.race.errors import ErrorModel, Look
-from advisor.race.fit import fit_errors
+from advisor.race.replay.fit import fit_errors
 from advisor.race.rungs import WHOLE, Rung
 from tests.unit.race.simulation import OPTIONS, TRUTH, cell, covariance_of
 

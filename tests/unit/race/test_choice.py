@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
 
-from advisor.race.belief import Belief
-from advisor.race.choice import SURE, Step, next_step, stop_reason
+from advisor.race.belief import SURE, Belief, Step, next_step, stop_reason
 from advisor.race.errors import Look
-from advisor.race.rivals import halving
+from advisor.race.replay.rivals import Moment, Runner, halving, race
 from advisor.race.rungs import WHOLE, Rung, RungPlan
-from advisor.race.runner import Moment, Runner, race
 from tests.unit.race.simulation import OPTIONS, PLAN, TRUTH, cell, covariance_of
 
 

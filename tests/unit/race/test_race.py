@@ -18,13 +18,13 @@ import torch
 from advisor.advice import Advice
 from advisor.files import reserved
 from advisor.options import NO_ALIGNMENT
-from advisor.race import RaceResult, main, run_race, running
+from advisor.race import RaceResult, run_race, running, start
 from advisor.race.advice import counting
+from advisor.race.console import RaceWatcher
 from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
 from advisor.race.store import ALONE, RaceStore, StepRecord
-from advisor.race.watch import RaceWatcher
 from advisor.recipe import read_recipe
 from advisor.sample import sample_path
 from advisor.training import train
@@ -50,7 +50,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _known_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.race.shipped.shipped_errors", ErrorModel)
+    monkeypatch.setattr("advisor.race.replay.fit.shipped_errors", ErrorModel)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def once(request_: ProbeRequest, tmp_path_factory: pytest.TempPathFactory) -> Fi
         return run(self, name, option, seed, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("advisor.race.shipped.shipped_errors", ErrorModel)
+        patch.setattr("advisor.race.replay.fit.shipped_errors", ErrorModel)
         patch.setattr(Engine, "run", counted)
         result = run_race(request_, OPTIONS, steps=8, out=folder, minutes=30.0, watcher=told)
     return Finished(result, folder, ran, told)
@@ -298,7 +298,7 @@ def test_target_labels_are_a_must(race: Race, monkeypatch: pytest.MonkeyPatch) -
     request = ProbeRequest(model="m", source="en", target="tr", task="pos", train="train", bitext="bitext")
     with pytest.raises(InputError, match="--target-labels"):
         run_race(request)
-    assert main.SEEDS == (0, 1)
+    assert start.SEEDS == (0, 1)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

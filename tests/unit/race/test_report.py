@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 
 from advisor.options import NO_ALIGNMENT
-from advisor.race.recorded import traces_of
-from advisor.race.report import race_report, regret_chart
+from advisor.race.replay.report import race_report, regret_chart
+from advisor.race.replay.traces import Trace, shipped_traces, traces_of
 from advisor.race.rungs import WHOLE
-from advisor.race.shipped import shipped_traces
-from advisor.race.traces import Trace
 from tests.unit.race.simulation import OPTIONS, cell
 
 

@@ -9,13 +9,13 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from advisor.options import Option
-from advisor.race import rivals
-from advisor.race.arms import prior_of
 from advisor.race.errors import ErrorModel
-from advisor.race.fit import fit_errors
+from advisor.race.replay import rivals
+from advisor.race.replay.fit import fit_errors
+from advisor.race.replay.rivals import NONE, Moment, Runner, race
+from advisor.race.replay.traces import Trace
 from advisor.race.rungs import WHOLE
-from advisor.race.runner import NONE, Moment, Runner, race
-from advisor.race.traces import Trace
+from advisor.race.start import prior_of
 
 Array = NDArray[np.float64]
 

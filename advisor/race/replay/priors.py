@@ -11,7 +11,7 @@ from advisor.findings import load_tables
 from advisor.findings.evidence import Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages
 from advisor.options import Option
-from advisor.race.traces import Trace
+from advisor.race.replay.traces import Trace
 
 Array = NDArray[np.float64]
 

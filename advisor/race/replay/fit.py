@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy.special import gammaln
 
 from advisor.options import Option
 from advisor.race.errors import ErrorModel, Looks
-from advisor.race.traces import Trace
+from advisor.race.replay.traces import Trace, shipped_traces
 
 Array = NDArray[np.float64]
 
@@ -61,6 +62,12 @@ def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: 
     first = prior if start is None else _pack(start, levels)
     found = minimize(loss, first, method="L-BFGS-B", options={"maxiter": steps})
     return _unpack(found.x, levels)
+
+
+@lru_cache(maxsize=1)
+def shipped_errors() -> ErrorModel:
+    """What looks tell, as the studies that the findings rest on have it; a few seconds at first use."""
+    return fit_errors(shipped_traces())
 
 
 def _alike(traces: Sequence[Trace]) -> Iterator[_Cells]:

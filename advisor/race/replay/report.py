@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.race.errors import Look
-from advisor.race.priors import with_priors
-from advisor.race.replay import BUDGETS, Replay, replay
+from advisor.race.replay.play import BUDGETS, Replay, replay
+from advisor.race.replay.priors import with_priors
+from advisor.race.replay.traces import Trace, shipped_traces
 from advisor.race.rungs import WHOLE, Rung
-from advisor.race.shipped import shipped_traces
-from advisor.race.traces import Trace
 from probes.schema import Frozen
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The race on recorded runs: its error model fitted to them, and how it compares with its rivals."""
