@@ -114,7 +114,7 @@ class TargetProbes:
             watch=Stopwatch(watcher, spent),
             processes=self._processes,
         )
-        with _undisturbed(), _memory_errors(self._budget), freed_memory_kept():
+        with torch.random.fork_rng(), _memory_errors(self._budget), freed_memory_kept():
             with context.watch.phase("read"):
                 inputs = inputs or read_inputs(request, self._loaded.train if self._loaded else None)
             with context.watch.phase("load"):
@@ -378,13 +378,6 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device '{name}' on this machine: use --device auto or cpu.") from error
     return device
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Leave the caller's random state as it was."""
-    with torch.random.fork_rng():
-        yield
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from advisor.advice import Advice
-from advisor.app import _answer, _question, _state
+from advisor.app import _question, _show, _state
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import WordPairs
 from advisor.recommend import ask
@@ -48,7 +48,7 @@ def render() -> None:
             on_click="ignore",
             width="content",
         )
-    _answer.answer(Report(advice))
+    _show.answer(Report(advice))
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

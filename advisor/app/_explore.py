@@ -138,6 +138,10 @@ def _effects(tables: Tables) -> None:
             "Ask weighs that, "
             "a median does not.",
         )
+    _effects_table(frame)
+
+
+def _effects_table(frame: pd.DataFrame) -> None:
     st.dataframe(
         frame,
         hide_index=True,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from advisor.app import _answer, _question, _show, _state
+from advisor.app import _question, _show, _state
 from advisor.grid import SORTS, AnswerCell, AnswerGrid, ask_grid, crossed
 from advisor.report import Report
 from advisor.report.words import interval, signed
@@ -107,7 +107,7 @@ def _table(grid: AnswerGrid) -> None:
         else:
             question = {"model": cell.model, "target": cell.target, "task": cell.task, "source": cell.source}
             st.button("Open this question", on_click=_state.switch("ask", **question))
-            _answer.answer(Report(cell.advice), whole=False)
+            _show.answer(Report(cell.advice), whole=False)
 
 
 def _item(cell: AnswerCell) -> str:

@@ -38,3 +38,7 @@ def render() -> None:
     except (InputError, RunError) as error:
         st.error(_show.markdown(error))
     _state.keep_session()  # last, since its element takes up room
+
+
+if __name__ == "__main__":  # as Streamlit runs it for `advisor app`
+    render()

@@ -1,15 +1,20 @@
 """Read: the report of a finished run or of saved files."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 
 import streamlit as st
+from pydantic import ValidationError
 
-from advisor.app import _answer, _results, _run, _show, _state
+from advisor.advice import Advice
+from advisor.app import _run, _show, _state
 from advisor.options import Option
+from advisor.recommend import recommend
 from advisor.report import Report, words
 from advisor.service import UPLOAD_PREFIX, RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.request import ProbeRequest
+from probes.signals import Signals
 
 _FILES = "Files of mine"
 _SEEDS, _RACE_MINUTES = 3, 30.0
@@ -52,7 +57,7 @@ def _of_files() -> Report | None:
         st.info("Choose what a probe wrote, or start a probe. Nothing you choose here is kept.")
         return None
     try:
-        return _results.read_report([(file.name, file.getvalue()) for file in files])
+        return read_report([(file.name, file.getvalue()) for file in files])
     except InputError as error:
         st.error(_show.markdown(error))
         return None
@@ -62,7 +67,7 @@ def _of_files() -> Report | None:
 def of_run(run_id: str) -> Report:
     """The report of a finished run."""
     store = _state.queue().store
-    return _results.read_report(
+    return read_report(
         (name, store.artefact(run_id, name).read_bytes()) for name in ("advice.json", "signals.json")
     )
 
@@ -71,7 +76,7 @@ def _report(report: Report, run: Run | None) -> None:
     _downloads(report, run)
     if run is not None:
         _for_real(report, run)
-    _answer.answer(report)
+    _show.answer(report)
 
 
 def _for_real(report: Report, run: Run) -> None:
@@ -131,3 +136,66 @@ def _downloads(report: Report, run: Run | None) -> None:
         st.caption("Download", width="content")
         for name, (kind, content) in files.items():
             st.download_button(name, content, name, kind, on_click="ignore", width="content")
+
+
+def read_signals(name: str, content: bytes) -> Signals:
+    """The signals in a file.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        return Signals.model_validate_json(content)
+    except ValidationError as error:
+        raise InputError(
+            f"{name} is no signals.json of this version: choose one that a probe wrote."
+        ) from error
+
+
+def read_report(files: Iterable[tuple[str, bytes]]) -> Report:
+    """The report that saved files make: advice, signals, or both.
+
+    Signals without advice are advised on now, as ``advisor recommend`` does.
+
+    Args:
+        files: name and content of each.
+
+    Raises:
+        InputError: if a file is neither, there are two of a kind, or advice and signals are of different
+            questions.
+    """
+    advice: Advice | None = None
+    signals: Signals | None = None
+    for name, content in files:
+        if _is_advice(content):
+            if advice is not None:
+                raise InputError(
+                    "Those are two files of advice: choose one, with its signals if you have them."
+                )
+            try:
+                advice = Advice.model_validate_json(content)
+            except ValidationError as error:
+                raise InputError(
+                    f"{name} is no advice.json of this version: choose one that a probe wrote."
+                ) from error
+        elif signals is not None:
+            raise InputError(
+                "Those are two files of signals: choose one, or compare them in the view Compare."
+            )
+        else:
+            signals = read_signals(name, content)
+    if advice is None:
+        if signals is None:
+            raise InputError("Nothing was chosen: take a signals.json or an advice.json.")
+        return Report(recommend(signals), signals)
+    if signals is not None and advice.provenance.model_sha256 != signals.model.sha256:
+        raise InputError("Advice and signals are of different probes: choose two that belong together.")
+    return Report(advice, signals)
+
+
+def _is_advice(content: bytes) -> bool:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "decision" in found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from advisor.report import Report
 from advisor.report.words import clean
 
 if TYPE_CHECKING:
@@ -119,3 +120,20 @@ def notes(entries: Sequence[str], empty: str) -> None:
 def style() -> None:
     """The page's own styles; ``light-dark`` follows the theme that is chosen."""
     st.html(Path(__file__).with_name("page.css"))
+
+
+def answer(report: Report, *, whole: bool = True) -> None:
+    """Show a report: its card, what was measured, options and next moves, and the rest below.
+
+    Args:
+        report: what to show.
+        whole: with pictures, evidence and details; else the answer alone.
+    """
+    with st.spinner("Drawing", show_time=False):
+        markup = _fragment(report.to_json(), whole, _report=report)
+    st.html(markup)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _fragment(key: str, whole: bool, *, _report: Report) -> str:
+    return _report.fragment(whole=whole)

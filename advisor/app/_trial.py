@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from advisor.advice import Advice
-from advisor.app import _answer, _question, _read, _run, _show, _state, _trial_pictures
+from advisor.app import _pictures, _question, _read, _run, _show, _state
 from advisor.app._trial_files import (
     Trial,
     expected_gain,
@@ -148,7 +148,7 @@ def _refined(result: TrialResult, beside: Report | None) -> None:
     joined, command = ("this trial, the probe", "recommend") if signals else ("this trial", "ask")
     st.subheader("The answer that counts this trial", anchor=False)
     st.caption(f"From {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives the same.")
-    _answer.answer(Report(advice, signals), whole=False)
+    _show.answer(Report(advice, signals), whole=False)
 
 
 def _differs(advice: Advice, result: TrialResult) -> str:
@@ -179,7 +179,7 @@ def _gains(result: TrialResult, advice: Advice | None, labels: Mapping[Option, s
             f"{metric}; thin ticks are single seeds."
         )
         _show.chart(
-            _trial_pictures.trial_chart(result, advice, labels),
+            _pictures.trial_chart(result, advice, labels),
             "Gain of each option in the trial with its interval"
             + (", beside the gain that was expected." if advice else "."),
             missing="No option has two finished runs beside those of fine-tuning alone.",
@@ -247,7 +247,7 @@ def _curves(trial: Trial, labels: Mapping[Option, str]) -> None:
     ):
         with column:
             _show.chart(
-                _trial_pictures.curve_chart(rows, loss, labels),
+                _pictures.curve_chart(rows, loss, labels),
                 f"{what} by optimiser step, a line for each option.",
                 missing="No alignment loss was recorded."
                 if loss == "alignment"

@@ -16,7 +16,8 @@ from advisor.service._limits import Limits, store_path
 from advisor.service._preview import InputPreview, Preview, SideCheck, look
 from advisor.service._queue import QueueFullError, RunQueue
 from advisor.service._runs import ACTIVE, Kind, RacePlan, Run, Status, TrialPlan, UnknownRunError
-from advisor.service._store import UPLOAD_PREFIX, RunStore, Upload
+from advisor.service._store import RunStore
+from advisor.service._uploads import UPLOAD_PREFIX, Upload
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

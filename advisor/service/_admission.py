@@ -6,7 +6,7 @@ from pathlib import Path
 
 from advisor.sample import SAMPLE_PREFIX, located
 from advisor.service._limits import Limits
-from advisor.service._store import UPLOAD_PREFIX
+from advisor.service._uploads import UPLOAD_PREFIX
 from probes.catalogue import TASKS
 from probes.data import expand
 from probes.errors import InputError

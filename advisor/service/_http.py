@@ -4,42 +4,37 @@ Interactive documentation is at ``/docs`` and needs no network, the OpenAPI docu
 Whatever goes wrong is answered with ``{"detail": "one sentence"}``.
 """
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from advisor.advice import Advice
-from advisor.decide import DEFAULT_MIN_GAIN
-from advisor.findings import load_findings, load_tables
-from advisor.grid import AnswerGrid, Asked, ask_grid, crossed
-from advisor.options import WordPairs
-from advisor.race import RaceResult
-from advisor.recommend import ask as ask_evidence
-from advisor.recommend import recommend as recommend_from
-from advisor.service._admission import admit
-from advisor.service._limits import Limits, store_path
-from advisor.service._preview import Preview, look
+from advisor.findings import load_findings
+from advisor.service._limits import Limits, is_loopback, store_path
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import RacePlan, Run, TrialPlan, UnknownRunError
+from advisor.service._routes import (
+    answers,
+    evidence_routes,
+    question_routes,
+    result_routes,
+    run_routes,
+    start_routes,
+    upload_routes,
+)
+from advisor.service._runs import UnknownRunError
 from advisor.service._store import RunStore
-from advisor.study import TrialResult
 from probes.errors import InputError, RunError
-from probes.request import ProbeRequest
-from probes.signals import Signals
 
 _SESSION = "http"
 """All callers hold the same token, so they share their uploads."""
@@ -54,91 +49,26 @@ RunId = Annotated[str, Path(description="The id that starting the run returned."
 Name = Annotated[str, Query(min_length=1, max_length=200)]
 
 
-class Problem(BaseModel):
-    """What went wrong, in one sentence."""
-
-    detail: str
-
-
 class Health(BaseModel):
     """That the service answers."""
 
     status: Literal["ok"] = "ok"
 
 
-class Uploaded(BaseModel):
-    """A file that a run can name now; it is removed after that run, or after a day."""
-
-    name: str
-    size: int
-    spec: str = Field(description="Name it so in a request: upload:ID.")
-
-
-class EffectRow(BaseModel):
-    """An aligned model against its unaligned baseline, as a source reports it."""
-
-    source_id: str
-    lab: str
-    model: str
-    task: str
-    benchmark: str
-    source: str
-    target: str
-    objective: str
-    schedule: str
-    frozen_layers: str
-    word_pairs: str
-    baseline: float | None
-    gain: float
-    gain_sd: float | None
-    n_seeds: int | None
-    stratum: str = Field(description="Kind of study; strata are not pooled.")
-    pairs_per_language: int | None
-    aligned_languages: int | None
-    target_aligned: bool | None
-    align_steps: int | None
-    train_steps: int | None
-    reliability: str
-    kept_apart: str | None = Field(description="Why the findings do not pool it; null if they do.")
-    locator: str
-
-
-class SourceRow(BaseModel):
-    """Where effects come from."""
-
-    id: str
-    citation: str
-    url: str | None
-
-
-class Evidence(BaseModel):
-    """A page of the evidence."""
-
-    total: int = Field(description="Effects that match, on all pages.")
-    effects: list[EffectRow]
-    sources: list[SourceRow]
-
-
-def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals an operation documents beside those that all share."""
-    return {code: {"model": Problem} for code in (*codes, 400, 401, 403, 422)}
-
-
-def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: PLR0915 - one block an operation
+def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:
     """The API as an ASGI application.
 
     Args:
         queue: what runs probes.
         token: what callers must send as ``Authorization: Bearer ...``; None lets everybody in.
     """
-    store, limits = queue.store, queue.limits
     app = FastAPI(
         title="Alignment advisor",
         summary="Should a multilingual encoder be aligned before it is fine-tuned - and how?",
         description=__doc__,
         version="1",
         dependencies=[Depends(_gate(token))],
-        responses=_answers(),
+        responses=answers(),
         lifespan=_lifespan(queue),
         docs_url=None,
         redoc_url=None,
@@ -151,222 +81,11 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:  # noqa: P
         """Whether the service answers."""
         return Health()
 
-    @app.get("/ask")
-    def ask(
-        model: Name,
-        target: Name,
-        task: Name,
-        source: Name = "en",
-        word_pairs: WordPairs = WordPairs.DICTIONARY,
-        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
-        pretrained_on: Annotated[list[Name], Query(max_length=2000)] = [],  # noqa: B006  # FastAPI copies it
-        like: Name | None = None,
-        train_steps: Annotated[int | None, Query(ge=1)] = None,
-    ) -> Advice:
-        """Advice from the evidence alone, at once."""
-        return ask_evidence(
-            model=model,
-            source=source,
-            target=target,
-            task=task,
-            word_pairs=word_pairs,
-            min_gain=min_gain,
-            pretrained_on=pretrained_on,
-            like=like,
-            train_steps=train_steps,
-        )
-
-    @app.post("/ask")
-    def ask_many(questions: Annotated[list[Asked], Body(min_length=1, max_length=1000)]) -> AnswerGrid:
-        """Many questions at once, in one table; ``model``, ``target`` and ``task`` may be lists by commas.
-
-        A question that cannot be answered carries its sentence in its cell.
-        """
-        each = [
-            cell
-            for question in questions
-            for cell in crossed(
-                question.model,
-                question.target,
-                question.task,
-                **question.model_dump(exclude={"model", "target", "task"}),
-            )
-        ]
-        if len(each) > _MOST_CELLS:
-            raise HTTPException(422, f"That is {len(each)} questions: ask {_MOST_CELLS} at most.")
-        return ask_grid(each)
-
-    @app.post("/recommend")
-    def recommend(
-        signals: Signals,
-        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
-    ) -> Advice:
-        """Advice from signals that were measured before."""
-        return recommend_from(signals, min_gain=min_gain)
-
-    @app.get("/evidence")
-    def evidence(
-        model: str | None = None,
-        task: str | None = None,
-        target: str | None = None,
-        objective: str | None = None,
-        source_id: str | None = None,
-        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> Evidence:
-        """Published and own effects, in the order of the tables, with their sources."""
-        tables = load_tables()
-        wanted = {
-            "model": model,
-            "task": task,
-            "target": target,
-            "objective": objective,
-            "source_id": source_id,
-        }
-        found = [
-            effect
-            for effect in tables.effects
-            if all(value is None or getattr(effect, name) == value for name, value in wanted.items())
-        ]
-        shown = found[offset : offset + limit]
-        rows = [EffectRow.model_validate(effect, from_attributes=True) for effect in shown]
-        sources = [tables.sources[name] for name in dict.fromkeys(row.source_id for row in rows)]
-        return Evidence(
-            total=len(found),
-            effects=rows,
-            sources=[SourceRow(id=s.id, citation=s.citation, url=s.url) for s in sources],
-        )
-
-    @app.post(
-        "/uploads",
-        status_code=201,
-        responses=_answers(413, 415),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
-    )
-    async def upload(
-        request: Request,
-        name: Annotated[Name, Query(description="File name; its ending says the format.")],
-    ) -> Uploaded:
-        """Send a file, as the request's body, for a run to use."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind in _FORMS:
-            raise HTTPException(
-                415,
-                "The file is the body itself, not a form: send it as curl --data-binary @FILE does, with "
-                "Content-Type: application/octet-stream.",
-            )
-        chunks = [bytes(chunk) async for chunk in _at_most(request, limits.upload_bytes)]
-        saved = await run_in_threadpool(store.save_upload, _SESSION, name, chunks, limits.upload_bytes)
-        return Uploaded(name=saved.name, size=saved.size, spec=saved.spec)
-
-    @app.post("/previews")
-    def preview(request: ProbeRequest) -> Preview:
-        """What a run would read and may cost, without starting it."""
-        probe = admit(request, limits, lambda name: store.upload(_SESSION, name).path)
-        return look(probe, store.as_called)
-
-    @app.post("/runs", status_code=202, responses=_answers(429))
-    def start(request: ProbeRequest) -> Run:
-        """Start a probe, or queue it behind others."""
-        return queue.submit(request, _SESSION)
-
-    @app.post("/trials", status_code=202, responses=_answers(429))
-    def start_trial(request: ProbeRequest, plan: TrialPlan) -> Run:
-        """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
-        return queue.submit(request, _SESSION, plan)
-
-    @app.post("/races", status_code=202, responses=_answers(429))
-    def start_race(request: ProbeRequest, plan: RacePlan) -> Run:
-        """Race options in runs cut short, or queue that behind other runs; it needs target labels."""
-        return queue.submit(request, _SESSION, plan)
-
-    @app.post("/runs/{run_id}/resume", status_code=202, responses=_answers(404, 429))
-    def resume(run_id: RunId) -> Run:
-        """Go on with a race that was stopped, from its last step."""
-        return queue.resume(run_id)
-
-    @app.get("/runs/{run_id}/race", response_model=RaceResult, responses=_answers(404))
-    def race(run_id: RunId) -> Response:
-        """What a race has found, or believes so far."""
-        found = store.race(run_id)
-        if found is None:
-            raise HTTPException(404, "This run is no race, or has taken no step yet.")
-        return Response(found, media_type="application/json")
-
-    @app.get("/runs")
-    def runs() -> list[Run]:
-        """All runs, the newest first."""
-        return store.runs()
-
-    @app.get("/runs/{run_id}", responses=_answers(404))
-    async def follow(
-        run_id: RunId,
-        wait: Annotated[
-            float, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for a change.")
-        ] = 0,
-        version: Annotated[
-            int, Query(ge=0, le=2**31, description="The version you know; a later one is a change.")
-        ] = 0,
-    ) -> Run:
-        """How far a run has come. With ``wait`` and ``version`` the answer comes when there is news."""
-        end = asyncio.get_running_loop().time() + wait
-        while True:
-            run = await run_in_threadpool(store.run, run_id)
-            if not run.active or run.version > version or asyncio.get_running_loop().time() >= end:
-                return run
-            await asyncio.sleep(_TICK)
-
-    @app.post("/runs/{run_id}/cancel", responses=_answers(404))
-    def cancel(run_id: RunId) -> Run:
-        """Stop a run or take it out of the queue; one that has ended stays as it is."""
-        return queue.cancel(run_id)
-
-    @app.delete("/runs/{run_id}", status_code=204, responses=_answers(404, 409))
-    def remove(run_id: RunId) -> None:
-        """Forget a run that has ended, with its results."""
-        if store.run(run_id).active:
-            raise HTTPException(409, "This run has not ended: cancel it before you remove it.")
-        store.remove(run_id)
-
-    @app.get("/runs/{run_id}/signals", response_model=Signals, responses=_answers(404))
-    def signals(run_id: RunId) -> Response:
-        """What a finished run measured."""
-        return _file(store, run_id, "signals.json")
-
-    @app.get("/runs/{run_id}/advice", response_model=Advice, responses=_answers(404))
-    def advice(run_id: RunId) -> Response:
-        """What a finished run advises."""
-        return _file(store, run_id, "advice.json")
-
-    @app.get("/runs/{run_id}/trial", response_model=TrialResult, responses=_answers(404))
-    def trial(run_id: RunId) -> Response:
-        """What a finished trial gained."""
-        return _file(store, run_id, "trial.json")
-
-    @app.get(
-        "/runs/{run_id}/report",
-        response_class=Response,
-        responses=_answers(404) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
-    )
-    def report(run_id: RunId) -> Response:
-        """The report of a finished run, as one page."""
-        return HTMLResponse(store.artefact(run_id, "report.html").read_bytes())
-
-    @app.get(
-        "/runs/{run_id}/recipe",
-        response_class=Response,
-        responses=_answers(404)
-        | {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
-    )
-    def recipe(run_id: RunId) -> Response:
-        """The training recipe of a finished run, as a zip file."""
-        return Response(store.recipe_zip(run_id), media_type="application/zip")
-
+    for routes in (
+        *(question_routes(), evidence_routes(), upload_routes(queue.store, queue.limits)),
+        *(start_routes(queue), run_routes(queue), result_routes(queue.store)),
+    ):
+        app.include_router(routes)
     return app
 
 
@@ -377,16 +96,13 @@ def serve(host: str, port: int, token: str | None, limits: Limits | None) -> Non
     import uvicorn
 
     token = token or os.environ.get("ADVISOR_TOKEN") or None
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         raise InputError(f"{host} can be reached from other machines: give a token, or listen on 127.0.0.1.")
     if token is not None and len(token) < _SHORTEST_TOKEN:
         raise InputError(
             f"The token is too short to be safe: take {_SHORTEST_TOKEN} random characters or more."
         )
-    if limits is None:
-        own = Limits.own_machine() if _is_loopback(host) else None
-        limits = Limits.from_environment(defaults=own)
-    app = create_app(RunQueue(RunStore(store_path()), limits), token)
+    app = create_app(RunQueue(RunStore(store_path()), limits or Limits.of_server(host)), token)
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
     try:
         server.run()
@@ -394,13 +110,6 @@ def serve(host: str, port: int, token: str | None, limits: Limits | None) -> Non
         raise RunError(
             f"Cannot listen on {host} port {port}: choose another port, or an address of this machine."
         ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _lifespan(queue: RunQueue) -> Callable[[FastAPI], Any]:
@@ -441,7 +150,7 @@ def _is_own_name(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         return False
-    return name is not None and _is_loopback(name)
+    return name is not None and is_loopback(name)
 
 
 def _document_offline(app: FastAPI) -> None:
@@ -470,20 +179,6 @@ def _document_offline(app: FastAPI) -> None:
 
     for path in pages:
         app.add_route(path, shown, include_in_schema=False)
-
-
-def _file(store: RunStore, run_id: str, name: str) -> Response:
-    return Response(store.artefact(run_id, name).read_bytes(), media_type="application/json")
-
-
-async def _at_most(request: Request, most: int) -> AsyncIterator[bytes]:
-    """The body, refused as soon as it is known to be too large."""
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most:
-            raise HTTPException(413, f"The file is larger than {most / 2**20:g} MiB: send a part of it.")
-        yield chunk
 
 
 def _refuse_in_one_sentence(app: FastAPI) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -81,6 +82,18 @@ class Limits(BaseModel):
         return cls(roots=((folder or Path.cwd()).resolve(),), hub_ids=("*",), run_minutes=240, list_all=True)
 
     @classmethod
+    def of_server(cls, host: str) -> "Limits":
+        """What the environment says; what it leaves open is as on one's own machine on a loopback address.
+
+        Args:
+            host: address that is listened on.
+
+        Raises:
+            InputError: if a variable makes no sense.
+        """
+        return cls.from_environment(defaults=cls.own_machine() if is_loopback(host) else None)
+
+    @classmethod
     def from_environment(
         cls, variables: Mapping[str, str] = os.environ, defaults: "Limits | None" = None
     ) -> Self:
@@ -130,6 +143,14 @@ class Limits(BaseModel):
             "list_all": str(self.list_all).lower(),
         }
         return {_VARIABLES[field]: value for field, value in values.items()}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def store_path(variables: Mapping[str, str] = os.environ) -> Path:

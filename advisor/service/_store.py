@@ -17,7 +17,6 @@ shares them; a run is its owner's to cancel or remove. Only the process that has
 record; others may ask for a stop, and find out when that process has died.
 """
 
-import hashlib
 import io
 import os
 import re
@@ -25,9 +24,8 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +43,7 @@ from advisor.service._runs import (
     UnknownRunError,
     check_run_id,
 )
+from advisor.service._uploads import Upload, UploadStore, owner_of
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -56,41 +55,14 @@ LIVE = "live.json"
 STOPPED = "The service stopped before this run had ended: start it again."
 """What is said of a run that a restart caught."""
 
-UPLOAD_PREFIX = "upload:"
-_UPLOAD_HOURS = 24
-"""How long an upload waits to be used."""
-
 _STATE, _REQUEST, _JOB, _LOG, _CANCEL, _INPUTS = (
     *("state.json", "request.json", "job.json"),
     *("log.txt", "cancel", "inputs"),
 )
-_UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-_UNSAFE = re.compile(r"[^\w.-]+")
 _JOBS = TypeAdapter(Job)
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file a visitor sent.
-
-    Attributes:
-        id: to name it by, as ``upload:ID``; nobody can guess it.
-        name: as the visitor called it, without what a path or a spec could trip over.
-        size: in bytes.
-    """
-
-    id: str
-    name: str
-    size: int
-    path: Path
-
-    @property
-    def spec(self) -> str:
-        """How a request names it."""
-        return UPLOAD_PREFIX + self.id
-
-
-class RunStore:
+class RunStore(UploadStore):
     """The runs and uploads below one folder, which is created where it does not exist.
 
     Several processes of one machine may share it.
@@ -110,8 +82,9 @@ class RunStore:
             rf"|{re.escape(str(Path(sample.__file__).parent))}/"
         )
         try:
-            for folder in (self._root, self._runs, self._uploads):
+            for folder in (self._root, self._runs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            super().__init__(self._root)
             if not os.access(self._root, os.W_OK | os.X_OK):
                 raise PermissionError(None, "no permission to write there")
         except OSError as error:
@@ -119,78 +92,10 @@ class RunStore:
                 f"Cannot keep runs in {root} ({error.strerror}): "
                 "set ADVISOR_STORE to a folder you may write to."
             ) from error
-        self.sweep_uploads(_UPLOAD_HOURS * 3600)
 
     @property
     def _runs(self) -> Path:
         return self._root / "runs"
-
-    @property
-    def _uploads(self) -> Path:
-        return self._root / "uploads"
-
-    # --- uploads -----------------------------------------------------------------------------------------
-
-    def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
-        """Keep a file for ``session`` until a run takes it.
-
-        Args:
-            session: whose it is; no other session can name it.
-            name: as the visitor calls it; only its ending matters, for the format.
-            chunks: the content.
-            most: bytes allowed.
-
-        Raises:
-            InputError: if there are more, or none.
-        """
-        self.sweep_uploads(_UPLOAD_HOURS * 3600)
-        folder = self._uploads / owner_of(session) / secrets.token_hex(16)
-        folder.mkdir(mode=0o700, parents=True)
-        path = folder / safe_name(name)
-        size = 0
-        try:
-            with path.open("xb") as file:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > most:
-                        raise InputError(
-                            f"{safe_name(name)} is larger than {most / 2**20:g} MiB, the most that may be "
-                            "uploaded here: send a part of it, a probe uses a few thousand lines."
-                        )
-                    file.write(chunk)
-            if not size:
-                raise InputError(f"{safe_name(name)} is empty: send a file with data in it.")
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return Upload(folder.name, path.name, size, path)
-
-    def upload(self, session: str, upload_id: str) -> Upload:
-        """The upload ``session`` knows by that id.
-
-        Raises:
-            InputError: if it has none.
-        """
-        if _UPLOAD_ID.fullmatch(upload_id):
-            folder = self._uploads / owner_of(session) / upload_id
-            for path in folder.iterdir() if folder.is_dir() else ():
-                return Upload(upload_id, path.name, path.stat().st_size, path)
-        raise InputError("There is no such upload (any more): send the file again.")
-
-    def remove_upload(self, session: str, upload_id: str) -> None:
-        """Forget an upload."""
-        with suppress(InputError):
-            shutil.rmtree(self.upload(session, upload_id).path.parent, ignore_errors=True)
-
-    def sweep_uploads(self, seconds: float) -> None:
-        """Remove the uploads that have waited longer than ``seconds``."""
-        for folder in self._uploads.glob("*/*"):
-            with suppress(OSError):
-                if time.time() - folder.stat().st_mtime > seconds:
-                    shutil.rmtree(folder)
-        for folder in self._uploads.iterdir():
-            with suppress(OSError):  # still has uploads
-                folder.rmdir()
 
     def as_called(self, text: str) -> str:
         """``text`` with the paths of uploads and of the sample cut down to file names."""
@@ -433,21 +338,6 @@ def _job(request: ProbeRequest, uploads: str, plan: TrialPlan | RacePlan | None)
 def read_job(folder: Path) -> Job:
     """What the process of the run in ``folder`` is to do."""
     return _JOBS.validate_json((folder / _JOB).read_bytes())
-
-
-def owner_of(session: str) -> str:
-    """A name for a session that does not give the session away."""
-    return hashlib.sha256(session.encode()).hexdigest()[:24]
-
-
-def safe_name(name: str) -> str:
-    """A file name without folders, blanks, and the ``+`` and ``,`` that join the parts of a bitext.
-
-    Of a long one the end is kept, with the ending; no file system takes more than 255 bytes.
-    """
-    last = re.split(r"[/\\]", name)[-1]
-    safe = _UNSAFE.sub("_", last)[-100:].encode()[-200:].decode(errors="ignore").strip("._-")
-    return safe or "upload"
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from advisor.options import NO_ALIGNMENT
-from advisor.study._plan import Block, PairPlan, Plan, TaskPlan, TrainingPlan
-from advisor.study._schema import PlannedOption
+from advisor.study._plan import Plan
+from advisor.study._schema import Block, PairPlan, PlannedOption, TaskPlan, TrainingPlan
 from advisor.training import Experiment
 from probes.errors import InputError
 from probes.languages import parse_language

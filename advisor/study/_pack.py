@@ -11,8 +11,8 @@ from advisor.files import check_output
 from advisor.recipe import OFFLINE_MODELS
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import first_tasks, mlm_bitexts, read_sentences
-from advisor.study._plan import Plan, TaskPlan, write_plan
-from advisor.study._schema import Derived, FineTuned
+from advisor.study._plan import Plan, write_plan
+from advisor.study._schema import Derived, FineTuned, TaskPlan
 from probes.catalogue import TASKS
 from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError

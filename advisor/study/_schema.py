@@ -6,7 +6,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from advisor.options import Option, Schedule
-from advisor.training import ColumnName, Count, Rate, weighted
+from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate, weighted
+from probes.budget import BudgetName
 from probes.errors import InputError
 from probes.languages import parse_language
 
@@ -142,3 +143,102 @@ class Derived(Strict):
         """The models among ``names`` that it is made of."""
         parts = [self.base, *([self.mixed_with.other] if self.mixed_with else [])]
         return [part for part in parts if part in names]
+
+
+class PairPlan(Strict):
+    """A language pair and its bitext."""
+
+    source: Language = Field(default="en", description="Language of the labelled data.")
+    target: Language = Field(description="Language to be reached.")
+    bitext: str = Field(description="Translation pairs, source language first; + joins several files.")
+
+
+class TaskPlan(Strict):
+    """The data of a task; {source} and {target} in a file's name stand for the languages."""
+
+    train: str = Field(description="Labelled source-language data.")
+    source_test: str | None = Field(
+        default=None, description="Source-language data to score on; null: a tenth of train is held out."
+    )
+    target_test: str = Field(description="Target-language data to score on; never trained on.")
+    target_labels: str | None = Field(
+        default=None,
+        description="Target-language data for the probe; null: what most_scored leaves of target_test.",
+    )
+    targets: list[Language] | None = Field(
+        default=None, description="Targets that have data for the task; null: those of all pairs."
+    )
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict, description="Names of table columns that are not the usual ones."
+    )
+
+
+class TrainingPlan(Strict):
+    """Settings of every run."""
+
+    steps: Count = Field(default=120, description="Optimiser steps of fine-tuning.")
+    align_steps: Count | None = Field(
+        default=None, description="Optimiser steps of sequential alignment; null: as many as of fine-tuning."
+    )
+    batch_size: Count = Field(default=16, description="Labelled texts in a batch.")
+    align_batch_size: Annotated[int, Field(ge=2)] = Field(
+        default=16, description="Translation pairs in a batch."
+    )
+    learning_rate: Rate = Field(
+        default=2e-5, description="Peak learning rate of fine-tuning and of joint training."
+    )
+    align_learning_rate: Rate = Field(default=2e-5, description="Peak learning rate of sequential alignment.")
+    head: HeadStart = Field(
+        default="fitted", description="How the classifier starts: fitted (on frozen features) or random."
+    )
+    max_length: Annotated[int, Field(ge=8)] = Field(
+        default=128, description="Longest input in subwords; what lies beyond is cut, and counted."
+    )
+    most_scored: Count | None = Field(
+        default=250, description="Most texts a language that are scored on, drawn at random; null: all."
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="Of passes through the encoder; auto: bf16 where GPU or CPU have it in hardware.",
+    )
+    looks: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.125, 0.25, 0.5, 0.75],
+        description="Shares of fine-tuning after which the targets are scored as well.",
+    )
+
+
+class Changes(Strict):
+    """Settings of a block's runs that differ from the plan's training; null: they do not."""
+
+    steps: Count | None = Field(default=None, description="Optimiser steps of fine-tuning.")
+    align_steps: Count | None = Field(default=None, description="Optimiser steps of sequential alignment.")
+    learning_rate: Rate | None = Field(default=None, description="Peak learning rate of fine-tuning.")
+    align_learning_rate: Rate | None = Field(default=None, description="Peak learning rate of alignment.")
+    head: HeadStart | None = Field(default=None, description="How the classifier starts.")
+
+
+class Block(Strict):
+    """Further runs in some of the cells: more options there, or controls under changed settings."""
+
+    name: Name = Field(description="What they are for.")
+    only: Annotated[list[str], Field(min_length=1)] = Field(
+        description="Cells, as in model=bundled,task=pos,target=wo; those of all filters together."
+    )
+    options: Annotated[list[WrittenOption], Field(min_length=1)] = Field(
+        description="As for the whole plan; none is run only if it is named."
+    )
+    seeds: list[Seeds] | None = Field(default=None, description="null: the plan's.")
+    training: Changes = Field(default=Changes(), description="What is set otherwise.")
+    experiment: Experiment | None = Field(default=None, description="What is done otherwise.")
+
+    @property
+    def planned_options(self) -> list[PlannedOption]:
+        """What is run."""
+        return [PlannedOption.parse(option) for option in self.options]
+
+
+class ProbePlan(Strict):
+    """Settings of the probe taken on every cell before its trials."""
+
+    budget: BudgetName = Field(default="standard", description="quick, standard or thorough.")
+    seed: Seeds = Field(default=0, description="Of all sampling.")

@@ -22,10 +22,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from advisor.options import joint_weight
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import GridInputs
-from advisor.study._plan import ProbePlan
 from advisor.study._record import Record, Records
 from advisor.study._run_once import TrialRun, configure, roles_of
-from advisor.study._schema import Derived
+from advisor.study._schema import Derived, ProbePlan
 from advisor.training import Recipe
 from probes.data import Columns
 from probes.errors import InputError

@@ -210,11 +210,7 @@ _LOOK_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Lost:
-    """A step whose process died.
-
-    Attributes:
-        key: of the step.
-    """
+    """A step, by its key, whose process died."""
 
     key: str
 

@@ -253,6 +253,10 @@ def _of_cell() -> Iterator[Signal]:
         lambda signals, _: signals.projection.cosine_with_labels if signals.projection else None,
         labels="target-projected",
     )
+
+
+def _of_distances() -> Iterator[Signal]:
+    """How far apart the two languages lie."""
     for name, unit, measure, summary in (
         ("sentence_gap", "sentence", "cosine-gap", "Cosine of translations less that of random sentences"),
         ("sentence_random", "sentence", "random-cosine", "Cosine of random sentences of the two languages"),
@@ -284,6 +288,7 @@ SIGNALS: Registry[Signal] = Registry(
             for at, (prefix, when) in _AT.items()
         ),
         *_of_cell(),
+        *_of_distances(),
         *(_less_null(at, labels) for at in _AT for labels in _ON),
     ),
 )

@@ -73,14 +73,7 @@ def read_bitext(
             links do not fit it; or if no pair is left.
     """
     parts = open_parts(str(spec), source, target)
-    link_files: list[InputFile | None] = (
-        [None] * len(parts) if links is None else [open_file(name) for name in split_spec(str(links), "+")]
-    )
-    if len(link_files) != len(parts):
-        raise InputError(
-            f"There are {len(link_files)} files of word links for {len(parts)} of bitext: give one for "
-            "each, joined with + in the same order."
-        )
+    link_files = _link_files(links, len(parts))
     pairs: list[Segment] = []
     kept_links: list[Links] = []
     seen: set[Segment] = set()
@@ -121,6 +114,23 @@ def read_bitext(
         (*facts, *link_facts),
         (source.name, target.name),
     )
+
+
+def _link_files(links: str | Path | None, parts: int) -> list[InputFile | None]:
+    """A file of word links for each part of the bitext, or none.
+
+    Raises:
+        InputError: if there are more or fewer.
+    """
+    if links is None:
+        return [None] * parts
+    files: list[InputFile | None] = [open_file(name) for name in split_spec(str(links), "+")]
+    if len(files) != parts:
+        raise InputError(
+            f"There are {len(files)} files of word links for {parts} of bitext: give one for "
+            "each, joined with + in the same order."
+        )
+    return files
 
 
 def _usable(segment: Segment | Dropped, seen: set[Segment]) -> Segment | Dropped:

@@ -13,7 +13,7 @@ import pytest
 from platformdirs import user_cache_path
 from streamlit.testing.v1 import AppTest
 
-from advisor.app import _launch
+from advisor import app as the_page
 from advisor.app._run import label
 from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
@@ -567,7 +567,7 @@ def test_no_view_needs_torch(tmp_path: Path) -> None:
 
 
 def test_both_ways_to_start_the_page_have_the_same_settings() -> None:
-    ours = tomllib.loads((Path(_launch.__file__).parent / "streamlit.toml").read_text())
+    ours = tomllib.loads((Path(the_page.__file__).parent / "streamlit.toml").read_text())
     assert tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text()) == ours
 
 
@@ -575,5 +575,5 @@ def test_the_settings_are_ones_that_streamlit_knows() -> None:
     from streamlit import config
 
     config.get_config_options()
-    for name, _ in _launch.page_options():
+    for name, _ in the_page.page_options():
         assert config.get_options_for_section(name.rpartition(".")[0]).keys() >= {name.rpartition(".")[2]}

@@ -22,7 +22,7 @@ from advisor.files import write_files
 from advisor.report import Report
 from advisor.report.words import clean
 from advisor.service import Limits, RunStore, admit
-from advisor.service._store import safe_name
+from advisor.service._uploads import safe_name
 from probes.errors import InputError
 from probes.request import ProbeRequest
 from probes.signals import Note

@@ -1,5 +1,7 @@
 """Expected gain of the options."""
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from advisor.advice import Advice
@@ -48,32 +50,7 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
     margin = 0.04 * (high - low)
     room_for_chance = (0.26 if narrow else 0.1) * (high - low)
     x = alt.Scale(domain=[low - margin, high + margin + room_for_chance], nice=False)
-    base = over(values).encode(
-        y=alt.Y(
-            "option:N",
-            sort=[str(value["option"]) for value in values],
-            title=None,
-            axis=alt.Axis(
-                labelExpr="split(datum.label, '\\n')",
-                labelLimit=0,
-                labelPadding=10,
-                labelColor=INKS["ink"],
-                labelFontSize=12,
-                labelLineHeight=14,
-                labelOffset=-7 if narrow else 0,
-                ticks=False,
-                domain=False,
-            ),
-        ),
-        color=alt.condition(
-            "datum.advised", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
-        ),
-        tooltip=[
-            alt.Tooltip("option:N", title="option"),
-            alt.Tooltip("shown:N", title=f"gain ({level} interval), points"),
-            alt.Tooltip("chance:N", title="P(gain > 0)"),
-        ],
-    )
+    base = _marks(values, narrow, level)
     title = "gain, points" if narrow else "expected gain over fine-tuning alone, points"
     axis = alt.Axis(tickCount=5 if narrow else 9)
     band = over([{"low": -advice.min_gain, "high": advice.min_gain}])
@@ -93,4 +70,35 @@ def gain_chart(advice: Advice, *, width: int = 760, limit: int = 12) -> alt.Laye
     ]
     return finish(
         layers, width=width, height=(38 if narrow else 28) * len(values), label_room=12 if narrow else 40
+    )
+
+
+def _marks(values: Sequence[dict[str, object]], narrow: bool, level: str) -> alt.Chart:
+    """A row for each option, that which is advised in colour."""
+    options = alt.Y(
+        "option:N",
+        sort=[str(value["option"]) for value in values],
+        title=None,
+        axis=alt.Axis(
+            labelExpr="split(datum.label, '\\n')",
+            labelLimit=0,
+            labelPadding=10,
+            labelColor=INKS["ink"],
+            labelFontSize=12,
+            labelLineHeight=14,
+            labelOffset=-7 if narrow else 0,
+            ticks=False,
+            domain=False,
+        ),
+    )
+    return over(values).encode(
+        y=options,
+        color=alt.condition(
+            "datum.advised", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
+        ),
+        tooltip=[
+            alt.Tooltip("option:N", title="option"),
+            alt.Tooltip("shown:N", title=f"gain ({level} interval), points"),
+            alt.Tooltip("chance:N", title="P(gain > 0)"),
+        ],
     )

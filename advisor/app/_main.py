@@ -1,5 +1,0 @@
-"""The script that ``advisor app`` has Streamlit run."""
-
-from advisor.app import render
-
-render()
