@@ -228,7 +228,7 @@ class Advice(Frozen):
 def _updated(data: dict[str, Any]) -> dict[str, Any]:
     """Version 1 of an advice as version 2: the same gains; what could not be told is open."""
     none = NO_ALIGNMENT.model_dump(mode="json")
-    kept = {name: value for name, value in data.items() if name not in ("would_tell", "decision", "option")}
+    fields = {name: value for name, value in data.items() if name not in ("would_tell", "decision", "option")}
     rows = [
         {
             **{name: value for name, value in row.items() if name != "effects"},
@@ -243,7 +243,7 @@ def _updated(data: dict[str, Any]) -> dict[str, Any]:
     if undecided and rows and rows[0]["gain"]["mean"] > data.get("min_gain", 0.0):
         option = rows[0]["option"]
     rows.sort(key=lambda row: row["option"] != option)
-    return kept | {
+    return fields | {
         "schema_version": SCHEMA_VERSION,
         "decision": "do-not-align" if option == none else "align",
         "confidence": "open" if undecided else "leaning",

@@ -109,10 +109,10 @@ def fit_head(
     mean, scale = x.mean(0), x.std(0) + 1e-6
     z = (x - mean) / scale
     order = np.random.default_rng(seed).permutation(len(items))
-    held = np.isin(sentence, order[: max(1, len(items) // 5)])
+    held_out = np.isin(sentence, order[: max(1, len(items) // 5)])
     best = (
-        min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held, c, encoder.device))
-        if (~held).any()
+        min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held_out, c, encoder.device))
+        if (~held_out).any()
         else _STRENGTHS[0]
     )
     model = _regression(z, y, best, encoder.device)
@@ -147,12 +147,12 @@ def _regression(z: np.ndarray, y: np.ndarray, strength: float, device: torch.dev
 
 
 def _held_out_loss(
-    z: np.ndarray, y: np.ndarray, held: np.ndarray, strength: float, device: torch.device
+    z: np.ndarray, y: np.ndarray, held_out: np.ndarray, strength: float, device: torch.device
 ) -> float:
-    if len(np.unique(y[~held])) < 2:
+    if len(np.unique(y[~held_out])) < 2:
         return strength
-    model = _regression(z[~held], y[~held], strength, device)
-    known = np.isin(y, model.classes_) & held
+    model = _regression(z[~held_out], y[~held_out], strength, device)
+    known = np.isin(y, model.classes_) & held_out
     if not known.any():
         return strength
     return float(log_loss(y[known], model.predict_proba(z[known]), labels=model.classes_))

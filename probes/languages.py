@@ -125,13 +125,13 @@ def _from_name(name: str) -> Language | None:
         return _language(code)
     for spoken in ("en", None):  # its English name first: names of other languages collide
         try:
-            found = langcodes.Language.find_name("language", name, spoken)
+            match = langcodes.Language.find_name("language", name, spoken)
             # langcodes also takes a text that merely begins with a name; only the whole name will do here
-            names = (found.language_name(), found.display_name(), found.autonym())
+            names = (match.language_name(), match.display_name(), match.autonym())
         except (LookupError, ValueError, SystemError):  # its search tree fails in all these ways on odd text
             continue
-        if found.language and _name_key(name) in map(_name_key, names):
-            return _language(_FOLDED.get(found.language, found.language), found.script)
+        if match.language and _name_key(name) in map(_name_key, names):
+            return _language(_FOLDED.get(match.language, match.language), match.script)
     return None
 
 

@@ -81,10 +81,10 @@ def _name(signals: Signals) -> str:
 
 
 def _cosines(signals: Signals) -> dict[str, Estimate]:
-    found = {
+    cosines = {
         objective: signals.cosine(objective, signals.task_gradients[0]) for objective in signals.objectives
     }
-    return {objective: cosine for objective, cosine in found.items() if cosine is not None}
+    return {objective: cosine for objective, cosine in cosines.items() if cosine is not None}
 
 
 def _best(report: Report) -> dict[str, Alternative]:

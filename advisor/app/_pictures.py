@@ -243,9 +243,9 @@ def _measured_and_expected(
     styles = {measured: ("blue", "circle")}
     if advice is not None:
         expectations = [(row.option, expected_gain(advice, row.option)) for row in tried]
-        known = [(option, gain) for option, gain in expectations if gain is not None]
-        if known:
-            expected = f"expected ({words.percent(known[0][1].level)} interval)"
+        expected_gains = [(option, gain) for option, gain in expectations if gain is not None]
+        if expected_gains:
+            expected = f"expected ({words.percent(expected_gains[0][1].level)} interval)"
             styles[expected] = ("line", "diamond")
             values += [
                 {
@@ -256,7 +256,7 @@ def _measured_and_expected(
                     "low": gain.low,
                     "high": gain.high,
                 }
-                for option, gain in known
+                for option, gain in expected_gains
             ]
     return values, styles
 

@@ -121,8 +121,8 @@ def _preview(request: ProbeRequest) -> Preview | str:
             st.session_state.previewed = key, look(probe, queue.store.as_called)
         except InputError as error:
             st.session_state.previewed = key, str(error)
-    found: Preview | str = st.session_state.previewed[1]
-    return found
+    preview: Preview | str = st.session_state.previewed[1]
+    return preview
 
 
 # --- where the data comes from ---------------------------------------------------------------------------
@@ -160,9 +160,9 @@ def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
                 max_upload_size=max(1, int(most)),
                 help=field.description,
             )
-        given = files if isinstance(files, list) else [files] if files else []
-        if given:
-            specs[role] = ",".join(_stored(file).spec for file in given)
+        chosen = files if isinstance(files, list) else [files] if files else []
+        if chosen:
+            specs[role] = ",".join(_stored(file).spec for file in chosen)
     st.caption("Files are yours alone: nobody else can name them, and they are removed after the run.")
     if not {"train", "bitext"} <= specs.keys():
         _public_data(question)

@@ -53,15 +53,15 @@ def question_inputs(*, model: str | None = None) -> AskedHere:
     return question
 
 
-def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> str:
+def _choice(label: str, name: str, offered: tuple[str, ...], explanation: str) -> str:
     """A list to choose from or to type into; what a link brought is offered as well."""
     current = str(st.session_state[name])
-    options = known if current in known else (current, *known)
+    options = offered if current in offered else (current, *offered)
     chosen = st.selectbox(
         label,
         options,
         key=name,
-        format_func=called if known is languages() else str,
+        format_func=called if offered is languages() else str,
         accept_new_options=True,
         help=explanation,
         persist_state="session",
@@ -72,16 +72,16 @@ def _choice(label: str, name: str, known: tuple[str, ...], explanation: str) -> 
 @cache
 def models() -> tuple[str, ...]:
     """Encoders to choose from."""
-    known = load_tables().encoders.values()
-    names = dict.fromkeys(encoder.name for encoder in known if encoder.kind == "encoder")
+    encoders = load_tables().encoders.values()
+    names = dict.fromkeys(encoder.name for encoder in encoders if encoder.kind == "encoder")
     return ("bundled", "bundled-enpt", *names)
 
 
 @cache
 def languages() -> tuple[str, ...]:
     """Codes of the languages to choose from, by name."""
-    known = load_tables().languages
-    return tuple(sorted(known, key=lambda code: known[code].name))
+    names = load_tables().languages
+    return tuple(sorted(names, key=lambda code: names[code].name))
 
 
 def called(code: str) -> str:

@@ -195,7 +195,7 @@ def read_report(files: Iterable[tuple[str, bytes]]) -> Report:
 
 def _is_advice(content: bytes) -> bool:
     try:
-        found = json.loads(content)
+        fields = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and "decision" in found
+    return isinstance(fields, dict) and "decision" in fields

@@ -108,12 +108,12 @@ def _ended(run: Run) -> None:
     if run.status == "done":
         st.success(_show.markdown(f"Done{after}: {run.summary}"))
     elif run.status == "cancelled":
-        kept = (
+        remainder = (
             "What it has found is kept, and it can go on."
             if run.kind == "race"
             else "Nothing of it was kept."
         )
-        st.info(f"Cancelled{after}. {kept}")
+        st.info(f"Cancelled{after}. {remainder}")
     else:
         st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
     standings(run)
@@ -149,11 +149,11 @@ def others(shown: str | None) -> None:
 
 def standings(run: Run) -> None:
     """Show how the options of a race stand; nothing for other runs, or before its first step."""
-    found = _state.queue().store.race(run.id) if run.kind == "race" else None
-    if found is None:
+    stored = _state.queue().store.race(run.id) if run.kind == "race" else None
+    if stored is None:
         return
     try:
-        result = RaceResult.model_validate_json(found)
+        result = RaceResult.model_validate_json(stored)
     except ValidationError:  # of another version
         return
     rows = [

@@ -26,8 +26,8 @@ def queue() -> RunQueue:
 def session() -> str:
     """A name for this visitor's browser that nobody else knows; a cookie keeps it over a reload."""
     if "session" not in st.session_state:
-        known = str(st.context.cookies.get(_COOKIE, ""))
-        st.session_state.session = known if _SESSION.fullmatch(known) else secrets.token_hex(16)
+        cookie = str(st.context.cookies.get(_COOKIE, ""))
+        st.session_state.session = cookie if _SESSION.fullmatch(cookie) else secrets.token_hex(16)
     return str(st.session_state.session)
 
 

@@ -59,14 +59,14 @@ class CurveRow:
 
 def find_trials(limits: Limits) -> list[Path]:
     """Folders of trials in the allowed folders and right below them, the latest first."""
-    found = {
+    written = {
         path.parent: path.stat().st_mtime
         for root in limits.roots
         for pattern in (_RESULT, f"*/{_RESULT}")
         for path in root.glob(pattern)
         if path.is_file()
     }
-    return sorted(found, key=lambda folder: -found[folder])[:_MOST_FOUND]
+    return sorted(written, key=lambda folder: -written[folder])[:_MOST_FOUND]
 
 
 def open_trial(folder: str, limits: Limits) -> Trial:
@@ -150,15 +150,15 @@ def learning_curves(records: Sequence[Record]) -> Iterator[CurveRow]:
         bins: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
         for step, value in points:
             bins[step * _BINS // steps].append((step, value))
-        for _, held in sorted(bins.items()):
+        for _, stretch in sorted(bins.items()):
             yield CurveRow(
-                option, loss, phase, fmean(step for step, _ in held), fmean(value for _, value in held)
+                option, loss, phase, fmean(step for step, _ in stretch), fmean(value for _, value in stretch)
             )
 
 
 def _records(result: TrialResult, files: Sequence[tuple[str, bytes]]) -> tuple[tuple[Record, ...], int]:
     """The records of the result's runs, in their order, and how many others there were."""
-    found: dict[str, Record] = {}
+    by_name: dict[str, Record] = {}
     for name, content in files:
         try:
             record = Record.model_validate_json(content)
@@ -166,9 +166,9 @@ def _records(result: TrialResult, files: Sequence[tuple[str, bytes]]) -> tuple[t
             raise InputError(
                 f"{name} is no trial.json, record or advice.json of this version: choose what a trial wrote."
             ) from error
-        found[f"{record.configuration.key}.json"] = record
-    own = [run.record for run in result.runs if run.record in found]
-    return tuple(found[name] for name in own), len(found.keys() - set(own))
+        by_name[f"{record.configuration.key}.json"] = record
+    own = [run.record for run in result.runs if run.record in by_name]
+    return tuple(by_name[name] for name in own), len(by_name.keys() - set(own))
 
 
 def _content(path: Path, limits: Limits) -> bytes:
@@ -179,7 +179,7 @@ def _content(path: Path, limits: Limits) -> bytes:
 
 def _fields(content: bytes) -> Mapping[str, object]:
     try:
-        found = json.loads(content)
+        fields = json.loads(content)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}

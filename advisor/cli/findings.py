@@ -68,8 +68,8 @@ def validate(
     from advisor.findings import validate as validated
 
     with errors.status("Refitting without each part of the evidence in turn"):
-        found = validated(split.value if split else None, jobs=jobs)
-    print_found(found, as_json)
+        validation = validated(split.value if split else None, jobs=jobs)
+    print_found(validation, as_json)
 
 
 @app.command("signals", epilog="Example: advisor findings signals")
@@ -78,8 +78,8 @@ def signals(as_json: Json = False, debug: Debug = False) -> None:
     from advisor.findings import signals as signal_report
 
     with errors.status("Comparing signals with gains"):
-        found = signal_report()
-    print_found(found, as_json)
+        report = signal_report()
+    print_found(report, as_json)
 
 
 @app.command("controls", epilog="Example: advisor findings controls")

@@ -49,8 +49,8 @@ def plan(
         return
     assert plan_file is not None
     with errors.status("Reading the data"):
-        found = overview(read_plan(plan_file, data), only or (), like)
-    print_found(found, as_json)
+        size = overview(read_plan(plan_file, data), only or (), like)
+    print_found(size, as_json)
 
 
 @app.command("run", epilog="Example: advisor study run plan.yaml --out study --jobs 2")
@@ -108,8 +108,8 @@ def status(
     """Say how many runs are done, failed and left, cell by cell, and how long the rest will take."""
     from advisor.study import study_status
 
-    found = study_status(folder, only or ())
-    print_found(found, as_json)
+    progress = study_status(folder, only or ())
+    print_found(progress, as_json)
 
 
 @app.command("compile", epilog="Example: advisor study compile study more-studies/* --out records.csv")

@@ -69,14 +69,14 @@ class PublicData(BaseModel):
         return "\n\n".join(f"**{title}**\n\n{self._list(role)}" for role, title in titles.items())
 
     def _list(self, role: Role) -> str:
-        found = self.of(role)
+        data = self.of(role)
         lines = [
             f"- {dataset.name}, {_counted(dataset)}, {dataset.licence}: `--{role} {dataset.spec}`  \n"
             f"  {dataset.url}{'; ' if dataset.note else ''}{dataset.note}"
-            for dataset in found[:_MOST]
+            for dataset in data[:_MOST]
         ]
-        if len(found) > _MOST:
-            lines.append(f"- and {len(found) - _MOST} smaller ones, with --json")
+        if len(data) > _MOST:
+            lines.append(f"- and {len(data) - _MOST} smaller ones, with --json")
         return "\n".join(lines) or "None is on file: bring your own."
 
 

@@ -97,10 +97,10 @@ def _reach(looks: "tuple[object, ...]") -> str:
 
 
 def _kept_back(result: "RaceResult") -> str:
-    kept = result.kept_back
-    if kept.value is not None:
-        interval = f" [{kept.low:+.1f} to {kept.high:+.1f}]" if kept.low is not None else ""
-        return f"On labels that had no say in the choice: {kept.value:+.1f} points{interval}."
+    check = result.kept_back
+    if check.value is not None:
+        interval = f" [{check.low:+.1f} to {check.high:+.1f}]" if check.low is not None else ""
+        return f"On labels that had no say in the choice: {check.value:+.1f} points{interval}."
     if result.agreement is not None:
         return f"Of 20 splits of the labels, both halves chose the same option in {result.agreement:.0%}."
     return ""

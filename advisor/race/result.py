@@ -210,11 +210,11 @@ def _measured(racer: Racer, arm: int) -> float | None:
 
 def _looks(racer: Racer, arm: int) -> list[LookResult]:
     every = np.ones(len(racer.guide), dtype=bool)
-    found = []
+    looks = []
     for (place, seed, rung), counts in racer.counts.items():
         if place == arm:
             alone = racer.counts[ALONE, seed, type(rung)(1.0, rung.tune)]
-            found.append(
+            looks.append(
                 LookResult(
                     seed=seed,
                     align=rung.align,
@@ -223,7 +223,7 @@ def _looks(racer: Racer, arm: int) -> list[LookResult]:
                     gain=gain(counts, alone, every),
                 )
             )
-    return sorted(found, key=lambda look: (look.seed, look.align, look.tune))
+    return sorted(looks, key=lambda look: (look.seed, look.align, look.tune))
 
 
 def _kept_back(racer: Racer, arm: int | None) -> Estimate:

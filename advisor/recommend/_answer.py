@@ -75,14 +75,14 @@ def ask(
     findings = load_findings()
     languages = tuple(parse_language(language).code for language in pretrained_on)
     encoder = find_encoder(model, findings.tables.encoders, pretrained_on=languages, like=like)
-    found = find_task(task)
+    of_task = find_task(task)
     situation = Situation(
         question=Question(
-            model=model, source=source, target=target, task=found.name, pretrained_on=languages, like=like
+            model=model, source=source, target=target, task=of_task.name, pretrained_on=languages, like=like
         ),
         source=parse_language(source),
         target=parse_language(target),
-        task=found,
+        task=of_task,
         word_pairs=WordPairs(word_pairs),
         min_gain=check_min_gain(min_gain),
         signals=None,

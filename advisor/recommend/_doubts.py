@@ -69,13 +69,13 @@ def _unknown_encoder(situation: Situation) -> str | None:
         return None
     near = nearest_names(encoder.name, situation.findings.tables.encoders)
     asked = f" Did you mean {' or '.join(near)}?" if near and not encoder.told.startswith("the user") else ""
-    known = {
+    names = {
         "nowhere": "Its size and what its pretraining saw are not known, which widens the interval; "
         "--like and --pretrained-on say more.",
         "config.json": "Its size is from its config.json. What its pretraining saw is not known, which "
         "widens the interval; --like and --pretrained-on say more.",
     }.get(encoder.told, "What its pretraining saw is what you say.")
-    return f"'{encoder.name}' is unknown to the evidence.{asked} {known}"
+    return f"'{encoder.name}' is unknown to the evidence.{asked} {names}"
 
 
 def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
@@ -153,21 +153,21 @@ def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
         )
     yield from _validity(situation.findings, signals)
     bitext = [data for data in signals.data if data.role.startswith("bitext")]
-    kept = sum(data.kept for data in bitext)
-    if bitext and kept < _LITTLE_BITEXT:
+    pairs = sum(data.kept for data in bitext)
+    if bitext and pairs < _LITTLE_BITEXT:
         yield Note(
             code="little-bitext",
-            text=f"Only {kept} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
+            text=f"Only {pairs} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
         )
     retrieval = [
         row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved
     ]
     if retrieval:
-        found, chance = max((row.value.value or 0.0, row.chance or 0.0) for row in retrieval)
-        if found < max(5 * chance, 0.05):
+        highest, chance = max((row.value.value or 0.0, row.chance or 0.0) for row in retrieval)
+        if highest < max(5 * chance, 0.05):
             yield Note(
                 code="misaligned-bitext",
-                text=f"Even the best layer finds only {100 * found:.1f} % of the translations: "
+                text=f"Even the best layer finds only {100 * highest:.1f} % of the translations: "
                 "the bitext's sides may not correspond, or the encoder does not know the language.",
             )
     if not signals.model.mlm_head:

@@ -166,9 +166,9 @@ def _signal_spread(findings: Findings) -> float:
     spreads = [0.0]
     for signal in LEADING_SIGNALS:
         values = signal.of_records(findings.tables.records)
-        known = values[np.isfinite(values)]
-        if len(known) and signal.gradient == "target-labels":
-            quarter, three_quarters = np.percentile(known, (25, 75)).tolist()
+        finite = values[np.isfinite(values)]
+        if len(finite) and signal.gradient == "target-labels":
+            quarter, three_quarters = np.percentile(finite, (25, 75)).tolist()
             spreads.append(abs(findings.signals[signal].slope) * (three_quarters - quarter) / _QUARTILES)
     return max(spreads)
 

@@ -148,8 +148,8 @@ def _signal_shift(situation: Situation, option: Option) -> tuple[float, float]:
     findings, signals = situation.findings, situation.signals
     if signals is None or situation.untrained:
         return 0.0, 0.0
-    found = moving_signal(findings, signals, option.objective)
-    return (0.0, 0.0) if found is None else findings.signals[found[0]].shift(*found[1])
+    moving = moving_signal(findings, signals, option.objective)
+    return (0.0, 0.0) if moving is None else findings.signals[moving[0]].shift(*moving[1])
 
 
 def moving_signal(

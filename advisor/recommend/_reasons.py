@@ -18,24 +18,24 @@ _REASONS = 3
 
 def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
     """The terms that moved the prediction most, the largest first."""
-    found = [
+    reasons = [
         Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
         for cause in islice(
             causes(best.case, best.parts, best.centre, situation.findings.tables, situation.target.name),
             _REASONS,
         )
     ]
-    of_evidence = len(found)  # what was measured here is always told
+    of_evidence = len(reasons)  # what was measured here is always told
     if best.by_trial:
-        found.append(_trial_reason(situation, best))
+        reasons.append(_trial_reason(situation, best))
     if best.shift and situation.signals is not None:
-        found.append(_signal_reason(situation, situation.signals, best))
-    of_here = len(found) - of_evidence
+        reasons.append(_signal_reason(situation, situation.signals, best))
+    of_here = len(reasons) - of_evidence
     if situation.signals is not None and not best.shift:
         # What was measured has its say also where it moved nothing.
-        found.append(_measured_reason(situation, situation.signals, best))
+        reasons.append(_measured_reason(situation, situation.signals, best))
         of_here += 1
-    chosen = sorted(found[:of_evidence], key=_size)[: _REASONS - of_here] + found[of_evidence:]
+    chosen = sorted(reasons[:of_evidence], key=_size)[: _REASONS - of_here] + reasons[of_evidence:]
     return tuple(sorted(chosen, key=_size))
 
 

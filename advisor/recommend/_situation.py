@@ -92,12 +92,12 @@ class Situation:
         signals = self.signals
         if signals is None or signals.transfer.source.value is None:
             return False
-        found = [
+        options = [
             (row.value.value or 0.0, row.chance or 0.0)
             for row in signals.distances
             if row.measure == "retrieval-forward" and row.value.value is not None
         ]
-        blind = all(share < max(5 * chance, _BLIND) for share, chance in found)
+        blind = all(share < max(5 * chance, _BLIND) for share, chance in options)
         return blind and signals.transfer.source.value < signals.transfer.majority + _NO_BETTER
 
     @property
@@ -106,7 +106,7 @@ class Situation:
         if self.trial is None:
             return {}
         gains = {row.option: self.trial.gains(row.option) for row in self.trial.options}
-        return {option: found for option, found in gains.items() if found and option != NO_ALIGNMENT}
+        return {option: gain for option, gain in gains.items() if gain and option != NO_ALIGNMENT}
 
     def case(self, option: Option) -> Case:
         """The option on the question's model, task and language."""

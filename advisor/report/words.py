@@ -132,8 +132,8 @@ def minutes(value: float) -> str:
 
 def is_sample(signals: Signals) -> bool:
     """Whether what was measured on is the sample that comes along: too small to rest anything on."""
-    known = sample_sha256()
-    return any(data.sha256 in known for data in signals.data)
+    ours = sample_sha256()
+    return any(data.sha256 in ours for data in signals.data)
 
 
 def verdict(estimate: Estimate) -> str:

@@ -109,8 +109,8 @@ def _files(spec: str, limits: Limits, joined: str) -> str:
     if any(character in spec for character in "*?["):
         for root in limits.roots:
             try:
-                found = expand(str(root / spec))
-                return joined.join(str(admit_path(name, limits, "file")) for name in found)
+                names = expand(str(root / spec))
+                return joined.join(str(admit_path(name, limits, "file")) for name in names)
             except InputError:  # nothing there, or outside: not told apart
                 continue
     path = admit_path(spec, limits, "file")

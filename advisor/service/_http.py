@@ -129,8 +129,8 @@ def _gate(token: str | None) -> Callable[..., None]:
     def with_token(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> None:
-        given = credentials.credentials if credentials else ""
-        if not secrets.compare_digest(given.encode(), str(token).encode()):
+        sent = credentials.credentials if credentials else ""
+        if not secrets.compare_digest(sent.encode(), str(token).encode()):
             raise HTTPException(
                 401, "Send the token: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"}
             )

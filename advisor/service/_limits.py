@@ -155,5 +155,5 @@ def is_loopback(host: str) -> bool:
 
 def store_path(variables: Mapping[str, str] = os.environ) -> Path:
     """Where runs are kept: ``ADVISOR_STORE``, else the user's data folder."""
-    given = variables.get(_STORE, "").strip()
-    return Path(given) if given else user_data_path("alignment-advisor") / "runs"
+    folder = variables.get(_STORE, "").strip()
+    return Path(folder) if folder else user_data_path("alignment-advisor") / "runs"

@@ -187,16 +187,16 @@ def evidence_routes() -> APIRouter:
             "objective": objective,
             "source_id": source_id,
         }
-        found = [
+        matching = [
             effect
             for effect in tables.effects
             if all(value is None or getattr(effect, name) == value for name, value in wanted.items())
         ]
-        shown = found[offset : offset + limit]
+        shown = matching[offset : offset + limit]
         rows = [EffectRow.model_validate(effect, from_attributes=True) for effect in shown]
         sources = [tables.sources[name] for name in dict.fromkeys(row.source_id for row in rows)]
         return Evidence(
-            total=len(found),
+            total=len(matching),
             effects=rows,
             sources=[SourceRow(id=s.id, citation=s.citation, url=s.url) for s in sources],
         )
@@ -320,10 +320,10 @@ def result_routes(store: RunStore) -> APIRouter:
     @routes.get("/runs/{run_id}/race", response_model=RaceResult, responses=answers(404))
     def race(run_id: RunId) -> Response:
         """What a race has found, or believes so far."""
-        found = store.race(run_id)
-        if found is None:
+        standing = store.race(run_id)
+        if standing is None:
             raise HTTPException(404, "This run is no race, or has taken no step yet.")
-        return Response(found, media_type="application/json")
+        return Response(standing, media_type="application/json")
 
     @routes.get("/runs/{run_id}/signals", response_model=Signals, responses=answers(404))
     def signals(run_id: RunId) -> Response:

@@ -142,12 +142,12 @@ class RunStore(UploadStore):
 
     def runs(self, session: str | None = None) -> list[Run]:
         """The runs of a session, or all of them; the newest first."""
-        found = [
+        shown = [
             self._shown(record)
             for record in self._records()
             if session is None or record.owner == owner_of(session)
         ]
-        return sorted(found, key=lambda run: run.created, reverse=True)
+        return sorted(shown, key=lambda run: run.created, reverse=True)
 
     def owns(self, session: str, run_id: str) -> bool:
         """Whether the run was started by ``session``.
@@ -216,8 +216,8 @@ class RunStore(UploadStore):
         """
         self.record(run_id)
         folder = self.folder(run_id)
-        found = (path for name in ("result.json", LIVE) if (path := folder / name).is_file())
-        return next((path.read_bytes() for path in found), None)
+        results = (path for name in ("result.json", LIVE) if (path := folder / name).is_file())
+        return next((path.read_bytes() for path in results), None)
 
     def requeue(self, run_id: str) -> RunRecord:
         """Put a race that was stopped down as queued again, with what it has.

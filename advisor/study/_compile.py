@@ -124,14 +124,14 @@ def compile_study(
     _write(Path(out), COLUMNS, rows)
     if controls is not None:
         _write(Path(controls), CONTROL_COLUMNS, control_rows(named, usual))
-    known = load_tables().encoders
+    encoders = load_tables().encoders
     return CompileReport(
         rows=len(rows),
         probed=sum(bool(row.get("probe_budget")) for row in rows),
         records=len(named),
         controls=len(named) - len(records),
         unpaired=unpaired,
-        unknown_models=tuple(sorted({row["model"] for row in rows} - set(known))),
+        unknown_models=tuple(sorted({row["model"] for row in rows} - set(encoders))),
     )
 
 
@@ -147,13 +147,13 @@ def _records(folders: Iterable[str | Path]) -> Iterator[tuple[str, Record]]:
 
 def _all_signals(folders: Iterable[str | Path]) -> dict[tuple[str, str, str, str], Signals]:
     """By weights, task and languages; of several probes of a cell the one that spent the most."""
-    found: dict[tuple[str, str, str, str], Signals] = {}
+    by_cell: dict[tuple[str, str, str, str], Signals] = {}
     for folder in folders:
         for _, signals in read_signals(folder):
             key = (signals.model.sha256, signals.task.name, signals.source, signals.target)
-            if key not in found or _spent(signals) > _spent(found[key]):
-                found[key] = signals
-    return found
+            if key not in by_cell or _spent(signals) > _spent(by_cell[key]):
+                by_cell[key] = signals
+    return by_cell
 
 
 def _spent(signals: Signals) -> int:

@@ -32,12 +32,12 @@ _LATE_LOOKS = 2
 
 def usual_settings(records: Iterable[Record]) -> Usual:
     """By model weights and task, the lengths and learning rates of the runs that a plan's grid asks for."""
-    found: defaultdict[tuple[str, str], set[tuple[object, ...]]] = defaultdict(set)
+    by_group: defaultdict[tuple[str, str], set[tuple[object, ...]]] = defaultdict(set)
     for record in records:
         if record.block is None and not record.configuration.settings.get("experiment"):
             made = record.configuration
-            found[made.model_sha256, made.task].add(_settings(record))
-    return found
+            by_group[made.model_sha256, made.task].add(_settings(record))
+    return by_group
 
 
 def is_usual(record: Record, usual: Usual) -> bool:
@@ -47,9 +47,9 @@ def is_usual(record: Record, usual: Usual) -> bool:
         return False
     if record.block is None:
         return True
-    known = usual.get((made.model_sha256, made.task), set())
-    return any(_settings(record)[: len(settings)] == settings for settings in known) or any(
-        settings[:2] == _settings(record)[:2] and len(_settings(record)) == 2 for settings in known
+    of_group = usual.get((made.model_sha256, made.task), set())
+    return any(_settings(record)[: len(settings)] == settings for settings in of_group) or any(
+        settings[:2] == _settings(record)[:2] and len(_settings(record)) == 2 for settings in of_group
     )
 
 

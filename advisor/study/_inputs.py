@@ -78,9 +78,9 @@ def read_inputs(grid: Grid, say: Callable[[Reading], None], folder: Path | None 
         sha256[first.train] = data.facts.sha256
     inputs = GridInputs(sha256=sha256, probe_labels=labels)
     if folder is not None:
-        known = _stored(folder)
-        if known is not None:  # of cells that are not selected this time
-            inputs = GridInputs(sha256=known.sha256 | sha256, probe_labels=known.probe_labels | labels)
+        earlier = _stored(folder)
+        if earlier is not None:  # of cells that are not selected this time
+            inputs = GridInputs(sha256=earlier.sha256 | sha256, probe_labels=earlier.probe_labels | labels)
         write_files(folder, files | {_FILE: inputs.model_dump_json(indent=1) + "\n"})
     return inputs
 
@@ -103,11 +103,11 @@ def first_tasks(grid: Grid) -> Iterator[FineTuned]:
 
 def read_sentences(bitexts: Iterable[str]) -> list[str]:
     """Every sentence of some bitexts once, of both sides, whatever their languages."""
-    found: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     for spec in bitexts:
         for pair in read_bitext(spec, *_ANY_TWO).pairs:
-            found.update(dict.fromkeys(pair))
-    return list(found)
+            sentences.update(dict.fromkeys(pair))
+    return list(sentences)
 
 
 def load_inputs(folder: Path) -> GridInputs:
@@ -131,11 +131,11 @@ def _stored(folder: Path) -> GridInputs | None:
 
 def _tasks(grid: Grid) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Task and source language with all target languages that fine-tuning alone is scored on."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    by_task: dict[tuple[str, str], dict[str, None]] = {}
     for model, task, source in dict.fromkeys((cell.model, cell.task, cell.source) for cell in grid.cells):
-        targets = found.setdefault((task, source), {})
+        targets = by_task.setdefault((task, source), {})
         targets.update(dict.fromkeys(grid.targets(model, task, source)))
-    for (task, source), wanted in found.items():
+    for (task, source), wanted in by_task.items():
         yield task, source, tuple(wanted)
 
 

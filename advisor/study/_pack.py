@@ -197,9 +197,9 @@ def _inside(spec: str, root: Path) -> str:
 
 def _packed_task(task: TaskPlan, root: Path, targets: Collection[str]) -> TaskPlan:
     names = ("train", "source_test", "target_test", "target_labels")
-    given = {name: getattr(task, name) for name in names}
+    specs = {name: getattr(task, name) for name in names}
     update: dict[str, object] = {
-        name: _inside(spec, root) for name, spec in given.items() if spec is not None
+        name: _inside(spec, root) for name, spec in specs.items() if spec is not None
     }
     if task.targets is not None:
         update["targets"] = [name for name in task.targets if parse_language(name).code in targets]
@@ -261,8 +261,8 @@ def _requirements() -> str:
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
-        found = requires("alignment-advisor") or []
+        requirements = requires("alignment-advisor") or []
     except PackageNotFoundError:  # packed from a pack
         return "The packages are those of the machine where it was packed."
-    needed = [line for line in found if "extra ==" not in line]
+    needed = [line for line in requirements if "extra ==" not in line]
     return "\n".join(f"- {line}" for line in needed)

@@ -126,10 +126,10 @@ class Plan(Strict):
             raise ValueError("two blocks have the same name")
         if self.none_seeds is not None and not set(self.none_seeds) >= set(self.seeds):
             raise ValueError("none_seeds must hold every seed of seeds, since gains are paired by seed")
-        known = {parse_language(pair.target) for pair in self.pairs}
+        of_pairs = {parse_language(pair.target) for pair in self.pairs}
         for name, task in self.tasks.items():
             for target in task.targets or ():
-                if parse_language(target) not in known:
+                if parse_language(target) not in of_pairs:
                     raise ValueError(f"tasks.{name}.targets names {target}, which no pair has as its target")
         return self
 
@@ -202,9 +202,9 @@ def _anchored(plan: Plan, root: Path) -> Plan:
 
     def task(spec: TaskPlan) -> TaskPlan:
         names = ("train", "source_test", "target_test", "target_labels")
-        given = {name: getattr(spec, name) for name in names}
+        specs = {name: getattr(spec, name) for name in names}
         return spec.model_copy(
-            update={name: anchor_data(value, root) for name, value in given.items() if value is not None}
+            update={name: anchor_data(value, root) for name, value in specs.items() if value is not None}
         )
 
     return plan.model_copy(

@@ -261,7 +261,9 @@ def archive_study(folder: str | Path, out: str | Path) -> ArchiveReport:
     signals = sorted(read_signals(folder), key=lambda named: named[0])
     lines = [_line("plan", "plan.yaml", text) for text in _plans(Path(folder))]
     lines += [_line("record", record.configuration.key, record.model_dump(mode="json")) for record in records]
-    lines += [_line("signals", name, _shortened(found.model_dump(mode="json"))) for name, found in signals]
+    lines += [
+        _line("signals", name, _shortened(of_probe.model_dump(mode="json"))) for name, of_probe in signals
+    ]
     packed = lzma.compress("".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
     write_files(out.parent, {out.name: packed})
     return ArchiveReport(records=len(records), probes=len(signals), kib=len(packed) / 1024)
@@ -326,8 +328,8 @@ def _plans(source: Path) -> Iterable[str]:
 
 def _anonymous(plan: str) -> str:
     """A plan without the name of the data folder on the machine where it was run."""
-    found = re.search(r"^data: (/.+)$", plan, re.MULTILINE)
-    return plan if found is None else plan.replace(f"{found[1]}/", "").replace(found[0], "data: data")
+    folder = re.search(r"^data: (/.+)$", plan, re.MULTILINE)
+    return plan if folder is None else plan.replace(f"{folder[1]}/", "").replace(folder[0], "data: data")
 
 
 def _contents(file: Path, kind: Kind) -> Iterator[tuple[str, Any]]:

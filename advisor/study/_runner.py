@@ -254,10 +254,10 @@ def run_study(
         write_files(out, {"plan.yaml": write_plan(plan)})
         state = State(selected, out, inputs, workers.device)
         queue = Queue(state, workers, retry)
-        with _at_work(workers) as (do, at_a_time):
+        with _at_work(workers) as (doing, at_a_time):
             size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
             _say(f"{size}; {at_a_time} at a time, into {out}.")
-            _work_off(queue, do, at_a_time)
+            _work_off(queue, doing, at_a_time)
         for key, problem in queue.problems.items():
             _say(f"{key}: {problem}")
         return study_status(out, only=only)
@@ -274,11 +274,11 @@ def _at_work(workers: Workers) -> Iterator[tuple[Doing, int]]:
         yield doing
 
 
-def _work_off(queue: Queue, do: Doing, at_a_time: int) -> None:
+def _work_off(queue: Queue, doing: Doing, at_a_time: int) -> None:
     """Run steps until the queue hands out none although none is under way, or the time is up."""
     spent: list[tuple[bool, float]] = []
     deaths = 0
-    for end in do(queue):
+    for end in doing(queue):
         if isinstance(end, Lost):
             deaths += 1
             lost = queue.take_back([end.key])

@@ -269,18 +269,18 @@ def processes(workers: Workers) -> Iterator[tuple[Doing, int]]:
     context.set_forkserver_preload(["advisor.training.run", "probes.run"])  # seconds, once for all workers
     started: list[_Worker] = []
 
-    def do(steps: Iterator[tuple[str, Step]]) -> Iterator[Ended | Lost]:
+    def in_processes(steps: Iterator[tuple[str, Step]]) -> Iterator[Ended | Lost]:
         while True:
             while (idle := [worker for worker in started if worker.key is None]) or len(
                 started
             ) < workers.jobs:
-                given = next(steps, None)
-                if given is None:
+                task = next(steps, None)
+                if task is None:
                     break
                 if not idle:
                     idle = [_Worker(context, workers)]
                     started.append(idle[0])
-                idle[0].begin(*given)
+                idle[0].begin(*task)
             busy = {worker.connection: worker for worker in started if worker.key is not None}
             if not busy:
                 return
@@ -297,7 +297,7 @@ def processes(workers: Workers) -> Iterator[tuple[Doing, int]]:
             yield execute(key, step, workers)
 
     try:
-        yield (do_here if workers.jobs == 1 else do), workers.jobs
+        yield (do_here if workers.jobs == 1 else in_processes), workers.jobs
     finally:
         for worker in started:
             if worker.key is not None:  # interrupted
@@ -345,7 +345,7 @@ def dask_workers(workers: Workers) -> Iterator[tuple[Doing, int]]:
     """
     from joblib import Parallel, delayed
 
-    def do(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended | Lost]:
+    def on_cluster(steps: Iterable[tuple[str, Step]]) -> Iterator[Ended | Lost]:
         work = delayed(execute)
         ended = True
         while ended:  # what had to wait for others may have its turn by then
@@ -356,7 +356,7 @@ def dask_workers(workers: Workers) -> Iterator[tuple[Doing, int]]:
                 yield end
 
     with joblib_backend(1, workers.dask) as size:
-        yield do, size
+        yield on_cluster, size
 
 
 @contextmanager

@@ -159,12 +159,12 @@ def _pool(
 ) -> tuple[list[TokenizedPair], int]:
     """At most ``size`` usable pairs of the bitext, whatever the seed, and how many it holds in all."""
     option = recipe.option
-    given = option.word_pairs is WordPairs.FILE
+    from_file = option.word_pairs is WordPairs.FILE
     bitext = read_bitext(
         str(recipe.bitext),
         parse_language(recipe.source),
         parse_language(recipe.target),
-        links=recipe.word_links if given else None,
+        links=recipe.word_links if from_file else None,
     )
     pairs = []
     for i in shuffled(range(len(bitext)), seed=0)[:size]:
@@ -173,7 +173,7 @@ def _pool(
     if option.word_pairs is not None:
         use_dictionary = option.word_pairs is WordPairs.DICTIONARY
         entries = read_dictionary(str(recipe.dictionary)).entries if use_dictionary else None
-        linker = Linker(encoder.layers, entries, given)
+        linker = Linker(encoder.layers, entries, from_file)
         with watch.phase("embed", math.ceil(len(pairs) / 32)):
             linked = embed_bitext(encoder, tokenizer, pairs, linker, measured=1, watch=watch).pairs
         pairs = [pair for pair in linked if pair.links]

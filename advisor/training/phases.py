@@ -75,11 +75,11 @@ class Alignment:
             *(recipe.weight_decay, recipe.max_gradient_norm, recipe.gradient_accumulation),
             *(recipe.mixed_precision, setting.experiment.pairing),
         )
-        kept = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
-        if kept.phase.taken > steps:
+        alignment = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
+        if alignment.phase.taken > steps:
             setting.shared.forget("alignment")
-            kept = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
-        return kept
+            alignment = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
+        return alignment
 
 
 class FineTuning:

@@ -25,14 +25,14 @@ class Shared:
             make: makes it; must not depend on torch's random state.
             most: how many of this kind are kept, the latest ones.
         """
-        kept = self._kept[kind]
-        if key in kept:
-            kept.move_to_end(key)
+        results = self._kept[kind]
+        if key in results:
+            results.move_to_end(key)
         else:
-            while len(kept) >= most:  # before: two large ones need not fit at once
-                kept.popitem(last=False)
-            kept[key] = make()
-        return cast(T, kept[key])
+            while len(results) >= most:  # before: two large ones need not fit at once
+                results.popitem(last=False)
+            results[key] = make()
+        return cast(T, results[key])
 
     def forget(self, kind: str) -> None:
         """Let go of everything of a kind."""

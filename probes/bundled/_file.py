@@ -277,7 +277,7 @@ def _dequantise(content: memoryview, name: str) -> NDArray[np.float32]:
     return weights.reshape(-1)
 
 
-def with_pieces(data: bytes, file: EncoderFile, kept: Sequence[int]) -> bytes:
+def with_pieces(data: bytes, file: EncoderFile, pieces_kept: Sequence[int]) -> bytes:
     """The file with only the pieces ``kept`` (ascending ids); all else is as it was, byte by byte."""
     cursor = _Cursor(memoryview(data))
     cursor.take(len(MAGIC) + _U32.size + _SIZES.size)
@@ -293,20 +293,20 @@ def with_pieces(data: bytes, file: EncoderFile, kept: Sequence[int]) -> bytes:
         contents[name] = kind, elements, data[offset : offset + size]
     kind, elements, words = contents["emb.word"]
     row = len(words) // file.vocabulary  # a row is a whole number of blocks
-    rows = b"".join(words[i * row : (i + 1) * row] for i in kept)
-    contents["emb.word"] = kind, elements // file.vocabulary * len(kept), rows
+    rows = b"".join(words[i * row : (i + 1) * row] for i in pieces_kept)
+    contents["emb.word"] = kind, elements // file.vocabulary * len(pieces_kept), rows
 
-    renumbered = {old: new for new, old in enumerate(kept)}
-    texts = [file.pieces[i][0].encode() for i in kept]
-    sizes = (file.hidden, file.layers, file.heads, file.intermediate, len(kept))
+    renumbered = {old: new for new, old in enumerate(pieces_kept)}
+    texts = [file.pieces[i][0].encode() for i in pieces_kept]
+    sizes = (file.hidden, file.layers, file.heads, file.intermediate, len(pieces_kept))
     head = b"".join(
         (
             *(MAGIC, _U32.pack(_VERSION), _SIZES.pack(*sizes, file.positions, file.token_types)),
             epsilon_and_block,
-            _TOKENIZER.pack(len(kept), *(renumbered[i] for i in file.special)),
+            _TOKENIZER.pack(len(pieces_kept), *(renumbered[i] for i in file.special)),
             _U64.pack(sum(map(len, texts))),
             np.cumsum([0, *map(len, texts)]).astype("<u4").tobytes(),
-            np.array([file.pieces[i][1] for i in kept], "<f4").tobytes(),
+            np.array([file.pieces[i][1] for i in pieces_kept], "<f4").tobytes(),
             *texts,
             table,
             _I32.pack(len(contents)),

@@ -83,11 +83,11 @@ def kept_ids(
     """Ids of the pieces that the texts use and of those that must not go, ascending."""
     read = list(texts)
     used = tokenizer(read, truncation=False, padding=False, verbose=False)["input_ids"] if read else []
-    kept = {i for ids in used for i in ids} | set(tokenizer.all_special_ids)
+    ids_used = {i for ids in used for i in ids} | set(tokenizer.all_special_ids)
     # An unknown character costs what the least likely piece does, and 10 more: with that piece gone it
     # would become cheaper, and could win over known pieces.
-    kept.add(min(range(len(pieces)), key=lambda i: pieces[i][1]))
-    return sorted(kept)
+    ids_used.add(min(range(len(pieces)), key=lambda i: pieces[i][1]))
+    return sorted(ids_used)
 
 
 def roles_of(tokenizer: PreTrainedTokenizerFast) -> _Roles:

@@ -114,12 +114,12 @@ def stated_pooling(name: str, stated: dict[str, Any]) -> Pooling:
             f"one of {', '.join(POOLINGS)} in its pooling config."
         )
     mode = modes[0] if modes else "mean"
-    found = next((pooling for pooling in POOLINGS if pooling == mode), None)
-    if found is None:
+    pooling_named = next((pooling for pooling in POOLINGS if pooling == mode), None)
+    if pooling_named is None:
         raise InputError(
             f"'{name}' has the pooling mode '{mode}', which is not supported: {', '.join(POOLINGS)} are."
         )
-    return found
+    return pooling_named
 
 
 def _modes(stated: dict[str, Any]) -> list[str]:
@@ -165,19 +165,19 @@ def _is_installed(module: str) -> bool:
 def _modules(name: str) -> list[dict[str, Any]]:
     path = _find(name, "modules.json")
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path else []
+        entries = json.loads(path.read_text(encoding="utf-8")) if path else []
     except (OSError, ValueError):
         return []
-    return [module for module in found if isinstance(module, dict)] if isinstance(found, list) else []
+    return [module for module in entries if isinstance(module, dict)] if isinstance(entries, list) else []
 
 
 def _read(name: str, file: str) -> dict[str, Any]:
     path = _find(name, file)
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        entries = json.loads(path.read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entries if isinstance(entries, dict) else {}
 
 
 def _find(name: str, file: str) -> Path | None:

@@ -44,8 +44,8 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
 
 def _drop_needless_segments(encoder: Encoder) -> None:
     """A generic tokenizer announces segment ids whether or not the model knows what to do with them."""
-    known = "token_type_ids" in inspect.signature(encoder.base.forward).parameters
-    if not known or getattr(encoder.base.config, "type_vocab_size", 2) < 2:
+    takes_segments = "token_type_ids" in inspect.signature(encoder.base.forward).parameters
+    if not takes_segments or getattr(encoder.base.config, "type_vocab_size", 2) < 2:
         names = encoder.tokenizer.model_input_names
         encoder.tokenizer.model_input_names = [name for name in names if name != "token_type_ids"]
 

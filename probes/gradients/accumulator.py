@@ -108,13 +108,13 @@ class GradientAccumulator:
         """
         for loss in self.losses:
             gradients[loss]
-        kept: dict[str, _Pieces] = {}
+        pieces: dict[str, _Pieces] = {}
         products: dict[tuple[str, str], Tensor] = {}
         sketches: dict[str, list[Tensor]] = {}
         for loss in sorted(self.losses, key=lambda name: name not in self._references):
-            walk = _Walk(self, kept if loss in self._sums else {}, self._sums.get(loss))
+            walk = _Walk(self, pieces if loss in self._sums else {}, self._sums.get(loss))
             if loss in self._references:
-                walk.keep, kept[loss] = self._kept[loss], walk.kept
+                walk.keep, pieces[loss] = self._kept[loss], walk.kept
             gradients[loss](walk.receive)
             sketches[loss] = walk.sketches
             if not bool(torch.stack([sketch.isfinite().all() for sketch in walk.sketches]).all()):
@@ -157,12 +157,12 @@ class GradientAccumulator:
         """Narrower sketches of one block, (losses, rounds, ``width`` or less); exact where sketches are."""
         number = list(self.sizes).index(block)
         rows = [[sketch[loss][number].cpu() for sketch in self._sketches] for loss in losses]
-        found = torch.stack([torch.stack(row) for row in rows])
+        products = torch.stack([torch.stack(row) for row in rows])
         if (
-            self.sizes[block] > found.shape[-1] and found.shape[-1] % width == 0
+            self.sizes[block] > products.shape[-1] and products.shape[-1] % width == 0
         ):  # its numbers have random signs
-            found = found.unflatten(-1, (-1, width)).sum(-2)
-        return np.asarray(found.numpy())
+            products = products.unflatten(-1, (-1, width)).sum(-2)
+        return np.asarray(products.numpy())
 
     def sketched(self, processes: Processes = ALONE) -> Moments:
         """The moments by sketches alone: at once, where exact ones take a walk through all sums.
@@ -210,8 +210,8 @@ class GradientAccumulator:
                 rows = torch.stack(pieces).float()
                 gram += rows @ rows.T
             grams.append(gram)
-        found = torch.stack(grams, dim=2).cpu().numpy()
-        return {(a, b): found[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
+        products = torch.stack(grams, dim=2).cpu().numpy()
+        return {(a, b): products[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
 
 
 def _in_turn(

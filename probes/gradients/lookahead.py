@@ -72,7 +72,7 @@ def look_ahead(
 def _stepped(encoder: Encoder, direction: Mapping[str, Tensor], length: float) -> Iterator[None]:
     """The encoder one step of ``length`` against ``direction``, for as long as the context lasts."""
     norm = torch.stack([g.square().sum() for g in direction.values()]).sum().sqrt()
-    kept = [p.detach().clone() for p in encoder.parameters()]
+    weights = [p.detach().clone() for p in encoder.parameters()]
     factor = float(length / norm) if float(norm) > 0 else 0.0
     try:
         with torch.no_grad():
@@ -83,7 +83,7 @@ def _stepped(encoder: Encoder, direction: Mapping[str, Tensor], length: float) -
         yield
     finally:
         with torch.no_grad():
-            for parameter, value in zip(encoder.parameters(), kept, strict=True):
+            for parameter, value in zip(encoder.parameters(), weights, strict=True):
                 parameter.copy_(value)
 
 

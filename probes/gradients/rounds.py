@@ -257,7 +257,7 @@ def _take_rounds(
                 break
     processes.raise_any(problem)
     accumulator.join(processes)
-    return accumulator, {name: processes.in_turn(found) for name, found in values.items()}
+    return accumulator, {name: processes.in_turn(of_rounds) for name, of_rounds in values.items()}
 
 
 def _may_look(taken: int, rounds: int, processes: Processes) -> bool:

@@ -69,9 +69,9 @@ class Processes:
         """What every process brings, in the order of the processes; tensors must be on the CPU."""
         if self.count == 1:
             return [item]
-        found: list[T | None] = [None] * self.count
-        torch.distributed.all_gather_object(found, item)
-        return cast(list[T], found)
+        gathered: list[T | None] = [None] * self.count
+        torch.distributed.all_gather_object(gathered, item)
+        return cast(list[T], gathered)
 
     def in_turn(self, rounds: list[T]) -> list[T]:
         """All rounds in their order, of the shares that each process brings."""

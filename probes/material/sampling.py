@@ -73,14 +73,14 @@ def split_source(items: Sequence[T], budget: Budget) -> SourceSplit[T]:
     used = budget.rounds * size
     rest = items[used:]
     sizes = Counter(_whole(item, i) for i, item in enumerate(rest))
-    held: set[Hashable] = set()
+    held_out: set[Hashable] = set()
     total = 0
     for whole, count in sizes.items():
         if total >= min(budget.held_out_sentences, quarter):
             break
-        held.add(whole)
+        held_out.add(whole)
         total += count
-    apart = [_whole(item, i) in held for i, item in enumerate(rest)]
+    apart = [_whole(item, i) in held_out for i, item in enumerate(rest)]
     return SourceSplit(
         fit=[item for item, is_held in zip(rest, apart, strict=True) if not is_held],
         rounds=deal(items, budget.rounds, size),

@@ -60,8 +60,8 @@ def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: 
         return float(-fits + 0.5 * np.sum(((vector - prior) / widths) ** 2))
 
     first = prior if start is None else _pack(start, levels)
-    found = minimize(loss, first, method="L-BFGS-B", options={"maxiter": steps})
-    return _unpack(found.x, levels)
+    fitted = minimize(loss, first, method="L-BFGS-B", options={"maxiter": steps})
+    return _unpack(fitted.x, levels)
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ _NO_MOVE = (0.0, 0.0)
 def with_priors(traces: Sequence[Trace]) -> list[Trace]:
     """Traces with expectations of findings that are refitted without the own records of their group."""
     tables = load_tables()
-    found = []
+    expecting = []
     for group in dict.fromkeys(trace.group for trace in traces):
         name = _named(tables, group[0])
         rest = _without(tables, name, group[1])
@@ -37,7 +37,7 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
             moved = expected.moved(shifts[:, 0], shifts[:, 1])
             sd = (expected.quantile(0.9) - expected.quantile(0.1)) / _WIDTH
             seconds = [row.probe_seconds for row in records if row.target == trace.target]
-            found.append(
+            expecting.append(
                 replace(
                     trace,
                     expected=np.asarray(expected.mean),
@@ -46,7 +46,7 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
                     probe_seconds=next((value for value in seconds if value), None),
                 )
             )
-    return found
+    return expecting
 
 
 def _named(tables: Tables, model: str) -> str:

@@ -97,18 +97,18 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
         jobs: processes.
         traces: others than those of the shipped studies, with their priors.
     """
-    found = with_priors(shipped_traces()) if traces is None else list(traces)
-    played = replay(found, jobs)
-    probes = [trace.probe_seconds for trace in found if trace.probe_seconds]
+    cells = with_priors(shipped_traces()) if traces is None else list(traces)
+    played = replay(cells, jobs)
+    probes = [trace.probe_seconds for trace in cells if trace.probe_seconds]
     return RaceReport(
-        cells=len(found),
-        groups=len({trace.group for trace in found}),
+        cells=len(cells),
+        groups=len({trace.group for trace in cells}),
         cases=len(played.groups),
         judged_by_others=int(played.judged_by_others.sum()),
         budgets=BUDGETS,
         ways=tuple(_ways(played)),
         bands=tuple(_bands(played.sure)),
-        rungs=tuple(_rungs(found)),
+        rungs=tuple(_rungs(cells)),
         run_minutes=played.seconds / 60,
         probe_minutes=float(np.median(probes)) / 60 if probes else None,
         probe_regret=_probe_regret(played),
@@ -121,7 +121,7 @@ def _ways(played: Replay) -> Iterator[Way]:
         if not tried.any():  # dearer than the largest budget
             continue
         regret = curve.regret[tried]
-        groups = [group for group, kept in zip(played.groups, tried, strict=True) if kept]
+        groups = [group for group, was_tried in zip(played.groups, tried, strict=True) if was_tried]
         mean = regret.mean(axis=0)
         low, high = _interval(regret, groups)
         stops = [] if curve.spent is None else [spent for spent in curve.spent[tried] if np.isfinite(spent)]

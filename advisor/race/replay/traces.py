@@ -104,7 +104,7 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
                 seconds[key].append(record.seconds)
             if made.option.schedule is Schedule.SEQUENTIAL:
                 lengths[key].append(_plan(record).align_steps)
-    found = []
+    traces = []
     for key, by_length in cells.items():
         model, _, task, target, steps, _ = key
         plan = RungPlan(mode(lengths[key] or [steps]), steps)
@@ -124,8 +124,8 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
         if any(look.rung == WHOLE for look in gains):
             level = TASKS[task].level
             usual = median(seconds[key])
-            found.append(Trace((model, task), target, level, plan, options, gains, seconds=usual))
-    return sorted(found, key=lambda trace: (trace.group, trace.target))
+            traces.append(Trace((model, task), target, level, plan, options, gains, seconds=usual))
+    return sorted(traces, key=lambda trace: (trace.group, trace.target))
 
 
 def _as_usual(record: Record) -> bool:

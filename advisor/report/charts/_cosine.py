@@ -159,13 +159,13 @@ def _ceilings(signals: Signals) -> _Ceilings:
         for row in signals.losses
         if row.point == "theta_warm" and row.ceiling.value is not None and row.ceiling.value > 0
     }
-    found: _Ceilings = {}
+    ceilings: _Ceilings = {}
     for row in signals.cosines:
         objective = of_loss.get((row.objective, row.block))
         task = of_loss.get((f"task:{row.task_gradient}", row.block))
         if row.point == "theta_warm" and objective is not None and task is not None:
-            found[row.objective, row.task_gradient, row.block] = math.sqrt(objective * task)
-    return found
+            ceilings[row.objective, row.task_gradient, row.block] = math.sqrt(objective * task)
+    return ceilings
 
 
 def _frame(rows: Sequence[CosineRow], ceilings: _Ceilings) -> tuple[float, float, _Ceilings]:

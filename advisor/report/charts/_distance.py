@@ -139,5 +139,11 @@ def _constant_chances(rows: Sequence[DistanceRow]) -> list[float]:
         for measure in {r.measure for r in rows}
     }
     return sorted(
-        {chance for found in levels.values() if len(found) == 1 for chance in found if chance is not None}
+        {
+            chance
+            for chances in levels.values()
+            if len(chances) == 1
+            for chance in chances
+            if chance is not None
+        }
     )

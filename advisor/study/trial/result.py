@@ -44,10 +44,10 @@ def paired_gain(differences: Sequence[float]) -> Estimate:
     """
     pairs = len(differences)
     if pairs < 2:
-        found = f" (its gain: {differences[0]:+.1f} points)" if pairs else ""
+        single = f" (its gain: {differences[0]:+.1f} points)" if pairs else ""
         return Estimate(
             value=None,
-            note=f"{pairs} of the runs can be paired by seed{found}: the noise is known from two pairs on",
+            note=f"{pairs} of the runs can be paired by seed{single}: the noise is known from two pairs on",
         )
     mean, sd = float(np.mean(differences)), float(np.std(differences, ddof=1))
     if sd < 1e-9:  # rounding apart, all the same

@@ -231,8 +231,8 @@ def _run_all(
     """The records of ``runs``, in their order; those that are not in ``folder`` yet are made."""
     records = Records(folder)
     shared = Shared()
-    found = [records.find(run.configuration) for run in runs]
-    ended = {i: record for i, record in enumerate(found) if record and record.status != "failed"}
+    earlier = [records.find(run.configuration) for run in runs]
+    ended = {i: record for i, record in enumerate(earlier) if record and record.status != "failed"}
     watcher.planned(len(runs), len(ended))
     for i, run in enumerate(runs):
         if i in ended:
