@@ -118,11 +118,7 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
         labelled[_SOURCE_DATA] = train.texts[:_CHECKED]
         seen.append(_seen(train, [_check(source, labelled[_SOURCE_DATA])], as_called))
     if request.target_labels and request.target_labels not in unread:
-        labels = read_labelled(
-            request.target_labels, task, role="target-labels", language=target, columns=request.columns
-        )
-        if train is not None:
-            labels = keep_known_labels(train, labels)
+        labels = _target_labels(request, train)
         labelled[_TARGET_DATA] = labels.texts[:_CHECKED]
         seen.append(_seen(labels, [_check(target, labelled[_TARGET_DATA])], as_called))
     if request.bitext not in unread:
@@ -160,6 +156,17 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     except InputError as error:  # too little: what was read, and what was dropped, says why
         problem = str(error)
     return Preview(inputs=tuple(seen), unread=unread, forecast=cost, problem=problem)
+
+
+def _target_labels(request: ProbeRequest, train: LabelledData | None) -> LabelledData:
+    labels = read_labelled(
+        str(request.target_labels),
+        TASKS.find(request.task),
+        role="target-labels",
+        language=parse_language(request.target),
+        columns=request.columns,
+    )
+    return labels if train is None else keep_known_labels(train, labels)
 
 
 def _seen(
