@@ -1,7 +1,7 @@
 """A smaller vocabulary: an encoder that reads some texts as before, at a fraction of the size."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -11,6 +11,8 @@ from probes.bundled._installed import BundledName, read_bundled
 from probes.bundled._model import WORDS, model_with
 from probes.bundled._tokenizer import fast_tokenizer, kept_ids, roles_of, to_tokenizer
 from probes.errors import InputError
+
+_WORDS_A_TEXT = 200
 
 
 def trim_vocabulary(
@@ -78,4 +80,11 @@ def trim_bundled(name: BundledName, texts: Iterable[str]) -> bytes:
     """
     data, _ = read_bundled(name)
     file = parse(data)
-    return with_pieces(data, file, kept_ids(to_tokenizer(file), file.pieces, texts))
+    return with_pieces(data, file, kept_ids(to_tokenizer(file), file.pieces, _words_once(texts)))
+
+
+def _words_once(texts: Iterable[str]) -> Iterator[str]:
+    """All words, each once, in few texts: an offline encoder splits at every space, whatever is around."""
+    words = list(dict.fromkeys(word for text in texts for word in text.split(" ")))
+    for start in range(0, len(words), _WORDS_A_TEXT):
+        yield " ".join(words[start : start + _WORDS_A_TEXT])
