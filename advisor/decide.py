@@ -4,12 +4,12 @@ Advice, probes, validation, page, report, HTTP, the findings card and races give
 option and take the decision from here, so that what is validated is what is given.
 
 The rule: the option of the highest expected gain, if that is above ``min_gain``, else fine-tuning alone. For
-a task that nobody has measured, evidence cannot rank options; the one of best standing over other tasks is
-then the default. How sure the decision is says its ``confidence``, in words whose worth on held-out cells
-``advisor findings validate`` prints.
+a task that nobody has measured the expectation is what options do over other tasks, drawn towards 0 by all
+that is not known; the best of them is then taken unless it is likelier to lose. How sure the decision is
+says its ``confidence``, in words whose worth on held-out cells ``advisor findings validate`` prints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -24,11 +24,13 @@ task, language group and loss); or neither."""
 DEFAULT_MIN_GAIN = 0.25
 """Points below which aligning is not worth its trouble: of 0, 0.25, 0.5, 0.75, 1 and 1.25 that whose advice
 lost least over the splits of the validation."""
-LIKELY, LEANING = 0.8, 0.57
+LIKELY = 0.8
+LEANING: Mapping[Verdict, float] = {"align": 0.57, "do-not-align": 0.5}
 """Probability of being right from which on a decision is *likely*, or *leaning*: of held-out decisions
-that were likely at least 85 % were right in every split."""
+that were likely at least 85 % were right in every split; of those to align below .57 five in nine were, and
+of those to leave it that were as unsure eight in ten, since what promises most of many seldom keeps it."""
 _STANDING = 0.35
-"""P(gain > 0) from which on the default over tasks is taken for a task that nobody has measured."""
+"""P(gain > 0) from which on the best option over tasks is taken for a task that nobody has measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def decide(
     expected: Sequence[Expected],
     *,
     min_gain: float,
-    default: Option | None = None,
+    measured: bool = True,
     trusted: bool = True,
 ) -> Decision:
     """The one decision.
@@ -87,8 +89,8 @@ def decide(
     Args:
         expected: of every option that is offered, fine-tuning alone left out; may be empty.
         min_gain: smallest gain of interest, in points.
-        default: of best standing over tasks, where nobody has measured this one: it is taken unless it
-            is likelier to lose, or less is expected of it than somebody who asks for more than usual wants.
+        measured: whether anybody has measured the task: else what is expected is drawn towards 0, so that
+            somebody who wants no more than usual aligns all the same unless that is likelier to lose.
         trusted: whether what is expected may be believed at all; else the decision is *open*.
 
     Example:
@@ -97,30 +99,23 @@ def decide(
     """
     # of equal gains that goes first which was measured, and here rather than elsewhere
     ranked = sorted(expected, key=lambda row: (-row.mean, get_args(Basis).index(row.by)))
-    candidates = [row for row in ranked if row.option == default] or ranked
-    best = candidates[0] if candidates else None
+    best = ranked[0] if ranked else None
     worth_it = best is not None and best.mean > min_gain
-    if best is not None and best.option == default:
-        worth_it = best.positive > _STANDING and (worth_it or min_gain <= DEFAULT_MIN_GAIN)
-    if best is not None and worth_it:
-        advised, verdict, probability = best.option, "align", best.positive
-    else:
-        advised, verdict = NO_ALIGNMENT, "do-not-align"
-        probability = 1 - best.worthwhile if best is not None else 1.0
+    if best is not None and not measured and min_gain <= DEFAULT_MIN_GAIN:
+        worth_it = best.positive > _STANDING
+    verdict: Verdict = "align" if worth_it else "do-not-align"
+    advised = best.option if best is not None and worth_it else NO_ALIGNMENT
+    probability = 1.0 if best is None else best.positive if worth_it else 1 - best.worthwhile
     rest = [row.option for row in ranked if row.mean > 0], [row.option for row in ranked if row.mean <= 0]
-    order = dict.fromkeys((advised, *rest[0], NO_ALIGNMENT, *rest[1]))
-    confidence = _confidence(probability, extrapolated=best is None or best.by == "extrapolated")
+    confidence: Confidence = "open"
+    if trusted and probability >= LEANING[verdict]:
+        # nothing that is extrapolated is likely
+        sure = probability >= LIKELY and best is not None and best.by != "extrapolated"
+        confidence = "likely" if sure else "leaning"
     return Decision(
-        decision="align" if verdict == "align" else "do-not-align",
-        confidence=confidence if trusted else "open",
+        decision=verdict,
+        confidence=confidence,
         option=advised,
         probability=probability,
-        order=tuple(order),
+        order=tuple(dict.fromkeys((advised, *rest[0], NO_ALIGNMENT, *rest[1]))),
     )
-
-
-def _confidence(probability: float, *, extrapolated: bool) -> Confidence:
-    """The word for a probability of being right; nothing that is extrapolated is *likely*."""
-    if probability < LEANING:
-        return "open"
-    return "leaning" if probability < LIKELY or extrapolated else "likely"

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from advisor.files import replacement
-from advisor.findings.evidence import TABLES, CaseMaker, Tables, load_tables, observations
+from advisor.findings.evidence import LIGHT, OWN, TABLES, CaseMaker, Tables, load_tables, observations
 from advisor.findings.model import (
     LEADING_SIGNALS,
     EffectModel,
@@ -34,14 +36,18 @@ class Findings:
     Attributes:
         tables: the evidence itself.
         cases: makes cases of questions.
-        effects: the effect model.
+        effects: the effect model of each stratum that is fitted.
         signals: the second stage, which moves a prediction by what a probe measured, for each leading signal.
     """
 
     tables: Tables
     cases: CaseMaker
-    effects: EffectModel
+    effects: Mapping[str, EffectModel]
     signals: Mapping[LeadingSignal, SignalStage]
+
+    def fit_of(self, model: str) -> EffectModel:
+        """The effect model of the stratum that speaks of an encoder."""
+        return self.effects[self.tables.stratum_of(model)]
 
 
 @lru_cache(maxsize=4)
@@ -56,8 +62,10 @@ def load_findings(root: Path = TABLES) -> Findings:
     path = _cache_path(tables)
     fitted = _read(path)
     if fitted is None:
-        model = EffectModel.fit(observations(tables.pooled, maker))
-        fitted = model, fit_stages(tables, maker, model)
+        seen = {name: observations(tables.strata[name], maker) for name in (LIGHT, OWN)}
+        models = {name: EffectModel.fit(rows) for name, rows in seen.items() if rows}
+        # without own runs there is nothing that a stage could be fitted to
+        fitted = models, fit_stages(tables, maker, models.get(OWN, models[LIGHT]))
         _write(path, *fitted)
     return Findings(tables, maker, *fitted)
 
@@ -70,24 +78,34 @@ def _cache_path(tables: Tables) -> Path:
     return user_cache_path("alignment-advisor") / f"findings-{tables.sha256[:16]}-{code.hexdigest()[:16]}.npz"
 
 
-def _read(path: Path) -> tuple[EffectModel, Mapping[LeadingSignal, SignalStage]] | None:
+def _read(path: Path) -> tuple[Mapping[str, EffectModel], Mapping[LeadingSignal, SignalStage]] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             stages: dict[LeadingSignal, SignalStage] = {
                 signal: SignalStage.from_array(arrays[_name(signal)]) for signal in LEADING_SIGNALS
             }
-            return from_arrays(arrays), stages
+            fits = {name: _of(name, arrays) for name in (LIGHT, OWN)}
+            return {name: from_arrays(fit) for name, fit in fits.items() if fit}, stages
     except (OSError, BadZipFile, KeyError, ValueError, EOFError):
         return None
 
 
-def _write(path: Path, model: EffectModel, signals: Mapping[LeadingSignal, SignalStage]) -> None:
+def _of(stratum: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(stratum): arrays[name] for name in arrays if name.startswith(stratum)}
+
+
+def _write(
+    path: Path, models: Mapping[str, EffectModel], signals: Mapping[LeadingSignal, SignalStage]
+) -> None:
+    fits = {
+        stratum + name: row for stratum, model in models.items() for name, row in to_arrays(model).items()
+    }
     stages = {_name(signal): stage.array() for signal, stage in signals.items()}
     # A cache that cannot be written (read-only home, full disk) costs time, not the answer.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacement(path) as new, new.open("wb") as file:
-            np.savez(file, allow_pickle=False, **to_arrays(model), **stages)
+            np.savez(file, allow_pickle=False, **fits, **stages)
 
 
 def _name(signal: LeadingSignal) -> str:

@@ -211,7 +211,7 @@ def _alternative(outlook: Outlook | None) -> Alternative:
         gain=gain_of(expected),
         basis=expected.by,
         direct=expected.direct,
-        at_least=max(abs(expected.low), abs(expected.high)) >= scale.LARGEST,
+        at_least=abs(expected.mean) >= scale.LARGEST,
     )
 
 

@@ -1,12 +1,12 @@
 """The effect model's terms in words: which of them moved a prediction, and on what evidence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from advisor.findings.evidence import Case, Effect, Key, Tables
+from advisor.findings.evidence import Case, Effect, Key
 from advisor.findings.model import scale
 
 _SOURCES_NAMED = 4
@@ -101,6 +101,11 @@ _KINDS: Mapping[str, _Family] = {
             lambda case, effect: effect.task == case.task,
         ),
         _Family(
+            "writing",
+            lambda case, name: f"How {name} is written",
+            lambda case, effect: effect.task == case.task,
+        ),
+        _Family(
             "the encoder",
             lambda case, _: f"The size and pretraining of {case.model}",
             lambda case, effect: True,
@@ -127,6 +132,7 @@ _KINDS: Mapping[str, _Family] = {
 _FEATURE_OF_PART = (
     # the first part that a term has decides what it is called
     ("coverage", "pretraining data"),
+    ("writing", "writing"),
     ("size", "the encoder"),
     ("parallel", "the encoder"),
     ("contrastive", "the encoder"),
@@ -153,7 +159,7 @@ def _feature(term: str, key: Key) -> str:
 
 
 def causes(
-    case: Case, parts: Mapping[tuple[str, Key], float], centre: float, tables: Tables, language: str
+    case: Case, parts: Mapping[tuple[str, Key], float], centre: float, rows: Sequence[Effect], language: str
 ) -> Iterator[Cause]:
     """What moved the prediction of a case, the largest first.
 
@@ -163,7 +169,7 @@ def causes(
         case: the case.
         parts: what each coefficient added on the model's scale (``Prediction.parts``).
         centre: of the prediction, on the model's scale.
-        tables: the evidence.
+        rows: the effects that the prediction rests on.
         language: the target's name, for the sentences.
     """
     effects: defaultdict[str, float] = defaultdict(float)
@@ -175,7 +181,7 @@ def causes(
     for feature, rest in by_size:
         points = with_all - rest
         kind = _KINDS[feature]
-        counts = Counter(effect.source_id for effect in tables.pooled if kind.concerns(case, effect))
+        counts = Counter(effect.source_id for effect in rows if kind.concerns(case, effect))
         total = sum(counts.values())
         if not total:
             continue

@@ -18,9 +18,11 @@ _LITTLE_BITEXT = 1000
 def support_of(situation: Situation, best: Outlook) -> Support:
     """The evidence nearest to the option spoken of, and whether a decision may rest on it."""
     tables = situation.findings.tables
-    missing, distance = unseen(situation.model, situation.task.name, situation.target.code, tables)
+    missing, distance = unseen(
+        situation.model, situation.task.name, situation.target.code, situation.measured
+    )
     rows = []
-    for neighbour in nearest(best.case, tables, situation.findings.cases, situation.findings.effects.kernel):
+    for neighbour in nearest(best.case, situation.evidence, situation.findings.cases, situation.fit.kernel):
         effect = neighbour.effect
         source = tables.sources[effect.source_id]
         words = (
@@ -91,7 +93,7 @@ def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterat
     for what in support.unseen:
         text = _unknown_encoder(situation) if what == "model" else None
         yield Note(code=f"unseen-{what}", text=text or _UNSEEN_TEXT[what])
-    if {effect.source_id for effect in situation.effects_on_model} == {OWN_RECORDS}:
+    if {effect.source_id for effect in situation.evidence} == {OWN_RECORDS}:
         yield Note(
             code="own-trials-only",
             text="All that is known of this encoder comes from own short trials on little data, not from "

@@ -16,9 +16,10 @@ from advisor.findings.model import (
     LeadingSignal,
     direct_counts,
     expectations,
+    leading,
 )
 from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option_space
-from advisor.recommend._situation import Kind, Situation, kind
+from advisor.recommend._situation import Situation, kind
 from probes.signals import TOTAL, Signals
 
 EVIDENCE_SOURCE = "en"
@@ -26,8 +27,6 @@ EVIDENCE_SOURCE = "en"
 _OTHER_SOURCE_SD = 0.7
 """Added uncertainty, on the effect model's scale, when the labelled data is not in English. The evidence
 cannot tell how much; this is about what one more task of a known model differs by."""
-OF_BEST_STANDING: Kind = ("token-contrastive", "sequential", "none")
-"""What gains most over the tasks of the evidence: the default for a task that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +70,19 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     space = option_space(situation.word_pairs, signals.unavailable if signals else ())
     options = [_with_weight(option, signals) for option in space if option != NO_ALIGNMENT]
     cases = [situation.case(option) for option in options]
-    evidence = situation.findings.effects.predict(cases)
+    evidence = situation.fit.predict(cases)
     updated = _after_the_trial(situation)
-    with_trial = evidence if updated is situation.findings.effects else updated.predict(cases)
+    with_trial = evidence if updated is situation.fit else updated.predict(cases)
     shift, shift_sd = np.array([_signal_shift(situation, option) for option in options]).T
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
     none = np.zeros(len(options))
-    direct = direct_counts(cases[0], situation.findings.tables.pooled, situation.findings.cases)
+    direct = direct_counts(cases[0], situation.evidence, situation.findings.cases)
+    first = leading(cases[0], situation.evidence, direct)
     kinds = {kind(option) for option in situation.tried}
     tried = [option for option in options if kind(option) in kinds]
     now, before = (
-        expectations(what, options, direct, situation.min_gain, tried)
+        expectations(what, options, direct, first, situation.min_gain, tried)
         for what in (prediction, evidence.moved(none, none + from_elsewhere))
     )
     return [
@@ -102,12 +102,12 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
 
 def decide_on(situation: Situation, outlooks: Sequence[Outlook]) -> Decision:
     """The decision over all options."""
-    measured = {task for _, task, _ in situation.findings.tables.measured}
-    default = None
-    if situation.task.name not in measured and not situation.tried:
-        default = next((o.option for o in outlooks if kind(o.option) == OF_BEST_STANDING), None)
-    expected = [outlook.expected for outlook in outlooks]
-    return decide(expected, min_gain=situation.min_gain, default=default, trusted=not situation.untrained)
+    return decide(
+        [outlook.expected for outlook in outlooks],
+        min_gain=situation.min_gain,
+        measured=any(situation.task.name == task for _, task, _ in situation.measured) or bool(situation.tried),
+        trusted=not situation.untrained,
+    )
 
 
 def gain_of(expected: Expected) -> Gain:
@@ -124,12 +124,11 @@ def gain_of(expected: Expected) -> Gain:
 
 def _after_the_trial(situation: Situation) -> EffectModel:
     """The effect model once the own trial is known, of which the signals explain a part."""
-    effects = situation.findings.effects
     if not situation.tried:
-        return effects
+        return situation.fit
     measured = [of_trial(situation.case(option), gains) for option, gains in situation.tried.items()]
     explained = [_signal_shift(situation, option)[0] for option in situation.tried]
-    return effects.given(measured, np.array(explained))
+    return situation.fit.given(measured, np.array(explained))
 
 
 def _with_weight(option: Option, signals: Signals | None) -> Option:

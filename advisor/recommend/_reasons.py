@@ -21,7 +21,7 @@ def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
     reasons = [
         Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
         for cause in islice(
-            causes(best.case, best.parts, best.centre, situation.findings.tables, situation.target.name),
+            causes(best.case, best.parts, best.centre, situation.evidence, situation.target.name),
             _REASONS,
         )
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from advisor.advice import Question
 from advisor.findings import Findings
 from advisor.findings.evidence import Case, Effect, EncoderFacts, normalise_model, unknown_encoder
+from advisor.findings.model import EffectModel
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.catalogue import Task
 from probes.errors import InputError
@@ -111,7 +112,7 @@ class Situation:
     def case(self, option: Option) -> Case:
         """The option on the question's model, task and language."""
         return self.findings.cases.case(
-            model=f"untrained {self.model}" if self.untrained else self.model,
+            model=self._asked,
             encoder=unknown_encoder(self.model) if self.untrained else self.encoder,
             task=self.task.name,
             target=self.target.code,
@@ -123,6 +124,20 @@ class Situation:
         )
 
     @property
-    def effects_on_model(self) -> list[Effect]:
-        """The pooled effects that were measured on this encoder."""
-        return [effect for effect in self.findings.tables.pooled if effect.model == self.model]
+    def fit(self) -> EffectModel:
+        """The effect model that answers."""
+        return self.findings.fit_of(self._asked)
+
+    @property
+    def evidence(self) -> tuple[Effect, ...]:
+        """The effects that it was fitted to."""
+        return self.findings.tables.strata[self.findings.tables.stratum_of(self._asked)]
+
+    @property
+    def measured(self) -> frozenset[tuple[str, str, str]]:
+        """Encoder, task and target language of each of them."""
+        return self.findings.tables.measured[self.findings.tables.stratum_of(self._asked)]
+
+    @property
+    def _asked(self) -> str:
+        return f"untrained {self.model}" if self.untrained else self.model

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from advisor.advice import Advice, Gain
 from advisor.decide import Verdict
+from advisor.findings.model.scale import LARGEST
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option
 from advisor.sample import sample_sha256
 from probes.signals import Estimate, Point, Signals, TaskGradient
@@ -86,8 +87,9 @@ def with_minus(text: str) -> str:
 
 
 def interval(gain: Gain, decimals: int = 1) -> str:
-    """The interval of a gain, as in ``+0.2 to +2.6``."""
-    return f"{signed(gain.low, decimals)} to {signed(gain.high, decimals)}"
+    """The interval of a gain, as in ``+0.2 to +2.6``, or ``+0.2 to +40 or more`` where no larger is told."""
+    low = f"{MINUS}{LARGEST:.0f} or less" if gain.low <= -LARGEST else signed(gain.low, decimals)
+    return f"{low} to " + (f"+{LARGEST:.0f} or more" if gain.high >= LARGEST else signed(gain.high, decimals))
 
 
 def percent(fraction: float) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
 from advisor.recommend import ask
+from advisor.report.words import interval
 
 MODELS = (
     "xlm-roberta-base",
@@ -47,8 +48,8 @@ def main() -> None:
                 gain = advice.gain
                 assert gain is not None
                 shown.append(
-                    f"{target} {advice.decision} ({advice.confidence}) {gain.mean:+.1f} "
-                    f"[{gain.low:+.1f}, {gain.high:+.1f}] {advice.option}"
+                    f"{target} {advice.decision} ({advice.confidence}) {gain.mean:+.1f} [{interval(gain)}] "
+                    f"{advice.option}"
                 )
             print(f"{model}, {task}:", *shown, sep="\n  ")
     total = sum(confidence.values())

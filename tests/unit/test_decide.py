@@ -1,6 +1,6 @@
 """The one decision."""
 
-from advisor.decide import LEANING, LIKELY, Basis, Expected, decide
+from advisor.decide import DEFAULT_MIN_GAIN, LEANING, LIKELY, Basis, Expected, decide
 from advisor.options import NO_ALIGNMENT, Option
 
 SEQUENTIAL, JOINT = Option.parse("token-contrastive:sequential"), Option.parse("token-contrastive:joint:0.1")
@@ -28,14 +28,16 @@ def test_there_is_always_a_decision() -> None:
     assert decide([], min_gain=0.0).order == (NO_ALIGNMENT,)
 
 
-def test_the_default_of_an_unmeasured_task_goes_before_higher_gains() -> None:
-    rows = [_row(JOINT, 3.0), _row(SEQUENTIAL, 1.0)]
-    assert decide(rows, min_gain=0.5, default=SEQUENTIAL).order == (SEQUENTIAL, JOINT, NO_ALIGNMENT)
-    rows = [_row(JOINT, 3.0), _row(SEQUENTIAL, -1.0, 0.3)]
-    assert decide(rows, min_gain=0.5, default=SEQUENTIAL).option == NO_ALIGNMENT
+def test_a_task_that_nobody_measured_is_aligned_unless_that_is_likelier_to_lose() -> None:
+    rows = [_row(JOINT, 0.1, 0.5), _row(SEQUENTIAL, 0.2, 0.5)]
+    assert decide(rows, min_gain=DEFAULT_MIN_GAIN).option == NO_ALIGNMENT
+    assert decide(rows, min_gain=DEFAULT_MIN_GAIN, measured=False).order[:2] == (SEQUENTIAL, JOINT)
+    assert decide(rows, min_gain=1.0, measured=False).option == NO_ALIGNMENT
+    assert decide([_row(JOINT, -1.0, 0.3)], min_gain=DEFAULT_MIN_GAIN, measured=False).option == NO_ALIGNMENT
 
 
 def test_confidence_follows_the_probability_and_never_extrapolation() -> None:
-    words = [decide([_row(JOINT, 1, p)], min_gain=0.5).confidence for p in (LIKELY, LEANING, LEANING - 0.01)]
+    least = LEANING["align"]
+    words = [decide([_row(JOINT, 1, p)], min_gain=0.5).confidence for p in (LIKELY, least, least - 0.01)]
     assert words == ["likely", "leaning", "open"]
     assert decide([_row(JOINT, 9, 0.99, "extrapolated")], min_gain=0.5).confidence == "leaning"

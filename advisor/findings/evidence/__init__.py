@@ -1,10 +1,12 @@
 """The evidence: published effects, own records, and facts about languages and encoders, read and checked."""
 
-from advisor.findings.evidence._cases import COVERAGE, ENCODER_FACTS, FACTS, TYPOLOGY, Case, CaseMaker, Key
+from advisor.findings.evidence._cases import COVERAGE, ENCODER_FACTS, FACTS, WRITING, Case, CaseMaker, Key
 from advisor.findings.evidence._effects import (
     EARLY,
+    LIGHT,
     LONG,
     OUTSIDE,
+    OWN,
     OWN_RECORDS,
     STRATA,
     Effect,
@@ -30,12 +32,14 @@ __all__ = [
     "EARLY",
     "ENCODER_FACTS",
     "FACTS",
+    "LIGHT",
     "LONG",
     "OUTSIDE",
+    "OWN",
     "OWN_RECORDS",
     "STRATA",
     "TABLES",
-    "TYPOLOGY",
+    "WRITING",
     "Case",
     "CaseMaker",
     "CheckReport",

@@ -9,7 +9,7 @@ from advisor.findings.evidence._effects import Effect, Tables, level_of
 from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 
-__all__ = ["COVERAGE", "ENCODER_FACTS", "FACTS", "TYPOLOGY", "Case", "CaseMaker", "Key", "language_facts"]
+__all__ = ["COVERAGE", "ENCODER_FACTS", "FACTS", "WRITING", "Case", "CaseMaker", "Key", "language_facts"]
 
 Key = tuple[str, ...]
 
@@ -21,7 +21,7 @@ PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {
 }
 
 FACTS = ("pretraining-size", "unseen-language", "syntactic", "genetic", "geographic", "non-latin", "unspaced")
-COVERAGE, TYPOLOGY = FACTS[:2], FACTS[2:]
+COVERAGE, WRITING = FACTS[:2], FACTS[5:]
 ENCODER_FACTS = ("size", "parallel", "contrastive")
 """Doublings of parameters over XLM-R base's 278 million; whether pretraining had parallel data; whether it
 had a contrastive loss over sentences."""
@@ -199,10 +199,7 @@ class CaseMaker:
 
     def one_family(self, first: str, second: str) -> bool:
         """Whether two encoders are of one recipe, in any size."""
-        encoders = self._tables.encoders
-        if first not in encoders or second not in encoders:
-            return first == second
-        return encoders[first].family == encoders[second].family
+        return self._tables.family(first) == self._tables.family(second)
 
     def language_distance(self, first: str, second: str) -> float:
         """How unlike two languages are to an encoder: 0 the same, at least 0.1 for two, towards 1."""

@@ -11,9 +11,11 @@ from probes.catalogue import TASKS
 __all__ = [
     "EARLY",
     "FROZEN_LAYERS",
+    "LIGHT",
     "LONG",
     "MIXTURES",
     "OUTSIDE",
+    "OWN",
     "OWN_RECORDS",
     "PUBLISHED_ONLY",
     "SCHEDULES",
@@ -51,7 +53,8 @@ STRATA: Mapping[str, str] = {
     "secondary": "figures that others report of a study",
 }
 """Kinds of study. One informs another through a hyperparameter at most."""
-_POOLED = frozenset({"light", "own-short"})
+LIGHT, OWN = "light", "own-short"
+"""The strata that are fitted, each by itself."""
 LONG = 300
 """Fine-tuning steps from which on own runs are of the registered test."""
 EARLY: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
@@ -168,8 +171,8 @@ class Effect:
 
     @property
     def kept_apart(self) -> str | None:
-        """Why the effect must not be pooled with the others, or None if it may be."""
-        return self.unfit or (None if self.stratum in _POOLED else f"another stratum: {self.stratum}")
+        """Why no fit that answers questions may use the effect, or None if one may."""
+        return self.unfit or (None if self.stratum in (LIGHT, OWN) else f"another stratum: {self.stratum}")
 
     @property
     def level(self) -> str:
@@ -272,14 +275,33 @@ class Tables:
 
     @cached_property
     def pooled(self) -> tuple[Effect, ...]:
-        """The effects a fit may pool."""
+        """The effects of the strata that are fitted."""
         return tuple(effect for effect in self.effects if effect.kept_apart is None)
 
     @cached_property
-    def measured(self) -> frozenset[tuple[str, str, str]]:
-        """Encoder, task and target language of every effect that a fit may pool."""
-        return frozenset((effect.model, effect.task, effect.target) for effect in self.pooled)
+    def strata(self) -> Mapping[str, tuple[Effect, ...]]:
+        """The effects that a fit of each of ``STRATA`` may use."""
+        fit = [effect for effect in self.effects if effect.unfit is None]
+        return {name: tuple(effect for effect in fit if effect.stratum == name) for name in STRATA}
 
-    def of_stratum(self, stratum: str) -> tuple[Effect, ...]:
-        """The effects of one of ``STRATA`` that a fit of it may use."""
-        return tuple(effect for effect in self.effects if effect.stratum == stratum and effect.unfit is None)
+    @cached_property
+    def measured(self) -> Mapping[str, frozenset[tuple[str, str, str]]]:
+        """Encoder, task and target language of every effect that a fit may use, by stratum."""
+        return {
+            name: frozenset((effect.model, effect.task, effect.target) for effect in rows)
+            for name, rows in self.strata.items()
+        }
+
+    @cached_property
+    def _only_here(self) -> frozenset[str]:
+        """Families of encoders of which there are own runs and nothing else."""
+        own, light = ({self.family(e.model) for e in self.strata[name]} for name in (OWN, LIGHT))
+        return frozenset(own - light)
+
+    def stratum_of(self, model: str) -> str:
+        """The stratum that speaks of an encoder: own runs of its family where nobody else measured it."""
+        return OWN if self.family(model) in self._only_here else LIGHT
+
+    def family(self, model: str) -> str:
+        """The recipe that an encoder is of, in any size; its own name where nothing is known of it."""
+        return self.encoders[model].family if model in self.encoders else model

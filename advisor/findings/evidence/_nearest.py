@@ -1,6 +1,6 @@
 """Which evidence lies nearest to a question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings.evidence._cases import Case, CaseMaker
-from advisor.findings.evidence._effects import Effect, Tables
+from advisor.findings.evidence._effects import Effect
 
 __all__ = ["Kernel", "Neighbour", "direct", "nearest", "unseen"]
 
@@ -49,9 +49,14 @@ def direct(case: Case, effect: Effect, maker: CaseMaker) -> bool:
 
 
 def nearest(
-    case: Case, tables: Tables, maker: CaseMaker, kernel: Kernel, count: int = 8
+    case: Case, effects: Sequence[Effect], maker: CaseMaker, kernel: Kernel, count: int = 8
 ) -> tuple[Neighbour, ...]:
-    """The effects nearest to a case: those that speak of it, then the others, each by the kernel."""
+    """The effects nearest to a case: those that speak of it, on its language and on others, then the rest,
+    each by the kernel."""
+
+    def order(neighbour: Neighbour) -> tuple[bool, bool, float]:
+        return not neighbour.direct, neighbour.effect.target != case.target, neighbour.distance
+
     # there are few encoders and languages beside the effects on them
     of_model = cache(lambda model: 0.5 if maker.one_family(case.model, model) else 1.0)
     of_target = cache(lambda target: maker.language_distance(case.target, target))
@@ -60,9 +65,9 @@ def nearest(
             not direct(case, e, maker),
             _unlike(case, e) + (e.model != case.model) * of_model(e.model) + of_target(e.target),
         )
-        for e in tables.pooled
+        for e in effects
     }
-    alike = sorted(tables.pooled, key=lambda effect: unlike[id(effect)])
+    alike = sorted(effects, key=lambda effect: unlike[id(effect)])
     same = [effect for effect in alike if effect.target == case.target][:_SHORTLIST]
     short = same + [effect for effect in alike if effect.target != case.target][: 2 * _SHORTLIST]
     distances = (1 - kernel(case, [maker.of_effect(effect) for effect in short])).tolist()
@@ -70,7 +75,7 @@ def nearest(
         Neighbour(effect, distance, direct(case, effect, maker))
         for effect, distance in zip(short, distances, strict=True)
     ]
-    return tuple(sorted(found, key=lambda neighbour: (not neighbour.direct, neighbour.distance))[:count])
+    return tuple(sorted(found, key=order)[:count])
 
 
 def _unlike(case: Case, effect: Effect) -> float:
@@ -86,18 +91,18 @@ def _unlike(case: Case, effect: Effect) -> float:
     return distance
 
 
-def unseen(model: str, task: str, target: str, tables: Tables) -> tuple[tuple[str, ...], float]:
-    """What of a question no pooled effect has, and the question's distance from the evidence.
+def unseen(model: str, task: str, target: str, measured: Set[tuple[str, str, str]]) -> tuple[tuple[str, ...], float]:
+    """What of a question nobody has measured, and the question's distance from the evidence.
 
     Returns:
         The unseen among ``model``, ``task`` and ``language``; and 0 when all three were seen together, one
         for each unseen, a half when each was seen but never together.
     """
     asked = {"model": model, "task": task, "language": target}
-    columns = zip(*tables.measured, strict=True)
+    columns = zip(*measured, strict=True)
     missing = tuple(
         name for (name, value), seen in zip(asked.items(), columns, strict=True) if value not in seen
     )
     if missing:
         return missing, float(len(missing))
-    return (), 0.0 if (model, task, target) in tables.measured else 0.5
+    return (), 0.0 if (model, task, target) in measured else 0.5

@@ -2,7 +2,7 @@
 
 from advisor.findings.model._arrays import from_arrays, to_arrays
 from advisor.findings.model._effect_model import EffectModel, Posterior
-from advisor.findings.model._expect import LEVEL, direct_counts, expectations
+from advisor.findings.model._expect import LEVEL, direct_counts, expectations, leading
 from advisor.findings.model._features import TERMS, Column, Term
 from advisor.findings.model._labs import replications
 from advisor.findings.model._prediction import Prediction
@@ -33,6 +33,7 @@ __all__ = [
     "fit_stages",
     "from_arrays",
     "hold_groups_out",
+    "leading",
     "own_effects",
     "replications",
     "to_arrays",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Design", "inverse", "leave_out", "sums"]
+__all__ = ["Design", "Integers", "leave_out", "solve", "sums"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,9 +37,14 @@ class Design:
             np.add.at(x[i], columns, weights)
         return x
 
-    def rows(self, places: Integers) -> "Design":
-        """Some of its rows."""
-        return Design(self.columns[places], self.weights[places])
+    def blocks(self, labels: Integers, size: int) -> Integers:
+        """The one label that all rows of a column have, -1 where they have several; shape (size,)."""
+        used = self.weights != 0
+        rows, columns = np.nonzero(used)[0], self.columns[used]
+        least, most = np.full(size, len(labels)), np.full(size, -1)
+        np.minimum.at(least, columns, labels[rows])
+        np.maximum.at(most, columns, labels[rows])
+        return np.asarray(np.where(least == most, most, -1))
 
     def times(self, coefficients: Array) -> Array:
         """X b, shape (n,)."""
@@ -86,7 +91,46 @@ def sums(places: Integers, values: Array, size: int) -> Array:
     return np.asarray(np.bincount(places, values, size), dtype=np.float64)
 
 
-def inverse(matrix: Array) -> tuple[Array, float]:
+def solve(
+    matrix: Array, vector: Array, blocks: Integers, *, whole: bool = True
+) -> tuple[Array, Array, float]:
+    """Solution, inverse and log determinant of a symmetric positive-definite system of an arrow's shape.
+
+    Columns of different blocks do not touch: all that belongs to one language meets another's only through
+    the columns that languages share. Blocks are eliminated one by one, so that only what is shared costs
+    its cube.
+
+    Args:
+        matrix: shape (p, p).
+        vector: shape (p,).
+        blocks: of each column, shape (p,); -1 for the shared ones.
+        whole: whether the inverse between two blocks is wanted too; else it is 0.
+    """
+    shared = np.flatnonzero(blocks < 0)
+    own = [np.flatnonzero(blocks == block) for block in np.unique(blocks[blocks >= 0])]
+    inner = [_inverse(matrix[np.ix_(block, block)]) for block in own]
+    across = [matrix[np.ix_(block, shared)] for block in own]
+    solved = [inverted @ side for (inverted, _), side in zip(inner, across, strict=True)]
+    columns, sides = np.concatenate([shared[:0], *own]), np.vstack([np.empty((0, len(shared))), *solved])
+    outer, log_determinant = _inverse(
+        matrix[np.ix_(shared, shared)] - matrix[np.ix_(shared, columns)] @ sides
+    )
+    solution, out = np.empty_like(vector), np.zeros_like(matrix)
+    solution[shared] = outer @ (vector[shared] - sides.T @ vector[columns])
+    out[np.ix_(shared, shared)] = outer
+    for block, (inverted, log), side in zip(own, inner, solved, strict=True):
+        solution[block] = inverted @ vector[block] - side @ solution[shared]
+        mixed = side @ outer
+        out[np.ix_(block, shared)] = -mixed
+        out[np.ix_(shared, block)] = -mixed.T
+        others, rows = (columns, sides) if whole else (block, side)
+        out[np.ix_(block, others)] = mixed @ rows.T
+        out[np.ix_(block, block)] += inverted
+        log_determinant += log
+    return solution, out, log_determinant
+
+
+def _inverse(matrix: Array) -> tuple[Array, float]:
     """Inverse and log determinant of a symmetric positive-definite matrix, by its Cholesky factor."""
     from scipy.linalg import lapack
 
@@ -94,6 +138,5 @@ def inverse(matrix: Array) -> tuple[Array, float]:
     if failed:
         raise np.linalg.LinAlgError("the precision matrix is not positive definite")
     log_determinant = 2 * float(np.log(np.diag(factor)).sum())
-    lower, _ = lapack.dpotri(factor, lower=1)
-    lower = np.tril(lower)
+    lower = np.tril(lapack.dpotri(factor, lower=1)[0])
     return np.asarray(lower + np.tril(lower, -1).T), log_determinant

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from advisor.findings.evidence import Case, Key, Observation
 from advisor.findings.model import scale
-from advisor.findings.model._design import Design, inverse, leave_out
+from advisor.findings.model._design import Design, Integers, leave_out, solve
 from advisor.findings.model._features import LAB_SHARES, TERMS, Column, Term
 from advisor.findings.model._labs import GRID, PRIOR_MEAN, PRIOR_SCALE, log_prior
 from advisor.findings.model._prediction import Prediction
@@ -105,14 +105,18 @@ class EffectModel:
         design, variance_of = _design(observations, unit, terms, spread, index)
         tau2 = Variances(terms, variance_of)
         sigma2 = Residuals([observation.case for observation in observations])
+        targets = np.unique([observation.case.target for observation in observations], return_inverse=True)[1]
+        blocks = design.blocks(targets, len(index))
         middle = min(grid, key=lambda point: abs(point - PRIOR_SCALE))
         for _ in range(iterations):
-            mean, covariance, _ = _solve(design, z, noise2 + sigma2.of_rows, tau2.of_columns(middle))
+            mean, covariance, _ = _solve(
+                design, blocks, z, noise2 + sigma2.of_rows, tau2.of_columns(middle), whole=False
+            )
             tau2.update(mean, np.diag(covariance))
             error2 = (z - design.times(mean)) ** 2 + design.quadratic(covariance)
             sigma2.update(error2, noise2)
         total2 = noise2 + sigma2.of_rows
-        solved = [(point, *_solve(design, z, total2, tau2.of_columns(point))) for point in grid]
+        solved = [(point, *_solve(design, blocks, z, total2, tau2.of_columns(point))) for point in grid]
         weights = _normalised([log_prior(point) + evidence for point, _, _, evidence in solved])
         return cls(
             columns=tuple(index),
@@ -260,11 +264,14 @@ class EffectModel:
         return self.residuals["", "", ""]
 
 
-def _solve(design: Design, z: Array, total2: Array, tau2: Array) -> tuple[Array, Array, float]:
+def _solve(
+    design: Design, blocks: Integers, z: Array, total2: Array, tau2: Array, *, whole: bool = True
+) -> tuple[Array, Array, float]:
     """Posterior mean and covariance of the coefficients, and the log marginal likelihood.
 
     Args:
         design: n rows, p columns.
+        blocks: the language that a column is of, -1 for none, shape (p,).
         z: gains on the model's scale less their prior mean, shape (n,).
         total2: their noise and residual variances, shape (n,).
         tau2: prior variances of the coefficients, shape (p,).
@@ -272,9 +279,8 @@ def _solve(design: Design, z: Array, total2: Array, tau2: Array) -> tuple[Array,
     size = len(tau2)
     precision = design.gram(1 / total2, size)
     precision[np.diag_indices_from(precision)] += 1 / tau2
-    covariance, log_determinant = inverse(precision)
     projected = design.transposed_times(z / total2, size)
-    mean = covariance @ projected
+    mean, covariance, log_determinant = solve(precision, projected, blocks, whole=whole)
     log_variance = float(np.log(total2).sum() + np.log(tau2).sum()) + log_determinant
     misfit = float(z @ (z / total2) - mean @ projected)
     return mean, covariance, -0.5 * (log_variance + misfit + len(z) * float(np.log(2 * np.pi)))

@@ -8,7 +8,7 @@ from advisor.findings.evidence import Case, CaseMaker, Effect
 from advisor.findings.model._prediction import Prediction
 from advisor.options import Option
 
-__all__ = ["LEVEL", "direct_counts", "expectations"]
+__all__ = ["LEVEL", "direct_counts", "expectations", "leading"]
 
 LEVEL = 0.8
 """Of the intervals that are shown."""
@@ -31,24 +31,34 @@ def direct_counts(case: Case, effects: Sequence[Effect], maker: CaseMaker) -> Co
     return counts
 
 
+def leading(case: Case, effects: Sequence[Effect], direct: Counter[str]) -> frozenset[str]:
+    """The objectives that evidence puts first: those it speaks of directly, else those that were measured on
+    the task, else the one that was measured most."""
+    on_task = frozenset(effect.objective for effect in effects if effect.task == case.task)
+    most = Counter(effect.objective for effect in effects).most_common(1)
+    return frozenset(name for name, count in direct.items() if count) or on_task or frozenset(dict(most))
+
+
 def expectations(
     prediction: Prediction,
     options: Sequence[Option],
     direct: Counter[str],
+    first: Collection[str],
     min_gain: float,
     tried: Collection[Option] = (),
 ) -> list[Expected]:
     """What is expected of each option.
 
-    Where rows of evidence speak directly of some options, one of which none does is expected to gain no more
-    than the best of them: what the model says of it rests on other encoders, tasks or languages, and the
-    highest of many such guesses is mostly a lucky one. In the same way no option is expected to gain more
-    than one that was run here and gained.
+    An option of any other objective is expected to gain no more than the best of the leading ones: what the
+    model says of it rests on other encoders, tasks or languages, and the highest of many such guesses is
+    mostly a lucky one. In the same way no option is expected to gain more than one that was run here and
+    gained.
 
     Args:
         prediction: of the options' gains, shape (n,).
         options: n of them.
         direct: rows of evidence that speak directly of the question, by objective.
+        first: the ``leading`` objectives.
         min_gain: smallest gain of interest, in points.
         tried: options that were run here.
     """
@@ -62,8 +72,8 @@ def expectations(
         strict=True,
     )
     means = prediction.mean.tolist()
-    best_direct = max(
-        (mean for option, mean in zip(options, means, strict=True) if direct[option.objective]),
+    best_first = max(
+        (mean for option, mean in zip(options, means, strict=True) if option.objective in first),
         default=float("inf"),
     )
     best_here = max(
@@ -76,8 +86,8 @@ def expectations(
         by: Basis = "measured-here" if option in tried else "measured-elsewhere" if count else "extrapolated"
         least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
         expected = mean if by == "measured-here" else min(mean, best_here)
-        if by == "extrapolated":
-            expected = min(expected, best_direct)
+        if by == "extrapolated" and option.objective not in first:
+            expected = min(expected, best_first)
         rows.append(
             Expected(
                 option=option,

@@ -2,8 +2,9 @@
 
 A lab stands for everything that differs when somebody else does the same: code, data, learning rates, how a
 checkpoint is chosen. Its spread ``lambda``, the standard deviation of a lab's effect on the model's scale,
-has a half-t prior of 4 degrees of freedom and scale 2.1: by so much do labs' mean gains on one task differ
-where alignment is light (6 means; 1.0 at the scale of pretraining, 13 means; ``replications`` computes both).
+has a half-t prior of 4 degrees of freedom and scale 1.1: by so much do labs' mean gains on one encoder and
+task differ, where alignment is light (1.1, 6 means) as at the scale of pretraining (1.1, 9 means;
+``replications`` computes both).
 The mean gain of all labs, on the model's scale, has a normal prior about 0.5: six labs that aligned at the
 scale of pretraining, each counted once, gained 1.4 on average, light alignment is less of the same, and what
 is published gained more than what was tried. That mean is all that the strata tell each other.
@@ -26,11 +27,11 @@ __all__ = ["GRID", "PRIOR_MEAN", "PRIOR_SCALE", "log_prior", "replications"]
 
 Array = NDArray[np.float64]
 
-PRIOR_SCALE = 2.1
+PRIOR_SCALE = 1.1
 PRIOR_MEAN = 0.5
 _DEGREES = 4
-GRID: tuple[float, ...] = (0.5, 1.2, 2.0, 3.0, 4.5)
-"""Spreads between labs that predictions are averaged over; the prior has a twelfth beyond the last."""
+GRID: tuple[float, ...] = (0.3, 0.8, 1.4, 2.2, 3.5)
+"""Spreads between labs that predictions are averaged over; the prior has a twentieth beyond the last."""
 
 
 def log_prior(spread: float) -> float:
@@ -42,22 +43,22 @@ def log_prior(spread: float) -> float:
 
 
 def replications(effects: Sequence[Effect]) -> Mapping[str, tuple[float, int]]:
-    """How far labs' mean gains on one task differ, and how many lab-task means that is from, by stratum.
+    """How far labs' mean gains on one encoder and task differ, and how many means that is from, by stratum.
 
     Args:
         effects: that a fit of their stratum may use.
 
     Returns:
-        Standard deviation on the model's scale over labs within tasks that more than one lab measured.
+        Standard deviation on the model's scale over labs within encoders and tasks that more than one lab
+        measured.
     """
-    gains: defaultdict[tuple[str, str], defaultdict[str, list[float]]] = defaultdict(
+    gains: defaultdict[tuple[str, str, str], defaultdict[str, list[float]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for effect in effects:
-        labs = gains.setdefault((effect.stratum, effect.task), defaultdict(list))
-        labs[effect.lab].append(effect.gain)
+        gains[effect.stratum, effect.model, effect.task][effect.lab].append(effect.gain)
     squares: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    for (stratum, _), labs in gains.items():
+    for (stratum, *_), labs in gains.items():
         if len(labs) > 1:
             means = np.array([float(scale.to_scale(np.array(values)).mean()) for values in labs.values()])
             squares[stratum].append((float(((means - means.mean()) ** 2).sum()), len(means)))

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings.evidence import OWN_RECORDS, CaseMaker, Effect, OwnRecord, Tables, observations
+from advisor.findings.evidence import OWN, OWN_RECORDS, CaseMaker, Effect, OwnRecord, Tables, observations
 from advisor.findings.model import scale
 from advisor.findings.model._effect_model import EffectModel
 from probes.signals import Estimate, Signals, TaskGradient
@@ -215,7 +215,7 @@ class HeldOut:
 def own_effects(tables: Tables) -> list[tuple[Effect, OwnRecord]]:
     """The own effects that may be pooled, each with its record."""
     records = {f"records.csv, {record.id}": record for record in tables.records}
-    return [(e, records[e.locator]) for e in tables.pooled if e.source_id == OWN_RECORDS]
+    return [(e, records[e.locator]) for e in tables.strata[OWN] if e.source_id == OWN_RECORDS]
 
 
 def hold_groups_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
@@ -243,7 +243,7 @@ def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[Lea
     Args:
         tables: the evidence.
         maker: of its cases.
-        model: fitted to the same tables in this process.
+        model: fitted to the own effects of the same tables in this process.
     """
     own = own_effects(tables)
     held = hold_groups_out(model, maker, [effect for effect, _ in own])

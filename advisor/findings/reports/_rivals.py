@@ -13,23 +13,27 @@ __all__ = ["RIVALS"]
 
 Array = NDArray[np.float64]
 
+Rival = Callable[[Sequence[Effect], Sequence[Effect], CaseMaker], Array]
+
 _RIDGE = 5.0
 """Rows' worth of evidence that a coefficient is 0."""
 
 
-def _mean_by(attribute: str) -> Callable[[Sequence[Effect], Sequence[Effect], CaseMaker], Array]:
-    """Mean gain of rows that share something, every lab counted once; of all rows where none do."""
+def _mean_of(*by: str) -> Rival:
+    """Mean gain in points of an option where some things are the same; of the option where none are."""
+
+    def key(effect: Effect, names: Sequence[str]) -> tuple[str, ...]:
+        option = effect.objective, effect.schedule, effect.frozen_layers, effect.word_pairs
+        return (*option, *(getattr(effect, name) for name in names))
 
     def predict(train: Sequence[Effect], test: Sequence[Effect], _: CaseMaker) -> Array:
-        gains: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        gains: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
         for effect in train:
-            for key in (getattr(effect, attribute), ""):
-                gains[key][effect.lab].append(effect.gain)
-        means = {
-            key: float(np.mean([np.mean(scale.to_scale(np.array(values))) for values in labs.values()]))
-            for key, labs in gains.items()
-        }
-        return np.array([means.get(getattr(effect, attribute), means[""]) for effect in test])
+            for names in {by, ()}:
+                gains[key(effect, names)].append(effect.gain)
+        means = {name: float(np.mean(values)) for name, values in gains.items()}
+        found = [means.get(key(effect, by), means.get(key(effect, ()), 0.0)) for effect in test]
+        return scale.to_scale(np.array(found))
 
     return predict
 
@@ -74,9 +78,11 @@ def _dense(rows: Sequence[Mapping[int, float]], width: int) -> Array:
     return x
 
 
-RIVALS: Mapping[str, Callable[[Sequence[Effect], Sequence[Effect], CaseMaker], Array]] = {
-    "mean by task": _mean_by("task"),
-    "mean by objective": _mean_by("objective"),
+RIVALS: Mapping[str, Rival] = {
+    "option's mean by encoder and task": _mean_of("model", "task"),
+    "option's mean by task": _mean_of("task"),
+    "option's mean by encoder": _mean_of("model"),
+    "option's mean": _mean_of(),
     "ridge": _ridge,
 }
 """Name -> gains of test effects on the model's scale, from training effects."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from advisor.findings.evidence import TABLES, CaseMaker, load_tables, observations
+from advisor.findings.evidence import OWN, TABLES, CaseMaker, load_tables, observations
 from advisor.findings.model import (
     LEADING_SIGNALS,
     EffectModel,
@@ -79,7 +79,7 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
     held = None
     if len({(record.model, record.task) for record in records}) >= _LEAST_GROUPS:
         maker = CaseMaker(tables)
-        model = EffectModel.fit(observations(tables.pooled, maker))
+        model = EffectModel.fit(observations(tables.strata[OWN], maker))
         held = hold_groups_out(model, maker, [effect for effect, _ in own])
     stages = {
         signal: SignalStage() if held is None else held.slope_on(signal.of_records(pooled))

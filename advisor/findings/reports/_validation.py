@@ -16,10 +16,27 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from advisor.decide import DEFAULT_MIN_GAIN, Decision, decide
-from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables, observations
-from advisor.findings.model import TERMS, EffectModel, Prediction, Term, direct_counts, expectations, scale
+from advisor.findings.evidence import LIGHT, TABLES, CaseMaker, Effect, Tables, load_tables, observations
+from advisor.findings.model import (
+    TERMS,
+    EffectModel,
+    Prediction,
+    Term,
+    direct_counts,
+    expectations,
+    leading,
+    scale,
+)
 from advisor.findings.reports._cells import SPLITS, Fold, Split, StudiedCell, cells, folds, in_fold
-from advisor.findings.reports._figures import Ablation, Band, Bin, Method, SplitReport, Validation
+from advisor.findings.reports._figures import (
+    KNOWS_THE_LAB,
+    Ablation,
+    Band,
+    Bin,
+    Method,
+    SplitReport,
+    Validation,
+)
 from advisor.findings.reports._resample import Figure, Resample, ranks
 from advisor.findings.reports._rivals import RIVALS
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
@@ -37,8 +54,10 @@ _PAIRS = {"awesome-align": WordPairs.MUTUAL_ARGMAX, "fast-align": WordPairs.FILE
 _WITHOUT: Mapping[str, tuple[tuple[Split, ...], tuple[str, ...]]] = {
     "labs": (("lab",), ("lab", "lab*task", "lab*model", "lab*language", "lab*coverage")),
     "encoder facts": (("model",), ("size", "parallel", "contrastive")),
+    "strata": (("model",), ()),
 }
-"""What is left out of the model in turn: the splits it is scored on, and its terms."""
+"""What is left out of the model in turn: the splits it is scored on, and its terms; without strata, own runs
+are pooled with what others published."""
 
 
 def validate(
@@ -108,6 +127,7 @@ class HeldOutCell:
         prediction: of its options, in the cell's own lab.
         abroad: of its options, asked by a lab that nobody has seen.
         direct: rows seen that speak directly of it, by objective.
+        first: the objectives that lead by them.
         measured: whether its task had been seen.
         rivals: gains of its options on the model's scale, by name of the method.
     """
@@ -115,7 +135,8 @@ class HeldOutCell:
     cell: StudiedCell
     prediction: Prediction
     abroad: Prediction
-    direct: Mapping[str, int]
+    direct: Counter[str]
+    first: frozenset[str]
     measured: bool
     rivals: Mapping[str, Array]
 
@@ -134,7 +155,8 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
     scored = cells(tables, fold.split)
     out = in_fold(tables, fold, [cell.effects[0] for cell in scored])
     test = [cell for cell, held in zip(scored, out, strict=True) if held]
-    pooled = tables.pooled
+    # own runs are one source of one lab, so that none is ever predicted from others here
+    pooled = tables.pooled if without == "strata" else tables.strata[LIGHT]
     rest = [e for e, held in zip(pooled, in_fold(tables, fold, pooled), strict=True) if not held]
     terms = _terms(without)
     model = EffectModel.fit(observations(rest, maker), terms=terms)
@@ -152,7 +174,8 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
                 abroad=replace(
                     model.predict([replace(case, lab="", run="") for case in cases], terms=terms), parts=()
                 ),
-                direct=direct_counts(cases[0], rest, maker),
+                direct=(direct := direct_counts(cases[0], rest, maker)),
+                first=leading(cases[0], rest, direct),
                 measured=cell.effects[0].task in tasks,
                 rivals={name: values[rows] for name, values in rivals.items()},
             )
@@ -248,13 +271,9 @@ def _judge(held: HeldOutCell, min_gain: float) -> Judged:
 def _decide(
     held: HeldOutCell, prediction: Prediction, options: Sequence[Option], min_gain: float, ruled: bool = True
 ) -> Decision:
-    direct = Counter(held.direct) if ruled else Counter({option.objective: 1 for option in options})
-    standing = [
-        o for o in options if (o.schedule, o.frozen_layers) == (Schedule.SEQUENTIAL, FrozenLayers.NONE)
-    ]
-    default = standing[0] if standing and not held.measured else None
-    expected = expectations(prediction, options, direct, min_gain)
-    return decide(expected, min_gain=min_gain, default=default)
+    direct = held.direct if ruled else Counter(option.objective for option in options)
+    expected = expectations(prediction, options, direct, held.first, min_gain)
+    return decide(expected, min_gain=min_gain, measured=held.measured)
 
 
 def _option(effect: Effect) -> Option:
@@ -293,7 +312,7 @@ def _report(
     methods = [_method("advice", np.array([row.got for row in judged]), judged, best, resample)]
     if split != "lab":
         in_lab = np.array([row.got_in_lab for row in judged])
-        methods.append(_method("advice that knows the lab", in_lab, judged, best, resample))
+        methods.append(_method(KNOWS_THE_LAB, in_lab, judged, best, resample))
     methods += [
         _method(name, np.array([row.got_by[name] for row in judged]), judged, best, resample)
         for name in judged[0].got_by

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import load_tables
-from advisor.findings.evidence import Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
+from advisor.findings.evidence import OWN, Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages
 from advisor.options import Option
 from advisor.race.replay.traces import Trace
@@ -27,7 +27,7 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
         name = _named(tables, group[0])
         rest = _without(tables, name, group[1])
         maker = CaseMaker(rest)
-        model = EffectModel.fit(observations(rest.pooled, maker))
+        model = EffectModel.fit(observations(rest.strata[OWN], maker))
         stages = fit_stages(rest, maker, model)
         records = [row for row in tables.records if (row.model, row.task) == (name, group[1])]
         for trace in (trace for trace in traces if trace.group == group):

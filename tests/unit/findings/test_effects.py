@@ -1,6 +1,6 @@
 """The effect model on simulated evidence with known truth."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -10,6 +10,8 @@ import pytest
 from advisor.decide import decide
 from advisor.findings.evidence import Case, Observation
 from advisor.findings.model import EffectModel, Prediction, expectations, from_arrays, scale, to_arrays
+from advisor.findings.model._design import Design, solve
+from advisor.findings.model._labs import PRIOR_SCALE
 from advisor.findings.model._spread import Spread
 from advisor.options import Option
 from tests.unit.findings.simulation import FROZEN, MODELS, TASKS, make_case, simulate
@@ -21,10 +23,14 @@ OF_TASK = {"pos": 1.0, "ner": 0.0, "nli": -0.5}
 OF_FROZEN = {"none": 0.0, "lower-half": 0.3, "upper-half": -0.4}
 
 
-def _planted(seed: int) -> "defaultdict[tuple[str, str], float]":
-    random = np.random.default_rng(1000 + seed)
-    effects: defaultdict[tuple[str, str], float] = defaultdict(lambda: float(random.normal(0, 0.8)))
-    return effects
+def _planted(seed: int) -> dict[tuple[str, str], float]:
+    """Effects of languages on tasks that scatter by exactly .8, among those held out and among the others: so
+    few would by chance scatter by .6, and all intervals be too wide."""
+    effects = np.random.default_rng(1000 + seed).normal(size=(24, len(TASKS)))
+    out = np.arange(24) % 6 == 0
+    for rows in (out, ~out):
+        effects[rows] *= 0.8 / effects[rows].std()
+    return {(f"l{i}", task): float(effects[i, j]) for i in range(24) for j, (task, _) in enumerate(TASKS)}
 
 
 def _effect(seed: int):  # type: ignore[no-untyped-def]
@@ -64,7 +70,7 @@ def test_intervals_for_new_languages_cover_the_truth(fits: list) -> None:  # typ
     inside = np.concatenate(
         [(p.quantile(0.1) <= truth) & (truth <= p.quantile(0.9)) for _, p, truth, _ in fits]
     )
-    assert 0.7 < inside.mean() < 0.92
+    assert 0.75 < inside.mean() < 0.88
 
 
 def test_planted_effects_are_recovered(fits: list) -> None:  # type: ignore[type-arg]
@@ -97,7 +103,7 @@ def test_where_alignment_does_nothing_it_is_not_advised() -> None:
                     cases = [make_case(name, task, level, language, frozen, source="") for frozen in FROZEN]
                     options = [Option.parse(f"token-contrastive:sequential:{frozen}") for frozen in FROZEN]
                     direct = Counter({"token-contrastive": 3})
-                    expected = expectations(model.predict(cases), options, direct, 0.5)
+                    expected = expectations(model.predict(cases), options, direct, direct, 0.5)
                     decision = decide(expected, min_gain=0.5)
                     decisions.append((decision.decision, decision.confidence))
     assert np.mean([decision == ("align", "likely") for decision in decisions]) <= 0.05
@@ -208,10 +214,10 @@ def test_what_is_given_later_counts_as_if_it_had_been_fitted(
         for o, mine in zip(world, own, strict=True)
     ]
     later = [o for o, mine in zip(world, own, strict=True) if mine]
-    first = EffectModel.fit([o for o in world if o not in later], iterations=0, grid=(1.2,))
+    first = EffectModel.fit([o for o in world if o not in later], iterations=0, grid=(1.4,))
     if from_a_file:
         first = from_arrays(to_arrays(first))
-    fitted, updated = EffectModel.fit(world, iterations=0, grid=(1.2,)), first.given(later)
+    fitted, updated = EffectModel.fit(world, iterations=0, grid=(1.4,)), first.given(later)
 
     (after,), (whole,) = updated.posteriors, fitted.posteriors
     places = [updated.columns.index(column) for column in fitted.columns if column in updated.columns]
@@ -221,6 +227,21 @@ def test_what_is_given_later_counts_as_if_it_had_been_fitted(
     assert after.mean[places] == pytest.approx(whole.mean[kept], abs=tolerance)
     block = after.covariance[np.ix_(places, places)]
     assert block == pytest.approx(whole.covariance[np.ix_(kept, kept)], abs=tolerance)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_blocks_are_eliminated_exactly(whole: bool) -> None:
+    """Against NumPy's own solver; the last block is empty, the first column shared."""
+    random, blocks = np.random.default_rng(0), np.array([-1, 0, 2, 2, 1, -1, 0, 1, 1])
+    x, of_row = random.normal(size=(40, 9)), random.integers(0, 3, 40)
+    x[(blocks >= 0) & (blocks != of_row[:, None])] = 0
+    matrix, vector = x.T @ x + np.eye(9), random.normal(size=9)
+    assert (Design.of([[(i, w) for i, w in enumerate(row)] for row in x]).blocks(of_row, 9) == blocks).all()
+    solution, inverse, log_determinant = solve(matrix, vector, blocks, whole=whole)
+    assert solution == pytest.approx(np.linalg.solve(matrix, vector))
+    assert log_determinant == pytest.approx(np.linalg.slogdet(matrix)[1])
+    apart = (blocks[:, None] >= 0) & (blocks >= 0) & (blocks[:, None] != blocks)
+    assert inverse == pytest.approx(np.where(apart & (not whole), 0.0, np.linalg.inv(matrix)))
 
 
 def test_offsets_are_taken_off_what_is_given() -> None:
@@ -270,7 +291,7 @@ def test_intervals_for_a_new_lab_cover_what_it_measures(labs: int) -> None:
     """Between-lab spread as it is estimated from the tables; each world's new lab counts once."""
     inside = []
     for seed in range(100):
-        observations, cases, truth = _labs(seed, labs, spread=1.7)
+        observations, cases, truth = _labs(seed, labs, spread=PRIOR_SCALE)
         prediction = EffectModel.fit(observations, iterations=2).predict(cases)
         covered = (prediction.quantile(0.1) <= truth) & (truth <= prediction.quantile(0.9))
         inside.append(covered.mean())

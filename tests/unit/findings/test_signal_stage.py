@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from advisor.findings import SignalStage, load_tables
-from advisor.findings.evidence import CaseMaker, observations
+from advisor.findings.evidence import OWN, CaseMaker, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, fit_stages, scale
 from advisor.findings.model._signal_stage import fit_slope
 from advisor.study._compile import signal_columns
@@ -112,7 +112,7 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     root = copy_tables(tmp_path)
     tables = load_tables(root)
     maker = CaseMaker(tables)
-    model = EffectModel.fit(observations(tables.pooled, maker))
+    model = EffectModel.fit(observations(tables.strata[OWN], maker))
     random = np.random.default_rng(0)
     rows = []
     groups = product(("xlm-roberta-base", "bert-base-multilingual-cased"), ("pos", "ner", "nli", "topic"))
@@ -147,7 +147,7 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     load_tables.cache_clear()
     tables = load_tables(root)
     maker = CaseMaker(tables)
-    stages = fit_stages(tables, maker, EffectModel.fit(observations(tables.pooled, maker)))
+    stages = fit_stages(tables, maker, EffectModel.fit(observations(tables.strata[OWN], maker)))
     stage = stages[LeadingSignal("target-labels", "cosine")]
     assert (stage.records, stage.groups) == (32, 8)
     assert stage.validated

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from advisor.findings import load_findings
-from advisor.findings.evidence import Case
+from advisor.findings.evidence import LIGHT, Case
 
 
 def case(model: str, task: str, target: str) -> Case:
@@ -23,7 +23,7 @@ def case(model: str, task: str, target: str) -> Case:
 @pytest.mark.parametrize("target", ["wo", "tr"])
 @pytest.mark.parametrize("task", ["pos", "nli"])
 def test_a_new_encoder_gets_the_least_spread(task: str, target: str) -> None:
-    spread = load_findings().effects.spread
+    spread = load_findings().effects[LIGHT].spread
     new = case("an-encoder-no-one-aligned", task, target)
     resource = spread.resources.get(new.resource, 0.0)
     of_models = [math.exp(spread.overall + m + spread.tasks[task] + resource) for m in spread.models.values()]
@@ -32,7 +32,7 @@ def test_a_new_encoder_gets_the_least_spread(task: str, target: str) -> None:
 
 @pytest.mark.parametrize("task", ["pos", "nli"])
 def test_intervals_of_a_new_encoder_are_wider(task: str) -> None:
-    effects = load_findings().effects
+    effects = load_findings().effects[LIGHT]
     cases = [case(model, task, "wo") for model in ("xlm-roberta-base", "an-encoder-no-one-aligned")]
     known, new = effects.predict(cases).sd.tolist()
     assert new > 1.15 * known

@@ -168,13 +168,13 @@ def test_a_source_of_an_unknown_lab_is_found(tmp_path: Path) -> None:
 def test_strata_are_not_pooled_and_averages_fit_nowhere() -> None:
     tables = load_tables()
     assert {effect.stratum for effect in tables.pooled} == {"light", "own-short"}
-    assert {effect.lab for effect in tables.of_stratum("light")} >= {"gaschi-lee", "cao", "pop", "alqahtani"}
+    assert {effect.lab for effect in tables.strata["light"]} >= {"gaschi-lee", "cao", "pop", "alqahtani"}
     for stratum in STRATA:
-        for effect in tables.of_stratum(stratum):
+        for effect in tables.strata[stratum]:
             assert effect.target != "avg"
             assert effect.objective not in OUTSIDE
             assert effect.target_aligned is not False
-    assert tables.of_stratum("pretraining")
+    assert tables.strata["pretraining"]
 
 
 def test_one_checkpoint_measured_in_two_labs_is_known_as_one() -> None:
