@@ -39,6 +39,10 @@ ObjectiveName = Annotated[str, AfterValidator(_known), _ObjectiveSchema]
 """An alignment loss of :data:`probes.catalogue.OBJECTIVES`, or ``none``: fine-tuning alone."""
 
 
+Kind = tuple[str, str, str]
+"""Objective, schedule and frozen layers: what the evidence tells options of one encoder apart by."""
+
+
 class Schedule(StrEnum):
     """``sequential``: align, then fine-tune. ``joint``: one run on the weighted sum of both losses."""
 
@@ -124,6 +128,11 @@ class Option(BaseModel):
         if self.weight:
             parts.append(f"weight {self.weight:.2g}")
         return ", ".join(parts)
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind, whatever its word pairs and weight."""
+        return self.objective, str(self.schedule or ""), self.frozen_layers.value
 
     @property
     def spec(self) -> str:

@@ -1,5 +1,6 @@
 """What every option is expected to gain, and which of them is spoken of."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,12 @@ from advisor.findings.model import (
     LEVEL,
     EffectModel,
     LeadingSignal,
-    direct_counts,
+    direct_rows,
     expectations,
     leading,
 )
 from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option_space
-from advisor.recommend._situation import Situation, kind
+from advisor.recommend._situation import Situation
 from probes.signals import TOTAL, Signals
 
 EVIDENCE_SOURCE = "en"
@@ -77,10 +78,10 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
     none = np.zeros(len(options))
-    direct = direct_counts(cases[0], situation.evidence, situation.findings.cases)
-    first = leading(cases[0], situation.evidence, direct)
-    kinds = {kind(option) for option in situation.tried}
-    tried = [option for option in options if kind(option) in kinds]
+    rows = direct_rows(cases[0], situation.evidence, situation.findings.cases)
+    first, direct = leading(cases[0], situation.evidence, rows), Counter(row.objective for row in rows)
+    kinds = {option.kind for option in situation.tried}
+    tried = [option for option in options if option.kind in kinds]
     now, before = (
         expectations(what, options, direct, first, situation.min_gain, tried)
         for what in (prediction, evidence.moved(none, none + from_elsewhere))
@@ -105,7 +106,8 @@ def decide_on(situation: Situation, outlooks: Sequence[Outlook]) -> Decision:
     return decide(
         [outlook.expected for outlook in outlooks],
         min_gain=situation.min_gain,
-        measured=any(situation.task.name == task for _, task, _ in situation.measured) or bool(situation.tried),
+        measured=any(situation.task.name == task for _, task, _ in situation.measured)
+        or bool(situation.tried),
         trusted=not situation.untrained,
     )
 

@@ -10,7 +10,7 @@ from advisor.findings.evidence import OWN_RECORDS
 from advisor.findings.model import scale
 from advisor.recommend._causes import causes
 from advisor.recommend._outlooks import Outlook, moving_signal
-from advisor.recommend._situation import Situation, kind
+from advisor.recommend._situation import Situation
 from probes.signals import Signals
 
 _REASONS = 3
@@ -91,7 +91,7 @@ def _signal_reason(situation: Situation, signals: Signals, best: Outlook) -> Rea
 def _trial_reason(situation: Situation, best: Outlook) -> Reason:
     moved = _in_points(best, best.by_trial)
     tried = situation.tried.items()
-    gains = [gain for option, row in tried if kind(option) == kind(best.option) for gain in row]
+    gains = [gain for option, row in tried if option.kind == best.option.kind for gain in row]
     what = (
         f"{fmean(gains):+.1f} points in your own trial of it, {len(gains)} seed{'s' * (len(gains) > 1)},"
         if gains

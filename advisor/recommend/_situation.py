@@ -21,14 +21,6 @@ _NO_BETTER, _BLIND = 5.0, 0.05
 """Points above always answering the most frequent label, and a share of translations found, that an encoder
 which knows anything exceeds."""
 
-Kind = tuple[str, str, str]
-"""Objective, schedule and frozen layers: what the evidence tells options of one encoder apart by."""
-
-
-def kind(option: Option) -> Kind:
-    """The kind of an option."""
-    return option.objective, str(option.schedule or ""), option.frozen_layers.value
-
 
 def read_trial(trial: "TrialResult | str | Path | None") -> "TrialResult | None":
     """The trial, read if it is a path.

@@ -91,7 +91,9 @@ def _unlike(case: Case, effect: Effect) -> float:
     return distance
 
 
-def unseen(model: str, task: str, target: str, measured: Set[tuple[str, str, str]]) -> tuple[tuple[str, ...], float]:
+def unseen(
+    model: str, task: str, target: str, measured: Set[tuple[str, str, str]]
+) -> tuple[tuple[str, ...], float]:
     """What of a question nobody has measured, and the question's distance from the evidence.
 
     Returns:

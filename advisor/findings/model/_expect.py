@@ -6,59 +6,64 @@ from collections.abc import Collection, Sequence
 from advisor.decide import Basis, Expected
 from advisor.findings.evidence import Case, CaseMaker, Effect
 from advisor.findings.model._prediction import Prediction
-from advisor.options import Option
+from advisor.options import Kind, Option
 
-__all__ = ["LEVEL", "direct_counts", "expectations", "leading"]
+__all__ = ["LEVEL", "direct_rows", "expectations", "leading"]
 
 LEVEL = 0.8
 """Of the intervals that are shown."""
+_LESS = 1e-6
+"""Points; what nobody ran is named after what somebody did."""
 _SURE = 0.95
 """Where no row speaks directly of an option, nothing is surer than this, either way."""
 
 
-def direct_counts(case: Case, effects: Sequence[Effect], maker: CaseMaker) -> Counter[str]:
-    """How many effects speak directly of a question, by objective.
+def direct_rows(case: Case, effects: Sequence[Effect], maker: CaseMaker) -> list[Effect]:
+    """The effects that speak directly of a question, whatever the option.
 
     They are of an encoder of the same family, the same task, and the same language or one of its script of
     which the encoder's pretraining saw about as much.
     """
-    counts: Counter[str] = Counter()
+    rows = []
     for effect in effects:
         if effect.task == case.task and maker.one_family(case.model, effect.model):
             measured = maker.of_effect(effect)
             alike = bool(case.script) and (measured.script, measured.resource) == (case.script, case.resource)
-            counts[effect.objective] += effect.target == case.target or alike
-    return counts
+            if effect.target == case.target or alike:
+                rows.append(effect)
+    return rows
 
 
-def leading(case: Case, effects: Sequence[Effect], direct: Counter[str]) -> frozenset[str]:
-    """The objectives that evidence puts first: those it speaks of directly, else those that were measured on
-    the task, else the one that was measured most."""
-    on_task = frozenset(effect.objective for effect in effects if effect.task == case.task)
-    most = Counter(effect.objective for effect in effects).most_common(1)
-    return frozenset(name for name, count in direct.items() if count) or on_task or frozenset(dict(most))
+def leading(case: Case, effects: Sequence[Effect], direct: Sequence[Effect]) -> frozenset[Kind]:
+    """The kinds of option that evidence puts first: those that direct rows are of, else those that were
+    measured on the task, else those of the objective that was measured most."""
+    rows = direct or [effect for effect in effects if effect.task == case.task]
+    if not rows and effects:
+        ((most, _),) = Counter(effect.objective for effect in effects).most_common(1)
+        rows = [effect for effect in effects if effect.objective == most]
+    return frozenset((effect.objective, effect.schedule, effect.frozen_layers) for effect in rows)
 
 
 def expectations(
     prediction: Prediction,
     options: Sequence[Option],
     direct: Counter[str],
-    first: Collection[str],
+    first: Collection[Kind],
     min_gain: float,
     tried: Collection[Option] = (),
 ) -> list[Expected]:
     """What is expected of each option.
 
-    An option of any other objective is expected to gain no more than the best of the leading ones: what the
-    model says of it rests on other encoders, tasks or languages, and the highest of many such guesses is
-    mostly a lucky one. In the same way no option is expected to gain more than one that was run here and
+    An option of any other kind is expected to gain less than the best of the leading ones: what the model
+    says of it rests on other encoders, tasks or languages, and the highest of many such guesses is mostly a
+    lucky one. In the same way no option is expected to gain more than one that was run here and
     gained.
 
     Args:
         prediction: of the options' gains, shape (n,).
         options: n of them.
         direct: rows of evidence that speak directly of the question, by objective.
-        first: the ``leading`` objectives.
+        first: the ``leading`` kinds of option.
         min_gain: smallest gain of interest, in points.
         tried: options that were run here.
     """
@@ -73,7 +78,7 @@ def expectations(
     )
     means = prediction.mean.tolist()
     best_first = max(
-        (mean for option, mean in zip(options, means, strict=True) if option.objective in first),
+        (mean for option, mean in zip(options, means, strict=True) if option.kind in first),
         default=float("inf"),
     )
     best_here = max(
@@ -86,8 +91,8 @@ def expectations(
         by: Basis = "measured-here" if option in tried else "measured-elsewhere" if count else "extrapolated"
         least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
         expected = mean if by == "measured-here" else min(mean, best_here)
-        if by == "extrapolated" and option.objective not in first:
-            expected = min(expected, best_first)
+        if by != "measured-here" and option.kind not in first:
+            expected = min(expected, best_first - _LESS)
         rows.append(
             Expected(
                 option=option,

@@ -22,7 +22,7 @@ from advisor.findings.model import (
     EffectModel,
     Prediction,
     Term,
-    direct_counts,
+    direct_rows,
     expectations,
     leading,
     scale,
@@ -39,7 +39,7 @@ from advisor.findings.reports._figures import (
 )
 from advisor.findings.reports._resample import Figure, Resample, ranks
 from advisor.findings.reports._rivals import RIVALS
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Kind, Option, Schedule, WordPairs
 from probes.errors import InputError
 
 __all__ = ["validate"]
@@ -127,7 +127,7 @@ class HeldOutCell:
         prediction: of its options, in the cell's own lab.
         abroad: of its options, asked by a lab that nobody has seen.
         direct: rows seen that speak directly of it, by objective.
-        first: the objectives that lead by them.
+        first: the kinds of option that lead by them.
         measured: whether its task had been seen.
         rivals: gains of its options on the model's scale, by name of the method.
     """
@@ -136,7 +136,7 @@ class HeldOutCell:
     prediction: Prediction
     abroad: Prediction
     direct: Counter[str]
-    first: frozenset[str]
+    first: frozenset[Kind]
     measured: bool
     rivals: Mapping[str, Array]
 
@@ -167,6 +167,7 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
     for cell in test:
         rows = slice(start, start := start + len(cell.effects))
         cases = [maker.of_effect(effect) for effect in cell.effects]
+        direct = direct_rows(cases[0], rest, maker)
         found.append(
             HeldOutCell(
                 cell=cell,
@@ -174,7 +175,7 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
                 abroad=replace(
                     model.predict([replace(case, lab="", run="") for case in cases], terms=terms), parts=()
                 ),
-                direct=(direct := direct_counts(cases[0], rest, maker)),
+                direct=Counter(row.objective for row in direct),
                 first=leading(cases[0], rest, direct),
                 measured=cell.effects[0].task in tasks,
                 rivals={name: values[rows] for name, values in rivals.items()},

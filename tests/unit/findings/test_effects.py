@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from advisor.decide import decide
-from advisor.findings.evidence import Case, Observation
-from advisor.findings.model import EffectModel, Prediction, expectations, from_arrays, scale, to_arrays
+from advisor.findings import load_tables
+from advisor.findings.evidence import LIGHT, Case, Observation
+from advisor.findings.model import (
+    EffectModel,
+    Prediction,
+    expectations,
+    from_arrays,
+    leading,
+    scale,
+    to_arrays,
+)
 from advisor.findings.model._design import Design, solve
 from advisor.findings.model._labs import PRIOR_SCALE
 from advisor.findings.model._spread import Spread
@@ -102,11 +111,24 @@ def test_where_alignment_does_nothing_it_is_not_advised() -> None:
                 for task, level in TASKS:
                     cases = [make_case(name, task, level, language, frozen, source="") for frozen in FROZEN]
                     options = [Option.parse(f"token-contrastive:sequential:{frozen}") for frozen in FROZEN]
-                    direct = Counter({"token-contrastive": 3})
-                    expected = expectations(model.predict(cases), options, direct, direct, 0.5)
+                    direct, first = Counter({"token-contrastive": 3}), {option.kind for option in options}
+                    expected = expectations(model.predict(cases), options, direct, first, 0.5)
                     decision = decide(expected, min_gain=0.5)
                     decisions.append((decision.decision, decision.confidence))
     assert np.mean([decision == ("align", "likely") for decision in decisions]) <= 0.05
+
+
+def test_what_nobody_ran_is_named_after_what_somebody_did() -> None:
+    case = make_case("alpha", "ner", "token", 1, "none", source="")
+    options = [Option.parse(f"token-contrastive:sequential:{frozen}") for frozen in FROZEN]
+    rows = [effect for effect in load_tables().strata[LIGHT] if effect.task == "ner"]
+    none, lower, upper = (option.kind for option in options)
+    assert leading(case, rows, []) >= {none, lower, upper}
+    assert leading(case, rows, [row for row in rows if row.frozen_layers == "upper-half"]) == {upper}
+    assert none in leading(replace(case, task="topic"), rows, [])  # as nobody measured that task
+    guess = Prediction(np.array([[1.0], [3.0], [2.0]]), np.ones((3, 1)), np.ones(1))
+    expected = expectations(guess, options, Counter({"token-contrastive": 1}), {upper}, 0.25)
+    assert decide(expected, min_gain=0.25).order[:2] == (options[2], options[1])
 
 
 def test_a_low_baseline_by_chance_is_no_gain() -> None:
