@@ -26,8 +26,6 @@ from advisor.findings.model import (
     to_arrays,
 )
 
-__all__ = ["Findings", "load_findings"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)  # so that what follows from findings can be kept
 class Findings:

@@ -7,8 +7,6 @@ from pathlib import Path
 from advisor.advice import Worth
 from advisor.decide import Confidence
 
-__all__ = ["worth_of"]
-
 _FIGURES = Path(__file__).with_name("validation.json")
 
 

@@ -9,8 +9,6 @@ from advisor.findings.evidence._effects import Effect, Tables, level_of
 from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
 
-__all__ = ["COVERAGE", "ENCODER_FACTS", "FACTS", "WRITING", "Case", "CaseMaker", "Key", "language_facts"]
-
 Key = tuple[str, ...]
 
 PAIR_MIXTURE: Mapping[str, tuple[tuple[str, float], ...]] = {

@@ -8,28 +8,6 @@ from advisor.findings.evidence._encoders import EncoderFacts
 from advisor.findings.evidence._languages import LanguageFacts
 from probes.catalogue import TASKS
 
-__all__ = [
-    "EARLY",
-    "FROZEN_LAYERS",
-    "LIGHT",
-    "LONG",
-    "MIXTURES",
-    "OUTSIDE",
-    "OWN",
-    "OWN_RECORDS",
-    "PUBLISHED_ONLY",
-    "SCHEDULES",
-    "STRATA",
-    "WORD_PAIRS",
-    "Effect",
-    "Lab",
-    "OwnRecord",
-    "SeedScores",
-    "Source",
-    "Tables",
-    "level_of",
-]
-
 OUTSIDE = ("token-ot", "code-switching", "other")
 """Methods that the evidence has and the option space has not."""
 SCHEDULES = ("sequential", "joint", "post-hoc")

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Corpus", "EncoderFacts", "Seen", "unknown_encoder"]
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:

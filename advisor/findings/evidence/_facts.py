@@ -8,8 +8,6 @@ from advisor.findings.evidence._languages import LanguageFacts
 from advisor.findings.evidence._lookup import normalise_model
 from advisor.findings.evidence._rows import read_rows
 
-__all__ = ["read_corpora", "read_encoders", "read_languages"]
-
 _KINDS = ("encoder", "state", "decoder")
 
 

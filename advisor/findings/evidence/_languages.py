@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["LanguageFacts"]
-
 
 @dataclass(frozen=True, slots=True)
 class LanguageFacts:

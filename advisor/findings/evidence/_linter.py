@@ -12,8 +12,6 @@ from advisor.findings.evidence._tables import TABLES, load_tables
 from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
 
-__all__ = ["CheckReport", "Issue", "check"]
-
 _ROUNDING = 0.011
 """Points by which published scores and gains may disagree: both are rounded to two decimals."""
 _CEILING = 98.0

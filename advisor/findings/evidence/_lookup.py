@@ -11,8 +11,6 @@ from typing import Any
 from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from probes.errors import InputError
 
-__all__ = ["find_encoder", "nearest_names", "normalise_model", "refuse_decoder"]
-
 _DECODERS = re.compile(
     r"(meta-|code|tiny|open)?llama|vicuna|alpaca|(distil)?gpt|bloom|opt-\d|qwen|qwq|mi[sx]tral|ministral|"
     r"gemma|phi-|falcon|pythia|olmo|xglm|mgpt|deepseek|smollm|aya-|granite-\d|stablelm|mpt-|yi-\d|eurollm|"

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from advisor.findings.evidence._cases import Case, CaseMaker
 from advisor.findings.evidence._effects import Effect
 
-__all__ = ["Kernel", "Neighbour", "direct", "nearest", "unseen"]
-
 Kernel = Callable[[Case, Sequence[Case]], NDArray[np.float64]]
 """How much gains tell of each other: prior correlation of one case with each of others, shape (n,)."""
 

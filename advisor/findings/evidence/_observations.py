@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from advisor.findings.evidence._cases import Case, CaseMaker, Key
 from advisor.findings.evidence._effects import Effect
 
-__all__ = ["Observation", "observations", "of_trial", "standard_error"]
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from probes.errors import InputError
 
-__all__ = ["Row", "read_rows"]
-
 _Number = TypeVar("_Number", int, float)
 
 

@@ -43,8 +43,6 @@ from advisor.findings.evidence._rows import Row, read_rows
 from probes.catalogue import METRICS, OBJECTIVES, TASKS
 from probes.errors import InputError
 
-__all__ = ["TABLES", "load_tables"]
-
 TABLES = Path(__file__).parent.parent / "tables"
 
 

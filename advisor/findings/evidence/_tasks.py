@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from probes.catalogue import TASKS, Task
 
-__all__ = ["find_task"]
-
 _ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("udpos", "upos", "part-of-speech", "pos-tagging", "masakhapos"), "pos"),
     **dict.fromkeys(("wikiann", "panx", "pan-x", "conll", "named-entities", "masakhaner"), "ner"),

@@ -10,8 +10,6 @@ from advisor.findings.model._effect_model import EffectModel, Posterior
 from advisor.findings.model._spread import Spread
 from advisor.findings.model._variances import BASELINE
 
-__all__ = ["from_arrays", "to_arrays"]
-
 Array = NDArray[np.float64]
 
 _SEPARATOR = "\x1f"

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Design", "Integers", "leave_out", "solve", "sums"]
-
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

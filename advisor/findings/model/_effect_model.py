@@ -39,8 +39,6 @@ from advisor.findings.model._prediction import Prediction
 from advisor.findings.model._spread import Spread
 from advisor.findings.model._variances import BASELINE, Residuals, Variances
 
-__all__ = ["EffectModel", "Posterior"]
-
 Array = NDArray[np.float64]
 
 _ITERATIONS = 6

@@ -8,8 +8,6 @@ from advisor.findings.evidence import Case, CaseMaker, Effect
 from advisor.findings.model._prediction import Prediction
 from advisor.options import Kind, Option
 
-__all__ = ["LEVEL", "direct_rows", "expectations", "leading"]
-
 LEVEL = 0.8
 """Of the intervals that are shown."""
 _LESS = 1e-6

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from advisor.findings.evidence import COVERAGE, ENCODER_FACTS, FACTS, WRITING, Case, Key
 
-__all__ = ["LAB_SHARES", "TERMS", "Column", "Term"]
-
 Column = tuple[str, Key]
 """Name of a term, and a key of it: one coefficient."""
 

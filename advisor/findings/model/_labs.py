@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from advisor.findings.evidence import Effect
 from advisor.findings.model import scale
 
-__all__ = ["GRID", "PRIOR_MEAN", "PRIOR_SCALE", "log_prior", "replications"]
-
 Array = NDArray[np.float64]
 
 PRIOR_SCALE = 1.1

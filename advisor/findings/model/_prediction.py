@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from advisor.findings.model import scale
 from advisor.findings.model._features import Column
 
-__all__ = ["Prediction"]
-
 Array = NDArray[np.float64]
 
 _NORMAL = NormalDist()

@@ -29,17 +29,6 @@ from advisor.findings.model import scale
 from advisor.findings.model._effect_model import EffectModel
 from probes.signals import Estimate, Signals, TaskGradient
 
-__all__ = [
-    "LEADING_SIGNALS",
-    "HeldOut",
-    "LeadingSignal",
-    "SignalStage",
-    "fit_slope",
-    "fit_stages",
-    "hold_groups_out",
-    "own_effects",
-]
-
 Array = NDArray[np.float64]
 
 MIN_RECORDS, MIN_GROUPS = 12, 8

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from advisor.findings.evidence import Case
 
-__all__ = ["Spread"]
-
 Array = NDArray[np.float64]
 
 _WORTH = 4.0

@@ -9,8 +9,6 @@ from advisor.findings.evidence import Case
 from advisor.findings.model._design import sums
 from advisor.findings.model._features import LAB_SHARES, Term
 
-__all__ = ["BASELINE", "Residuals", "Variances"]
-
 Array = NDArray[np.float64]
 
 BASELINE = "baseline"

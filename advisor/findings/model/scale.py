@@ -13,8 +13,6 @@ is where the one turns into the other; 2.5 points gave the best leave-one-langua
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "A", "to_points", "to_scale", "unit"]
-
 Array = NDArray[np.float64]
 
 A = 2.5

@@ -19,8 +19,6 @@ from advisor.findings.reports._summary import show
 from advisor.findings.reports._validation import validate
 from probes.errors import InputError
 
-__all__ = ["CARD", "CardFigures", "card", "load_figures", "write_card"]
-
 CARD = Path(__file__).parent.parent / "CARD.md"
 FIGURES = CARD.with_name("validation.json")
 """The figures the card was written from, so that the card can be checked without minutes of validation."""

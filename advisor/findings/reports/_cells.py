@@ -7,8 +7,6 @@ from typing import Literal, get_args
 
 from advisor.findings.evidence import Effect, Tables, standard_error
 
-__all__ = ["SPLITS", "Fold", "Split", "StudiedCell", "cells", "folds", "in_fold"]
-
 Split = Literal["language", "model", "task", "source", "lab"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 

@@ -11,8 +11,6 @@ from advisor.findings.evidence import EARLY, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, HeldOut, LeadingSignal
 from advisor.findings.reports._resample import Figure, Resample
 
-__all__ = ["NEVER", "TRIAL", "Choice", "cells_of", "choose", "option_of"]
-
 Array = NDArray[np.float64]
 
 NEVER, TRIAL = "never", "one seed of every option"

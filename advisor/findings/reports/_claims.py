@@ -8,8 +8,6 @@ from advisor.findings.reports._geometry import Geometry
 from advisor.findings.reports._signal_rows import SignalRow
 from probes.catalogue import SIGNALS
 
-__all__ = ["claims"]
-
 _SIGNIFICANT = 0.05
 
 

@@ -12,8 +12,6 @@ from scipy import stats
 from advisor.findings.evidence import TABLES, read_rows
 from probes.signals import Estimate
 
-__all__ = ["ControlReport", "DueTo", "HorizonRow", "controls"]
-
 _TABLE = "controls.csv"
 _RECORDS = "records.csv"
 _HORIZON = "horizon"

@@ -6,9 +6,6 @@ from advisor.findings.evidence import EncoderFacts, find_encoder, load_tables, n
 from probes.errors import InputError
 from probes.languages import parse_language
 
-__all__ = ["EncoderReport", "EncoderRow", "encoders"]
-
-
 _PARALLEL = {True: "yes", False: "no", None: "?"}
 
 

@@ -7,9 +7,6 @@ from advisor.findings.reports._cells import Split
 from advisor.findings.reports._resample import Figure
 from probes.schema import Frozen
 
-__all__ = ["KNOWS_THE_LAB", "Ablation", "Band", "Bin", "Method", "SplitReport", "Validation"]
-
-
 KNOWS_THE_LAB = "advice that knows the lab"
 """Name of what a lab could have been told whose other rows were seen."""
 

@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import OwnRecord
 
-__all__ = ["Geometry", "gradient_geometry"]
-
 _THETA0 = "theta0_"
 
 

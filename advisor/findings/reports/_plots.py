@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from advisor.findings.reports._figures import Bin, Validation
 
-__all__ = ["regret_plot", "reliability_plot"]
-
 _INK, _MUTED, _BLUE = "#1f2933", "#7b8794", "#0072b2"
 _STYLE = 'font-family="Helvetica, Arial, sans-serif" font-size="12"'
 

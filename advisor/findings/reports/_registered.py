@@ -17,8 +17,6 @@ from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._resample import Figure, Resample
 
-__all__ = ["RegisteredTest", "registered_rows", "registered_test"]
-
 Array = NDArray[np.float64]
 
 _DRAWS = 2000

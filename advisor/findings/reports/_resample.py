@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Figure", "Resample", "ranks"]
-
 Array = NDArray[np.float64]
 
 

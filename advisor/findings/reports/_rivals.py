@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from advisor.findings.evidence import CaseMaker, Effect
 from advisor.findings.model import scale
 
-__all__ = ["RIVALS"]
-
 Array = NDArray[np.float64]
 
 Rival = Callable[[Sequence[Effect], Sequence[Effect], CaseMaker], Array]

@@ -20,8 +20,6 @@ from advisor.findings.reports._registered import RegisteredTest, markdown, regis
 from advisor.findings.reports._resample import Figure
 from advisor.findings.reports._signal_rows import SignalPart, SignalRow, signal_parts, signal_rows
 
-__all__ = ["SignalReport", "signals"]
-
 _LEAST_GROUPS = 2
 """With fewer no group can be held out."""
 

@@ -17,8 +17,6 @@ from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._resample import Figure, Resample, ranks
 from probes.catalogue import SIGNALS, TASKS
 
-__all__ = ["SignalPart", "SignalRow", "signal_parts", "signal_rows"]
-
 Array = NDArray[np.float64]
 
 _LEAST_RECORDS, _LEAST_LANGUAGES = 8, 4

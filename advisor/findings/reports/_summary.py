@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables
 
-__all__ = ["GroupFinding", "Summary", "show"]
-
 _DRAWS = 2000
 
 

@@ -42,8 +42,6 @@ from advisor.findings.reports._rivals import RIVALS
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Kind, Option, Schedule, WordPairs
 from probes.errors import InputError
 
-__all__ = ["validate"]
-
 Array = NDArray[np.float64]
 
 HURT = 0.5
