@@ -16,7 +16,6 @@ from probes.data.examples import (
     SentenceExample,
     SpanExample,
     TokenExample,
-    check_labels,
     keep_known_labels,
 )
 from probes.data.files import expand
@@ -39,7 +38,6 @@ __all__ = [
     "as_row",
     "check_dictionary",
     "check_direction",
-    "check_labels",
     "expand",
     "keep_known_labels",
     "read_bitext",

@@ -134,26 +134,6 @@ class LabelledData:
         return tuple(text for example in self.examples for text in example.texts)
 
 
-def check_labels(train: LabelledData, *others: LabelledData) -> None:
-    """Make sure that a classifier trained on ``train`` can be scored on the other data.
-
-    Labels that only ``train`` has are fine: a small test set need not show all of them.
-
-    Raises:
-        InputError: if ``others`` hold labels that ``train`` lacks; the message names them and the file.
-    """
-    known = set(train.labels)
-    for other in others:
-        unknown = [label for label in other.labels if label not in known]
-        if unknown:
-            numbers = _are_numbers(known) != _are_numbers(other.labels)
-            cure = "write names in both" if numbers else "use one label set in both"
-            raise InputError(
-                f"{other.facts.spec} has {_enumerate(unknown)}, which {train.facts.spec} "
-                f"({_enumerate(sorted(known))}) never shows: {cure}, or leave those examples out."
-            )
-
-
 def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
     """Leave out of ``other`` the examples with a label that ``train`` never shows, and count them.
 
@@ -174,7 +154,13 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
     kept = tuple(example for example in other.examples if known.issuperset(example.labels))
     left_out = len(other) - len(kept)
     if 2 * left_out > len(other):
-        check_labels(train, other)
+        numbers = _are_numbers(known) != _are_numbers(other.labels)
+        cure = "write names in both" if numbers else "use one label set in both"
+        unknown = [label for label in other.labels if label not in known]
+        raise InputError(
+            f"{other.facts.spec} has {_enumerate(unknown)}, which {train.facts.spec} "
+            f"({_enumerate(sorted(known))}) never shows: {cure}, or leave those examples out."
+        )
     if not left_out:
         return other
     dropped = {**other.facts.dropped, UNKNOWN_LABEL: left_out}

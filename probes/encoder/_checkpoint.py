@@ -27,7 +27,13 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from probes.encoder._encoder import Encoder
-from probes.encoder._layout import check_files, find_pooling, refuse_unconverted, transformer_folder
+from probes.encoder._layout import (
+    check_files,
+    find_pooling,
+    left_out,
+    refuse_unconverted,
+    transformer_folder,
+)
 from probes.errors import InputError
 
 _FEWEST_PIECES = 0.75
@@ -41,7 +47,7 @@ def load_checkpoint(name: str) -> Encoder:
     check_files(name)
     inner = transformer_folder(name)
     encoder = _load(inner)
-    encoder.id, encoder.pooling = name, find_pooling(name)
+    encoder.id, encoder.pooling, encoder.left_out = name, find_pooling(name), left_out(name)
     return encoder
 
 

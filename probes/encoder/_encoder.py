@@ -38,6 +38,7 @@ class Encoder:
         no_mlm_reason: why there is no head; None when there is one.
         pooling: how token states become a sentence vector.
         sha256: hash of the weights.
+        left_out: kinds of modules that the checkpoint has behind the pooling, and that are not applied.
         blocks: the block partition of ``base``'s parameters.
         precision: of the passes; set for a stretch of code by :meth:`passes_in`.
     """
@@ -51,6 +52,7 @@ class Encoder:
     sha256: str
     blocks: Blocks = field(default_factory=dict)
     precision: PassPrecision = "fp32"
+    left_out: tuple[str, ...] = ()
 
     @property
     def layers(self) -> int:

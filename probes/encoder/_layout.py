@@ -101,6 +101,12 @@ def find_pooling(name: str) -> Pooling:
     return stated_pooling(name, _read(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json"))
 
 
+def left_out(name: str) -> tuple[str, ...]:
+    """What a sentence-transformers checkpoint does to a pooled vector beyond making it of length 1."""
+    kinds = (str(module.get("type", "")).rpartition(".")[2] for module in _modules(name))
+    return tuple(kind for kind in kinds if kind not in ("", "Transformer", "Pooling", "Normalize"))
+
+
 def stated_pooling(name: str, stated: dict[str, Any]) -> Pooling:
     """The pooling that the config of a sentence-transformers pooling module states; mean if none.
 

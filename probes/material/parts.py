@@ -1,6 +1,6 @@
 """From what the user named to tokenised, disjoint parts that a probe can draw on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
@@ -113,17 +113,24 @@ def prepare(inputs: Inputs, encoder: Encoder, budget: Budget, seed: int, texts: 
         pair.source.cut or pair.target.cut for pair in pairs
     )
     notes = (
-        *_reading_notes(inputs, encoder.head_labels),
+        *_reading_notes(inputs, encoder),
         *_notes(inputs, cut, tokenizer.max_length, smallest, budget),
     )
     return Material(tokenizer, inputs.task.level, labels, source, target, pairs, pair_batch, notes)
 
 
-def _reading_notes(inputs: Inputs, head_labels: Sequence[str]) -> Iterator[Note]:
+def _reading_notes(inputs: Inputs, encoder: Encoder) -> Iterator[Note]:
     """What was remarkable about the inputs as they were read."""
     for fact in inputs.facts:
         for note in fact.notes:
             yield Note(code="read", text=f"{fact.spec}: {note}.")
+    if encoder.left_out:
+        named = ", ".join(encoder.left_out)
+        text = (
+            f"What the checkpoint has behind its pooling ({named}) is left out: sentences are pooled states."
+        )
+        yield Note(code="left-out", text=text)
+    head_labels = encoder.head_labels
     own = {label.rpartition("-")[2] for label in inputs.train.labels}
     brought = {label.rpartition("-")[2] for label in head_labels}
     if brought and brought != own:

@@ -29,7 +29,7 @@ __all__ = ["CORPUS", "TARGETS"]
 CORPUS = Path(__file__).parent / "corpus"
 """A folder for each target, of inputs that reach different parts of it or once broke it."""
 
-_TASKS = sorted(TASKS)
+_TASKS = list(TASKS)  # new ones come last, so that the numbers in the corpus hold
 _LABELLED = (".conllu", ".conll", ".tsv", ".csv", ".jsonl", ".parquet", "", ".conllup", ".json")
 _BITEXT = (".tsv", ".tmx", ".po", ".xlf", ".jsonl", ".parquet", "", ".csv", ".json")
 _SOURCE, _TARGET = parse_language("en"), parse_language("tr")
@@ -39,7 +39,7 @@ def _labelled(data: bytes) -> None:
     """``TE`` and the content, where T is the number of the task and E that of the ending."""
     task = TASKS[_TASKS[_choice(data, 0, len(_TASKS))]]
     with _File(data[2:], _LABELLED[_choice(data, 1, len(_LABELLED))]) as path:
-        _adds_up([read_labelled(path, task, role="train").facts])
+        _adds_up([read_labelled(path, task, role="train", language=_SOURCE).facts])
 
 
 def _bitext(data: bytes) -> None:

@@ -72,10 +72,12 @@ def test_the_old_layout_keeps_the_transformer_in_a_folder_of_its_own(tmp_path: P
     modules = [
         {"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
         {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+        {"path": "3_Dense", "type": "sentence_transformers.models.Dense"},  # LaBSE has one
     ]
     (tmp_path / "modules.json").write_text(json.dumps(modules))
     encoder = load_encoder(str(tmp_path))
-    assert (encoder.id, encoder.pooling) == (str(tmp_path), "cls")
+    assert (encoder.id, encoder.pooling, encoder.left_out) == (str(tmp_path), "cls", ("Dense",))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
