@@ -207,7 +207,11 @@ def score_head(
 
 
 def project_labels(
-    encoder: Encoder, head: Head, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer
+    encoder: Encoder,
+    head: Head,
+    pairs: Sequence[TokenizedPair],
+    tokenizer: Tokenizer,
+    labelled: Sequence[LabelledText] = (),
 ) -> Projection:
     """Label target-language text that no one has labelled: ``encoder`` and ``head`` label the source sides,
     and the labels are carried over as the task's level does it.
@@ -216,8 +220,9 @@ def project_labels(
         encoder, head: the warmed-up model.
         pairs: linked bitext that no objective's gradient is taken on.
         tokenizer: for joining pairs.
+        labelled: source texts with labels, which some levels carry over instead.
     """
-    return head.level.project(pairs, tokenizer, lambda items: predict(encoder, head, items))
+    return head.level.project(pairs, tokenizer, lambda items: predict(encoder, head, items), labelled)
 
 
 def _length_batches(items: Sequence[LabelledText]) -> Iterator[list[int]]:

@@ -224,7 +224,9 @@ class _Probe:
         points = self.ready.points.with_rows(self.start)
         reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
         warm = points.theta_warm
-        projection = project_labels(warm.encoder, warm.head, reserved, material.tokenizer)
+        projection = project_labels(
+            warm.encoder, warm.head, reserved, material.tokenizer, material.source.fit
+        )
         tasks, notes = task_batches(material, projection, budget)
         planned = RoundBatches(tasks, deal(bitext.pairs, budget.rounds, material.pair_batch))
         texts = lookahead_texts(material, projection, budget, tasks)
@@ -339,7 +341,7 @@ def _projection_facts(
     return ProjectionFacts(
         sentences=len(projection.items),
         coverage=projection.coverage,
-        word_alignment=linker.kind if task.level == "token" else None,
+        word_alignment=linker.kind if task.level in ("token", "span") else None,
         cosine_with_labels=cosine,
     )
 

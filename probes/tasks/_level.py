@@ -94,8 +94,15 @@ class TaskLevel(Protocol):
         """The answer on each text of a batch."""
         ...
 
-    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
-        """Carry what the model says of source sides over to the target sides."""
+    def project(
+        self,
+        pairs: Sequence[TokenizedPair],
+        tokenizer: Tokenizer,
+        guess: Guess,
+        labelled: Sequence[LabelledText],
+    ) -> Projection:
+        """Carry what the model says of source sides over to the target sides; or, where the model cannot be
+        asked, what ``labelled`` source texts say."""
         ...
 
     def score(

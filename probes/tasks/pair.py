@@ -21,7 +21,13 @@ class PairLevel(TextClassification):
         assert isinstance(example, PairExample)
         return tokenizer.pair(example.first, example.second)
 
-    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
+    def project(
+        self,
+        pairs: Sequence[TokenizedPair],
+        tokenizer: Tokenizer,
+        guess: Guess,
+        labelled: Sequence[LabelledText],
+    ) -> Projection:
         """Pair each sentence with the next one of the bitext; their translations inherit the label."""
         neighbours = list(pairwise(pairs))
         answers = guess(

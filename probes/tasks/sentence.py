@@ -20,7 +20,13 @@ class SentenceLevel(TextClassification):
         assert isinstance(example, SentenceExample)
         return tokenizer.text(example.text)
 
-    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
+    def project(
+        self,
+        pairs: Sequence[TokenizedPair],
+        tokenizer: Tokenizer,
+        guess: Guess,
+        labelled: Sequence[LabelledText],
+    ) -> Projection:
         """The translation inherits the label."""
         answers = guess([LabelledText(pair.source, (0,)) for pair in pairs])
         items = tuple(

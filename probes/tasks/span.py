@@ -155,9 +155,28 @@ class SpanLevel:
             for at, margin in answers
         ]
 
-    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
-        """Nothing: a sentence and its translation are no passage with a question."""
-        return Projection((), 0.0, "Labels are not projected: bitext holds no questions about its sentences.")
+    def project(
+        self,
+        pairs: Sequence[TokenizedPair],
+        tokenizer: Tokenizer,
+        guess: Guess,
+        labelled: Sequence[LabelledText],
+    ) -> Projection:
+        """Carry answers along the word links of their passages, as far as labelled questions and passages are
+        among the pairs: the model cannot be asked about a sentence without a question."""
+        translated = {pair.strings[0].strip(): pair for pair in pairs}
+        known = {id(item.asked): item.asked for item in labelled if isinstance(item, Window)}
+        both = [
+            (asked, translated[asked.question], translated[asked.passage.strip()])
+            for asked in known.values()
+            if asked.answers and asked.question in translated and asked.passage.strip() in translated
+        ]
+        if not both:
+            why = "Labels are not projected: the bitext has no labelled question together with its passage."
+            return Projection((), 0.0, why)
+        carried = [_carried(asked, question, passage) for asked, question, passage in both]
+        examples = [example for example in carried if example]
+        return Projection(tuple(self.labelled(tokenizer, examples, {})), len(examples) / len(both))
 
     def score(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
@@ -217,6 +236,37 @@ def _windows(tokenizer: Tokenizer, asked: SpanExample, articles: frozenset[str])
     for (text, offsets), places, part in zip(found, touched, parts, strict=True):
         labels = (places[0], places[-1]) if part and part == answer else (0, 0)
         yield Window(text, labels, asked, offsets, articles)
+
+
+def _carried(asked: SpanExample, question: TokenizedPair, passage: TokenizedPair) -> SpanExample | None:
+    """The question about the translated passage: its answer reaches from the first to the last of the words
+    that are linked with the answer's; None if none is."""
+    begin, text = asked.answers[0]
+    begin -= len(asked.passage) - len(asked.passage.lstrip())
+    source, target = (
+        _word_spans(string.strip(), side.surface)
+        for string, side in zip(passage.strings, (passage.source, passage.target), strict=True)
+    )
+    reached = [
+        target[j]
+        for i, j in passage.links
+        if i < len(source) and j < len(target) and source[i][0] < begin + len(text) and source[i][1] > begin
+    ]
+    if not reached:
+        return None
+    start, end = min(first for first, _ in reached), max(last for _, last in reached)
+    translation = passage.strings[1].strip()
+    return SpanExample(question.strings[1], translation, ((start, translation[start:end]),))
+
+
+def _word_spans(text: str, surface: Sequence[str]) -> list[Span]:
+    """Where words stand in their text, one after the other."""
+    spans, end = [], 0
+    for word in surface:
+        start = max(text.find(word, end), end)
+        end = start + len(word)
+        spans.append((start, end))
+    return spans
 
 
 def _touched(asked: SpanExample, sides: Sequence[int], offsets: Sequence[Span]) -> list[int]:

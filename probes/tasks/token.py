@@ -63,10 +63,16 @@ class TokenLevel(Classification):
         best = logits.argmax(-1).tolist()
         return [_by_word(row, words) for row, words in zip(best, text.words.tolist(), strict=True)]
 
-    def project(self, pairs: Sequence[TokenizedPair], tokenizer: Tokenizer, guess: Guess) -> Projection:
+    def project(
+        self,
+        pairs: Sequence[TokenizedPair],
+        tokenizer: Tokenizer,
+        guess: Guess,
+        labelled: Sequence[LabelledText],
+    ) -> Projection:
         """Carry labels along the word links; sentences that receive none are left out."""
         answers = guess([LabelledText(pair.source, (0,) * _words(pair.source)) for pair in pairs])
-        items, labelled, words = [], 0, 0
+        items, carried, words = [], 0, 0
         for pair, labels in zip(pairs, answers, strict=True):
             projected = [IGNORED] * _words(pair.target)
             for i, j in pair.links:
@@ -74,10 +80,10 @@ class TokenLevel(Classification):
                     projected[j] = labels[i]
             words += len(projected)
             reached = sum(label != IGNORED for label in projected)
-            labelled += reached
+            carried += reached
             if reached:
                 items.append(LabelledText(pair.target, tuple(projected)))
-        return Projection(tuple(items), labelled / max(1, words))
+        return Projection(tuple(items), carried / max(1, words))
 
 
 def _words(text: TokenizedText) -> int:

@@ -296,3 +296,31 @@ def test_no_passage_is_on_both_sides_of_a_split() -> None:
     assert not fitted & held
     cut = len(mixed) // 3
     assert len({item.whole for item in mixed[:cut]} & {item.whole for item in mixed[cut:]}) <= 1
+
+
+def test_answers_are_carried_along_the_links_of_a_translated_passage() -> None:
+    words = tokenizer("unigram", 200)
+    asked = SpanExample("Who sings?", "  Every night Anna Berger sings.", ((14, "Anna Berger"),))
+    other = SpanExample("When?", asked.passage, ((2, "Every night"),))
+    passage = words.translation(asked.passage.strip(), "Anna Berger singt jede Nacht.")
+    place = {
+        side: {word: i for i, word in enumerate(getattr(passage, side).surface)}
+        for side in ("source", "target")
+    }
+    links = [("Anna", "Anna"), ("Berger", "Berger"), ("night", "jede")]
+    passage = replace(passage, links=tuple((place["source"][a], place["target"][b]) for a, b in links))
+    question = words.translation(asked.question, "Wer singt?")
+    labelled = LEVEL.labelled(words, [asked, other], {})
+
+    found = LEVEL.project([question, passage], words, lambda _: [], labelled)
+    (window,) = found.items
+    assert isinstance(window, Window)
+    assert window.asked == SpanExample("Wer singt?", "Anna Berger singt jede Nacht.", ((0, "Anna Berger"),))
+    assert window.said(*window.labels) == "Anna Berger"
+    assert (found.coverage, found.missing) == (1.0, "")
+
+    unlinked = LEVEL.project([question, replace(passage, links=())], words, lambda _: [], labelled)
+    assert (unlinked.items, unlinked.coverage) == ((), 0.0)
+    none = LEVEL.project([passage], words, lambda _: [], labelled)
+    assert none.items == ()
+    assert "no question of the labelled data" in none.missing
