@@ -323,4 +323,4 @@ def test_answers_are_carried_along_the_links_of_a_translated_passage() -> None:
     assert (unlinked.items, unlinked.coverage) == ((), 0.0)
     none = LEVEL.project([passage], words, lambda _: [], labelled)
     assert none.items == ()
-    assert "no question of the labelled data" in none.missing
+    assert "no labelled question together with its passage" in none.missing
