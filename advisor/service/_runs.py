@@ -41,7 +41,7 @@ class TrialPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     options: tuple[str, ...] = Field(min_length=1, max_length=8)
-    seeds: int = Field(default=3, ge=1, le=10)
+    seeds: int = Field(default=3, ge=1, le=10, description="Runs of each; one cannot decide.")
     steps: int | None = Field(default=None, ge=1, le=100_000)
 
 

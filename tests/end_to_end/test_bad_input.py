@@ -316,6 +316,11 @@ def _pickled(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": [0.0]}))
 
 
+def _pooling(folder: Path, **stated: object) -> None:
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(stated))
+
+
 def _no_tokenizer(folder: Path) -> None:
     for path in folder.glob("token*"):
         path.unlink()
@@ -357,6 +362,14 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a weight that is not a number": (_with_weight(math.nan), "not numbers"),
     "an infinite weight": (_with_weight(math.inf), "not numbers"),
     "weights so large that numbers overflow": (_with_weight(1e38), "not numbers"),
+    "an adapter beside the weights": (
+        lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}'),
+        "a LORA adapter beside the model, which would be measured without it: merge it first",
+    ),
+    "a pooling that is none": (
+        lambda folder: _pooling(folder, pooling_mode="sum"),
+        "the pooling mode 'sum', which is not supported",
+    ),
     "no tokenizer": (_no_tokenizer, "tokenizer"),
     "tokenizer that is no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer"),
 }

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from probes.data._records import Dropped
-from probes.data.files._unpack import Opener, open_raw, unpack
+from probes.data.files._unpack import Opener, most_of, open_raw, unpack
 from probes.errors import InputError, MissingDataError
 
 MAX_LINE = 1_000_000
@@ -51,6 +51,11 @@ class InputFile:
     def suffix(self) -> str:
         """The ending of its name in lower case, without that of a compression."""
         return PurePosixPath(self.name).suffix.lower()
+
+    @property
+    def most(self) -> int:
+        """Bytes that may come out of it; more is no data but a bomb."""
+        return most_of(self.path)
 
     def open(self) -> io.BufferedReader:
         """Its bytes, unpacked, from the start."""

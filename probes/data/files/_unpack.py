@@ -43,6 +43,11 @@ _ENDINGS = frozenset(
 )
 
 
+def most_of(path: Path) -> int:
+    """Bytes that may come out of a file."""
+    return max(_FREE, _RATIO * path.stat().st_size)
+
+
 def open_raw(path: Path) -> io.BufferedReader:
     """The bytes of a file as they are."""
     return path.open("rb")
@@ -57,7 +62,7 @@ def unpack(path: Path, spec: str) -> tuple[Opener | None, str]:
     Raises:
         InputError: if it is compressed in another way, or is an archive of several files.
     """
-    limit = max(_FREE, _RATIO * path.stat().st_size)
+    limit = most_of(path)
     opener: Opener = lambda: open_raw(path)  # noqa: E731 - replaced below by what unpacks it
     name = path.name
     for layer in range(_LAYERS):

@@ -28,9 +28,15 @@ def read_parquet(file: InputFile) -> Table:
         raise InputError(f"{file.spec} is not a readable Parquet file: write it again.") from error
 
     def rows() -> Iterator[Row | Dropped]:
+        left = file.most
         try:
             for batch in parquet.iter_batches(batch_size=1024):
+                left -= batch.nbytes
+                if left < 0:
+                    raise InputError(f"{file.spec} holds far more than its size lets expect: write it anew.")
                 yield from batch.to_pylist()
+        except InputError:
+            raise
         except damaged as error:
             raise InputError(f"{file.spec} is a damaged Parquet file: write it again.") from error
 

@@ -154,6 +154,17 @@ def test_a_bomb_is_stopped_where_it_exceeds_its_limit(
         open_file(path).content()
 
 
+@pytest.mark.parametrize("row", ["a", "a" * 10_000], ids=["many rows", "long rows"])
+def test_a_bomb_of_parquet_is_stopped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str) -> None:
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr(_unpack, "_FREE", 1 << 16)
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 300_000, pa.int32()), pa.array([row]))
+    pq.write_table(pa.table({"en": column, "tr": column}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="far more than its size lets expect"):
+        read_bitext(tmp_path / "a.parquet", EN, TR)
+
+
 def test_a_bomb_of_xml_entities_is_none(tmp_path: Path) -> None:
     entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
     text = (
