@@ -124,19 +124,17 @@ def _today(decision: object) -> object:
     return None if decision == "cannot-tell" else decision
 
 
-class RunRecord(BaseModel):
-    """What is kept of a run in ``state.json``.
+class RunFacts(BaseModel):
+    """What everybody who may see a run knows of it.
 
     Attributes:
         version: counts the changes.
-        created, started, finished: seconds since 1970.
+        created: seconds since 1970.
         phase: one of ``probes.progress.PHASES``, or the option and seed that a trial is at; None before the
             first.
         step, total: within the phase.
         error: why it failed, in one sentence.
         decision, summary: of the advice, once done; of a trial, its verdict.
-        owner: whose it is; a digest, not the session itself.
-        process: that runs it or has it queued.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -151,17 +149,12 @@ class RunRecord(BaseModel):
     task: str
     budget: str
     created: float
-    started: float | None = None
-    finished: float | None = None
     phase: str | None = None
     step: int = 0
     total: int = 0
-    cost: Cost | None = None
     error: str | None = None
     decision: Annotated[Verdict | None, BeforeValidator(_today)] = None
     summary: str | None = None
-    owner: str
-    process: Process
 
     @property
     def active(self) -> bool:
@@ -169,7 +162,23 @@ class RunRecord(BaseModel):
         return self.status in ACTIVE
 
 
-class Run(BaseModel):
+class RunRecord(RunFacts):
+    """What is kept of a run in ``state.json``.
+
+    Attributes:
+        started, finished: seconds since 1970.
+        owner: whose it is; a digest, not the session itself.
+        process: that runs it or has it queued.
+    """
+
+    started: float | None = None
+    finished: float | None = None
+    cost: Cost | None = None
+    owner: str
+    process: Process
+
+
+class Run(RunFacts):
     """A run as a visitor sees it.
 
     Attributes:
@@ -177,37 +186,12 @@ class Run(BaseModel):
         seconds: it has taken so far, or took.
         seconds_left: known once the run has timed its first batch.
         memory_gib: expected highest memory, known at the same time.
-
-    The others are those of the record on disk.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    kind: Kind
-    status: Status
-    version: int
-    model: str
-    source: str
-    target: str
-    task: str
-    budget: str
-    created: float
-    phase: str | None
-    step: int
-    total: int
-    error: str | None
-    decision: Verdict | None
-    summary: str | None
     ahead: int
     seconds: float
     seconds_left: float | None
     memory_gib: float | None
-
-    @property
-    def active(self) -> bool:
-        """Whether it has not ended yet."""
-        return self.status in ACTIVE
 
     @classmethod
     def of(cls, record: RunRecord, ahead: int) -> Self:
@@ -217,7 +201,7 @@ class Run(BaseModel):
         if record.cost is not None and record.status == "running":
             left = max(0.0, record.cost.at + record.cost.seconds - now)
         return cls(
-            **record.model_dump(include=set(cls.model_fields) & set(RunRecord.model_fields)),
+            **record.model_dump(include=set(RunFacts.model_fields)),
             ahead=ahead,
             seconds=max(0.0, now - record.started) if record.started else 0.0,
             seconds_left=left,

@@ -184,7 +184,10 @@ def _tab_to(page: "Page", label: str) -> None:
     assert ring == [label, True]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (1280, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(1280, "light"), (390, "dark"), pytest.param(1280, "dark", marks=pytest.mark.exhaustive)],
+)
 @pytest.mark.parametrize("view", ["ask", "grid", "probe", "read", "explore", "compare", "trial"])
 def test_nothing_sticks_out_and_nobody_is_kept_out(
     visit: Visit, finished: Run, view: str, width: int, scheme: Literal["light", "dark"]

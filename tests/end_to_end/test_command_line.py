@@ -3,6 +3,7 @@
 import io
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -183,14 +184,22 @@ def test_demo_measures_numbers_not_nans(demo: tuple[Outcome, Path]) -> None:
         assert row["cosine"]["value"] is not None or row["cosine"]["note"]
 
 
-def test_demo_recipe_trains_as_it_stands(
+def test_the_demos_recipe_trains_as_it_stands_from_anywhere(
     demo: tuple[Outcome, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = demo
-    script, recipe = folder / "recipe" / "train.py", folder / "recipe" / "recipe.yaml"
-    output = ("--max-steps", "2", "--output", str(tmp_path / "trained"))
-    monkeypatch.setattr(sys, "argv", [str(script), str(recipe), *output])
+    recipe = shutil.copytree(folder / "recipe", tmp_path / "recipe")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(sys, "argv", ["../recipe/train.py", "../recipe/recipe.yaml", "--max-steps", "2"])
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(script), run_name="__main__")
+        runpy.run_path("../recipe/train.py", run_name="__main__")
     assert stop.value.code == 0
-    assert list((tmp_path / "trained").rglob("*.safetensors"))
+    metrics = json.loads((recipe / "trained" / "metrics.json").read_text())
+    assert metrics["steps"]["fine-tune"] == 2
+    # Frozen features of a real encoder transfer well, and a few small steps from there do not spoil it.
+    assert metrics["before"]["target"]["value"] > 50
+    assert metrics["after"]["target"]["value"] > 50
+    assert (recipe / "trained" / "model.safetensors").stat().st_size > 0
+    assert not list(elsewhere.iterdir())
