@@ -124,7 +124,7 @@ def _today(decision: object) -> object:
     return None if decision == "cannot-tell" else decision
 
 
-class RunFacts(BaseModel):
+class RunOutline(BaseModel):
     """What everybody who may see a run knows of it.
 
     Attributes:
@@ -162,7 +162,7 @@ class RunFacts(BaseModel):
         return self.status in ACTIVE
 
 
-class RunRecord(RunFacts):
+class RunRecord(RunOutline):
     """What is kept of a run in ``state.json``.
 
     Attributes:
@@ -178,7 +178,7 @@ class RunRecord(RunFacts):
     process: Process
 
 
-class Run(RunFacts):
+class Run(RunOutline):
     """A run as a visitor sees it.
 
     Attributes:
@@ -201,7 +201,7 @@ class Run(RunFacts):
         if record.cost is not None and record.status == "running":
             left = max(0.0, record.cost.at + record.cost.seconds - now)
         return cls(
-            **record.model_dump(include=set(RunFacts.model_fields)),
+            **record.model_dump(include=set(RunOutline.model_fields)),
             ahead=ahead,
             seconds=max(0.0, now - record.started) if record.started else 0.0,
             seconds_left=left,

@@ -11,8 +11,7 @@ from advisor.findings._store import Findings, load_findings
 from advisor.findings.evidence import TABLES, check, load_tables
 from advisor.findings.model import replications
 from advisor.findings.reports._cells import cells
-from advisor.findings.reports._figures import Validation
-from advisor.findings.reports._plots import regret_plot, reliability_plot
+from advisor.findings.reports._figures import Bin, Validation
 from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._signal_report import SignalReport, signals
 from advisor.findings.reports._summary import show
@@ -95,11 +94,7 @@ def write_card(*, card_path: Path = CARD, figures_path: Path = FIGURES, jobs: in
     return figures
 
 
-def card(figures: CardFigures, root: Path = TABLES) -> str:
-    """The findings card as Markdown, from validation figures and the tables; deterministic."""
-    summary, report = show(root), check(root)
-    apart = "\n".join(f"- {count:,}: {reason}" for reason, count in report.kept_apart.items())
-    return f"""# Findings card
+_CARD = """# Findings card
 
 Generated from the evidence tables and the validation figures beside this file; do not edit it by hand.
 Tables: `{summary.findings_sha256}`.
@@ -124,7 +119,7 @@ encoder and task. What is known of an encoder (size, parallel data, a contrastiv
 how long fine-tuning takes are covariates; what is not known is integrated out. The errors of the scores
 come from their seeds, and the gains of one study, encoder, task and language share the error of their
 baseline. Anything unseen adds its whole variance to the interval. Whoever asks is a lab not seen: labs
-differ by {_replications(root)} on the model's scale, and that spread, which few labs inform, is
+differ by {replications} on the model's scale, and that spread, which few labs inform, is
 integrated over under a half-t prior. Own short runs have a fit of their own, which answers questions about
 the encoders that only they measured. The other strata tell the fit the prior mean of all labs and how far
 labs and objectives differ and lengths matter, and nothing else. See `model/`.
@@ -136,11 +131,11 @@ Kept: points gained a cell. With a language, encoder, task or source left out a 
 lab whose other rows were seen; *advice* is what anybody is told who asks, and *advice that knows the lab*
 what the lab itself could have been, as a mean over its rows is too; intervals are of that lab. On the cells
 of one language, encoder or task left out, a chooser who knew in hindsight every option's mean by encoder and
-task would still lose {_ceiling(root):.2f} points a cell. A decision is right when the advised
+task would still lose {ceiling:.2f} points a cell. A decision is right when the advised
 option gained or, where aligning was not advised, when the option that promised most gained no more than
 {figures.validation.min_gain} points. Brackets: 95 % intervals, languages drawn with replacement.
 
-{figures.validation.markdown()}
+{validation}
 
 ![What was said and what came](reliability.svg)
 
@@ -148,16 +143,16 @@ option gained or, where aligning was not advised, when the option that promised 
 
 ## What probes tell
 
-{figures.signals.markdown()}
+{signals}
 ## Which method, and why this one
 
-{_comparison(figures.validation)}
+{comparison}
 
 ## What the rows say
 
 Plain means over languages; matched rows compare options within one study, model, task and language.
 
-{summary.markdown()}
+{rows}
 
 ## Limits
 
@@ -174,6 +169,24 @@ Plain means over languages; matched rows compare options within one study, model
 - The scale, the terms and their prior sizes were chosen with an eye on these figures, which flatters them a
   little; variances are refitted in every fold.
 """
+
+
+def card(figures: CardFigures, root: Path = TABLES) -> str:
+    """The findings card as Markdown, from validation figures and the tables; deterministic."""
+    summary, report = show(root), check(root)
+    apart = "\n".join(f"- {count:,}: {reason}" for reason, count in report.kept_apart.items())
+    return _CARD.format(
+        summary=summary,
+        report=report,
+        figures=figures,
+        apart=apart,
+        replications=_replications(root),
+        ceiling=_ceiling(root),
+        validation=figures.validation.markdown(),
+        signals=figures.signals.markdown(),
+        comparison=_comparison(figures.validation),
+        rows=summary.markdown(),
+    )
 
 
 def _replications(root: Path) -> str:
@@ -229,3 +242,78 @@ def _comparison(validation: Validation) -> str:
 def _listed(words: Sequence[str]) -> str:
     named = [f"a {word}" for word in words] or ["nothing"]
     return named[0] if len(named) == 1 else ", ".join(named[:-1]) + " or " + named[-1]
+
+
+_INK, _MUTED, _BLUE = "#1f2933", "#7b8794", "#0072b2"
+_STYLE = 'font-family="Helvetica, Arial, sans-serif" font-size="12"'
+
+
+def reliability_plot(bins: Sequence[Bin]) -> str:
+    """The share of cells that gained over the probability that was said, by groups of cells.
+
+    Args:
+        bins: of all splits; a dot's area goes with its cells.
+    """
+    size, edge = 300, 48
+    most = max((row.cells for row in bins), default=1)
+
+    def x(share: float) -> float:
+        return edge + share * size
+
+    def y(share: float) -> float:
+        return 16 + (1 - share) * size
+
+    parts = [
+        f'<line x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}" stroke="{_MUTED}" stroke-dasharray="4 3"/>'
+    ]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(_text(x(share), y(0) + 18, f"{share:.0%}", "middle"))
+        parts.append(_text(x(0) - 8, y(share) + 4, f"{share:.0%}", "end"))
+    for row in bins:
+        radius = 3 + 9 * (row.cells / most) ** 0.5
+        title = f"said {row.said:.0%}, came {row.came:.0%}, {row.cells} cells"
+        parts.append(
+            f'<circle cx="{x(row.said):.1f}" cy="{y(row.came):.1f}" r="{radius:.1f}" fill="{_BLUE}" '
+            f'fill-opacity="0.75"><title>{title}</title></circle>'
+        )
+    parts.append(_text(x(0.5), y(0) + 38, "P(gain > 0) that was said", "middle"))
+    parts.append(_text(x(0), 10, "share that gained", "start"))
+    said = "; ".join(f"said {row.said:.0%}, came {row.came:.0%} ({row.cells})" for row in bins)
+    return _svg(size + 2 * edge, size + 64, f"Reliability on held-out cells: {said}.", parts)
+
+
+def regret_plot(validation: Validation) -> str:
+    """Regret of the advice and of the fixed rules, split by split."""
+    rows = [
+        (report.split, method.name, method.regret.value)
+        for report in validation.splits
+        for method in report.methods
+        if method.name in ("advice", "never") or method.name.startswith("always")
+    ]
+    most = max((regret for *_, regret in rows), default=1.0)
+    left, width, step = 250, 260, 18
+    parts, y = [], 20
+    for place, (split, name, regret) in enumerate(rows):
+        if place and rows[place - 1][0] != split:
+            y += 10
+        colour = _BLUE if name == "advice" else _MUTED
+        parts.append(_text(left - 8, y + 4, f"{split} out: {name}", "end"))
+        parts.append(f'<circle cx="{left + width * regret / most:.1f}" cy="{y}" r="5" fill="{colour}"/>')
+        parts.append(_text(left + width * regret / most + 9, y + 4, f"{regret:.2f}", "start"))
+        y += step
+    parts.append(_text(left, y + 10, "regret, points a cell", "start"))
+    said = "; ".join(f"{split} out, {name}: {regret:.2f}" for split, name, regret in rows)
+    return _svg(left + width + 60, y + 24, f"Regret in points a cell: {said}.", parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{_INK}">{shown}</text>'
+
+
+def _svg(width: int, height: int, description: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="img" {_STYLE}>\n<title>{description}</title>\n'
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import EARLY, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, HeldOut, LeadingSignal
-from advisor.findings.reports._resample import Figure, Resample
+from advisor.findings.reports._figures import Figure, Resample
 
 Array = NDArray[np.float64]
 

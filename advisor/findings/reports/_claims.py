@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from advisor.findings.reports._choosing import NEVER, TRIAL, Choice
-from advisor.findings.reports._geometry import Geometry
-from advisor.findings.reports._signal_rows import SignalRow
+from advisor.findings.reports._signal_rows import Geometry, SignalRow
 from probes.catalogue import SIGNALS
 
 _SIGNIFICANT = 0.05

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from advisor.findings.evidence import LONG, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
-from advisor.findings.reports._resample import Figure, Resample
+from advisor.findings.reports._figures import Figure, Resample
 
 Array = NDArray[np.float64]
 

@@ -1,5 +1,6 @@
 """Do probes predict gains? Every signal of the own records against what aligning then gave."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,10 +16,16 @@ from advisor.findings.model import (
 )
 from advisor.findings.reports._choosing import Choice, cells_of, choose
 from advisor.findings.reports._claims import claims
-from advisor.findings.reports._geometry import Geometry, gradient_geometry
+from advisor.findings.reports._figures import Figure
 from advisor.findings.reports._registered import RegisteredTest, markdown, registered_test
-from advisor.findings.reports._resample import Figure
-from advisor.findings.reports._signal_rows import SignalPart, SignalRow, signal_parts, signal_rows
+from advisor.findings.reports._signal_rows import (
+    Geometry,
+    SignalPart,
+    SignalRow,
+    gradient_geometry,
+    signal_parts,
+    signal_rows,
+)
 
 _LEAST_GROUPS = 2
 """With fewer no group can be held out."""
@@ -141,20 +148,29 @@ def _markdown(report: SignalReport) -> str:
     for row in report.rows:
         cells = (f"`{row.signal}`", *_cells(row), "" if row.p_adjusted is None else f"{row.p_adjusted:.2f}")
         lines.append("| " + " | ".join((*cells, _signs(row))) + " |")
-    if report.parts:
-        lines += [
-            "",
-            "### Leading signals, encoder by encoder",
-            "",
-            "The same figures in the records of one encoder, or of tasks of one level; p is not corrected.",
-            "",
-            "| signal | in | records | languages | rank correlation | partial | p | sign right, % |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
+    lines += [*_parts(report), *_geometry(report), *_choices(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(report: SignalReport) -> Iterator[str]:
+    if not report.parts:
+        return
+    yield from (
+        "",
+        "### Leading signals, encoder by encoder",
+        "",
+        "The same figures in the records of one encoder, or of tasks of one level; p is not corrected.",
+        "",
+        "| signal | in | records | languages | rank correlation | partial | p | sign right, % |",
+        "|---|---|---|---|---|---|---|---|",
+    )
     for part in report.parts:
         cells = (f"`{part.row.signal}`", part.where, *_cells(part.row))
-        lines.append("| " + " | ".join((*cells, _signs(part.row))) + " |")
-    lines += [
+        yield "| " + " | ".join((*cells, _signs(part.row))) + " |"
+
+
+def _geometry(report: SignalReport) -> Iterator[str]:
+    yield from (
         "",
         "### How gradients lie to each other",
         "",
@@ -163,32 +179,35 @@ def _markdown(report: SignalReport) -> str:
         "",
         "| task gradient | at | objective | cells | median of abs. | from | to | null | ceiling |",
         "|---|---|---|---|---|---|---|---|---|",
-    ]
+    )
     for g in report.geometry:
         null = "" if g.null is None else f"{g.null:.2f}"
         ceiling = "" if g.ceiling is None else f"{g.ceiling:.2f}"
-        lines.append(
+        yield (
             f"| {g.gradient} | {g.at} | {g.objective} | {g.cells} | {g.absolute:.2f} | {g.lowest:+.2f} "
             f"| {g.highest:+.2f} | {null} | {ceiling} |"
         )
-    if report.choices:
-        lines += [
-            "",
-            "### Choosing an option",
-            "",
-            "With the cell's group held out. A trial of one seed chooses by that seed and gets what the "
-            "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment. "
-            "There: on the same cells, of the way with a probe that has the least regret over all.",
-            "",
-            "| way | cells | cost | regret, points | regret of a probe there | kept, points |",
-            "|---|---|---|---|---|---|",
-        ]
-        lines += [
+
+
+def _choices(report: SignalReport) -> Iterator[str]:
+    if not report.choices:
+        return
+    yield from (
+        "",
+        "### Choosing an option",
+        "",
+        "With the cell's group held out. A trial of one seed chooses by that seed and gets what the "
+        "other seeds gained, each seed in turn. Cost: in whole runs; a trial has one without alignment. "
+        "There: on the same cells, of the way with a probe that has the least regret over all.",
+        "",
+        "| way | cells | cost | regret, points | regret of a probe there | kept, points |",
+        "|---|---|---|---|---|---|",
+    )
+    for choice in report.choices:
+        yield (
             f"| {choice.name} | {choice.cells} | {'' if choice.cost is None else f'{choice.cost:.2g}'} "
             f"| {choice.regret} | {choice.probe_regret} | {choice.kept} |"
-            for choice in report.choices
-        ]
-    return "\n".join(lines) + "\n"
+        )
 
 
 def _cells(row: SignalRow) -> tuple[str, ...]:

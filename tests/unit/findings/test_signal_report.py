@@ -14,8 +14,7 @@ from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports import Figure, SignalReport
 from advisor.findings.reports._choosing import Choice
 from advisor.findings.reports._claims import claims
-from advisor.findings.reports._geometry import gradient_geometry
-from advisor.findings.reports._signal_rows import _holm, signal_parts, signal_rows
+from advisor.findings.reports._signal_rows import _holm, gradient_geometry, signal_parts, signal_rows
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 

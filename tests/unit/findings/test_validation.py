@@ -9,8 +9,8 @@ import pytest
 
 from advisor.findings import load_tables, validate
 from advisor.findings.reports import Validation
+from advisor.findings.reports._card import regret_plot, reliability_plot
 from advisor.findings.reports._cells import SPLITS, Fold, Split, cells, folds, in_fold
-from advisor.findings.reports._plots import regret_plot, reliability_plot
 from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._validation import run_fold
 from probes.errors import InputError
