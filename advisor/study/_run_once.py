@@ -8,16 +8,12 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from accelerate.state import AcceleratorState
-
 from advisor.findings.evidence import EARLY
 from advisor.options import Schedule, WordPairs
 from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
 from advisor.training import Recipe
 from probes.catalogue import TASKS
 from probes.errors import InputError, RunError
-from probes.machine.precision import has_fast_bf16
 from probes.machine.versions import library_versions
 from probes.progress import Progress
 from probes.signals import Estimate
@@ -203,7 +199,7 @@ _VARIABLE = "ACCELERATE_TORCH_DEVICE"
 
 
 @contextmanager
-def training_on(name: str) -> Iterator[torch.device]:
+def training_on(name: str) -> "Iterator[torch.device]":
     """Have accelerate train on one device for as long as the context lasts.
 
     Args:
@@ -212,6 +208,9 @@ def training_on(name: str) -> Iterator[torch.device]:
     Raises:
         InputError: if there is no such device.
     """
+    import torch
+    from accelerate.state import AcceleratorState
+
     if name == "auto":
         yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return
@@ -234,6 +233,8 @@ def training_on(name: str) -> Iterator[torch.device]:
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def precision_on(device: torch.device) -> Literal["bf16", "no"]:
+def precision_on(device: "torch.device") -> Literal["bf16", "no"]:
     """The precision that ``auto`` stands for on ``device``: it decides the numbers, so it is recorded."""
+    from probes.machine.precision import has_fast_bf16
+
     return "bf16" if has_fast_bf16(device) else "no"

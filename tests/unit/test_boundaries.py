@@ -38,6 +38,12 @@ NOT_YET_SMALL = frozenset(
     }
 )
 """Public functions that still take more arguments: empty it, never add to it."""
+LIGHT = [
+    f"advisor.{name}"
+    for name in ("app", "cli", "findings", "race", "recommend", "report", "service", "study")
+]
+HEAVY = {"torch", "transformers", "accelerate", "sklearn"}
+"""Libraries that take seconds to import: nobody waits for them who only asks."""
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
 
@@ -75,6 +81,30 @@ def test_no_import_goes_upward() -> None:
         if RANK[module] >= RANK[importer]:
             upward.add(f"{found.importer} imports {found.module}")
     assert not upward
+
+
+@pytest.mark.parametrize("package", LIGHT)
+def test_importing_a_package_loads_no_torch(package: str) -> None:
+    """Neither itself nor through anything of ours that comes with it."""
+    edges: dict[str, set[str]] = defaultdict(set)
+    for found in imports():
+        if found.at_once and not found.for_types:
+            parts = found.module.split(".")
+            edges[found.importer] |= {".".join(parts[: i + 1]) for i in range(len(parts))}
+    reached, ahead = set(), [package]
+    while ahead:
+        module = ahead.pop()
+        if module not in reached:
+            reached.add(module)
+            ahead += edges[module]
+    assert not {module for module in reached & modules().keys() if _at_once(modules()[module]) & HEAVY}
+
+
+def _at_once(tree: ast.Module) -> set[str]:
+    """The libraries that a module imports when it is imported."""
+    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names}
 
 
 def test_no_modules_import_each_other() -> None:
