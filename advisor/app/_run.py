@@ -119,7 +119,7 @@ def _ended(run: Run) -> None:
     standings(run)
     with st.container(horizontal=True):
         if run.status == "done" and run.kind != "race":
-            view = "read" if run.kind == "probe" else "trial"
+            view = {"probe": "read", "grid": "grid"}.get(run.kind, "trial")
             st.button("Read the result", type="primary", on_click=_state.switch(view))
         if run.kind == "race" and run.status != "done" and _state.may_change(run):
             st.button("Go on with the race", type="primary", on_click=_resume, args=(run,), key="resume")

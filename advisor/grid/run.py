@@ -116,7 +116,7 @@ class _Group:
                         row.name.replace(
                             f"{report.signals.source} to {report.signals.target}", "both languages"
                         ),
-                        f"{row.value}; {row.judgement}",
+                        row.value if row.value == row.judgement else f"{row.value}; {row.judgement}",
                     )
                     for row in card_of(report.advice, report.signals).measured
                 )

@@ -68,6 +68,22 @@ def _run(folder: Path, job: Job, tell: Tell) -> None:
     tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})
 
 
+def _grid(folder: Path, job: Job, tell: Tell) -> None:
+    from advisor.files import write_files
+    from advisor.grid import AnswerGrid, compare_targets, grid_page, probe_cells
+
+    tell({"event": "phase", "name": "grid", "total": len(job.cells)})
+    cells = []
+    for cell in probe_cells(job.cells, folder):
+        cells.append(cell.model_copy(update={"problem": cell.problem and _hide(cell.problem, job)}))
+        tell({"event": "step"})
+    grid = AnswerGrid.of(cells, compare_targets(job.cells, cells, folder))
+    write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
+    aligned = sum(cell.advice is not None and cell.advice.aligns for cell in cells)
+    said = f"{aligned} of {len(cells)} cells align, {len(grid.failed)} without an answer."
+    tell({"event": "done", "decision": "align" if aligned else "do-not-align", "summary": said})
+
+
 class _TrialRelay(Watcher):
     """A trial's course: its runs are the steps that are told, since a page looks once a second."""
 
@@ -174,6 +190,8 @@ def main(folder: Path) -> int:
             _race(folder, job, job.race, tell)
         elif job.trial is not None:
             _try(folder, job, job.trial, tell)
+        elif job.cells:
+            _grid(folder, job, tell)
         else:
             _run(folder, job, tell)
     except (InputError, RunError) as error:

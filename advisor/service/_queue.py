@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import IO, Any
 
+from advisor.grid import spread
 from advisor.service._admission import admit, upload_ids
 from advisor.service._limits import Limits
 from advisor.service._runs import Cost, RacePlan, Run, RunRecord, TrialPlan
@@ -57,7 +58,7 @@ class RunQueue:
         """Queue a run; its uploads become its own.
 
         Args:
-            request: what to probe.
+            request: what to probe; several models or targets by commas make a grid.
             session: whose run it is, and whose uploads it may name.
             plan: what to run for real on it, in place of a probe.
 
@@ -70,7 +71,11 @@ class RunQueue:
             raise InputError(f"A {what} is scored on labelled target data: name some as target labels.")
         if isinstance(plan, RacePlan) and plan.minutes > self.limits.run_minutes:
             raise InputError(f"A run may take {self.limits.run_minutes:g} minutes here: lower the minutes.")
-        admit(request, self.limits, lambda upload_id: self.store.upload(session, upload_id).path)
+        cells = spread(request)
+        if plan is not None and len(cells) > 1:
+            raise InputError("A trial or a race takes one model and one target: start one for each.")
+        for cell in cells:
+            admit(cell, self.limits, lambda upload_id: self.store.upload(session, upload_id).path)
         with self._changed:
             if len(self._waiting) >= self.limits.queue_length:
                 raise QueueFullError(
@@ -84,7 +89,8 @@ class RunQueue:
                     upload_id: self.store.take_upload(run.id, self.store.upload(session, upload_id))
                     for upload_id in upload_ids(request)
                 }
-                self.store.prepare(run.id, admit(request, self.limits, taken.__getitem__), plan)
+                admitted = [admit(cell, self.limits, taken.__getitem__) for cell in cells]
+                self.store.prepare(run.id, admitted, plan)
             except BaseException as error:
                 self.store.finish(self.store.record(run.id), "failed", error=str(error))
                 self.store.remove(run.id)

@@ -250,7 +250,11 @@ def start_routes(queue: RunQueue) -> APIRouter:
 
     @routes.post("/runs", status_code=202, responses=answers(429))
     def start(request: ProbeRequest) -> Run:
-        """Start a probe, or queue it behind others."""
+        """Start a probe, or queue it behind others.
+
+        Several models or targets by commas make a grid, with ``{target}`` in the names of files: follow it as
+        any run, and see ``/runs/{run_id}/grid``.
+        """
         return queue.submit(request, _SESSION)
 
     @routes.post("/trials", status_code=202, responses=answers(429))
@@ -334,6 +338,11 @@ def result_routes(store: RunStore) -> APIRouter:
     def advice(run_id: RunId) -> Response:
         """What a finished run advises."""
         return _file(store, run_id, "advice.json")
+
+    @routes.get("/runs/{run_id}/grid", response_model=AnswerGrid, responses=answers(404))
+    def grid(run_id: RunId) -> Response:
+        """The cells of a finished grid, and what to align together."""
+        return _file(store, run_id, "grid.json")
 
     @routes.get("/runs/{run_id}/trial", response_model=TrialResult, responses=answers(404))
     def trial(run_id: RunId) -> Response:

@@ -13,8 +13,8 @@ from advisor.decide import Verdict
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-Kind = Literal["probe", "trial", "race"]
-"""What a run does: measure, align and fine-tune for real, or do that cut short and compare."""
+Kind = Literal["probe", "grid", "trial", "race"]
+"""What a run does: measure, measure many cells, align and fine-tune for real, or do that cut short."""
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 """``failed``: it could not finish, and ``error`` says why; ``interrupted``: its process ended under it."""
@@ -68,17 +68,19 @@ class Job:
     Attributes:
         uploads: folder of the uploaded files, whose path nobody is shown.
         trial, race: what to run for real; None for a probe.
+        cells: of a grid, each with its own files found; none for a single probe.
     """
 
     request: ProbeRequest
     uploads: str
     trial: TrialPlan | None = None
     race: RacePlan | None = None
+    cells: tuple[ProbeRequest, ...] = ()
 
     @property
     def kind(self) -> Kind:
         """What it does."""
-        return "trial" if self.trial else "race" if self.race else "probe"
+        return "trial" if self.trial else "race" if self.race else "grid" if self.cells else "probe"
 
 
 class Process(BaseModel):

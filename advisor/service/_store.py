@@ -24,8 +24,9 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from advisor import sample
 from advisor.files import replacement
+from advisor.grid import spread
 from advisor.service._runs import (
     Job,
     Process,
@@ -47,8 +49,8 @@ from advisor.service._uploads import Upload, UploadStore, owner_of
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
-ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json", "result.json")
-"""What a finished run offers, beside its recipe: the last two if it was a trial or a race."""
+ARTEFACTS = ("signals.json", "advice.json", "report.html", "trial.json", "result.json", "grid.json")
+"""What a finished run offers, beside its recipe: the last three if it was a trial, a race or a grid."""
 LIVE = "live.json"
 """What a race believes while it is under way."""
 
@@ -107,7 +109,7 @@ class RunStore(UploadStore):
         """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
         record = RunRecord(
             id=secrets.token_hex(12),
-            kind=_job(request, "", plan).kind,
+            kind=_job(request, "", plan).kind if len(spread(request)) == 1 else "grid",
             status="queued",
             **request.model_dump(include={"model", "source", "target", "task", "budget"}),
             created=time.time(),
@@ -127,9 +129,12 @@ class RunStore(UploadStore):
         upload.path.parent.rename(place)
         return place / upload.name
 
-    def prepare(self, run_id: str, request: ProbeRequest, plan: TrialPlan | RacePlan | None = None) -> None:
-        """Write down what the run's process is to do."""
-        job = _job(request, str(self.inputs(run_id)), plan)
+    def prepare(
+        self, run_id: str, cells: Sequence[ProbeRequest], plan: TrialPlan | RacePlan | None = None
+    ) -> None:
+        """Write down what the run's process is to do; several cells make a grid."""
+        job = _job(cells[0], str(self.inputs(run_id)), plan)
+        job = replace(job, cells=tuple(cells) if len(cells) > 1 else ())
         _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
 
     def run(self, run_id: str) -> Run:

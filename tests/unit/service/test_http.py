@@ -22,6 +22,8 @@ from advisor.advice import Advice
 from advisor.grid import AnswerGrid
 from advisor.recommend import ask
 from advisor.service import Limits, Run, create_app, serve
+from advisor.service._child import _grid
+from advisor.service._runs import Job
 from probes.errors import InputError
 from tests.factories import make_advice, make_signals
 from tests.unit.service.conftest import MakeQueue
@@ -107,6 +109,28 @@ def test_many_questions_are_one_request(client: TestClient) -> None:
     refused = client.post("/ask", json=[{"model": many, "target": "yo", "task": "pos"}])
     assert refused.status_code == 422
     assert "1000 at most" in refused.json()["detail"]
+
+
+def test_a_grid_of_probes_is_one_run(client: TestClient, tmp_path: Path) -> None:
+    several = {"target": "tr,ar", "bitext": "sample:bitext.en-{target}.tsv"}
+    several["target_labels"] = "sample:{target}.conllu"
+    request = SAMPLE.model_copy(update=several).model_dump(mode="json")
+    started = client.post("/runs", json=request)
+    assert (started.status_code, started.json()["kind"]) == (202, "grid")
+    _ended(client, started.json()["id"])
+    one_file = client.post("/runs", json=request | {"bitext": "sample:bitext.en-tr.tsv"})
+    assert one_file.status_code == 422
+    assert "{target}" in one_file.json()["detail"]
+    assert client.post("/runs", json=request | {"bitext": "/etc/{target}"}).status_code == 422
+    assert client.post("/trials", json={"request": request, "plan": {"options": ["none"]}}).status_code == 422
+
+    missing = [SAMPLE.model_copy(update={"target": t, "bitext": f"/nowhere/{t}.tsv"}) for t in ("tr", "ar")]
+    told: list[dict[str, object]] = []
+    _grid(tmp_path, Job(missing[0], "", cells=tuple(missing)), told.append)
+    grid = AnswerGrid.model_validate_json((tmp_path / "grid.json").read_text())
+    assert len(grid.failed) == 2
+    assert [event["event"] for event in told] == ["phase", "step", "step", "done"]
+    assert "nowhere" in (tmp_path / "report.html").read_text()
 
 
 def test_signals_are_advised_on(client: TestClient) -> None:
