@@ -49,7 +49,7 @@ class JointAnswer(Frozen):
     @property
     def objectives(self) -> tuple[str, ...]:
         """The losses that were compared, the one it speaks of first."""
-        return tuple(dict.fromkeys((self.objective, *(row.objective for row in self.rows))))
+        return tuple(dict.fromkeys((self.objective, *(row.objective for row in self.rows if row.net))))
 
 
 def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) -> JointAnswer | None:
