@@ -158,10 +158,14 @@ def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | 
                     found.append(cell)
                     told(cell)
         grid = AnswerGrid.of(found, compare_targets(cells, found, out))
-        write_joint(grid.joint, cells, found, out)
-        write_files(
-            out, {"grid.json": grid.to_json(), "grid.csv": grid.to_csv(), "grid.html": grid_page(grid)}
-        )
+        try:
+            write_joint(grid.joint, cells, found, out)
+            write_files(
+                out, {"grid.json": grid.to_json(), "grid.csv": grid.to_csv(), "grid.html": grid_page(grid)}
+            )
+        except (InputError, RunError):
+            console.print(grid_table(grid, console.width))  # a full disk shall not hide the answers
+            raise
     errors.print(f"Written to {out}: grid.html, grid.csv, grid.json, and a report a cell.", markup=False)
     return grid
 
