@@ -164,7 +164,7 @@ class _Group:
 
 def _located(request: ProbeRequest) -> ProbeRequest:
     """The request with paths in the place of names of the sample's files."""
-    files = {name: located(value) for name in _FILES if (value := getattr(request, name))}
+    files = {name: located(value) for name in ("train", *_FILES) if (value := getattr(request, name))}
     return request.model_copy(update=files)
 
 
