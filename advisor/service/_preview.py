@@ -1,8 +1,6 @@
 """What would be read, before anything is run: counts, samples, dropped lines, scripts, languages."""
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from unicodedata import east_asian_width
 
 from advisor.service._forecast import Forecast, forecast
@@ -19,6 +17,7 @@ from probes.data import (
     read_dictionary,
     read_labelled,
     reading_of,
+    reads_like_other,
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language, script_of
@@ -29,9 +28,6 @@ _SAMPLES = 4
 _CHECKED = 300
 """Texts whose script is looked at."""
 _WIDE = 2.3
-_SOURCE_DATA, _TARGET_DATA = "labelled source data", "labelled target data"
-_TELLING = 500
-"""Characters below which letters do not tell languages apart."""
 _HUB = "hf:"
 _CHINESE = frozenset({"Hans", "Hant", "Hani"})
 
@@ -106,42 +102,37 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
             f"Source and target are both {source.name}: name the language you have labels in as source and "
             "the one you want to reach as target."
         )
-    labelled: dict[str, Sequence[str]] = {}
     specs = (request.train, request.target_labels, request.bitext, request.dictionary)
     unread = tuple(spec for spec in specs if spec and _HUB in spec)
-    seen: list[InputPreview] = []
-    train = None
-    texts: list[str] = []
-    pairs = 0
+    train, bitext = None, None
+    labelled: list[tuple[LabelledData, int]] = []
     if request.train not in unread:
         train = read_labelled(request.train, task, role="train", language=source, columns=request.columns)
-        labelled[_SOURCE_DATA] = train.texts[:_CHECKED]
-        seen.append(_seen(train, [_check(source, labelled[_SOURCE_DATA])], as_called))
+        labelled.append((train, 0))
     if request.target_labels and request.target_labels not in unread:
-        labels = _target_labels(request, train)
-        labelled[_TARGET_DATA] = labels.texts[:_CHECKED]
-        seen.append(_seen(labels, [_check(target, labelled[_TARGET_DATA])], as_called))
+        labelled.append((_target_labels(request, train), 1))
     if request.bitext not in unread:
         bitext = read_bitext(request.bitext, source, target, links=request.word_links)
         if train is not None:
             check_direction(train, bitext, source, target)
-        pairs = len(bitext)
+    languages = source, target
+    seen: list[InputPreview] = []
+    for data, side in labelled:
+        checks = [_check(languages[side], data.texts[:_CHECKED])]
+        other = bitext is not None and reads_like_other(data, bitext, side)
+        part = _seen(data, checks, as_called)
+        seen.append(part.model_copy(update={"reads_like": languages[1 - side].name if other else None}))
+    texts: list[str] = []
+    if bitext is not None:
         sides = [[pair[i] for pair in bitext.pairs[:_CHECKED]] for i in (0, 1)]
         texts += [*sides[0], *sides[1]]
-        profiles = [_profile(side) for side in sides]
-        seen = [
-            part.model_copy(
-                update={"reads_like": _other_language(part.role, labelled, profiles, source, target)}
-            )
-            for part in seen
-        ]
-        seen.append(_seen(bitext, list(map(_check, (source, target), sides)), as_called))
+        seen.append(_seen(bitext, list(map(_check, languages, sides)), as_called))
     if request.dictionary:
         dictionary = read_dictionary(request.dictionary)
-        if request.bitext not in unread:
+        if bitext is not None:
             check_dictionary(dictionary, bitext, source, target)
         seen.append(_seen(dictionary, [], as_called))
-    texts += labelled.get(_SOURCE_DATA, [])
+    texts += train.texts[:_CHECKED] if train else ()
     length = sum(map(_length, texts)) / max(1, len(texts))
     cost, problem = None, None
     try:
@@ -150,7 +141,7 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
             request.budget,
             characters=length,
             sentences=0 if train is None else len(train.examples),
-            pairs=pairs,
+            pairs=len(bitext or ()),
             target_labels=request.target_labels is not None,
         )
     except InputError as error:  # too little: what was read, and what was dropped, says why
@@ -185,36 +176,6 @@ def _seen(
 
 def _check(language: Language, texts: Sequence[str]) -> SideCheck:
     return SideCheck(language=language.name, expected=language.script, found=script_of(" ".join(texts)))
-
-
-def _other_language(
-    role: str,
-    labelled: Mapping[str, Sequence[str]],
-    sides: Sequence[Counter[str]],
-    source: Language,
-    target: Language,
-) -> str | None:
-    """The language that labelled text seems to be in instead of its own, by its letters."""
-    own, other, name = (1, 0, source.name) if role == _TARGET_DATA else (0, 1, target.name)
-    profile = _profile(labelled[role])
-    if min(profile.total(), *(side.total() for side in sides)) < _TELLING:
-        return None
-    return name if _cosine(profile, sides[other]) > _cosine(profile, sides[own]) else None
-
-
-def _profile(texts: Sequence[str]) -> Counter[str]:
-    """How often each three characters follow one another (Cavnar and Trenkle 1994)."""
-    counted: Counter[str] = Counter()
-    for text in texts:
-        padded = f" {text.lower()} "
-        counted.update(padded[i : i + 3] for i in range(len(padded) - 2))
-    return counted
-
-
-def _cosine(one: Counter[str], other: Counter[str]) -> float:
-    product = sum(count * other[key] for key, count in one.items())
-    norms = [math.sqrt(sum(count * count for count in counts.values())) for counts in (one, other)]
-    return product / (norms[0] * norms[1])
 
 
 def _length(text: str) -> float:

@@ -7,7 +7,7 @@ are in :mod:`probes.data.formats`.
 
 from probes.data.bitext import Bitext, read_bitext
 from probes.data.dictionary import Dictionary, read_dictionary
-from probes.data.direction import check_dictionary, check_direction
+from probes.data.direction import check_dictionary, check_direction, reads_like_other
 from probes.data.examples import (
     UNKNOWN_LABEL,
     Example,
@@ -44,4 +44,5 @@ __all__ = [
     "read_dictionary",
     "read_labelled",
     "reading_of",
+    "reads_like_other",
 ]

@@ -1,6 +1,6 @@
 """Everything a request names, read and checked; nothing here needs torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probes.catalogue import TASKS, Task
 from probes.data import (
@@ -15,6 +15,7 @@ from probes.data import (
     read_dictionary,
     read_labelled,
     reading_of,
+    reads_like_other,
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language
@@ -88,4 +89,14 @@ def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inp
     dictionary = read_dictionary(request.dictionary) if request.dictionary else None
     if dictionary is not None:
         check_dictionary(dictionary, bitext, source, target)
+    train = _judged(train, bitext, source, target)
+    labelled_target = labelled_target and _judged(labelled_target, bitext, target, source)
     return Inputs(task, source, target, train, labelled_target, bitext, dictionary)
+
+
+def _judged(data: LabelledData, bitext: Bitext, own: Language, other: Language) -> LabelledData:
+    """The data, with a note if it reads like the wrong side of the bitext."""
+    if not reads_like_other(data, bitext, bitext.languages.index(own.name)):
+        return data
+    note = f"reads more like the {other.name} side of the bitext than like the {own.name} side"
+    return replace(data, facts=data.facts.model_copy(update={"notes": (*data.facts.notes, note)}))

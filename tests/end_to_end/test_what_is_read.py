@@ -228,3 +228,14 @@ def test_in_words_everything_is_said(
     assert "first: meet Ada Lovelace | O B-PER I-PER" in out
     assert "bitext: pairs.tsv (tsv; English from column 1, Finnish from column 2)" in out
     assert not Path("advice").exists()
+
+
+def test_labels_of_the_wrong_language_are_noticed(read: Reader) -> None:
+    sentences = sample_path("en.conllu").read_text(encoding="utf-8").split("\n\n")
+    files = {"train.conllu": "\n\n".join(sentences[:60]), "test.conllu": "\n\n".join(sentences[60:])}
+    pairs = str(sample_path("bitext.en-tr.tsv"))
+    options = {"task": "pos", "target": "tr", "train": "train.conllu", "bitext": pairs}
+    found = read(dict(files), target_labels="test.conllu", **options)
+    assert found.inputs[0]["notes"] == []
+    note = "reads more like the English side of the bitext than like the Turkish side"
+    assert found.inputs[1]["notes"] == [note]

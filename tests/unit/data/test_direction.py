@@ -14,6 +14,7 @@ from probes.data import (
     read_bitext,
     read_dictionary,
     read_labelled,
+    reads_like_other,
 )
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -70,3 +71,13 @@ def test_a_dictionary_in_the_wrong_direction_is_refused(tmp_path: Path) -> None:
         check_dictionary(read_dictionary(turned), pairs, *languages)
     turned.write_text("\n".join("\t".join(row.split("\t")[::-1]) for row in rows[:9]), encoding="utf-8")
     check_dictionary(read_dictionary(turned), pairs, *languages)  # a handful of words proves nothing
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_labelled_text_is_told_by_the_side_that_it_reads_like(code: str, tmp_path: Path) -> None:
+    pairs = bitext(code, tmp_path)
+    assert not reads_like_other(labelled("en"), pairs, 0)
+    assert not reads_like_other(labelled(code), pairs, 1)
+    assert reads_like_other(labelled("en"), pairs, 1)
+    assert reads_like_other(labelled(code), pairs, 0)
+    assert not reads_like_other(labelled(code), bitext(code, tmp_path, pairs=2), 0)  # too little to tell
