@@ -185,7 +185,7 @@ def _rows(
         conflicts=_conflicts(point, cosine_rows, layers),
         moments=sets[TOTAL],
         objectives=objectives,
-        pulls=_pulls(objectives, layers, accumulator),
+        pulls=_pulls(objectives, moments.losses, layers, accumulator),
         mean_gradient=accumulator.mean,
         rounds=accumulator.rounds,
         precision=precision,
@@ -193,8 +193,14 @@ def _rows(
     )
 
 
-def _pulls(objectives: tuple[str, ...], layers: Sequence[str], accumulator: GradientAccumulator) -> Pulls:
-    with_null = nulls_of(objectives)
+def _pulls(
+    objectives: tuple[str, ...],
+    taken: Sequence[str],
+    layers: Sequence[str],
+    accumulator: GradientAccumulator,
+) -> Pulls:
+    """Sketches of the objectives, and of their nulls as far as those were taken."""
+    with_null = tuple(name for name in nulls_of(objectives) if null_name(name) in taken)
     losses = (*objectives, *map(null_name, with_null))
     return Pulls(objectives, with_null, {b: accumulator.folded(b, losses, PULL_WIDTH) for b in layers})
 
