@@ -9,13 +9,12 @@ import numpy as np
 from advisor.advice import Gain
 from advisor.decide import Decision, Expected, decide
 from advisor.findings import Findings
-from advisor.findings.evidence import Case, of_trial
+from advisor.findings.evidence import Case, direct, of_trial
 from advisor.findings.model import (
     LEADING_SIGNALS,
     LEVEL,
     EffectModel,
     LeadingSignal,
-    direct_rows,
     expectations,
     leading,
 )
@@ -78,12 +77,13 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     from_elsewhere = 0.0 if situation.source.code == EVIDENCE_SOURCE else _OTHER_SOURCE_SD
     prediction = with_trial.moved(shift, np.hypot(shift_sd, from_elsewhere))
     none = np.zeros(len(options))
-    rows = direct_rows(cases[0], situation.evidence, situation.findings.cases)
-    first, direct = leading(cases[0], situation.evidence, rows), Counter(row.objective for row in rows)
+    maker = situation.findings.cases
+    rows = [effect for effect in situation.evidence if direct(cases[0], effect, maker)]
+    first, counts = leading(cases[0], situation.evidence, rows), Counter(row.objective for row in rows)
     kinds = {option.kind for option in situation.tried}
     tried = [option for option in options if option.kind in kinds]
     now, before = (
-        expectations(what, options, direct, first, situation.min_gain, tried)
+        expectations(what, options, counts, first, situation.min_gain, tried)
         for what in (prediction, evidence.moved(none, none + from_elsewhere))
     )
     return [

@@ -47,14 +47,14 @@ class CheckReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    effects: int
-    pooled: int
-    strata: dict[str, int]
-    labs: dict[str, int]
-    kept_apart: dict[str, int]
-    sources: int
-    languages: int
-    records: int
+    effects: int = 0
+    pooled: int = 0
+    strata: dict[str, int] = {}
+    labs: dict[str, int] = {}
+    kept_apart: dict[str, int] = {}
+    sources: int = 0
+    languages: int = 0
+    records: int = 0
     issues: tuple[Issue, ...]
 
     @property
@@ -76,6 +76,14 @@ class CheckReport(BaseModel):
         return "\n".join(lines)
 
 
+def _error(where: str, text: str) -> Issue:
+    return Issue(severity="error", where=where, text=text)
+
+
+def _warning(where: str, text: str) -> Issue:
+    return Issue(severity="warning", where=where, text=text)
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
@@ -88,18 +96,7 @@ def check(root: Path = TABLES) -> CheckReport:
     try:
         tables = load_tables(root)
     except InputError as error:
-        issue = Issue(severity="error", where=str(error).split(",")[0], text=str(error))
-        return CheckReport(
-            effects=0,
-            pooled=0,
-            strata={},
-            labs={},
-            kept_apart={},
-            sources=0,
-            languages=0,
-            records=0,
-            issues=(issue,),
-        )
+        return CheckReport(issues=(_error(str(error).split(",")[0], str(error)),))
     apart = Counter(reason for effect in tables.effects if (reason := effect.kept_apart))
     issues = [
         *_effect_issues(tables),
@@ -131,13 +128,12 @@ def _where(effect: Effect) -> str:
 def _effect_issues(tables: Tables) -> Iterator[Issue]:
     for effect in tables.effects:
         for wrong in _impossible(effect, tables):
-            yield Issue(severity="error", where=_where(effect), text=wrong)
+            yield _error(_where(effect), wrong)
         objective = OBJECTIVES.get(effect.objective)
         if effect.unfit is None and objective and bool(effect.word_pairs) != objective.word_pairs:
-            yield Issue(
-                severity="warning",
-                where=_where(effect),
-                text=f"{effect.objective} {'without' if objective.word_pairs else 'with'} word pairs",
+            yield _warning(
+                _where(effect),
+                f"{effect.objective} {'without' if objective.word_pairs else 'with'} word pairs",
             )
 
 
@@ -195,7 +191,7 @@ def _ceilings(tables: Tables) -> Iterator[Issue]:
             near[effect.source_id] += 1
     for source_id, count in near.items():
         text = f"{count} scores of {_CEILING:g} or more: a ceiling hides what alignment does"
-        yield Issue(severity="warning", where=source_id, text=text)
+        yield _warning(source_id, text)
 
 
 def _unit_scales(tables: Tables) -> Iterator[Issue]:
@@ -207,7 +203,7 @@ def _unit_scales(tables: Tables) -> Iterator[Issue]:
     for (source_id, task, metric), baselines in scores.items():
         if max(baselines) <= 1:
             text = f"no {task} {metric} is above {max(baselines):g}: scores are in points, from 0 to 100"
-            yield Issue(severity="error", where=source_id, text=text)
+            yield _error(source_id, text)
 
 
 def _repeats(tables: Tables) -> Iterator[Issue]:
@@ -225,7 +221,7 @@ def _repeats(tables: Tables) -> Iterator[Issue]:
         sources = sorted({effect.source_id for effect in effects})
         if len(sources) > 1 and not effects[0].checkpoint:
             text = f"the same scores stand in {' and '.join(sources)}: give them one checkpoint"
-            yield Issue(severity="warning", where=_where(effects[0]), text=text)
+            yield _warning(_where(effects[0]), text)
 
 
 def _duplicates(tables: Tables) -> Iterator[Issue]:
@@ -243,10 +239,8 @@ def _duplicates(tables: Tables) -> Iterator[Issue]:
         if count > 1:
             source_id, model, task, *_ = key
             told = ", ".join(map(str, filter(None, key[3:])))
-            yield Issue(
-                severity="error",
-                where=f"{source_id}, {model} {task} {key[6]}",
-                text=f"the same comparison stands in {count} rows: {told}",
+            yield _error(
+                f"{source_id}, {model} {task} {key[6]}", f"the same comparison stands in {count} rows: {told}"
             )
 
 
@@ -254,13 +248,13 @@ def _source_issues(tables: Tables) -> Iterator[Issue]:
     used = {effect.source_id for effect in tables.effects}
     for source in tables.sources.values():
         if source.id not in used and source.id != OWN_RECORDS:
-            yield Issue(severity="warning", where="sources.csv", text=f"no effect cites '{source.id}'")
+            yield _warning("sources.csv", f"no effect cites '{source.id}'")
         if source.url is not None and not source.url.startswith("https://"):
-            yield Issue(severity="error", where="sources.csv", text=f"'{source.url}' is no https address")
+            yield _error("sources.csv", f"'{source.url}' is no https address")
         if not source.citation:
-            yield Issue(severity="error", where="sources.csv", text=f"'{source.id}' has no citation")
+            yield _error("sources.csv", f"'{source.id}' has no citation")
         if source.lab not in tables.labs:
-            yield Issue(severity="error", where=source.id, text=f"labs.csv has no lab '{source.lab}'")
+            yield _error(source.id, f"labs.csv has no lab '{source.lab}'")
 
 
 def _encoder_issues(tables: Tables) -> Iterator[Issue]:
@@ -268,30 +262,27 @@ def _encoder_issues(tables: Tables) -> Iterator[Issue]:
     for encoder in encoders.values():
         where = f"encoders.csv, {encoder.name}"
         if not encoder.citation:
-            yield Issue(severity="error", where=where, text="no citation")
+            yield _error(where, "no citation")
         if encoder.parallel is False and {"tlm", "translation"} & set(encoder.objectives):
-            yield Issue(severity="error", where=where, text="trained on translations, but no parallel data")
+            yield _error(where, "trained on translations, but no parallel data")
     corpora = {corpus.name: corpus for encoder in encoders.values() for corpus in encoder.corpora}
     for corpus in corpora.values():
         named = len(corpus.languages or ())
         where = f"corpora.csv, {corpus.name}"
         if corpus.count is not None and named > corpus.count:
-            yield Issue(
-                severity="error", where=where, text=f"{named} languages, and {corpus.count} published"
-            )
+            yield _error(where, f"{named} languages, and {corpus.count} published")
         if corpus.languages and corpus.open & corpus.languages:
-            yield Issue(severity="error", where=where, text="languages that are both in it and open")
+            yield _error(where, "languages that are both in it and open")
 
 
 def _record_issues(tables: Tables) -> Iterator[Issue]:
     for name, count in Counter(record.id for record in tables.records).items():
         if count > 1:
-            yield Issue(severity="error", where="records.csv", text=f"{count} records are called '{name}'")
+            yield _error("records.csv", f"{count} records are called '{name}'")
     for record in tables.records:
         for gradient, (cosine, error) in record.cosines.items():
             if not (-1 <= cosine <= 1 and error >= 0):
-                yield Issue(
-                    severity="error",
-                    where=f"records.csv, {record.id}",
-                    text=f"{cosine:g} with standard error {error:g} is no cosine ({gradient})",
+                yield _error(
+                    f"records.csv, {record.id}",
+                    f"{cosine:g} with standard error {error:g} is no cosine ({gradient})",
                 )

@@ -25,7 +25,7 @@ class Neighbour:
     Attributes:
         distance: 1 less the correlation of the two by the fit: 0 where one gain tells all of the other, 1
             where it tells nothing. A question is asked in a lab of its own, so nothing is at 0.
-        direct: whether it speaks of the case itself.
+        direct: whether it speaks of the case itself: directly, and of its loss.
     """
 
     effect: Effect
@@ -34,11 +34,9 @@ class Neighbour:
 
 
 def direct(case: Case, effect: Effect, maker: CaseMaker) -> bool:
-    """Whether an effect speaks of a case: an encoder of one family, the same task and loss, and the same
-    language or one of its script of which pretraining saw about as much."""
-    if (effect.task, effect.objective) != (case.task, case.objective):
-        return False
-    if not maker.one_family(case.model, effect.model):
+    """Whether an effect speaks of a question, whatever the option: an encoder of one family, the same task,
+    and the same language or one of its script of which pretraining saw about as much."""
+    if effect.task != case.task or not maker.one_family(case.model, effect.model):
         return False
     if effect.target == case.target:
         return True
@@ -52,6 +50,9 @@ def nearest(
     """The effects nearest to a case: those that speak of it, on its language and on others, then the rest,
     each by the kernel."""
 
+    def speaks(effect: Effect) -> bool:
+        return effect.objective == case.objective and direct(case, effect, maker)
+
     def order(neighbour: Neighbour) -> tuple[bool, bool, float]:
         return not neighbour.direct, neighbour.effect.target != case.target, neighbour.distance
 
@@ -60,7 +61,7 @@ def nearest(
     of_target = cache(lambda target: maker.language_distance(case.target, target))
     unlike = {
         id(e): (
-            not direct(case, e, maker),
+            not speaks(e),
             _unlike(case, e) + (e.model != case.model) * of_model(e.model) + of_target(e.target),
         )
         for e in effects
@@ -70,8 +71,7 @@ def nearest(
     short = same + [effect for effect in alike if effect.target != case.target][: 2 * _SHORTLIST]
     distances = (1 - kernel(case, [maker.of_effect(effect) for effect in short])).tolist()
     found = [
-        Neighbour(effect, distance, direct(case, effect, maker))
-        for effect, distance in zip(short, distances, strict=True)
+        Neighbour(effect, distance, speaks(effect)) for effect, distance in zip(short, distances, strict=True)
     ]
     return tuple(sorted(found, key=order)[:count])
 

@@ -2,7 +2,7 @@
 
 from advisor.findings.model._arrays import from_arrays, to_arrays
 from advisor.findings.model._effect_model import EffectModel, Posterior
-from advisor.findings.model._expect import LEVEL, direct_rows, expectations, leading
+from advisor.findings.model._expect import LEVEL, expectations, leading
 from advisor.findings.model._features import TERMS, Column, Term
 from advisor.findings.model._labs import replications
 from advisor.findings.model._prediction import Prediction
@@ -28,7 +28,6 @@ __all__ = [
     "Prediction",
     "SignalStage",
     "Term",
-    "direct_rows",
     "expectations",
     "fit_stages",
     "from_arrays",

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from advisor.decide import Basis, Expected
-from advisor.findings.evidence import Case, CaseMaker, Effect
+from advisor.findings.evidence import Case, Effect
 from advisor.findings.model._prediction import Prediction
 from advisor.options import Kind, Option
 
@@ -14,22 +14,6 @@ _LESS = 1e-6
 """Points; what nobody ran is named after what somebody did."""
 _SURE = 0.95
 """Where no row speaks directly of an option, nothing is surer than this, either way."""
-
-
-def direct_rows(case: Case, effects: Sequence[Effect], maker: CaseMaker) -> list[Effect]:
-    """The effects that speak directly of a question, whatever the option.
-
-    They are of an encoder of the same family, the same task, and the same language or one of its script of
-    which the encoder's pretraining saw about as much.
-    """
-    rows = []
-    for effect in effects:
-        if effect.task == case.task and maker.one_family(case.model, effect.model):
-            measured = maker.of_effect(effect)
-            alike = bool(case.script) and (measured.script, measured.resource) == (case.script, case.resource)
-            if effect.target == case.target or alike:
-                rows.append(effect)
-    return rows
 
 
 def leading(case: Case, effects: Sequence[Effect], direct: Sequence[Effect]) -> frozenset[Kind]:

@@ -5,10 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from advisor.findings.evidence import Effect, Tables, standard_error
+import numpy as np
+
+from advisor.findings.evidence import Effect, SeedScores, Tables, standard_error
+from advisor.options import FrozenLayers, Option, Schedule, WordPairs
+from probes.catalogue import OBJECTIVES
 
 Split = Literal["language", "model", "task", "source", "lab"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+_PAIRS = {"awesome-align": WordPairs.MUTUAL_ARGMAX, "fast-align": WordPairs.FILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,21 @@ class StudiedCell:
     def gains(self) -> tuple[float, ...]:
         """Of each option, in points."""
         return tuple(effect.gain for effect in self.effects)
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """As the option space has them."""
+        return tuple(
+            Option(
+                objective=effect.objective,
+                schedule=Schedule(effect.schedule),
+                frozen_layers=FrozenLayers(effect.frozen_layers),
+                word_pairs=_PAIRS.get(effect.word_pairs, WordPairs.DICTIONARY)
+                if OBJECTIVES[effect.objective].word_pairs
+                else None,
+            )
+            for effect in self.effects
+        )
 
     @property
     def errors(self) -> tuple[float, ...]:
@@ -111,3 +133,21 @@ def _block(tables: Tables, language: str) -> str:
 
 def _option_order(effect: Effect) -> tuple[str, str, str, str]:
     return effect.objective, effect.schedule, effect.frozen_layers, effect.word_pairs
+
+
+def seed_floors(tables: Tables, found: Sequence[StudiedCell]) -> list[float]:
+    """Regret, in each cell, of a chooser who sees all seeds but one and is scored on that one."""
+
+    def key(row: Effect | SeedScores) -> tuple[str, ...]:
+        where = (row.source_id, row.model, row.task, row.target)
+        return (*where, row.objective, row.schedule, row.frozen_layers, row.word_pairs)
+
+    seeds = {key(row): np.array(row.scores) for row in tables.scores}
+    floors = []
+    for cell in found:
+        baseline = seeds[*key(cell.effects[0])[:4], "none", "", "none", ""]
+        gains = np.stack([np.zeros_like(baseline), *(seeds[key(e)] - baseline for e in cell.effects)])
+        others = gains.sum(axis=1, keepdims=True) - gains
+        kept = gains[others.argmax(axis=0), np.arange(len(baseline))]
+        floors.append(max(0.0, *cell.gains) - float(kept.mean()))
+    return floors

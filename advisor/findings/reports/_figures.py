@@ -55,18 +55,17 @@ class Resample:
         drawn = (weights @ values[known])[total > 0] / total[total > 0]
         return _figure(float(values[known].mean()), drawn)
 
-    def correlation(self, x: Array, y: Array, of: NDArray[np.int64] | None = None) -> Figure | None:
+    def correlation(self, x: Array, y: Array) -> Figure | None:
         """Pearson's correlation; None where one of the two does not vary.
 
         Of ranks it is Spearman's: ranking anew in each draw would change the third decimal and cost a minute.
 
         Args:
-            x, y: shape (rows,).
-            of: the cell of each row; None if rows are cells.
+            x, y: shape (cells,).
         """
         if x.std() == 0 or y.std() == 0:
             return None
-        weights = self.weights if of is None else self.weights[:, of]
+        weights = self.weights
         total = weights.sum(axis=1)
         mx, my = weights @ x / total, weights @ y / total
         cross = weights @ (x * y) / total - mx * my

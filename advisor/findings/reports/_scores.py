@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.decide import Decision
 from advisor.findings.evidence import Tables
-from advisor.findings.reports._cells import Split, StudiedCell
+from advisor.findings.reports._cells import Split, StudiedCell, seed_floors
 from advisor.findings.reports._figures import (
     KNOWS_THE_LAB,
     Ablation,
@@ -81,7 +81,9 @@ def report_of(tables: Tables, split: Split, folds: int, judged: Sequence[Judged]
         folds=folds,
         cells=len(judged),
         hindsight=float(best.mean()),
-        floor=None if split in ("source", "lab") else _floor(tables, judged, resample),
+        floor=None
+        if split in ("source", "lab")
+        else resample.mean(np.array(seed_floors(tables, [row.cell for row in judged]))),
         methods=tuple(methods),
         bands=bands_of(judged),
         coverage=_mean(resample, [row.covered for row in judged]),
@@ -172,32 +174,3 @@ def ablations_of(scored: Mapping[tuple[str, Split], Sequence[Judged]], min_gain:
                 )
             )
     return found
-
-
-def _floor(tables: Tables, judged: Sequence[Judged], resample: Resample) -> Figure | None:
-    """Regret of a chooser who knows all but one seed: choose on the others, score on the one left."""
-    seeds = {
-        (s.source_id, s.model, s.task, s.target, s.objective, s.schedule, s.frozen_layers, s.word_pairs): (
-            s.scores
-        )
-        for s in tables.scores
-    }
-    regrets = []
-    for row in judged:
-        first = row.cell.effects[0]
-        where = (first.source_id, first.model, first.task, first.target)
-        baseline = np.array(seeds[*where, "none", "", "none", ""])
-        gains = np.stack(
-            [np.zeros_like(baseline)]
-            + [
-                np.array(seeds[*where, e.objective, e.schedule, e.frozen_layers, e.word_pairs]) - baseline
-                for e in row.cell.effects
-            ]
-        )
-        count = gains.shape[1]
-        kept = []
-        for chosen in combinations(range(count), count - 1):
-            (left,) = set(range(count)) - set(chosen)
-            kept.append(gains[gains[:, list(chosen)].mean(axis=1).argmax(), left])
-        regrets.append(row.best - float(np.mean(kept)))
-    return resample.mean(np.array(regrets))

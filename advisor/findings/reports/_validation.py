@@ -15,31 +15,37 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from advisor.decide import DEFAULT_MIN_GAIN, Decision, decide
-from advisor.findings.evidence import LIGHT, TABLES, CaseMaker, Effect, load_tables, observations
+from advisor.findings.evidence import LIGHT, TABLES, CaseMaker, direct, load_tables, observations
 from advisor.findings.model import (
     TERMS,
     EffectModel,
     Prediction,
     Term,
-    direct_rows,
     expectations,
     leading,
     scale,
 )
-from advisor.findings.reports._cells import SPLITS, Fold, Split, StudiedCell, cells, folds, in_fold
+from advisor.findings.reports._cells import (
+    SPLITS,
+    Fold,
+    Split,
+    StudiedCell,
+    cells,
+    folds,
+    in_fold,
+)
 from advisor.findings.reports._figures import (
     Validation,
     ranks,
 )
 from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._scores import Judged, ablations_of, bands_of, reliability_of, report_of
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Kind, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, Kind, Option
 from probes.errors import InputError
 
 Array = NDArray[np.float64]
 
 _Z80 = 1.2815515655446004
-_PAIRS = {"awesome-align": WordPairs.MUTUAL_ARGMAX, "fast-align": WordPairs.FILE}
 _WITHOUT: Mapping[str, tuple[tuple[Split, ...], tuple[str, ...]]] = {
     "labs": (("lab",), ("lab", "lab*task", "lab*model", "lab*language", "lab*coverage")),
     "encoder facts": (("model",), ("size", "parallel", "contrastive")),
@@ -156,9 +162,9 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
     rivals = {name: rival(rest, effects, maker) for name, rival in RIVALS.items()}
     found, start = [], 0
     for cell in test:
-        rows = slice(start, start := start + len(cell.effects))
+        place = slice(start, start := start + len(cell.effects))
         cases = [maker.of_effect(effect) for effect in cell.effects]
-        direct = direct_rows(cases[0], rest, maker)
+        rows = [effect for effect in rest if direct(cases[0], effect, maker)]
         found.append(
             HeldOutCell(
                 cell=cell,
@@ -166,10 +172,10 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
                 abroad=replace(
                     model.predict([replace(case, lab="", run="") for case in cases], terms=terms), parts=()
                 ),
-                direct=Counter(row.objective for row in direct),
-                first=leading(cases[0], rest, direct),
+                direct=Counter(row.objective for row in rows),
+                first=leading(cases[0], rest, rows),
                 measured=cell.effects[0].task in tasks,
-                rivals={name: values[rows] for name, values in rivals.items()},
+                rivals={name: values[place] for name, values in rivals.items()},
             )
         )
     return FoldResult(tuple(found))
@@ -185,7 +191,7 @@ def _terms(without: str) -> tuple[Term, ...]:
 
 def _judge(held: HeldOutCell, min_gain: float) -> Judged:
     cell, gains = held.cell, np.array(held.cell.gains)
-    options = [_option(effect) for effect in cell.effects]
+    options = list(cell.options)
     gain_of = dict(zip(options, gains.tolist(), strict=True)) | {NO_ALIGNMENT: 0.0}
     decision = _decide(held, held.abroad, options, min_gain)
     in_lab = _decide(held, held.prediction, options, min_gain)
@@ -231,17 +237,6 @@ def _decide(
     direct = held.direct if ruled else Counter(option.objective for option in options)
     expected = expectations(prediction, options, direct, held.first, min_gain)
     return decide(expected, min_gain=min_gain, measured=held.measured)
-
-
-def _option(effect: Effect) -> Option:
-    return Option(
-        objective=effect.objective,
-        schedule=Schedule(effect.schedule),
-        frozen_layers=FrozenLayers(effect.frozen_layers),
-        word_pairs=(_PAIRS.get(effect.word_pairs) or WordPairs.DICTIONARY)
-        if effect.objective in ("token-contrastive", "token-l2")
-        else None,
-    )
 
 
 _RULES = {

@@ -32,17 +32,7 @@ def test_no_card_is_written_from_tables_with_errors(tmp_path: Path, monkeypatch:
     from advisor.findings.evidence import CheckReport, Issue
     from advisor.findings.reports import _card as module
 
-    broken = CheckReport(
-        effects=0,
-        pooled=0,
-        strata={},
-        labs={},
-        kept_apart={},
-        sources=0,
-        languages=0,
-        records=0,
-        issues=(Issue(severity="error", where="here", text="something is wrong"),),
-    )
+    broken = CheckReport(issues=(Issue(severity="error", where="here", text="something is wrong"),))
     monkeypatch.setattr(module, "check", lambda: broken)
     with pytest.raises(InputError, match="something is wrong"):
         write_card(card_path=tmp_path / "CARD.md", figures_path=tmp_path / "figures.json")
