@@ -1,6 +1,6 @@
 """Time and memory of a probe before anything is loaded, from sizes alone.
 
-Rough on purpose: once a run has timed its first batch, ``probes.cost`` knows better and says so.
+Rough on purpose: once a run has timed its first batch, the same arithmetic knows better and says so.
 """
 
 import json
@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from advisor.findings import load_tables
 from advisor.findings.evidence import normalise_model
 from probes.budget import Budget, find_budget
+from probes.catalogue import OBJECTIVES
+from probes.cost import PassTimes, Workload, estimate_cost
 from probes.material.sampling import batch_size_for
 
-_GIB = 2**30
-_RUNTIME_GIB = 1.0
+_RUNTIME_BYTES = 2**30
 """What Python, torch and transformers hold before any weight."""
 _CHARACTERS_PER_SUBWORD = 3.5
 _EFFICIENCY, _BF16_EFFICIENCY = 0.42, 0.95
@@ -29,8 +30,8 @@ _CPU = Path("/proc/cpuinfo")
 _TIMED_SECONDS = 0.3
 _START = 15.0
 """Seconds to start Python, import torch and load an encoder."""
-_OBJECTIVES = 3
-"""Objectives without an MLM head, and each is measured on shuffled pairs as well."""
+_OBJECTIVES = tuple(name for name, facts in OBJECTIVES.items() if not facts.mlm_head)
+"""Those that any encoder can be probed with."""
 
 
 class Forecast(BaseModel):
@@ -91,24 +92,31 @@ def forecast(
         InputError: if there are too few sentences or pairs for the budget.
     """
     chosen = find_budget(budget)
-    passes = _passes(chosen, sentences, pairs, target_labels)
     size = _size(model)
+    work = _workload(chosen, size or _Size(0, 0), sentences, pairs, 2 + target_labels)
     if size is None:
         return None
     subwords = min((characters or 80) / _CHARACTERS_PER_SUBWORD + 2, chosen.max_length)
-    operations = 2 * size.layers * subwords * passes
-    losses = 2 + target_labels + 2 * _OBJECTIVES
-    gradients = (2 * losses + 5) * 4 * size.layers
-    return Forecast(
-        seconds=_START + operations / (_efficiency() * _operations_per_second()),
-        memory_gib=_RUNTIME_GIB + (2 * 4 * size.total + gradients) / _GIB,
+    forward = 2 * size.layers * subwords / (_efficiency() * _operations_per_second())
+    times = PassTimes(
+        forward=forward,
+        lookahead=forward,
+        labelled=3 * forward,
+        encode_pairs=forward,
+        objectives=dict.fromkeys(_OBJECTIVES, 2 * forward),
+        accumulate=0.0,
+        sketch=0.0,
+        optimiser=0.0,
+        labelled_bytes=0,
+        pair_bytes=0,
     )
+    cost = estimate_cost(times, work)
+    return Forecast(seconds=_START + cost.seconds, memory_gib=cost.memory_gib)
 
 
-def _passes(budget: Budget, sentences: int, pairs: int, target_labels: bool) -> float:
-    """Forward passes of one sentence that a probe amounts to; a backward pass counts as two."""
-    rounds, tasks = budget.rounds, 2 + target_labels
-    batch = pair_batch = budget.batch_size
+def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: int) -> Workload:
+    """What there is to do, counted in sentences of the mean length."""
+    rounds, batch, pair_batch = budget.rounds, budget.batch_size, budget.batch_size
     held_out, fit = budget.held_out_sentences, budget.fit_sentences
     if sentences:
         batch = batch_size_for(sentences // 4, budget, "labelled source sentences to take gradients on")
@@ -117,12 +125,28 @@ def _passes(budget: Budget, sentences: int, pairs: int, target_labels: bool) -> 
     if pairs:
         pair_batch = batch_size_for(pairs // 2, budget, "half of the translation pairs")
     embedded = max(2 * rounds * pair_batch, budget.pairs)
-    embed = 2 * min(pairs or embedded, embedded)
-    warm_up = 3 * budget.warm_up_steps * budget.batch_size
-    # Of pairs both sides are encoded once; every objective goes back through them, and once more shuffled.
-    a_round = 3 * tasks * batch + 2 * pair_batch + 2 * 2 * _OBJECTIVES * 2 * pair_batch
-    steps = 3 * _OBJECTIVES  # raw at both points, Adam-scaled after the warm-up
-    return embed + fit + held_out + warm_up + 2 * rounds * a_round + steps * tasks * held_out / 3
+    gradient = int(4 * size.layers)
+    return Workload(
+        rounds=rounds,
+        processes=1,
+        tasks=tasks,
+        nulls=tuple(name for name in _OBJECTIVES if OBJECTIVES[name].parallel),
+        task_subwords=tasks * batch,
+        pair_subwords=2 * pair_batch,
+        warm_up_steps=budget.warm_up_steps,
+        warm_up_subwords=budget.warm_up_steps * budget.batch_size,
+        forward_subwords=2 * min(pairs or embedded, embedded) + fit + held_out,
+        lookahead_subwords=3
+        * len(_OBJECTIVES)
+        * tasks
+        * held_out
+        / 3,  # raw at both points, Adam-scaled after
+        resident_bytes=int(_RUNTIME_BYTES + 2 * 4 * size.total),
+        peak_bytes=0,
+        gradient_bytes=gradient,
+        sum_bytes=gradient,
+        sketch_bytes=0,
+    )
 
 
 def _size(model: str) -> _Size | None:
