@@ -7,7 +7,6 @@ nothing to undo when a run fails or is interrupted.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -87,16 +86,16 @@ class TargetProbes:
 
     Args:
         request: what the targets share: model, source, task, labelled source data, budget, device, seed.
-        keep_in: folder for source gradients, which further targets then need not take again.
+        several: whether further targets follow, for which source gradients are kept on disk.
     """
 
-    def __init__(self, request: ProbeRequest, keep_in: Path | None = None) -> None:
+    def __init__(self, request: ProbeRequest, *, several: bool = False) -> None:
         self._budget = find_budget(request.budget)
         self._device = _device(request.device)
         self._seed = request.seed
         self._precision = choose_precision(request.precision, self._device)
         self._processes = Processes.here(self._device)
-        self._keep_in = keep_in
+        self._several = several
         self._loaded: _Loaded | None = None
         self._ready: _Ready | None = None
 
@@ -125,8 +124,8 @@ class TargetProbes:
                 context.watch.estimate(forecast_cost(start, material, self._budget, context))
                 self._ready = _warmed(loaded, inputs.task, self._budget, context)
             ready = self._ready
-            if self._keep_in is not None:
-                ready.kept = ready.kept or KeptGradients(self._keep_in, loaded.base)
+            if self._several:
+                ready.kept = KeptGradients(loaded.base) if ready.kept is None else ready.kept
                 context = replace(context, kept=ready.kept)
             return _Probe(self._budget, inputs, material, start, ready, context).signals(loaded.facts)
 

@@ -3,9 +3,8 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -27,6 +26,7 @@ from probes.request import ProbeRequest
 from probes.signals import Signals
 
 if TYPE_CHECKING:
+    from probes.data import LabelledData
     from probes.material.inputs import Inputs
     from probes.run import TargetProbes
 
@@ -98,42 +98,39 @@ class _Group:
         self._requests = requests
         self._out = out
         self._watcher = watcher
-        self._read: Inputs | None = None
+        self._train: LabelledData | None = None
         self._probes: TargetProbes | None = None
 
     def cells(self) -> Iterator[AnswerCell]:
-        with ExitStack() as stack:
-            for request in self._requests:
-                names = request.model_dump(include={"model", "source", "target", "task"})
-                try:
-                    report, problem = self._report(request, stack)
-                except (InputError, RunError) as error:
-                    yield AnswerCell(**names, problem=str(error))
-                    continue
-                assert report.signals is not None
-                measured = tuple(
-                    (
-                        row.name.replace(
-                            f"{report.signals.source} to {report.signals.target}", "both languages"
-                        ),
-                        row.value if row.value == row.judgement else f"{row.value}; {row.judgement}",
-                    )
-                    for row in card_of(report.advice, report.signals).measured
+        for request in self._requests:
+            names = request.model_dump(include={"model", "source", "target", "task"})
+            try:
+                report, problem = self._report(request)
+            except (InputError, RunError) as error:
+                yield AnswerCell(**names, problem=str(error))
+                continue
+            assert report.signals is not None
+            measured = tuple(
+                (
+                    row.name.replace(f"{report.signals.source} to {report.signals.target}", "both languages"),
+                    row.value if row.value == row.judgement else f"{row.value}; {row.judgement}",
                 )
-                place = folder_of(request, self._out).relative_to(self._out)
-                yield AnswerCell(
-                    **names,
-                    advice=report.advice,
-                    measured=measured,
-                    folder=None if problem else str(place),
-                    problem=problem,
-                )
+                for row in card_of(report.advice, report.signals).measured
+            )
+            place = folder_of(request, self._out).relative_to(self._out)
+            yield AnswerCell(
+                **names,
+                advice=report.advice,
+                measured=measured,
+                folder=None if problem else str(place),
+                problem=problem,
+            )
 
-    def _report(self, request: ProbeRequest, stack: ExitStack) -> tuple[Report, str | None]:
+    def _report(self, request: ProbeRequest) -> tuple[Report, str | None]:
         """The report of a cell, kept from before or measured now, and why it could not be written."""
         request = _located(request)
-        inputs = read_inputs(request, self._read.train if self._read else None)
-        self._read = inputs
+        inputs = read_inputs(request, self._train)
+        self._train = inputs.train
         folder = folder_of(request, self._out)
         kept = _kept(request, folder, inputs)
         if kept is not None:
@@ -141,9 +138,7 @@ class _Group:
         if self._probes is None:
             from probes.run import TargetProbes  # torch takes seconds to import
 
-            several = len(self._requests) > 1
-            scratch = stack.enter_context(TemporaryDirectory(prefix="advisor-")) if several else None
-            self._probes = TargetProbes(request, Path(scratch) if scratch else None)
+            self._probes = TargetProbes(request, several=len(self._requests) > 1)
         signals, pulls = self._probes.measure(request, self._watcher, inputs)
         report = Report(recommend(signals, min_gain=request.min_gain), signals)
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from pathlib import Path
 from shutil import disk_usage
+from tempfile import TemporaryFile, gettempdir
+from typing import IO
 
 import numpy as np
 import torch
@@ -19,17 +20,19 @@ _ROOM = 2
 class KeptGradients:
     """Takes each gradient once; whoever asks again is handed what was written down, bit by bit.
 
-    Where the disk has no room it takes the gradient anew.
+    Where the disk has no room it takes the gradient anew. Its files have no names: they go with the process,
+    however that ends.
 
     Args:
-        folder: to write in; whoever made it removes it.
         base: the encoder with embedding rows for what the loss reads, and no others.
     """
 
-    def __init__(self, folder: Path, base: Encoder) -> None:
-        self._folder = folder
+    def __init__(self, base: Encoder) -> None:
         self._base = base
-        self._taken: dict[Hashable, tuple[Path, float, list[tuple[str, int]]]] = {}
+        self._taken: dict[Hashable, tuple[IO[bytes], float, list[tuple[str, int]]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._taken)
 
     def hand_over(
         self, key: Hashable, encoder: Encoder, loss: Callable[[], Tensor], receive: Receive
@@ -46,12 +49,7 @@ class KeptGradients:
             return self._read(key, encoder, receive)
         computed = loss()
         value = float(computed.detach())
-        path = self._folder / f"{len(self._taken)}.npy"
-        size = 4 * sum(p.numel() for p in self._base.parameters())
-        try:
-            file = path.open("wb") if disk_usage(self._folder).free > _ROOM * size else None
-        except OSError:
-            file = None
+        file = self._new_file()
         rows, places = self._rows(encoder), encoder.rows.places_of(self._base.rows)
         order: list[tuple[str, int]] = []
 
@@ -68,22 +66,31 @@ class KeptGradients:
         stream_gradients(computed, encoder.block_parameters(), receive_and_write)
         with suppress(OSError):
             if file is not None:
-                file.close()
-                self._taken[key] = path, value, order
+                file.flush()
+                self._taken[key] = file, value, order
         return value
 
     def _read(self, key: Hashable, encoder: Encoder, receive: Receive) -> float:
-        path, value, order = self._taken[key]
+        file, value, order = self._taken[key]
         rows = self._rows(encoder)
-        with path.open("rb") as file:
-            for block, place in order:
-                gradient = torch.from_numpy(np.load(file)).to(encoder.device)
-                if (block, place) == rows:
-                    whole = torch.zeros_like(encoder.rows.rows.detach())
-                    whole[encoder.rows.places_of(self._base.rows)] = gradient
-                    gradient = whole
-                receive(block, place, gradient)
+        file.seek(0)
+        for block, place in order:
+            gradient = torch.from_numpy(np.load(file)).to(encoder.device)
+            if (block, place) == rows:
+                whole = torch.zeros_like(encoder.rows.rows.detach())
+                whole[encoder.rows.places_of(self._base.rows)] = gradient
+                gradient = whole
+            receive(block, place, gradient)
         return value
+
+    def _new_file(self) -> IO[bytes] | None:
+        """A file for one gradient, if there is room for it."""
+        size = 4 * sum(p.numel() for p in self._base.parameters())
+        try:
+            file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - lives as long as this object
+            return file if disk_usage(gettempdir()).free > _ROOM * size else None
+        except OSError:
+            return None
 
     def _rows(self, encoder: Encoder) -> tuple[str, int]:
         """Block and place of the embedding's rows."""

@@ -39,11 +39,13 @@ def test_every_target_gets_the_signals_it_gets_alone(
 ) -> None:
     monkeypatch.setitem(BUDGETS, "quick", Budget("quick", 5, 4, 40, 20, 3, 24, 64))
     model = checkpoint("bert")
-    probes = TargetProbes(request_for("tr", model), tmp_path)
+    probes = TargetProbes(request_for("tr", model), several=True)
     with pytest.raises(InputError):
         probes.measure(request_for("tr", model).model_copy(update={"bitext": "nowhere.tsv"}))
     together = {target: probes.measure(request_for(target, model)) for target in ("tr", "ar", "zh")}
-    assert len(list(tmp_path.iterdir())) == 10, "source gradients of five rounds at two points, once"
+    assert probes._ready is not None
+    assert probes._ready.kept is not None
+    assert len(probes._ready.kept) == 10, "source gradients of five rounds at two points, once"
     for target, (signals, _) in together.items():
         alone = run_probe(request_for(target, model))
         assert signals.model_dump(exclude={"run"}) == alone.model_dump(exclude={"run"})
@@ -60,7 +62,7 @@ def test_every_target_gets_the_signals_it_gets_alone(
 
 @pytest.mark.slow
 def test_a_full_disk_costs_time_and_no_signal(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUDGETS, "quick", Budget("quick", 5, 4, 40, 20, 3, 24, 64))
     model = checkpoint("bert")
@@ -69,7 +71,7 @@ def test_a_full_disk_costs_time_and_no_signal(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    probes = TargetProbes(request_for("tr", model), tmp_path)
+    probes = TargetProbes(request_for("tr", model), several=True)
     probes.measure(request_for("tr", model))
     signals, _ = probes.measure(request_for("zh", model))
     monkeypatch.undo()
