@@ -7,7 +7,7 @@ import typer
 
 from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, ReportTo, Sorted, Strict, asking
 from advisor.cli._run import only_read, probe_and_answer, probe_many, show_grid
-from advisor.grid import spread
+from advisor.grid import spread, with_paths
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -34,9 +34,9 @@ def probe(
     """
     cells = spread(request)
     if dry_run:
-        only_read(cells, as_json)
+        only_read([with_paths(cell) for cell in cells], as_json)
     elif len(cells) == 1:
-        probe_and_answer(cells[0], out, as_json, report_to=report_to)
+        probe_and_answer(with_paths(cells[0]), out, as_json, report_to=report_to)
     else:
         if report_to is not None:
             raise InputError("--report-to takes one question: leave it out for several models or targets.")

@@ -2,7 +2,15 @@
 
 from advisor.grid.joint import JointAnswer
 from advisor.grid.questions import Asked, crossed, listed, read_questions
-from advisor.grid.run import compare_targets, folder_of, in_processes, probe_cells, spread, write_joint
+from advisor.grid.run import (
+    compare_targets,
+    folder_of,
+    in_processes,
+    probe_cells,
+    spread,
+    with_paths,
+    write_joint,
+)
 from advisor.grid.scores import Score
 from advisor.grid.show import grid_page, grid_table
 from advisor.grid.table import SORTS, AnswerCell, AnswerGrid, Sort, ask_grid
@@ -26,5 +34,6 @@ __all__ = [
     "probe_cells",
     "read_questions",
     "spread",
+    "with_paths",
     "write_joint",
 ]

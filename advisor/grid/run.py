@@ -128,7 +128,7 @@ class _Group:
 
     def _report(self, request: ProbeRequest) -> tuple[Report, str | None]:
         """The report of a cell, kept from before or measured now, and why it could not be written."""
-        request = _located(request)
+        request = with_paths(request)
         inputs = read_inputs(request, self._train)
         self._train = inputs.train
         folder = folder_of(request, self._out)
@@ -157,7 +157,7 @@ class _Group:
         return report, None
 
 
-def _located(request: ProbeRequest) -> ProbeRequest:
+def with_paths(request: ProbeRequest) -> ProbeRequest:
     """The request with paths in the place of names of the sample's files."""
     files = {name: located(value) for name in ("train", *_FILES) if (value := getattr(request, name))}
     return request.model_copy(update=files)
@@ -203,7 +203,7 @@ def write_joint(
     """Write a recipe for every group of targets that go together, into ``joint-1`` and so on."""
     for answer in joint:
         of_model = {
-            cell.target: (cell.advice, _located(request))
+            cell.target: (cell.advice, with_paths(request))
             for request, cell in zip(requests, cells, strict=True)
             if cell.model == answer.model and cell.advice is not None
         }
