@@ -110,10 +110,24 @@ def race(
         errors.print(f"Written to {picture}", markup=False)
 
 
-@app.command("card", epilog="Example: advisor findings card")
-def card(debug: Debug = False) -> None:
-    """Validate everything anew and rewrite the findings card (for who changed a table or the model)."""
+@app.command("card", epilog="Example: advisor findings card --compile")
+def card(
+    compile_first: Annotated[
+        bool,
+        typer.Option("--compile", help="First make the tables of own records of the studies."),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Validate everything anew and rewrite the findings card (for who changed tables, studies or model)."""
     from advisor.findings import write_card
 
+    if compile_first:
+        from advisor.findings.evidence import TABLES
+        from advisor.study import compile_study
+
+        studies = sorted((TABLES.parent / "study").glob("*.study.xz"))
+        with errors.status("Compiling the studies"):
+            compiled = compile_study(studies, TABLES / "records.csv", TABLES / "controls.csv")
+        print_found(compiled, as_json=False)
     with errors.status("Validating and writing the card"):
         write_card()

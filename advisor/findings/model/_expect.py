@@ -36,10 +36,10 @@ def expectations(
 ) -> list[Expected]:
     """What is expected of each option.
 
-    An option of any other kind is expected to gain less than the best of the leading ones: what the model
-    says of it rests on other encoders, tasks or languages, and the highest of many such guesses is mostly a
-    lucky one. In the same way no option is expected to gain more than one that was run here and
-    gained.
+    An option of any other kind is expected to gain less than the best of the leading ones, of its objective
+    where that has any: what the model says of it rests on other encoders, tasks or languages, and the highest
+    of many such guesses is mostly a lucky one. In the same way no option is expected to gain more than one
+    that was run here and gained.
 
     Args:
         prediction: of the options' gains, shape (n,).
@@ -59,10 +59,11 @@ def expectations(
         strict=True,
     )
     means = prediction.mean.tolist()
-    best_first = max(
-        (mean for option, mean in zip(options, means, strict=True) if option.kind in first),
-        default=float("inf"),
-    )
+    leaders = [(option, mean) for option, mean in zip(options, means, strict=True) if option.kind in first]
+    best_first = max((mean for _, mean in leaders), default=float("inf"))
+    best_of = {
+        name: max(m for o, m in leaders if o.objective == name) for name in {o.objective for o, _ in leaders}
+    }
     best_here = max(
         (mean for option, mean in zip(options, means, strict=True) if option in tried and mean > min_gain),
         default=float("inf"),
@@ -74,7 +75,7 @@ def expectations(
         least, most = (1 - _SURE, _SURE) if by == "extrapolated" else (0.0, 1.0)
         expected = mean if by == "measured-here" else min(mean, best_here)
         if by != "measured-here" and option.kind not in first:
-            expected = min(expected, best_first - _LESS)
+            expected = min(expected, best_of.get(option.objective, best_first) - _LESS)
         rows.append(
             Expected(
                 option=option,

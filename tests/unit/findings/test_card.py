@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from advisor.cli import app
 from advisor.findings import load_findings, load_tables, show
+from advisor.findings.evidence import TABLES
 from advisor.findings.reports import card, load_figures, write_card
 from advisor.findings.reports._card import CARD, fingerprint
+from advisor.study import CompileReport
 from probes.errors import InputError
 
 
@@ -64,3 +68,20 @@ def test_matched_differences_are_between_twins() -> None:
         f for f in show().findings if f.level == "lower-half instead of none: xlm-roberta-base, token level"
     )
     assert row.gain > 0
+
+
+def test_one_command_compiles_the_studies_and_writes_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In that order, since the card is of the tables; what both take minutes for is tested elsewhere."""
+    done: list[Path | str] = []
+    compiled = CompileReport(rows=2, probed=2, records=9, unpaired=0, controls=0, unknown_models=())
+
+    def compile_study(studies: list[Path], out: Path, controls: Path) -> CompileReport:
+        done.extend([*studies, out.name, controls.name])
+        return compiled
+
+    monkeypatch.setattr("advisor.study.compile_study", compile_study)
+    monkeypatch.setattr("advisor.findings.write_card", lambda: done.append("card"))
+    found = CliRunner().invoke(app, ["findings", "card", "--compile"])
+    assert found.exit_code == 0, found.output
+    studies = sorted((TABLES.parent / "study").glob("*.study.xz"))
+    assert done == [*studies, "records.csv", "controls.csv", "card"]
