@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advisor._notebook import OneLine, in_notebook
 from advisor._request import spelled_out
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
@@ -125,7 +126,7 @@ def probe(
 
     Args:
         tokenizer: Of a model that is an object; by default what its name stands for.
-        progress: Told of phases and cost.
+        progress: Told of phases and cost; in a notebook, by default, one line is.
 
     Returns:
         The advice with the signals it rests on; ``report.write("out")`` saves all of it.
@@ -136,7 +137,10 @@ def probe(
     """
     from probes.run import run_probe
 
-    signals = run_probe(request, progress)
+    line = OneLine() if progress is None and in_notebook() else None
+    signals = run_probe(request, progress or line)
+    if line is not None:
+        line.close()
     if hidden:  # objects have no path
         signals = Signals.model_validate_json(signals.model_dump_json().replace(json.dumps(hidden)[1:-1], ""))
     return recommend(signals, min_gain=request.min_gain)

@@ -7,11 +7,14 @@ Rows are flat, so that ``pandas.DataFrame([row.model_dump() for row in signals.c
 
 from pathlib import Path
 from statistics import NormalDist
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
 from probes.schema import Frozen, load_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -358,6 +361,29 @@ class Signals(Frozen):
         """Those that cosines were measured with, the one first that says most about transfer."""
         measured = {row.task_gradient for row in self.cosines}
         return tuple(name for name in TASK_GRADIENTS if name in measured)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Every estimate as a row: what was measured, where, with which labels, and its interval.
+
+        Columns: ``signal``, ``point``, ``labels``, ``objective``, ``block`` (a block, or the index of a
+        hidden state), ``value``, ``low``, ``high``, ``note``; one that does not apply is empty.
+        """
+        import pandas as pd
+
+        rows: list[dict[str, object]] = []
+        for row in (*self.cosines, *self.losses, *self.lookahead, *self.distances, self.transfer):
+            fields = dict(row)
+            where = {
+                "point": fields.get("point"),
+                "labels": fields.get("task_gradient", fields.get("on")),
+                "objective": fields.get("objective", fields.get("loss")),
+                "block": fields.get("block", fields.get("layer")),
+            }
+            named = ":".join(str(fields[part]) for part in ("unit", "measure", "scaling") if part in fields)
+            for name, estimate in fields.items():
+                if isinstance(estimate, Estimate):
+                    rows.append({"signal": f"{named}:{name}".strip(":"), **where, **dict(estimate)})
+        return pd.DataFrame(rows).drop(columns="level")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
@@ -59,6 +60,27 @@ class Report:
         from advisor.report._page import render_fragment
 
         return render_fragment(self.advice, self.signals, whole=whole)
+
+    @property
+    def charts(self) -> dict[str, Any]:
+        """The pictures as Altair objects by name, those there is data for; ``cosine/OBJECTIVE`` by layer."""
+        from advisor.report import charts
+
+        drawn = {
+            "gain": charts.gain_chart(self.advice),
+            "cost": charts.cost_chart(self.advice),
+            "evidence": charts.place_chart(self.advice),
+        }
+        if (signals := self.signals) is not None:
+            leading = signals.task_gradients[0]
+            drawn |= {"cosines": charts.heat_chart(signals), "retrieval": charts.retrieval_chart(signals)}
+            drawn |= {
+                "magnitudes": charts.magnitude_chart(signals, leading),
+                "lookahead": charts.lookahead_chart(signals, leading),
+            }
+            for name in signals.objectives:
+                drawn[f"cosine/{name}"] = charts.cosine_chart(signals, name, leading)
+        return {name: chart for name, chart in drawn.items() if chart is not None}
 
     def terminal(self, files: Sequence[Path] = ()) -> RenderableType:
         """The report for ``rich.print``; ``files`` are named at its end."""

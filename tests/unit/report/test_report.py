@@ -69,3 +69,36 @@ def test_the_page_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_charts_are_altair_objects_by_name() -> None:
+    signals = make_signals(layers=4)
+    charts = Report(make_advice(), signals).charts
+    assert {
+        "gain",
+        "cosines",
+        "retrieval",
+        *(f"cosine/{name}" for name in signals.objectives),
+    } <= charts.keys()
+    assert all("$schema" in chart.to_dict() for chart in charts.values())
+    assert Report(make_advice()).charts.keys() <= {"gain", "cost", "evidence"}
+
+
+def test_the_frame_has_every_estimate_with_its_interval() -> None:
+    signals = make_signals(layers=4)
+    frame = signals.to_frame()
+    assert list(frame.columns) == [
+        *("signal", "point", "labels", "objective", "block", "value", "low", "high", "note")
+    ]
+    row = signals.cosines[0]
+    chosen = frame[
+        (frame.signal == "cosine")
+        & (frame.point == row.point)
+        & (frame.labels == row.task_gradient)
+        & (frame.objective == row.objective)
+        & (frame.block == row.block)
+    ]
+    assert chosen[["value", "low", "high"]].to_numpy().tolist() == [
+        [row.cosine.value, row.cosine.low, row.cosine.high]
+    ]
+    assert {"sentence:cka:value", "raw:change", "source", "squared_norm"} <= set(frame.signal)
