@@ -15,7 +15,7 @@ LAYERS = (
     ("advisor.advice",),
     ("advisor.findings",),
     ("advisor.report",),
-    ("advisor.console", "advisor.training"),
+    ("advisor.console", "advisor.training", "advisor._notebook"),
     ("advisor.recipe", "advisor.watch"),
     ("advisor.study",),
     ("advisor.recommend",),
