@@ -135,9 +135,9 @@ def probe(
         InputError: if something given cannot be used.
         RunError: if the run cannot finish.
     """
+    line = OneLine() if progress is None and in_notebook() else None
     from probes.run import run_probe
 
-    line = OneLine() if progress is None and in_notebook() else None
     signals = run_probe(request, progress or line)
     if line is not None:
         line.close()

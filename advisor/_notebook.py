@@ -1,6 +1,7 @@
 """Progress in a notebook: one line, which is written anew."""
 
 import sys
+import warnings
 from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ class OneLine(Progress):
     """The phase in flight and how far it is, on one line of a notebook's output."""
 
     def __init__(self) -> None:
+        warnings.filterwarnings("ignore", "IProgress not found")  # of bars that are not shown here
         display = import_module("IPython.display").display
         self._line: Any = display({"text/plain": "probing"}, raw=True, display_id=True)
         self._began = monotonic()
