@@ -20,7 +20,7 @@ _OWN_FILES = ("advice.json", "signals.json", "report.html")
 class Report:
     """Advice, with the signals it was made from where something was measured.
 
-    ``rich.print(report)`` shows it in a terminal and a notebook shows it with its pictures. Nothing here
+    ``rich.print(report)`` shows it in a terminal and a notebook shows its card, and its charts one by one. Nothing here
     needs the network, and only :meth:`to_html` and :meth:`write` load the drawing library.
 
     Attributes:
@@ -121,4 +121,4 @@ class Report:
         return self.terminal()
 
     def _repr_html_(self) -> str:
-        return self.fragment()
+        return self.fragment(whole=False)  # 15 kB: a notebook keeps what it shows

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from tests.conftest import Checkpoint
 
-_LARGEST = 600_000
+_LARGEST = 60_000
 """Characters that an output may take: a notebook is mailed around."""
 
 

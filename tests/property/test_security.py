@@ -66,7 +66,7 @@ def test_text_where_markdown_is_taken_is_text(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_in_the_report_is_text(text: str) -> None:
     advice = make_advice(summary=text, warnings=(Note(code="hostile", text=text),))
-    notebook = lxml_html.fromstring(Report(advice)._repr_html_())
+    notebook = lxml_html.fromstring(Report(advice).fragment())
     assert not notebook.xpath("//script | //svg[@onload] | //@onmouseover | //@onerror | //@onload")
     for address in notebook.xpath(
         "//img/@src | //img[not(@src)]"

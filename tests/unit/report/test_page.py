@@ -213,9 +213,9 @@ def test_a_citation_cannot_send_the_reader_to_a_script(hostile_page: str) -> Non
     assert all(href.startswith(("#", "https://", "http://")) for href in links)
 
 
-def test_a_notebook_shows_the_same_view_without_a_page_around_it() -> None:
+def test_a_part_of_another_page_shows_the_same_view_without_a_page_around_it() -> None:
     report = Report(make_advice(), make_signals())
-    shown, page = report._repr_html_(), report.to_html()
+    shown, page = report.fragment(), report.to_html()
     assert not re.search(r"<script|<body|<html|^\s*(body|:root|\*) *{", shown, re.MULTILINE)
     (body,) = html.fromstring(shown).xpath("//div[contains(@class, 'advice')]")
     (main,) = html.fromstring(page).xpath("//main")
@@ -224,7 +224,10 @@ def test_a_notebook_shows_the_same_view_without_a_page_around_it() -> None:
     for chart in charts:
         chart.clear(keep_tail=True)
     assert body.text_content().split() == main.text_content().split()
-    assert "<script>alert" not in Report(hostile_advice())._repr_html_()
+    assert "<script>alert" not in Report(hostile_advice()).fragment()
+    card = report._repr_html_()
+    assert card == report.fragment(whole=False), "a notebook shows the answer, and keeps what it shows"
+    assert len(card) < 50_000
 
 
 def test_what_was_measured_stands_with_its_judgement_and_the_slope() -> None:
