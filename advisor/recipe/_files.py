@@ -20,6 +20,7 @@ _README = """\
 
     python train.py recipe.yaml                  # the whole run
     python train.py recipe.yaml --max-steps 2    # a few steps, to see that it works
+    python trainer.py recipe.yaml                # the same losses on transformers.Trainer: yours to change
 
 It needs the installed `alignment-advisor` package, whose readers and losses it uses: the very ones the
 probe measured with. All settings stand in `recipe.yaml`, each with a comment. On several GPUs, run
@@ -39,6 +40,14 @@ point or more from its seed alone.
 """
 
 
+def _scripts() -> dict[str, str]:
+    """The whole run as a command, and as a short script on transformers.Trainer."""
+    return {
+        f"recipe/{name}": files("advisor.recipe").joinpath(name).read_text(encoding="utf-8")
+        for name in ("train.py", "trainer.py")
+    }
+
+
 def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
     """The files of a recipe that carries out ``advice``, by path relative to the output folder.
 
@@ -52,7 +61,7 @@ def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
     alternative = weighted(best.option) if switchable and best is not None else None
     verdict = " ".join(f"Advice ({advice.decision}, {advice.confidence}): {advice.summary}".split())
     return {
-        "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
+        **_scripts(),
         "recipe/recipe.yaml": write_recipe(recipe_for(advice, request), verdict, alternative),
         "recipe/README.md": _README.format(verdict=verdict),
     }
@@ -79,7 +88,7 @@ def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> 
     recipe = recipe.model_copy(update={"output": one.output})
     verdict = f"Alignment of {', '.join(request.target for request in requests)} in one run. {best.summary}"
     return {
-        "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
+        **_scripts(),
         "recipe/recipe.yaml": write_recipe(recipe, verdict),
         "recipe/README.md": _README.format(verdict=verdict),
     }

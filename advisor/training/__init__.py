@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from advisor.training.phases import Alignment, FineTuning
     from advisor.training.run import train
     from advisor.training.setting import Setting, prepare
+    from advisor.training.trainer import make_trainer, save_encoder, scores, train_on, trainable
 
 __all__ = [
     "COLUMN_NAMES",
@@ -57,9 +58,14 @@ __all__ = [
     "StepLog",
     "align_learning_rate",
     "drawn",
+    "make_trainer",
     "prepare",
+    "save_encoder",
+    "scores",
     "staged",
     "train",
+    "train_on",
+    "trainable",
     "weighted",
     "word_pairs_of",
 ]
@@ -72,6 +78,7 @@ _MODULES = {
     "phases": ("Alignment", "FineTuning"),
     "run": ("train",),
     "setting": ("Setting", "prepare"),
+    "trainer": ("make_trainer", "save_encoder", "scores", "train_on", "trainable"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 """Where each name that needs torch is from."""

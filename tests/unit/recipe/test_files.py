@@ -33,7 +33,8 @@ def test_advice_to_align_runs_the_advised_option(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(files["recipe/recipe.yaml"], encoding="utf-8")
 
-    assert set(files) == {"recipe/train.py", "recipe/recipe.yaml", "recipe/README.md"}
+    scripts = {"recipe/train.py", "recipe/trainer.py"}
+    assert set(files) == {*scripts, "recipe/recipe.yaml", "recipe/README.md"}
     recipe = read_recipe(path)
     assert recipe.option == advice.option
     assert recipe.seed == 7
