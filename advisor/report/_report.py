@@ -20,8 +20,8 @@ _OWN_FILES = ("advice.json", "signals.json", "report.html")
 class Report:
     """Advice, with the signals it was made from where something was measured.
 
-    ``rich.print(report)`` shows it in a terminal and a notebook shows its card, and its charts one by one. Nothing here
-    needs the network, and only :meth:`to_html` and :meth:`write` load the drawing library.
+    ``rich.print(report)`` shows it in a terminal and a notebook shows its card, and its charts one by one.
+    Nothing here needs the network, and only :meth:`to_html` and :meth:`write` load the drawing library.
 
     Attributes:
         advice: what is recommended and why.
