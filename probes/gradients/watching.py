@@ -284,7 +284,7 @@ def _numbers(found: GradientRounds) -> dict[str, float]:
     for row in found.cosines:
         if row.block == TOTAL:
             name = f"cosine/{row.task_gradient}/{row.objective}"
-            ends = {name: row.cosine.value, f"{name}/low": row.cosine.low, f"{name}/high": row.cosine.high}
+            ends = {name: row.cosine.value, f"{name}-low": row.cosine.low, f"{name}-high": row.cosine.high}
             logs |= {end: value for end, value in ends.items() if value is not None}
     for loss in found.losses:
         square = loss.squared_norm
