@@ -16,7 +16,7 @@ from probes.signals import Signals
 _OWN_FILES = ("advice.json", "signals.json", "report.html")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Advice, with the signals it was made from where something was measured.
 
@@ -116,6 +116,9 @@ class Report:
             "report.html": self.to_html(),
         }
         return write_files(directory, {**own, **extra})
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.advice.summary} Show it with rich.print.>"
 
     def __rich__(self) -> RenderableType:
         return self.terminal()
