@@ -1,12 +1,16 @@
 """The numbers behind the pictures, as tables of text: each is folded away until somebody asks for it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
 from advisor.report import words
 from probes.signals import DistanceRow, Signals
+
+_Column: TypeAlias = tuple[str, Callable[[Any], str]]
+"""Its head, and the cell of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,101 +32,80 @@ def _grid(title: str, columns: str, rows: Iterable[Sequence[str]]) -> DetailTabl
     return DetailTable(title, tuple(columns.split("|")), tuple(tuple(row) for row in rows))
 
 
+def _table(title: str, rows: Iterable[Any], *columns: _Column) -> DetailTable:
+    cells = tuple(tuple(cell(row) for _, cell in columns) for row in rows)
+    return DetailTable(title, tuple(head for head, _ in columns), cells)
+
+
+_OBJECTIVE: _Column = ("Objective", lambda row: row.objective)
+_GRADIENT: _Column = ("Task gradient", lambda row: words.TASK_GRADIENT_WORDS[row.task_gradient])
+_MODEL: _Column = ("Model", lambda row: words.POINT_WORDS[row.point])
+_BLOCK: _Column = ("Block", lambda row: row.block)
+
+
 def cosines(signals: Signals) -> DetailTable:
     """Direction of every objective, block by block."""
-    return _grid(
+    return _table(
         "All cosines",
-        "Objective|Task gradient|Model|Block|Cosine|Raw|Null|1/√d",
-        (
-            (
-                row.objective,
-                words.TASK_GRADIENT_WORDS[row.task_gradient],
-                words.POINT_WORDS[row.point],
-                row.block,
-                words.estimated(row.cosine),
-                words.estimated(row.raw_cosine),
-                words.estimated(row.null_cosine),
-                words.number(row.null_sd, 2),
-            )
-            for row in signals.cosines
-        ),
+        signals.cosines,
+        *(_OBJECTIVE, _GRADIENT, _MODEL, _BLOCK),
+        ("Cosine", lambda row: words.estimated(row.cosine)),
+        ("Raw", lambda row: words.estimated(row.raw_cosine)),
+        ("Null", lambda row: words.estimated(row.null_cosine)),
+        ("1/√d", lambda row: words.number(row.null_sd, 2)),
     )
 
 
 def ratios(signals: Signals) -> DetailTable:
     """Magnitude of every objective's gradient, block by block."""
-    return _grid(
+    return _table(
         "All ratios",
-        "Objective|Task gradient|Model|Block|Objective / task|Similarity of magnitudes",
-        (
-            (
-                row.objective,
-                words.TASK_GRADIENT_WORDS[row.task_gradient],
-                words.POINT_WORDS[row.point],
-                row.block,
-                words.estimated(row.magnitude_ratio),
-                words.estimated(row.magnitude_similarity),
-            )
-            for row in signals.cosines
-        ),
+        signals.cosines,
+        *(_OBJECTIVE, _GRADIENT, _MODEL, _BLOCK),
+        ("Objective / task", lambda row: words.estimated(row.magnitude_ratio)),
+        ("Similarity of magnitudes", lambda row: words.estimated(row.magnitude_similarity)),
     )
 
 
 def losses(signals: Signals) -> DetailTable:
     """Norm, ceiling and noise of every loss's gradient."""
-    return _grid(
+    return _table(
         "Norm, ceiling and noise scale of every loss",
-        "Loss|Model|Block|Weights|Squared norm|Ceiling|Noise scale|Mean loss",
-        (
-            (
-                row.loss,
-                words.POINT_WORDS[row.point],
-                row.block,
-                words.count(row.parameters),
-                words.estimated(row.squared_norm),
-                words.estimated(row.ceiling),
-                words.estimated(row.noise_scale),
-                words.number(row.mean_loss),
-            )
-            for row in signals.losses
-        ),
+        signals.losses,
+        ("Loss", lambda row: row.loss),
+        *(_MODEL, _BLOCK),
+        ("Weights", lambda row: words.count(row.parameters)),
+        ("Squared norm", lambda row: words.estimated(row.squared_norm)),
+        ("Ceiling", lambda row: words.estimated(row.ceiling)),
+        ("Noise scale", lambda row: words.estimated(row.noise_scale)),
+        ("Mean loss", lambda row: words.number(row.mean_loss)),
     )
 
 
 def lookahead(signals: Signals) -> DetailTable:
     """The task loss after a step on every objective."""
-    return _grid(
+    return _table(
         "All lookahead steps",
-        "Objective|Loss on|Model|Step|Size|Fall of the loss, %",
-        (
-            (
-                row.objective,
-                words.TASK_GRADIENT_WORDS[row.on],
-                words.POINT_WORDS[row.point],
-                row.scaling,
-                words.number(row.step, 2),
-                words.estimated(row.change),
-            )
-            for row in signals.lookahead
-        ),
+        signals.lookahead,
+        _OBJECTIVE,
+        ("Loss on", lambda row: words.TASK_GRADIENT_WORDS[row.on]),
+        _MODEL,
+        ("Step", lambda row: row.scaling),
+        ("Size", lambda row: words.number(row.step, 2)),
+        ("Fall of the loss, %", lambda row: words.estimated(row.change)),
     )
 
 
 def distances(signals: Signals) -> DetailTable:
     """Every embedding distance by hidden state."""
-    return _grid(
+    return _table(
         "All distances",
-        "Hidden state|Unit|Measure|Value|Chance",
-        (
-            (
-                str(row.layer),
-                row.unit,
-                row.measure,
-                words.estimated(row.value),
-                "–" if row.chance is None else words.number(row.chance, 2),
-            )
-            for row in signals.distances
-        ),
+        signals.distances,
+        ("Hidden state", lambda row: str(row.layer)),
+        ("Unit", lambda row: row.unit),
+        ("Measure", lambda row: row.measure),
+        ("Value", lambda row: words.estimated(row.value)),
+        ("Chance", lambda row: "–" if row.chance is None else words.number(row.chance, 2)),
     )
 
 
@@ -182,19 +165,17 @@ def matrix(signals: Signals) -> DetailTable:
 
 def data_read(signals: Signals) -> DetailTable:
     """What was read from every file."""
-    return _grid(
+    return _table(
         "Data read",
-        "Role|From|Format|Read|Used|Dropped",
+        signals.data,
+        ("Role", lambda row: row.role),
+        ("From", lambda row: row.spec),
+        ("Format", lambda row: row.format),
+        ("Read", lambda row: words.count(row.read)),
+        ("Used", lambda row: words.count(row.kept)),
         (
-            (
-                row.role,
-                row.spec,
-                row.format,
-                words.count(row.read),
-                words.count(row.kept),
-                ", ".join(f"{words.count(n)} {reason}" for reason, n in row.dropped.items()) or "nothing",
-            )
-            for row in signals.data
+            "Dropped",
+            lambda row: ", ".join(f"{words.count(n)} {why}" for why, n in row.dropped.items()) or "nothing",
         ),
     )
 
