@@ -43,6 +43,7 @@ SPECIAL: dict[Any, st.SearchStrategy[Any]] = {Option: options(), JsonValue: JSON
 FILES: list[type[BaseModel]] = [Signals, Advice, Record, TrialResult]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", FILES)
 @examples(30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -106,6 +107,7 @@ LEADING = [
 """The numbers that advice rests on."""
 
 
+@pytest.mark.slow
 @examples(60)
 @given(
     st.lists(

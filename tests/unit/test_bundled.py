@@ -381,6 +381,7 @@ def embed(texts: list[str], model: BertModel, tokenizer: PreTrainedTokenizerFast
     return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
 
 
+@pytest.mark.slow
 def test_the_bundled_encoder_has_the_architecture_of_its_source(
     real: tuple[BertModel, PreTrainedTokenizerFast, str],
 ) -> None:
@@ -400,6 +401,7 @@ def test_translations_find_each_other(real: tuple[BertModel, PreTrainedTokenizer
         assert nearest.tolist() == [0, 1, 2, 3], language
 
 
+@pytest.mark.slow
 def test_a_trimmed_encoder_computes_the_same(real: tuple[BertModel, PreTrainedTokenizerFast, str]) -> None:
     model, tokenizer, _ = real
     tokenizer("one two three", truncation=True, max_length=4, padding="max_length")  # must leave no trace

@@ -169,6 +169,7 @@ def test_cka_of_equal_spaces_is_one() -> None:
     assert numbers(debiased_cka(source, 3 * source @ rotation + 5))[0] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_cka_of_unrelated_spaces_is_zero_on_average() -> None:
     generator = torch.Generator().manual_seed(0)
     values = [

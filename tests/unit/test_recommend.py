@@ -195,6 +195,7 @@ def test_signals_that_proved_themselves_move_the_advice(monkeypatch: pytest.Monk
     assert any(reason.feature.startswith("cosine:") for reason in moved.reasons)
 
 
+@pytest.mark.slow
 def test_of_several_signals_the_one_that_did_best_moves_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     cosine = SignalStage(slope=12.0, slope_sd=2.0, records=60, groups=8, gain_in_score=0.2)
     lookahead = replace(cosine, slope=1.0, gain_in_score=0.5)
@@ -310,6 +311,7 @@ def test_advice_survives_its_file(tmp_path: Path) -> None:
     assert Advice.load(path) == advice
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys; from advisor.recommend import ask; "

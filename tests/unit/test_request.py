@@ -74,6 +74,7 @@ def test_the_recipe_has_a_key_for_every_field_of_question_and_data() -> None:
         assert " ".join(str(FIELDS[name].description).split()) in text
 
 
+@pytest.mark.slow
 def test_the_page_has_an_input_for_every_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVISOR_STORE", str(tmp_path))
     page = AppTest.from_file(str(Path(advisor.__file__).parent.parent / "app.py"), default_timeout=60)

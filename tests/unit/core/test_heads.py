@@ -66,6 +66,7 @@ def test_the_folded_head_is_the_regression_on_scaled_features(load: Load, classe
     assert fitted.train_fit == pytest.approx(100 * (reference.predict(z) == y).mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_strength_is_chosen_on_sentences_left_out(load: Load) -> None:
     encoder = load("bert")
     noise, _ = sample_items(tokenizer_of(encoder), "sentence", 40)

@@ -19,6 +19,7 @@ from probes.machine.memory import (
 CPU_FULL = "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried to"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError(CPU_FULL), torch.OutOfMemoryError("CUDA out of memory")]
 )

@@ -36,6 +36,7 @@ def test_every_objective_must_be_settled() -> None:
     assert not settled(moments, BLOCK, "a", ["b", "c"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [World(cosine=0.0, noise=1.0), World(cosine=0.3, noise=1.0)])
 def test_intervals_keep_their_coverage_when_rounds_stop_early(world: World) -> None:
     covered, stopped, misled = [], 0, 0

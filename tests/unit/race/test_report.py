@@ -52,6 +52,7 @@ def test_the_replay_compares_every_way_at_every_budget(traces: list[Trace]) -> N
     assert "race" in str(regret_chart(report).to_dict())
 
 
+@pytest.mark.slow
 def test_shipped_runs_become_cells_paired_with_fine_tuning_alone() -> None:
     traces = shipped_traces()
     assert len(traces) >= 18

@@ -111,6 +111,7 @@ def test_the_script_is_the_packages_own() -> None:
     assert recipe_files(make_advice(), make_request())["recipe/train.py"] == script
 
 
+@pytest.mark.slow
 def test_writing_a_recipe_does_not_load_torch() -> None:
     code = "import sys, advisor.recipe; sys.exit(any(m in sys.modules for m in ('torch', 'transformers')))"
 

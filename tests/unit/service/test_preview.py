@@ -174,6 +174,7 @@ def test_nothing_is_promised_for_a_model_nobody_knows(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_service_and_its_previews_need_no_torch() -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom advisor.service import *\n"

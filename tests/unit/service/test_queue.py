@@ -81,6 +81,7 @@ def test_runs_wait_for_one_another(queue_of: MakeQueue) -> None:
     assert ended(queue, third).status == "done"
 
 
+@pytest.mark.slow
 def test_runs_that_come_all_at_once_are_all_kept(queue_of: MakeQueue) -> None:
     queue = queue_of("say(event='done', decision='align', summary='Align.')", Limits(queue_length=20))
     with ThreadPoolExecutor(20) as visitors:
@@ -182,6 +183,7 @@ def test_uploads_of_another_session_cannot_be_named(queue_of: MakeQueue) -> None
     assert queue.store.upload("somebody else", upload.id) == upload
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_died_is_interrupted_not_lost(tmp_path: Path) -> None:
     root = tmp_path / "store"
     # A server of its own, which is killed while its run is under way.
