@@ -240,7 +240,8 @@ def test_labelled_texts_come_back_as_they_are(
 
 
 def test_the_readme_shows_this_table() -> None:
-    assert table() in Path("README.md").read_text(encoding="utf-8")
+    readme = Path(__file__).parents[2] / "README.md"
+    assert table() in readme.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("ending", PAIRS)
