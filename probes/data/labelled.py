@@ -196,7 +196,7 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
     labels = set(all_labels)
     if len(labels) == 1:
         raise InputError(
-            f"All {tally.kept} examples kept from {spec} have the label '{labels.pop()}': "
+            f"All {tally.kept} examples kept from {spec} ({tally}) have the label '{labels.pop()}': "
             "give data with at least two labels."
         )
     if len(labels) > max(_FEW_LABELS, len(all_labels) // 2):

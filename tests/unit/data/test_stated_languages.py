@@ -45,6 +45,15 @@ def test_rows_in_other_languages_are_dropped_and_counted(tmp_path: Path, ending:
     assert len(labelled(tmp_path / f"a{ending}", "nli", None)) == 5
 
 
+def test_what_was_left_out_is_said_where_too_little_is_left(tmp_path: Path) -> None:
+    rows: list[dict[str, str | list[str]]] = [
+        {"text": f"{i} a", "label": label, "lang": code}
+        for i, (label, code) in enumerate([("x", "tr"), ("y", "fr"), ("x", "tr")])
+    ]
+    with pytest.raises(InputError, match=r"3 read, 1 dropped: in another language by its column 'lang'"):
+        labelled(write(tmp_path, "a.jsonl", rows), "topic")
+
+
 def test_words_with_labels_too(tmp_path: Path) -> None:
     rows: list[dict[str, str | list[str]]] = [
         {"tokens": ["a", "b"], "ner_tags": ["O", "B-X"], "lang": code} for code in ("en", "tr")
