@@ -83,7 +83,8 @@ def read_sentences(lines: Lines, spec: str, *, conllu: bool, least: int = 2) -> 
     layout = _layout([block for block in first if not isinstance(block, Dropped)], conllu, least)
     parsed = (_parse(block, layout) for block in first)
     sentences = [sentence for sentence in parsed if sentence is not None]
-    uneven = layout.width > 2 and bool(sentences) and not any(isinstance(s, Sentence) for s in sentences)
+    other_width = Dropped(f"a line without {layout.width} columns")
+    uneven = layout.width > 2 and bool(sentences) and all(s == other_width for s in sentences)
     if layout.width < least or uneven:
         columns = f"{layout.width} column{'s' if layout.width > 1 else ''}"
         raise InputError(
