@@ -1,7 +1,7 @@
 """What held-out cells make of every way of choosing: the figures of a split."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -145,32 +145,22 @@ def reliability_of(judged: Sequence[Judged]) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def ablations_of(scored: Mapping[tuple[str, Split], Sequence[Judged]], min_gain: float) -> list[Ablation]:
-    found = []
+def ablations_of(scored: Mapping[tuple[str, Split], Sequence[Judged]]) -> Iterator[Ablation]:
+    def regret(rows: Sequence[Judged]) -> float:
+        return float(np.mean([row.best - row.got for row in rows]))
+
+    def coverage(rows: Sequence[Judged]) -> float:
+        return _over_labs(rows, [row.covered for row in rows])
+
     for (without, split), judged in scored.items():
         whole = scored["", split]
-        if without:
-            found.append(
-                Ablation(
-                    without=without,
-                    split=split,
-                    regret=float(np.mean([row.best - row.got for row in judged])),
-                    regret_with=float(np.mean([row.best - row.got for row in whole])),
-                    coverage=_over_labs(judged, [row.covered for row in judged]),
-                    coverage_with=_over_labs(whole, [row.covered for row in whole]),
-                )
-            )
-        else:
-            likely, unruled = bands_of(judged)[0], bands_of(judged, ruled=False)[0]
-            regret = float(np.mean([row.best - row.got for row in judged]))
-            found.append(
-                Ablation(
-                    without="the rule on extrapolation",
-                    split=split,
-                    regret=regret,
-                    regret_with=regret,
-                    likely=unruled,
-                    likely_with=likely,
-                )
-            )
-    return found
+        yield Ablation(
+            without=without or "the rule on extrapolation",
+            split=split,
+            regret=regret(judged),
+            regret_with=regret(whole),
+            coverage=coverage(judged) if without else None,
+            coverage_with=coverage(whole) if without else None,
+            likely=None if without else bands_of(judged, ruled=False)[0],
+            likely_with=None if without else bands_of(judged)[0],
+        )

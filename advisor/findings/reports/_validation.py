@@ -92,11 +92,11 @@ def validate(
     ]
     todo = [(without, fold) for without, name in parts for fold in folds(tables, name)]
     done = Parallel(n_jobs=jobs)(delayed(run_fold)(fold, without, root) for without, fold in todo)
-    results: dict[tuple[str, Split], list[FoldResult]] = defaultdict(list)
+    results: dict[tuple[str, Split], list[tuple[HeldOutCell, ...]]] = defaultdict(list)
     for (without, fold), result in zip(todo, done, strict=True):
         results[without, fold.split].append(result)
     scored = {
-        part: [_judge(case, min_gain) for result in found for case in result.cases]
+        part: [_judge(case, min_gain) for result in found for case in result]
         for part, found in results.items()
     }
     reports = tuple(
@@ -109,7 +109,7 @@ def validate(
         splits=reports,
         bands=bands_of(every),
         reliability=reliability_of(every),
-        ablations=tuple(ablations_of(scored, min_gain)),
+        ablations=tuple(ablations_of(scored)),
     )
 
 
@@ -138,14 +138,7 @@ class HeldOutCell:
     rivals: Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
-class FoldResult:
-    """The cells of a fold."""
-
-    cases: tuple[HeldOutCell, ...]
-
-
-def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
+def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> tuple[HeldOutCell, ...]:
     """Refit without a fold, and predict its cells; ``without`` names the part of the model to leave out."""
     tables = load_tables(root)
     maker = CaseMaker(tables)
@@ -178,7 +171,7 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> FoldResult:
                 rivals={name: values[place] for name, values in rivals.items()},
             )
         )
-    return FoldResult(tuple(found))
+    return tuple(found)
 
 
 def _terms(without: str) -> tuple[Term, ...]:

@@ -53,7 +53,7 @@ def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: 
     tables = load_tables(root)
     changed_lab = next(effect.lab for effect in tables.effects if effect.source_id == "bakos2025")
     fold = Fold(split, changed_lab) if split == "lab" else folds(tables, split)[-1]
-    before = run_fold(fold, root=root).cases
+    before = run_fold(fold, root=root)
     held = {
         (e.source_id, e.model, e.task, e.target)
         for e, out in zip(tables.effects, in_fold(tables, fold, tables.effects), strict=True)
@@ -72,7 +72,7 @@ def test_what_is_held_out_does_not_touch_the_prediction(split: Split, tmp_path: 
     edit_rows(root / "effects" / "nguyen2025.csv", lambda rows: change(rows, "nguyen2025"))
     edit_rows(root / "scores" / "bakos2025.csv", lambda rows: change(rows, "bakos2025"))
     load_tables.cache_clear()
-    after = run_fold(fold, root=root).cases
+    after = run_fold(fold, root=root)
     assert [case.cell.gains for case in before] != [case.cell.gains for case in after]
     for case, again in zip(before, after, strict=True):
         for prediction, same in ((case.prediction, again.prediction), (case.abroad, again.abroad)):
