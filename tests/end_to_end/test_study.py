@@ -86,6 +86,7 @@ def test_a_killed_study_goes_on_without_loss(
     assert again.err.count("seed") == 6 - len(killed)
 
 
+@pytest.mark.exhaustive  # three processes import torch, and one of them dies
 def test_a_dask_cluster_completes_a_study_although_a_worker_is_killed(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
