@@ -72,7 +72,7 @@ def read_texts(
     task = TASKS.find(recipe.task)
     level = level_called(task.level)
     columns = Columns(**recipe.columns)
-    key = (tokenizer.sha256, tokenizer.max_length, recipe.train, recipe.task, columns)
+    key = (tokenizer.sha256, tokenizer.max_length, recipe.train, recipe.source, recipe.task, columns)
 
     def read_train() -> tuple[LabelledData, list[LabelledText]]:
         source = parse_language(recipe.source)

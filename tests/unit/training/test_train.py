@@ -540,8 +540,10 @@ def test_only_rows_that_training_reads_move(folder: Path) -> None:
     assert set(moved) <= read | set(outcome.encoder.tokenizer.all_special_ids)
 
 
-def test_any_number_of_languages_is_scored_on_by_name(folder: Path) -> None:
-    targets = {"tr": str(folder / "tr.conllu"), "en": str(folder / "en.conllu")}
+def test_any_number_of_languages_is_scored_on_by_name(folder: Path, tmp_path: Path) -> None:
+    english = (folder / "en.conllu").read_text(encoding="utf-8").split("\n\n")
+    (tmp_path / "some.conllu").write_text("\n\n".join(english[:8]) + "\n", encoding="utf-8")
+    targets = {"tr": str(folder / "tr.conllu"), "en": str(tmp_path / "some.conllu")}
     both = train(make_recipe(folder), targets=targets)
     assert set(both.after) == set(both.before) == {"source", "tr", "en"}
     assert both.sizes["tr"] == TEXTS
