@@ -133,7 +133,7 @@ def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
     if source != "en" or target not in LANGUAGES[1:] or task not in _SAMPLE_TASKS:
         st.info(
             f"The sample goes from en to {', '.join(LANGUAGES[1:])} and is labelled for "
-            f"{' and '.join(_SAMPLE_TASKS)}: choose those above, or bring your own data."
+            f"{', '.join(_SAMPLE_TASKS)}: choose those above, or bring your own data."
         )
         return None
     st.caption(
