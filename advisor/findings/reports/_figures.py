@@ -154,6 +154,29 @@ class Ablation(Frozen):
     likely_with: Band | None = None
 
 
+class TaskScore(Frozen):
+    """How the advice did on one task: whether it warned of harm, and whether it warned for nothing.
+
+    Attributes:
+        cells: that were scored.
+        harmed: cells where aligning lost points, in the mean over what was tried there.
+        warned: of those, how many were advised not to align.
+        encouraged: of all others, how many were advised to align.
+        right: share of decisions that were right.
+        kept: mean points gained by following the advice.
+        kept_by_any: mean gain of what was tried.
+    """
+
+    task: str
+    cells: int
+    harmed: int
+    warned: int
+    encouraged: int
+    right: float
+    kept: float
+    kept_by_any: float
+
+
 class SplitReport(Frozen):
     """All figures of one split.
 
@@ -170,6 +193,7 @@ class SplitReport(Frozen):
         coverage_of_labs: the same, every lab counted once.
         signs: share of measured gains whose sign was predicted.
         rank: correlation of predicted and measured gains over the options of a cell.
+        tasks: how the advice did, task by task.
     """
 
     split: Split
@@ -183,6 +207,7 @@ class SplitReport(Frozen):
     coverage_of_labs: float
     signs: Figure
     rank: Figure | None
+    tasks: tuple[TaskScore, ...] = ()
 
     def method(self, name: str) -> Method:
         """The figures of one way of choosing."""
@@ -288,6 +313,17 @@ def _split(report: SplitReport) -> Iterator[str]:
         yield (
             f"| {method.name} | {method.regret} | {method.regret_of_labs:.2f} | {method.kept} "
             f"| {_percent(method.hurt)} | {error} |"
+        )
+
+    if not report.tasks:
+        return
+    yield ""
+    yield "| task | harm warned of | encouraged where none | decisions right, % | kept | by any option |"
+    yield "|---|---|---|---|---|---|"
+    for row in report.tasks:
+        yield (
+            f"| {row.task} | {row.warned} of {row.harmed} | {row.encouraged} of {row.cells - row.harmed} "
+            f"| {100 * row.right:.0f} | {row.kept:+.2f} | {row.kept_by_any:+.2f} |"
         )
 
 

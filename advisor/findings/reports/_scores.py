@@ -20,6 +20,7 @@ from advisor.findings.reports._figures import (
     Method,
     Resample,
     SplitReport,
+    TaskScore,
 )
 
 Array = NDArray[np.float64]
@@ -90,7 +91,25 @@ def report_of(tables: Tables, split: Split, folds: int, judged: Sequence[Judged]
         coverage_of_labs=_over_labs(judged, [row.covered for row in judged]),
         signs=_mean(resample, [row.signs for row in judged]),
         rank=resample.mean(np.array([row.rank for row in judged])),
+        tasks=tuple(tasks_of(judged)),
     )
+
+
+def tasks_of(judged: Sequence[Judged]) -> Iterator[TaskScore]:
+    for task in sorted({row.cell.effects[0].task for row in judged}):
+        rows = [row for row in judged if row.cell.effects[0].task == task]
+        by_any = [float(np.mean(row.cell.gains)) for row in rows]
+        aligned = [row.decision.decision == "align" for row in rows]
+        yield TaskScore(
+            task=task,
+            cells=len(rows),
+            harmed=sum(gain < 0 for gain in by_any),
+            warned=sum(gain < 0 and not align for gain, align in zip(by_any, aligned, strict=True)),
+            encouraged=sum(gain >= 0 and align for gain, align in zip(by_any, aligned, strict=True)),
+            right=float(np.mean([row.right for row in rows])),
+            kept=float(np.mean([row.got for row in rows])),
+            kept_by_any=float(np.mean(by_any)),
+        )
 
 
 def _method(name: str, got: Array, judged: Sequence[Judged], best: Array, resample: Resample) -> Method:
