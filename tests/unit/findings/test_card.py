@@ -85,3 +85,16 @@ def test_one_command_compiles_the_studies_and_writes_the_card(monkeypatch: pytes
     assert found.exit_code == 0, found.output
     studies = sorted((TABLES.parent / "study").glob("*.study.xz"))
     assert done == [*studies, "records.csv", "controls.csv", "card"]
+
+
+def test_the_card_says_task_by_task_whether_harm_was_foreseen() -> None:
+    text = CARD.read_text(encoding="utf-8")
+    for report in load_figures().validation.splits:
+        assert sum(row.cells for row in report.tasks) == report.cells
+        kept = sum(row.cells * row.kept for row in report.tasks) / report.cells
+        assert kept == pytest.approx(report.methods[0].kept.value)
+        for row in report.tasks:
+            assert row.warned <= row.harmed
+            assert row.encouraged <= row.cells - row.harmed
+            assert f"| {row.task} | {row.warned} of {row.harmed} |" in text
+    assert {"qa", "pos"} <= {row.task for row in load_figures().validation.splits[0].tasks}
