@@ -198,8 +198,9 @@ class TargetCosine(Frozen):
         block: where; ``encoder`` for all layers together.
         first, second: the targets.
         cosine: noise-corrected, of the gradients as training applies them.
-        net: of what translations add to them: each less its gradient on shuffled pairs, whose expectation is
-            0 where the bitext's sides do not correspond.
+        net: of what translations add to them: each less its gradient on shuffled pairs. Where the bitext's
+            sides do not correspond nothing is left of it for a loss over sentences; for one over words what
+            its links are worth without the sentences.
         null: of the gradients on shuffled pairs.
     """
 

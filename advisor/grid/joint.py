@@ -9,6 +9,7 @@ import numpy as np
 from advisor.advice import Advice
 from advisor.findings import load_tables
 from advisor.report.words import estimated
+from probes.catalogue import OBJECTIVES
 from probes.schema import Frozen
 from probes.signals import TOTAL, Estimate, TargetCosine
 
@@ -56,7 +57,9 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
     """The joint answer for targets of one encoder; None where no loss was compared.
 
     Targets go together if every two of them clearly agree in what translations add to the loss: then a step
-    for one is, to first order, a step for the other, too.
+    for one is, to first order, a step for the other, too. A loss over sentences decides where there is one:
+    shuffled bitext leaves nothing of its net gradient, while a loss over words keeps what its links are worth
+    whatever the sentences.
 
     Args:
         advices: of at least two targets, by the names that ``rows`` have them under.
@@ -66,7 +69,9 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
     if not compared:
         return None
     advised = [advice.option.objective for advice in advices.values() if advice.aligns]
-    objective = max(dict.fromkeys(compared), key=advised.count)
+    objective = max(
+        dict.fromkeys(compared), key=lambda name: (OBJECTIVES[name].kind == "sentence", advised.count(name))
+    )
     net = {
         frozenset((row.first, row.second)): row.net
         for row in rows
@@ -147,6 +152,8 @@ def _doubts(advices: Mapping[str, Advice], net: Mapping[frozenset[str], Estimate
             "are kept apart, which more rounds (--budget) may change."
         )
     found += [
+        "Losses over words agree between shuffled bitexts, too, since their links do not depend on the "
+        "sentences: read them beside that.",
         "A cosine speaks of one small step at one point, after the warm-up: no study here shows that it "
         "foretells what joint alignment gains.",
         f"Published gains come from aligning {several[0]} to {several[-1]} languages at once, own ones from "

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,10 +16,12 @@ from advisor.grid.joint import joint_answer
 from advisor.report import Report
 from probes.budget import BUDGETS, Budget
 from probes.errors import InputError, RunError
+from probes.gradients.between import Pulls
+from probes.material.inputs import Inputs
 from probes.request import ProbeRequest
-from probes.signals import TOTAL, Estimate, TargetCosine
+from probes.signals import TOTAL, Estimate, Signals, TargetCosine
 from tests.conftest import Checkpoint
-from tests.factories import make_advice, make_open
+from tests.factories import make_advice, make_open, make_signals
 
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 
@@ -62,39 +65,40 @@ def test_several_targets_cannot_read_one_file() -> None:
         spread(request_for("bundled", "tr,ar", bitext="en-tr.tsv"))
 
 
-@pytest.mark.slow
-def test_a_bad_cell_loses_no_other_and_what_is_done_is_kept(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cells = spread(request_for(checkpoint("bert"), "tr,de,xx"))
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Targets as they are measured, with made-up numbers; the second is interrupted at first."""
     taken: list[str] = []
-    measure = probes.run.TargetProbes.measure
 
-    def counted(self: probes.run.TargetProbes, request: ProbeRequest, *rest: Any) -> Any:
+    def measure(_: object, request: ProbeRequest, __: object, inputs: Inputs) -> tuple[Signals, Pulls]:
         taken.append(request.target)
         if request.target == "de" and len(taken) < 3:
             raise KeyboardInterrupt
-        return measure(self, request, *rest)
+        pulls = Pulls(("token-l2",), (), {"layer.0": np.zeros((1, 5, 8), dtype=np.float32)})
+        return make_signals(target=request.target, data=inputs.facts), pulls
 
-    monkeypatch.setattr(probes.run.TargetProbes, "measure", counted)
+    monkeypatch.setattr(probes.run.TargetProbes, "measure", measure)
+    return taken
+
+
+def test_a_bad_cell_loses_no_other_and_what_is_done_is_kept(measured: list[str], tmp_path: Path) -> None:
+    cells = spread(request_for("bundled", "tr,de,xx"))
     with pytest.raises(KeyboardInterrupt):
         list(probe_cells(cells, tmp_path))
     found = list(probe_cells(cells, tmp_path))
-    assert taken == ["tr", "de", "de"], "the first target was not measured again"
+    assert measured == ["tr", "de", "de"], "the first target was not measured again"
     assert [cell.advice is None for cell in found] == [False, False, True]
     assert "bitext.en-xx.tsv" in (found[2].problem or "")
     assert found[0].measured
-    again = list(probe_cells(cells, tmp_path))
-    assert len(taken) == 3
-    assert again == found
-    other = [cell.model_copy(update={"seed": 1}) for cell in cells[:1]]
-    list(probe_cells(other, tmp_path))
-    assert len(taken) == 4, "another request is another measurement"
+    assert (tmp_path / str(found[0].folder) / "report.html").exists()
+    assert list(probe_cells(cells, tmp_path)) == found
+    assert len(measured) == 3
+    list(probe_cells([cells[0].model_copy(update={"seed": 1})], tmp_path))
+    assert len(measured) == 4, "another request is another measurement"
 
 
-@pytest.mark.slow
 def test_a_full_disk_does_not_lose_a_measurement(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Report.write
 
@@ -105,7 +109,8 @@ def test_a_full_disk_does_not_lose_a_measurement(
 
     monkeypatch.setattr(Report, "write", full)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (cell,) = probe_cells(spread(request_for(checkpoint("bert"), "tr")), tmp_path / "grid")
+    (cell,) = probe_cells(spread(request_for("bundled", "tr")), tmp_path / "grid")
+    assert measured == ["tr"]
     assert cell.advice is not None
     folder = Path((cell.problem or "").rpartition("its results are in ")[2].rstrip("."))
     assert (folder / "signals.json").exists()
