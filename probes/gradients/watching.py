@@ -177,8 +177,10 @@ class AlignmentWatch:
             self._batches, self._kept = self._prepared(texts, pairs)
             embedding = perf_counter() - begin
         self.seconds = perf_counter() - self._started
-        # A pass back takes two passes; texts are one side, pairs are two, and every loss goes back once.
-        self._expected = embedding * (2 + 2 * len(self._losses) + 1.5 * len(texts))
+        # In passes of a text: a pass back takes two, and every loss goes back once; a pair is two texts.
+        taken, kept = self._batches.rounds * self._batches.size, len(self._kept)
+        look = taken * (3 * len(texts) + 2 + 4 * len(self._losses)) + 2 * kept
+        self._expected = embedding * look / (2 * (taken + kept))
 
     @property
     def share(self) -> float:
