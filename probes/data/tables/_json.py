@@ -53,20 +53,13 @@ def _rows(file: InputFile) -> Iterator[Row | Dropped]:
         line for line in file.lines() if isinstance(line, Dropped) or line.strip()
     )
     first = next(lines, "")
-    if isinstance(first, Dropped) or not _is_object(first):
-        document = _document(file)
-        if document is not None:
-            yield from (row if isinstance(row, dict) else _NOT_AN_OBJECT for row in document)
-            return
-    else:
-        second = next(lines, None)
-        row = json.loads(first)
-        if second is None:  # the only line: an example, or a document of them
-            nested = _nested(row)
-            yield from (row,) if nested is None else nested
-            return
-        lines = chain([second], lines)
-    for line in chain([first], lines):
+    second = next(lines, None)
+    # the only line, or what is no object by itself: a document of rows, or one of them
+    document = _document(file) if second is None or not _is_object(first) else None
+    if document is not None:
+        yield from (row if isinstance(row, dict) else _NOT_AN_OBJECT for row in document)
+        return
+    for line in chain([first], [] if second is None else [second], lines):
         yield line if isinstance(line, Dropped) else _parsed(line)
 
 
@@ -78,8 +71,8 @@ def _parsed(line: str) -> Row | Dropped:
     return value if isinstance(value, dict) else _NOT_AN_OBJECT
 
 
-def _is_object(line: str) -> bool:
-    return not isinstance(_parsed(line), Dropped)
+def _is_object(line: str | Dropped) -> bool:
+    return isinstance(line, str) and isinstance(_parsed(line), dict)
 
 
 def _document(file: InputFile) -> list[Any] | None:

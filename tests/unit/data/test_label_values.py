@@ -175,6 +175,15 @@ def test_a_key_that_comes_late_is_found(tmp_path: Path) -> None:
     assert (data.texts, data.facts.dropped) == (("a", "b"), {"empty text": 1500})
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_row_of_another_length_in_json_is_dropped(tmp_path: Path, indent: int | None) -> None:
+    document = {"columns": ["text", "label"], "data": [["a", "x"], ["b"], ["c", "y"]]}
+    (tmp_path / "a.json").write_text(json.dumps(document, indent=indent))
+    data = read(tmp_path / "a.json")
+    assert data.labels == ("x", "y")
+    assert data.facts.dropped == {"not a JSON object": 1}
+
+
 def test_json_needs_no_header_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "Ada is", "entities": []}\n{"text": "b", "entities": []}')
     with pytest.raises(InputError, match="'entities'") as caught:
