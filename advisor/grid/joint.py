@@ -1,6 +1,6 @@
 """Which targets to align together, from how their alignment gradients lie to each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from statistics import fmean
 
@@ -14,6 +14,8 @@ from probes.schema import Frozen
 from probes.signals import TOTAL, Estimate, TargetCosine
 
 _FEW_PAIRS = 1000
+_CLOSE = 0.05
+"""Of two cosines, within which a null says as much."""
 
 
 class JointAnswer(Frozen):
@@ -90,7 +92,7 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
         groups=groups,
         unaligned=unaligned,
         text=_text(groups, unaligned),
-        doubts=tuple(_doubts(advices, net)),
+        doubts=(*_null_doubt(rows, objective), *_doubts(advices, net)),
         rows=tuple(rows),
     )
 
@@ -137,6 +139,22 @@ def _text(groups: Sequence[Sequence[str]], unaligned: Sequence[str]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _null_doubt(rows: Sequence[TargetCosine], objective: str) -> Iterator[str]:
+    """That shuffled pairs agree as much, where they do: then little of it is about the translations."""
+    told = [
+        (row.net.value, row.null.value)
+        for row in rows
+        if (row.objective, row.block) == (objective, TOTAL) and row.net and row.null
+        if row.net.value is not None and row.null.value is not None
+    ]
+    net, null = (fmean(column) for column in zip(*told, strict=True)) if told else (1.0, 0.0)
+    if null > net - _CLOSE:
+        yield (
+            f"On shuffled pairs the gradients of these targets agree about as much ({null:.2f} on average, "
+            f"beside {net:.2f}): little of what they share is about the translations."
+        )
 
 
 def _doubts(advices: Mapping[str, Advice], net: Mapping[frozenset[str], Estimate]) -> list[str]:

@@ -182,3 +182,13 @@ def test_shuffled_bitext_says_nothing_of_joining() -> None:
     assert joint is not None
     assert joint.text == "Align tr and fi each alone."
     assert "could not be told from noise" in joint.doubts[0]
+
+
+def test_a_null_that_agrees_as_much_is_a_doubt() -> None:
+    advices = {name: make_advice() for name in ("tr", "fi")}
+    row = cosine("tr", "fi", 0.95, 0.01)
+    joint = joint_answer(advices, [row.model_copy(update={"null": row.cosine})])
+    assert joint is not None
+    assert joint.text == "Align tr and fi together."
+    assert "On shuffled pairs" in joint.doubts[0]
+    assert "On shuffled pairs" not in " ".join((joint_answer(advices, [row]) or joint).doubts)
