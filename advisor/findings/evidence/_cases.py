@@ -41,6 +41,7 @@ class Case:
         facts: numbers that describe the language to the model, about 0 with spread 1 (see ``FACTS``);
             empty when the language is unknown, None for what is not known of the encoder's pretraining.
         encoder: numbers that describe the encoder (see ``ENCODER_FACTS``); None where one is not known.
+        family: the encoder's; encoders of one family saw the same, known or not.
         length: tenfold of the fine-tuning steps that published runs of the task took; 0 for as many.
         source_id: the source of an effect; blank for a question, which stands for a new study.
         lab: who ran it; blank for a question, which stands for a lab not seen before.
@@ -58,6 +59,7 @@ class Case:
     script: str
     facts: tuple[float | None, ...]
     encoder: tuple[float | None, ...] = (None, None, None)
+    family: str = ""
     length: float = 0.0
     source_id: str = ""
     lab: str = ""
@@ -167,6 +169,7 @@ class CaseMaker:
             script=language.script if language else "",
             facts=facts,
             encoder=encoder_facts(encoder),
+            family=encoder.family or model,
             length=math.log10(train_steps / self.usual_steps(task)) if train_steps else 0.0,
         )
 

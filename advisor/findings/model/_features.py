@@ -70,12 +70,14 @@ def _term(
     def keys(case: Case) -> Sequence[tuple[Key, float]]:
         key = tuple(part(case) for part in plain)
         if facts:
-            # What is not known could be anything: each fact stands at one spread, on a key of its own.
+            # What is not known could be anything, and something else for another family: each fact stands
+            # at one spread, on a key of its own.
+            unknown = f"?{case.family}:{case.target}"
             if not case.facts:
-                return [((*key, f"?{case.target}", fact), 1.0) for fact in facts]
+                return [((*key, unknown, fact), 1.0) for fact in facts]
             values = dict(zip(FACTS, case.facts, strict=True))
             known = [((*key, fact), value) for fact in facts if (value := values[fact])]
-            return known + [((*key, f"?{case.target}", fact), 1.0) for fact in facts if values[fact] is None]
+            return known + [((*key, unknown, fact), 1.0) for fact in facts if values[fact] is None]
         if of_encoder:
             value = case.encoder[ENCODER_FACTS.index(of_encoder)]
             # the same for an encoder of which the fact is not known: it is integrated out

@@ -36,3 +36,11 @@ def test_intervals_of_a_new_encoder_are_wider(task: str) -> None:
     cases = [case(model, task, "wo") for model in ("xlm-roberta-base", "an-encoder-no-one-aligned")]
     known, new = effects.predict(cases).sd.tolist()
     assert new > 1.15 * known
+
+
+def test_what_is_not_known_of_one_encoder_is_something_else_in_another() -> None:
+    """XLM-R gained much on Yoruba, of which nobody knows whether it saw any: so may its kin, not others."""
+    effects = load_findings().effects[LIGHT]
+    models = ("xlm-roberta-base", "xlm-roberta-large", "an-encoder-no-one-aligned", "mdeberta-v3-base")
+    base, large, *others = effects.predict([case(model, "pos", "yo") for model in models]).mean.tolist()
+    assert min(base, large) > 2 * max(others) > 0
