@@ -26,6 +26,7 @@ Shapes: n observations, p coefficients, K grid points.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -351,8 +352,17 @@ def _columns_of(
 def _weighted_keys(case: Case, terms: Sequence[Term], spread: Spread) -> list[tuple[str, str, Key, float]]:
     """(term, group, key, weight) of a case; terms about languages in units of the spread."""
     width = spread(case)
+    keys = _keys(case) if terms is TERMS else _keys.__wrapped__(case, terms)
     return [
-        (term.name, term.group(case), key, weight * width if term.about_language else weight)
+        (name, group, key, weight * width if scaled else weight) for name, group, key, weight, scaled in keys
+    ]
+
+
+@lru_cache(maxsize=16_384)
+def _keys(case: Case, terms: Sequence[Term] = TERMS) -> tuple[tuple[str, str, Key, float, bool], ...]:
+    """The same, and whether a term is in units of the spread; the evidence's cases are asked for often."""
+    return tuple(
+        (term.name, term.group(case), key, weight, term.about_language)
         for term in terms
         for key, weight in term.keys(case)
-    ]
+    )
