@@ -12,6 +12,7 @@ from probes.context import Context, ModelAt
 from probes.encoder import Encoder
 from probes.errors import RunError
 from probes.gradients import GradientAccumulator, Receive, block_gradients
+from probes.gradients.between import Pulls
 from probes.gradients.lookahead import _change, _stepped, look_ahead
 from probes.gradients.rounds import GradientRounds
 from probes.gradients.warm_up import LEARNING_RATE, AdamScale, _draw, warm_up
@@ -162,7 +163,16 @@ def rounds_along(material: Material, sign: float, precision: PassPrecision = "fp
     for _ in range(3):
         accumulator.add_round({"made-up": hand_over})
     return GradientRounds(
-        (), (), (), accumulator.moments(), ("made-up",), accumulator.mean, 3, precision, accumulator.release
+        losses=(),
+        cosines=(),
+        conflicts=(),
+        moments=accumulator.moments(),
+        objectives=("made-up",),
+        pulls=Pulls(("made-up",), (), {}),
+        mean_gradient=accumulator.mean,
+        rounds=3,
+        precision=precision,
+        release=accumulator.release,
     )
 
 
