@@ -43,9 +43,9 @@ class Findings:
     effects: Mapping[str, EffectModel]
     signals: Mapping[LeadingSignal, SignalStage]
 
-    def fit_of(self, model: str) -> EffectModel:
-        """The effect model of the stratum that speaks of an encoder."""
-        return self.effects[self.tables.stratum_of(model)]
+    def fit_of(self, model: str, task: str) -> EffectModel:
+        """The effect model of the stratum that speaks of an encoder on a task."""
+        return self.effects[self.tables.stratum_of(model, task)]
 
 
 @lru_cache(maxsize=4)

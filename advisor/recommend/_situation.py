@@ -118,17 +118,21 @@ class Situation:
     @property
     def fit(self) -> EffectModel:
         """The effect model that answers."""
-        return self.findings.fit_of(self._asked)
+        return self.findings.fit_of(self._asked, self.task.name)
 
     @property
     def evidence(self) -> tuple[Effect, ...]:
         """The effects that it was fitted to."""
-        return self.findings.tables.strata[self.findings.tables.stratum_of(self._asked)]
+        return self.findings.tables.strata[self._stratum]
 
     @property
     def measured(self) -> frozenset[tuple[str, str, str]]:
         """Encoder, task and target language of each of them."""
-        return self.findings.tables.measured[self.findings.tables.stratum_of(self._asked)]
+        return self.findings.tables.measured[self._stratum]
+
+    @property
+    def _stratum(self) -> str:
+        return self.findings.tables.stratum_of(self._asked, self.task.name)
 
     @property
     def _asked(self) -> str:

@@ -44,7 +44,7 @@ def test_the_decision_follows_from_what_is_shown(model: str, target: str, task: 
     assert advice.gain is not None
     assert advice.option == advice.alternatives[0].option
     assert advice.aligns == (advice.option != NO_ALIGNMENT)
-    measured = task in MEASURED[TABLES.stratum_of(normalise_model(model))]
+    measured = task in MEASURED[TABLES.stratum_of(normalise_model(model), task)]
     if measured or least > DEFAULT_MIN_GAIN:
         assert advice.gain.mean > least or not advice.aligns
     if measured:

@@ -369,3 +369,10 @@ def test_how_often_a_race_settles_is_what_a_simulation_counts(mean: float, sd: f
     afterwards = np.random.default_rng(0).normal(mean, told, 100_000)  # means, once the race has told
     certain = stats.norm.cdf(np.abs(afterwards) / (sd**2 - told**2) ** 0.5) > 0.95
     assert _settled(mean, sd, told) == pytest.approx(certain.mean(), abs=0.01)
+
+
+def test_a_task_that_only_others_measured_is_answered_from_their_runs() -> None:
+    qa = ask(model="bundled", source="en", target="zh", task="qa")
+    assert not qa.aligns  # as published of question answering
+    assert "unseen-task" not in {note.code for note in qa.warnings}
+    assert "unseen-model" in {note.code for note in qa.warnings}

@@ -276,9 +276,17 @@ class Tables:
         own, light = ({self.family(e.model) for e in self.strata[name]} for name in (OWN, LIGHT))
         return frozenset(own - light)
 
-    def stratum_of(self, model: str) -> str:
-        """The stratum that speaks of an encoder: own runs of its family where nobody else measured it."""
-        return OWN if self.family(model) in self._only_here else LIGHT
+    @cached_property
+    def _only_elsewhere(self) -> frozenset[str]:
+        """Tasks of which there are published runs and no own ones."""
+        own, light = ({effect.task for effect in self.strata[name]} for name in (OWN, LIGHT))
+        return frozenset(light - own)
+
+    def stratum_of(self, model: str, task: str) -> str:
+        """The stratum that speaks of an encoder on a task: own runs of its family where nobody else measured
+        it, but for a task that only others did: that it is harmed, say, is known from nothing else."""
+        own = self.family(model) in self._only_here and task not in self._only_elsewhere
+        return OWN if own else LIGHT
 
     def family(self, model: str) -> str:
         """The recipe that an encoder is of, in any size; its own name where nothing is known of it."""

@@ -62,7 +62,7 @@ def fingerprint(findings: Findings) -> dict[str, float]:
             word_pairs="dictionary",
         )
         centres[f"{model} {task} {target}"] = round(
-            float(findings.fit_of(model).predict([case]).centre[0]), 3
+            float(findings.fit_of(model, task).predict([case]).centre[0]), 3
         )
     return centres
 

@@ -29,7 +29,7 @@ def _centre(root: Path) -> float:
         frozen_layers="none",
         word_pairs="dictionary",
     )
-    return float(findings.fit_of(case.model).predict([case]).centre[0])
+    return float(findings.fit_of(case.model, case.task).predict([case]).centre[0])
 
 
 def _forbid_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
