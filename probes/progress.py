@@ -16,6 +16,7 @@ PHASES: dict[str, str] = {
     "head": "fitting the head on frozen features",
     "warm-up": "warming up on the task",
     "embed": "embedding the bitext",
+    "transfer": "scoring the head on target text",
     "theta_warm": "gradients after the warm-up",
     "lookahead": "looking one step ahead",
     "theta0": "the same for the model as given",

@@ -218,7 +218,7 @@ class _Probe:
                 *sentence_rows(bitext.source, bitext.target),
                 *word_rows(bitext.source_words, bitext.target_words),
             )
-        with watch.phase("head"):
+        with watch.phase("transfer"):
             transfer = self._transfer()
         points = self.ready.points.with_rows(self.start)
         reserved = bitext.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]

@@ -19,6 +19,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -326,6 +327,19 @@ def _no_tokenizer(folder: Path) -> None:
         path.unlink()
 
 
+def _only_an_adapter(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    _weights(folder).unlink()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+
+
+def _only_a_sentencepiece_model(folder: Path) -> None:
+    _no_tokenizer(folder)
+    (folder / "sentencepiece.bpe.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "XLMRobertaTokenizer"}')
+
+
 MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     # what was done to a good folder, and what the sentence must hold
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
@@ -365,6 +379,11 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an adapter beside the weights": (
         lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}'),
         "a LORA adapter beside the model, which would be measured without it: merge it first",
+    ),
+    "an adapter alone": (_only_an_adapter, "merge it"),
+    "a SentencePiece model alone": (
+        _only_a_sentencepiece_model,
+        "tokenizer" if find_spec("sentencepiece") else "pip install sentencepiece",
     ),
     "a pooling that is none": (
         lambda folder: _pooling(folder, pooling_mode="sum"),
@@ -852,6 +871,26 @@ def test_multiword_tokens_and_empty_nodes_are_passed_over(checkpoint: Checkpoint
 
 
 # --- what fails all the same -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_probe")
+def test_both_spellings_of_a_pooling_are_measured_alike(
+    invoke: Command, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    measured = {}
+    for out, stated in {
+        "old": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
+        "new": {"pooling_mode": "cls"},
+        "mean": {"pooling_mode": "mean"},
+    }.items():
+        model = shutil.copytree(checkpoint("bert"), tmp_path / f"model-{out}")
+        _pooling(model, **stated)
+        outcome = invoke("probe", *arguments(model, {"budget": "quick", "out": out}, tmp_path))
+        assert outcome.code == 0, outcome.err
+        signals = Signals.load(tmp_path / out / "signals.json")
+        assert signals.model.pooling == ("mean" if out == "mean" else "cls")
+        measured[out] = (signals.cosines, signals.distances)
+    assert measured["old"] == measured["new"] != measured["mean"]
 
 
 @pytest.mark.usefixtures("small_probe")

@@ -174,4 +174,4 @@ def test_a_small_budget_is_made_by_replacing(monkeypatch: pytest.MonkeyPatch) ->
     # As tests of whole runs do: the table is what find_budget reads.
     monkeypatch.setitem(BUDGETS, "quick", replace(BUDGETS["quick"], rounds=5))
     assert find_budget("quick").rounds == 5
-    assert len(PHASES) == 8
+    assert len(PHASES) == 9
