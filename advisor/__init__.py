@@ -19,6 +19,7 @@ returns its table of scores and gains, and ``ask`` and ``recommend`` take it to 
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,8 @@ def trial(
     """
     from advisor.study import run_trial
 
+    if seeds == 1:
+        warnings.warn("One seed cannot decide: the gain of a single run has no interval.", stacklevel=3)
     return run_trial(request, options, seeds=seeds, steps=steps, out=out, watcher=progress)
 
 

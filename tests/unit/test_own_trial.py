@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import advisor
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.recommend import ask, recommend
@@ -140,3 +141,9 @@ def test_gains_are_paired_by_seed() -> None:
     trial = _trial(2.0)
     assert trial.gains(JOINT) == pytest.approx([2.3, 1.7, 2.0])
     assert trial.gains(SEQUENTIAL) == []
+
+
+def test_from_python_too_one_seed_is_said_not_to_decide(tmp_path: Path) -> None:
+    files = {"train": "no.conllu", "bitext": "no.tsv", "target_labels": "no.conllu"}
+    with pytest.warns(UserWarning, match="One seed cannot decide"), pytest.raises(InputError):
+        advisor.trial("bundled", source="en", target="tr", task="pos", **files, seeds=1, out=tmp_path)
