@@ -154,9 +154,11 @@ def _moves(moves: Sequence[NextMove]) -> Iterator[RenderableType]:
 
 
 def _listed(files: Sequence[Path]) -> str:
-    """The files by their common folder."""
+    """The files by their common folder, those in folders of it as these."""
     folder = Path(os.path.commonpath(files)) if len(files) > 1 else files[0].parent
-    return f"{folder}: {', '.join(str(path.relative_to(folder)) for path in files)}"
+    within = (path.relative_to(folder) for path in files)
+    names = dict.fromkeys(path.parts[0] + "/" * (len(path.parts) > 1) for path in within)
+    return f"{folder}: {', '.join(names)}"
 
 
 class _Whisker:

@@ -134,7 +134,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
-        patch.setenv("COLUMNS", str(WIDTH))
+        patch.setattr("advisor.console.console.width", WIDTH)
         patch.setitem(BUDGETS, "quick", Budget("quick", 4, 2, 80, 30, 4, 40, 32))
         patch.setattr(sys, "argv", ["advisor", "demo", "--out", "advice"])
         with pytest.raises(SystemExit) as stop:
