@@ -163,7 +163,10 @@ def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
         chosen = files if isinstance(files, list) else [files] if files else []
         if chosen:
             specs[role] = ",".join(_stored(file).spec for file in chosen)
-    st.caption("Files are yours alone: nobody else can name them, and they are removed after the run.")
+    st.caption(
+        "Files are yours alone: nobody else can name them, and they are removed a day after their last run, "
+        "or with it."
+    )
     if not {"train", "bitext"} <= specs.keys():
         _public_data(question)
         return None

@@ -11,7 +11,7 @@ from advisor.app import _run, _show, _state
 from advisor.options import Option
 from advisor.recommend import recommend
 from advisor.report import Report, words
-from advisor.service import UPLOAD_PREFIX, RacePlan, Run, TrialPlan
+from advisor.service import RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.request import ProbeRequest
 from probes.signals import Signals
@@ -87,9 +87,6 @@ def _for_real(report: Report, run: Run) -> None:
         return
     if request.target_labels is None:
         st.caption("A trial needs labelled target data: a new probe with a hundred sentences comes first.")
-        return
-    if any(spec.startswith(UPLOAD_PREFIX) for spec in (request.train, request.bitext, request.target_labels)):
-        st.caption("The uploaded files were removed after the run: to try it for real, choose them again.")
         return
     st.button(
         f"Start a trial: {words.option_label(spoken_of.option)}, {_SEEDS} seeds",

@@ -5,7 +5,7 @@ Layout below the root::
     runs/<id>/state.json     the record; always whole, never half-written
               request.json   what was asked for
               job.json       the same with files found; gone after the run
-              inputs/        uploaded files; gone after the run
+              inputs/        uploaded files; back in uploads/ after the run
               log.txt        what the run's process printed
               cancel         present once somebody wants the run to stop
               signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/;
@@ -35,6 +35,7 @@ from pydantic import TypeAdapter, ValidationError
 from advisor import sample
 from advisor.files import replacement
 from advisor.grid import spread
+from advisor.service._admission import upload_ids
 from advisor.service._runs import (
     Job,
     Process,
@@ -250,6 +251,9 @@ class RunStore(UploadStore):
         """
         if self.record(run_id).active:
             raise InputError("This run has not ended: cancel it before you remove it.")
+        with suppress(OSError, ValueError):
+            for upload_id in upload_ids(self.request(run_id)):
+                self.remove_upload_of(self.record(run_id).owner, upload_id)
         shutil.rmtree(self.folder(run_id), ignore_errors=True)
 
     def remove_older(self, seconds: float) -> None:
@@ -309,9 +313,11 @@ class RunStore(UploadStore):
         return changed
 
     def finish(self, record: RunRecord, status: str, **changes: Any) -> RunRecord:
-        """Clean up after a run, then write how it ended."""
+        """Clean up after a run, then write how it ended; its uploads wait for another run of their owner."""
         folder = self.folder(record.id)
         goes_on = record.kind == "race" and status != "done"  # with its data, until it is removed
+        if not goes_on:
+            self.give_back(record.owner, self.inputs(record.id))
         for leftover in (*([] if goes_on else [folder / _INPUTS]), *folder.glob(".advisor-*")):
             shutil.rmtree(leftover, ignore_errors=True)
         for name in (_CANCEL, *([] if goes_on else [_JOB, LIVE])):

@@ -1,6 +1,7 @@
 """Files that visitors send, until a run takes them."""
 
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -98,10 +99,23 @@ class UploadStore:
                 return Upload(upload_id, path.name, path.stat().st_size, path)
         raise InputError("There is no such upload (any more): send the file again.")
 
+    def give_back(self, owner: str, folder: Path) -> None:
+        """Keep the uploads that a run had in ``folder`` for as long again as if they had just been sent."""
+        for upload in folder.iterdir() if folder.is_dir() else ():
+            place = self._uploads / owner / upload.name
+            with suppress(OSError):
+                place.parent.mkdir(mode=0o700, exist_ok=True)
+                upload.rename(place)
+                os.utime(place)
+
     def remove_upload(self, session: str, upload_id: str) -> None:
         """Forget an upload."""
-        with suppress(InputError):
-            shutil.rmtree(self.upload(session, upload_id).path.parent, ignore_errors=True)
+        self.remove_upload_of(owner_of(session), upload_id)
+
+    def remove_upload_of(self, owner: str, upload_id: str) -> None:
+        """Forget an upload of the session with that digest."""
+        if _UPLOAD_ID.fullmatch(upload_id):
+            shutil.rmtree(self._uploads / owner / upload_id, ignore_errors=True)
 
     def sweep_uploads(self, seconds: float) -> None:
         """Remove the uploads that have waited longer than ``seconds``."""

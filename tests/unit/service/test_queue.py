@@ -165,13 +165,18 @@ def test_no_run_may_take_longer_than_allowed(queue_of: MakeQueue) -> None:
     assert not _children()
 
 
-def test_uploads_are_read_by_the_run_and_gone_after_it(queue_of: MakeQueue, tmp_path: Path) -> None:
+def test_uploads_serve_the_runs_that_follow_and_go_with_them(queue_of: MakeQueue, tmp_path: Path) -> None:
     queue = queue_of(LOOKS_AT_INPUTS)
     upload = queue.store.save_upload(SESSION, "mine.conllu", [b"my ", b"text"], most=100)
     run = queue.submit(SAMPLE.model_copy(update={"train": upload.spec}), SESSION)
     assert ended(queue, run).summary == "my text"
-    assert not [path for path in tmp_path.rglob("*") if path.name == "mine.conllu"]
     assert not (queue.store.folder(run.id) / "job.json").exists()
+    again = queue.submit(queue.store.request(run.id), SESSION)
+    assert ended(queue, again).summary == "my text"
+    with pytest.raises(InputError, match="no such upload"):
+        queue.submit(queue.store.request(run.id), "somebody else")
+    queue.store.remove(again.id)
+    assert not [path for path in tmp_path.rglob("*") if path.name == "mine.conllu"]
 
 
 def test_uploads_of_another_session_cannot_be_named(queue_of: MakeQueue) -> None:
