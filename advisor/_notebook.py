@@ -46,5 +46,6 @@ class OneLine(Progress):
 
 
 def in_notebook() -> bool:
-    """Whether a notebook's kernel runs this process."""
-    return "ipykernel" in sys.modules
+    """Whether a notebook's kernel runs this process; a mere import of one, or a terminal, shows no line."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

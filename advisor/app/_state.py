@@ -79,6 +79,7 @@ def switch(name: str, **values: object) -> Callable[[], None]:
 
     def callback() -> None:
         st.session_state.view = name
+        st.query_params["view"] = name  # at once: a reload before the page is drawn stays in the view
         for key, value in values.items():
             st.session_state[key] = value
 

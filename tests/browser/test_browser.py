@@ -340,7 +340,7 @@ def test_a_whole_probe_in_the_browser(
         mine.get_by_text(re.compile("left")).first.wait_for()
 
     mine.get_by_role("button", name="Read the result").wait_for(timeout=A_PROBE)
-    assert not list(server.root.rglob("mine.conllu"))
+    assert list(server.root.rglob("mine.conllu")) == [upload]  # the sender's again, for a run that follows
     mine.get_by_role("button", name="Read the result").click()
     with mine.expect_download() as download:
         mine.get_by_role("button", name="advice.json").click()

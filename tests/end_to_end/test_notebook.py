@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from advisor._notebook import in_notebook
 from tests.conftest import Checkpoint
 
 _LARGEST = 60_000
@@ -47,3 +48,8 @@ def test_the_notebook_shows_answer_numbers_and_picture(outputs: list[dict[str, A
     assert [line for line in lines if line.startswith("measured in")], "progress is one line"
     assert not [output for output in outputs if output["output_type"] == "stream"], "nothing else is said"
     assert all(len(json.dumps(output)) < _LARGEST for output in outputs)
+
+
+def test_a_process_that_only_imported_a_kernel_is_no_notebook() -> None:
+    pytest.importorskip("ipykernel.ipkernel")
+    assert not in_notebook()
