@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import JSONResponse
@@ -36,17 +36,7 @@ from advisor.service._runs import UnknownRunError
 from advisor.service._store import RunStore
 from probes.errors import InputError, RunError
 
-_SESSION = "http"
-"""All callers hold the same token, so they share their uploads."""
-_TICK = 0.2
-_LONGEST_WAIT = 30
-_MOST_CELLS = 1000
 _SHORTEST_TOKEN = 16
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
-"""What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
-
-RunId = Annotated[str, Path(description="The id that starting the run returned.")]
-Name = Annotated[str, Query(min_length=1, max_length=200)]
 
 
 class Health(BaseModel):

@@ -32,7 +32,6 @@ _SESSION = "http"
 _TICK = 0.2
 _LONGEST_WAIT = 30
 _MOST_CELLS = 1000
-_SHORTEST_TOKEN = 16
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 """What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
 
@@ -47,7 +46,7 @@ class Problem(BaseModel):
 
 
 class Uploaded(BaseModel):
-    """A file that a run can name now; it is removed after that run, or after a day."""
+    """A file that a run can name now; it is removed a day after its last run, or with it."""
 
     name: str
     size: int

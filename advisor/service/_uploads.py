@@ -1,4 +1,4 @@
-"""Files that visitors send, until a run takes them."""
+"""Files that visitors send, while no run has them."""
 
 import hashlib
 import os
@@ -54,7 +54,7 @@ class UploadStore:
         self.sweep_uploads(_UPLOAD_HOURS * 3600)
 
     def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
-        """Keep a file for ``session`` until a run takes it.
+        """Keep a file for ``session``, for a day or until a run takes it.
 
         Args:
             session: whose it is; no other session can name it.

@@ -116,7 +116,8 @@ _STREAMS: dict[str, Callable[[Any], Any]] = {
 
 
 _DAMAGED = (
-    # pyarrow's errors are ValueErrors and OSErrors, and a password is a RuntimeError
+    # pyarrow's errors are ValueErrors and OSErrors; zipfile says RuntimeError of a password, and
+    # NotImplementedError of a way of compressing that it does not read
     *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, LookupError),
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
