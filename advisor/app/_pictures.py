@@ -1,18 +1,18 @@
 """Pictures that only the page has: the evidence, several probes in one frame, a trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import altair as alt
 import pandas as pd
 
-from advisor.advice import Advice
-from advisor.app._trial_files import CurveRow, expected_gain
+from advisor.advice import Advice, Gain
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.report import words
 from advisor.report.charts import COLOURS, INKS
-from advisor.report.charts.style import bounds, categories, finish, over
-from advisor.study import OptionResult, TrialResult
+from advisor.report.charts.style import bounds, categories, finish, level, names, over, whiskers
+from advisor.study import TrialResult
+from probes.signals import Estimate
 
 if TYPE_CHECKING:
     from advisor.app._compare import Probe
@@ -31,32 +31,21 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
         name: what its values are, for the title.
     """
     counts = frame[group].value_counts()
-    shown = frame[frame[group].isin(counts.index[:_MOST])]
-    order = list(shown.groupby(group)["gain"].median().sort_values(ascending=False).index)
-    rows = [
-        {"group": str(label), "gain": gain, "option": option, "model": model, "source": source}
-        for label, gain, option, model, source in zip(
-            shown[group], shown["gain"], shown["option"], shown["model"], shown["source_id"], strict=True
-        )
-    ]
-    base = over(rows).encode(
-        y=alt.Y(
-            "group:N",
-            sort=[str(label) for label in order],
-            title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
-        )
-    )
+    shown = frame[frame[group].isin(counts.index[:_MOST])].assign(group=lambda rows: rows[group].astype(str))
+    order = list(shown.groupby("group")["gain"].median().sort_values(ascending=False).index)
+    columns = ["group", "gain", "option", "model", "source_id"]
+    rows = [dict(zip(columns, row, strict=True)) for row in shown[columns].itertuples(index=False)]
+    base = over(rows).encode(y=names("group", order, labelLimit=170))
     layers = [
-        over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
+        level("x"),
         base.mark_circle(size=26, opacity=0.35, color=COLOURS["blue"]).encode(
             x=alt.X("gain:Q", title="gain over the unaligned model, points"),
-            tooltip=["group:N", alt.Tooltip("gain:Q", format="+.2f"), "option:N", "model:N", "source:N"],
+            tooltip=["group:N", alt.Tooltip("gain:Q", format="+.2f"), "option:N", "model:N", "source_id:N"],
         ),
         base.mark_tick(color=COLOURS["vermillion"], thickness=3, size=16).encode(x="median(gain):Q"),
     ]
     few = f" ({_MOST} of {len(counts)})" if len(counts) > _MOST else ""
-    return finish(layers, width=640, height=22 * len(order), title=alt.Title(f"Gain by {name}{few}"))
+    return finish(layers, width=640, height=22 * len(order), title=f"Gain by {name}{few}")
 
 
 def validation_chart(
@@ -75,34 +64,23 @@ def validation_chart(
         for place, (name, (value, low, high)) in enumerate(figures.items())
     ]
     base = over(values).encode(
-        y=alt.Y(
-            "method:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=220, labelPadding=10),
-        ),
+        y=names("method", labelLimit=220),
         color=alt.condition(
             "datum.advice", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
         ),
         tooltip=["method:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high"))],
     )
-    layers = [
-        over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.7).encode(
-            x=alt.X("low:Q", title=axis, axis=alt.Axis(tickCount=5)), x2="high:Q"
-        ),
-        base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q"),
-    ]
+    x = alt.X(title=axis, axis=alt.Axis(tickCount=5))
+    layers = [level("x"), *whiskers(base, x, size=70, width=3)]
     if floor is not None:
-        rule = over([{"x": floor}]).mark_rule(color=INKS["muted"], strokeDash=[4, 3])
-        layers.insert(0, rule.encode(x="x:Q"))
-    return finish(layers, width=500, height=24 * len(values), title=alt.Title(title))
+        layers.insert(0, level("x", floor, color=INKS["muted"], strokeDash=[4, 3]))
+    return finish(layers, width=500, height=24 * len(values), title=title)
 
 
 def compared_cosines(probes: "Sequence[Probe]") -> alt.LayerChart | None:
     """The leading cosine of every objective, a mark for each probe."""
     values = [
-        {"objective": objective, "probe": probe.name, "shown": words.estimated(cosine)} | bounds(cosine)
+        _measured(cosine) | {"objective": objective, "probe": probe.name}
         for probe in probes
         for objective, cosine in probe.cosines.items()
         if cosine.resolved
@@ -113,14 +91,7 @@ def compared_cosines(probes: "Sequence[Probe]") -> alt.LayerChart | None:
 def compared_gains(probes: "Sequence[Probe]") -> alt.LayerChart | None:
     """The best gain of every objective, a mark for each probe."""
     values = [
-        {
-            "objective": row.option.objective,
-            "probe": probe.name,
-            "shown": f"{words.signed(row.gain.mean)} ({words.interval(row.gain)}), {row.option}",
-            "value": row.gain.mean,
-            "low": row.gain.low,
-            "high": row.gain.high,
-        }
+        _expected(row.gain) | {"objective": row.option.objective, "probe": probe.name}
         for probe in probes
         for row in probe.best.values()
     ]
@@ -132,36 +103,13 @@ def _compared(
 ) -> alt.LayerChart | None:
     if not values:
         return None
-    names = [probe.name for probe in probes]
+    order = [probe.name for probe in probes]
     palette = list(COLOURS)
-    styles = {name: (palette[i % len(palette)], _SHAPES[i % len(_SHAPES)]) for i, name in enumerate(names)}
-    colour, shape = categories("probe", styles, legend=True, columns=1)
-    rows = len(dict.fromkeys(str(value["objective"]) for value in values))
-    base = over(values).encode(
-        y=alt.Y(
-            "objective:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelColor=INKS["ink"], labelLimit=170, labelPadding=8),
-        ),
-        yOffset=alt.YOffset("probe:N", sort=names),
-        color=colour,
-        tooltip=["probe:N", "objective:N", alt.Tooltip("shown:N", title="value (interval)")],
-    )
-    layers = [
-        over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-            x=alt.X("low:Q", title=title, axis=alt.Axis(tickCount=5)), x2="high:Q"
-        ),
-        base.mark_point(filled=True, opacity=1, size=60).encode(x="value:Q", shape=shape),
-    ]
-    return finish(
-        layers, width=640, height=(16 * len(names) + 18) * rows, title=alt.Title(title.capitalize())
-    )
-
-
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
-_LOSSES = {"task": "Task loss while fine-tuning", "alignment": "Alignment loss"}
+    styles = {name: (palette[i % len(palette)], _SHAPES[i % len(_SHAPES)]) for i, name in enumerate(order)}
+    rows = len({value["objective"] for value in values})
+    layers = _side_by_side(values, "objective", "probe", styles, title)
+    height = (16 * len(order) + 18) * rows
+    return finish(layers, width=640, height=height, title=title.capitalize())
 
 
 def trial_chart(
@@ -175,148 +123,79 @@ def trial_chart(
         labels: what the options are called; a line break is kept.
     """
     tried = [row for row in result.options if row.option != NO_ALIGNMENT]
-    values, styles = _measured_and_expected(tried, advice, labels)
-    if not values:
+    if all(row.target_gain.value is None for row in tried):
         return None
-    colour, shape = categories("what", styles, legend=True, columns=1)
-    order = [labels[row.option] for row in tried]
-    y = alt.Y(
-        "option:N",
-        sort=order,
-        title=None,
-        axis=alt.Axis(
-            labelExpr="split(datum.label, '\\n')",
-            labelLimit=0,
-            labelColor=INKS["ink"],
-            labelFontSize=12,
-            labelLineHeight=14,
-            ticks=False,
-            domain=False,
-        ),
-    )
-    offset = alt.YOffset("what:N", sort=list(styles))
-    base = over(values).encode(
-        y=y,
-        yOffset=offset,
-        color=colour,
-        tooltip=["option:N", "what:N", alt.Tooltip("shown:N", title="gain, points")],
-    )
-    seeds = over([value | {"what": next(iter(styles))} for value in _by_seed(result, labels)]).mark_tick(
-        thickness=1.5, size=12, color=COLOURS["blue"], opacity=0.8
-    )
-    layers = [
-        over([{"x": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.7).encode(
-            x=alt.X("low:Q", title="gain over fine-tuning alone, points", axis=alt.Axis(tickCount=6)),
-            x2="high:Q",
-        ),
-        seeds.encode(
-            x="gain:Q",
-            y=y,
-            yOffset=offset,
-            tooltip=["option:N", "seed:Q", alt.Tooltip("gain:Q", format="+.2f")],
-        ),
-        base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", shape=shape),
-    ]
-    height = (30 * len(styles) + 16) * len(order)
-    return finish(layers, width=540, height=height)
-
-
-def _measured_and_expected(
-    tried: Sequence[OptionResult], advice: Advice | None, labels: Mapping[Option, str]
-) -> tuple[list[dict[str, object]], dict[str, tuple[str, str]]]:
-    """Rows of both kinds, and the colour and shape of either."""
-    level = words.percent(tried[0].target_gain.level) if tried else ""
-    measured = f"measured, mean over seeds ({level} interval)"
-    values: list[dict[str, object]] = []
-    for row in tried:
-        gain = row.target_gain
-        if gain.value is not None:
-            values.append(
-                {
-                    "option": labels[row.option],
-                    "what": measured,
-                    "shown": words.estimated(gain, 1),
-                    **bounds(gain),
-                }
-            )
+    measured = f"measured, mean over seeds ({words.percent(tried[0].target_gain.level)} interval)"
     styles = {measured: ("blue", "circle")}
-    if advice is not None:
-        expectations = [(row.option, expected_gain(advice, row.option)) for row in tried]
-        expected_gains = [(option, gain) for option, gain in expectations if gain is not None]
-        if expected_gains:
-            expected = f"expected ({words.percent(expected_gains[0][1].level)} interval)"
-            styles[expected] = ("line", "diamond")
-            values += [
-                {
-                    "option": labels[option],
-                    "what": expected,
-                    "shown": f"{words.signed(gain.mean)} ({words.interval(gain)})",
-                    "value": gain.mean,
-                    "low": gain.low,
-                    "high": gain.high,
-                }
-                for option, gain in expected_gains
-            ]
-    return values, styles
-
-
-def curve_chart(rows: Sequence[CurveRow], loss: str, labels: Mapping[Option, str]) -> alt.LayerChart | None:
-    """A loss by optimiser step, a line for each option and phase.
-
-    Args:
-        rows: of all losses.
-        loss: ``task`` or ``alignment``.
-        labels: what the options are called.
-    """
-    shown = [row for row in rows if row.loss == loss]
-    if not shown:
-        return None
-    # An option keeps its colour and dashes in both pictures.
-    names = [labels[option].replace("\n", ", ") for option in dict.fromkeys(row.option for row in rows)]
-    palette = [*COLOURS.values()]
-    present = [name for name in names if name in {labels[row.option].replace("\n", ", ") for row in shown}]
-    places = [names.index(name) for name in present]
-    below = alt.Legend(orient="bottom", title=None, columns=1, labelLimit=0, symbolSize=260)
     values = [
-        {
-            "option": labels[row.option].replace("\n", ", "),
-            "phase": row.phase,
-            "step": round(row.step, 1),
-            "loss": row.value,
-        }
-        for row in shown
+        _measured(row.target_gain, 1) | {"option": labels[row.option], "what": measured}
+        for row in tried
+        if row.target_gain.value is not None
     ]
-    lines = (
-        over(values)
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("step:Q", title="optimiser step of the phase", axis=alt.Axis(tickCount=6)),
-            y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
-            detail="phase:N",
-            color=alt.Color(
-                "option:N",
-                scale=alt.Scale(domain=present, range=[palette[i % len(palette)] for i in places]),
-                legend=below,
-            ),
-            strokeDash=alt.StrokeDash(
-                "option:N",
-                scale=alt.Scale(domain=present, range=[_DASHES[i % len(_DASHES)] for i in places]),
-                legend=below,
-            ),
-            tooltip=["option:N", "phase:N", "step:Q", alt.Tooltip("loss:Q", format=".3f")],
-        )
+    gains = {row.option: gain for row in tried if (gain := expected_gain(advice, row.option)) is not None}
+    for option, gain in gains.items():
+        expected = f"expected ({words.percent(gain.level)} interval)"
+        styles[expected] = ("line", "diamond")
+        values.append(_expected(gain) | {"option": labels[option], "what": expected})
+    order = [labels[row.option] for row in tried]
+    layers = _side_by_side(values, "option", "what", styles, "gain over fine-tuning alone, points", order)
+    seeds = over([value | {"what": measured} for value in _by_seed(result, labels)]).encode(
+        x="gain:Q",
+        y=names("option", order),
+        yOffset=alt.YOffset("what:N", sort=list(styles)),
+        tooltip=["option:N", "seed:Q", alt.Tooltip("gain:Q", format="+.2f")],
     )
-    return finish([lines], width=500, height=220, title=alt.Title(_LOSSES[loss]))
+    layers.insert(-1, seeds.mark_tick(thickness=1.5, size=12, color=COLOURS["blue"], opacity=0.8))
+    return finish(layers, width=540, height=(30 * len(styles) + 16) * len(order))
 
 
-def _by_seed(result: TrialResult, labels: Mapping[Option, str]) -> list[dict[str, object]]:
+def _side_by_side(
+    values: Sequence[Mapping[str, object]],
+    row: str,
+    what: str,
+    styles: Mapping[str, tuple[str, str]],
+    title: str,
+    order: Sequence[str] | None = None,
+) -> list[alt.Chart]:
+    """Intervals of several kinds beside each other in every row."""
+    colour, shape = categories(what, styles, legend=True, columns=1)
+    base = over(values).encode(
+        y=names(row, order, labelFontSize=12),
+        yOffset=alt.YOffset(f"{what}:N", sort=list(styles)),
+        color=colour,
+        tooltip=[f"{row}:N", f"{what}:N", alt.Tooltip("shown:N", title="value (interval)")],
+    )
+    x = alt.X(title=title, axis=alt.Axis(tickCount=6))
+    return [level("x"), *whiskers(base, x, shape=shape, size=70, width=2)]
+
+
+def _measured(estimate: Estimate, decimals: int | None = None) -> dict[str, object]:
+    return {"shown": words.estimated(estimate, decimals), **bounds(estimate)}
+
+
+def _expected(gain: Gain) -> dict[str, object]:
+    return {"shown": expected_words(gain), "value": gain.mean, "low": gain.low, "high": gain.high}
+
+
+def expected_words(gain: Gain) -> str:
+    """A gain with its interval."""
+    return f"{words.signed(gain.mean)} ({words.interval(gain)})"
+
+
+def expected_gain(advice: Advice | None, option: Option) -> Gain | None:
+    """What ``advice`` expects of the option, whatever the weight and the source of word pairs."""
+
+    def kind(option: Option) -> tuple[str | None, ...]:
+        return option.objective, option.schedule, option.frozen_layers
+
+    rows = advice.alternatives if advice else ()
+    return next((row.gain for row in rows if kind(row.option) == kind(option)), None)
+
+
+def _by_seed(result: TrialResult, labels: Mapping[Option, str]) -> Iterator[dict[str, object]]:
     """The gain of every run that has one of ``none`` with the same seed beside it."""
     alone = {run.seed: run.target for run in result.runs if run.option == NO_ALIGNMENT}
-    return [
-        {"option": labels[run.option], "seed": run.seed, "gain": run.target - baseline}
-        for run in result.runs
-        if run.option != NO_ALIGNMENT
-        and run.target is not None
-        and (baseline := alone.get(run.seed)) is not None
-    ]
+    for run in result.runs:
+        baseline = alone.get(run.seed)
+        if run.option != NO_ALIGNMENT and run.target is not None and baseline is not None:
+            yield {"option": labels[run.option], "seed": run.seed, "gain": run.target - baseline}

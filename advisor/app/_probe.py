@@ -96,19 +96,8 @@ def _check_and_start(request: ProbeRequest) -> None:
             "most: about a hundred labelled sentences would do."
         )
     if preview.problem is None:
-        st.button("Start the probe", type="primary", on_click=_start, args=(request,))
-    if "refusal" in st.session_state:
-        st.error(_show.markdown(st.session_state.pop("refusal")))
-
-
-def _start(request: ProbeRequest) -> None:
-    try:
-        run = _state.queue().submit(request, _state.session())
-    except InputError as error:
-        st.session_state.refusal = str(error)
-        return
-    st.session_state.pop("stored", None)  # the uploads are the run's now
-    _state.open_run(run.id)
+        st.button("Start the probe", type="primary", on_click=_run.start, args=(request,))
+    _run.refusal()
 
 
 def _preview(request: ProbeRequest) -> Preview | str:

@@ -9,8 +9,10 @@ from advisor.app import _show, _state
 from advisor.race import RaceResult
 from advisor.race.console import race_chart
 from advisor.report import words
-from advisor.service import Run, Status
+from advisor.service import RacePlan, Run, Status, TrialPlan
+from probes.errors import InputError
 from probes.progress import PHASES
+from probes.request import ProbeRequest
 
 STATUS_WORDS: dict[Status, str] = {
     "queued": "waiting",
@@ -32,6 +34,24 @@ def label(run: Run) -> str:
     question = f"{run.model}, {run.source} → {run.target}, {run.task}"
     what = f"{run.budget} probe" if run.kind == "probe" else run.kind
     return f"{question}, {what}: {STATUS_WORDS[run.status]}, {begun}"
+
+
+def start(request: ProbeRequest, plan: TrialPlan | RacePlan | None = None) -> None:
+    """Queue a run and show it; a refusal is kept for :func:`refusal`."""
+    try:
+        run = _state.queue().submit(request, _state.session(), plan)
+    except InputError as error:
+        st.session_state.refusal = str(error)
+        return
+    st.session_state.pop("stored", None)
+    _state.switch("probe")()
+    _state.open_run(run.id)
+
+
+def refusal() -> None:
+    """Say why a run could not be started, if one could not."""
+    if "refusal" in st.session_state:
+        st.error(_show.markdown(st.session_state.pop("refusal")))
 
 
 def render(run: Run) -> None:

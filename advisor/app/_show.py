@@ -1,10 +1,10 @@
 """How things look: escaped text, charts that follow the theme, tables, explanations."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -66,21 +66,8 @@ def _recoloured(part: Any, colours: Mapping[str, str]) -> Any:
     return colours.get(part, part) if isinstance(part, str) else part
 
 
-def table(
-    title: str,
-    rows: Iterable[Mapping[str, object]],
-    *,
-    opened: bool = False,
-    height: int | Literal["auto"] = "auto",
-) -> None:
-    """The numbers behind a picture, to be opened.
-
-    Args:
-        title: what they are.
-        rows: column by name, the same in all.
-        opened: whether to show them without being asked.
-        height: of the table in pixels; ``auto`` for what a few rows need.
-    """
+def table(title: str, rows: Iterable[Mapping[str, object]], *, opened: bool = False) -> None:
+    """The numbers behind a picture, to be opened; ``rows`` have the same columns."""
     import pandas as pd
 
     frame = pd.DataFrame([{k: clean(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows])
@@ -88,7 +75,7 @@ def table(
         if frame.empty:
             st.caption("Nothing was measured.")
         else:
-            st.dataframe(frame, hide_index=True, width="stretch", height=height)
+            st.dataframe(frame, hide_index=True, width="stretch")
 
 
 def explain(means: str, read: str, cannot: str) -> None:
@@ -96,25 +83,6 @@ def explain(means: str, read: str, cannot: str) -> None:
     parts = (("What it means", means), ("How to read it", read), ("What it cannot tell", cannot))
     entries = "".join(f"<div><dt>{name}</dt><dd>{text(said)}</dd></div>" for name, said in parts)
     html(f'<dl class="aa-reading">{entries}</dl>')
-
-
-def facts(entries: Mapping[str, tuple[str, str]]) -> None:
-    """Named values side by side, each with a note below it (or an empty one)."""
-    items = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}"
-        + (f"<small>{text(note)}</small>" if note else "")
-        + "</dd></div>"
-        for name, (value, note) in entries.items()
-    )
-    html(f'<dl class="aa-facts">{items}</dl>')
-
-
-def notes(entries: Sequence[str], empty: str) -> None:
-    """A list of doubts or notes."""
-    if entries:
-        html(f'<ul class="aa-doubts">{"".join(f"<li>{text(entry)}</li>" for entry in entries)}</ul>')
-    else:
-        st.caption(empty)
 
 
 def style() -> None:

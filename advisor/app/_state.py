@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from advisor.service import Limits, Run, RunQueue, RunStore, UnknownRunError, store_path
+from advisor.service import Kind, Limits, Run, RunQueue, RunStore, UnknownRunError, store_path
 
 _COOKIE = "advisor-session"
 _SESSION = re.compile(r"[0-9a-f]{32}")
@@ -110,3 +110,8 @@ def known_runs() -> list[Run]:
     runs = queue().store.runs(None if queue().limits.list_all else session())
     linked = linked_run()
     return runs if linked is None or linked.id in {run.id for run in runs} else [linked, *runs]
+
+
+def finished(kind: Kind) -> dict[str, Run]:
+    """The runs of a kind that have ended well, by id, the newest first."""
+    return {run.id: run for run in known_runs() if run.status == "done" and run.kind == kind}

@@ -4,16 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from advisor.advice import Advice
-from advisor.app import _pictures, _question, _read, _run, _show, _state
-from advisor.app._trial_files import (
-    Trial,
-    expected_gain,
-    find_trials,
-    learning_curves,
-    open_trial,
-    read_trial,
-)
+from advisor.app import _files, _pictures, _question, _run, _show, _state
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.recommend import ask, recommend
 from advisor.report import Report, words
@@ -21,9 +12,7 @@ from advisor.study import OptionResult, TrialResult
 from probes.catalogue import METRICS
 from probes.errors import InputError
 
-_FILES = "Files of mine"
-_EVIDENCE, _NOTHING, _GIVEN = "evidence", "nothing", "given"
-"""What to compare with, beside runs by their id."""
+_FILE = "A file of mine"
 
 
 def render() -> None:
@@ -32,16 +21,20 @@ def render() -> None:
         "What aligning really gained on your own data. A finished probe starts a trial from Read; one of "
         "`advisor trial` can be opened here, too."
     )
-    trial = _chosen()
-    if trial is not None:
-        _trial(trial)
+    try:
+        result = _chosen()
+    except InputError as error:
+        st.error(_show.markdown(error))
+        return
+    if result is not None:
+        _trial(result)
 
 
-def _chosen() -> Trial | None:
-    limits = _state.queue().limits
-    runs = {run.id: run for run in _state.known_runs() if run.status == "done" and run.kind == "trial"}
+def _chosen() -> TrialResult | None:
+    queue = _state.queue()
+    runs = _state.finished("trial")
     linked = _state.linked_run()
-    options = [*runs, *(str(folder) for folder in find_trials(limits)), _FILES]
+    options = [*runs, *(str(folder) for folder in _files.find_trials(queue.limits)), _FILE]
     if linked is not None and linked.id in runs:
         st.session_state.setdefault("trial", linked.id)
     chosen = st.selectbox(
@@ -50,34 +43,22 @@ def _chosen() -> Trial | None:
         key="trial",
         format_func=lambda name: _run.label(runs[name]) if name in runs else name,
         persist_state="session",
-        accept_new_options=bool(limits.roots),
-        help="A folder that a trial was written to: choose or type one." if limits.roots else None,
+        accept_new_options=bool(queue.limits.roots),
+        help="A folder that a trial was written to: choose or type one." if queue.limits.roots else None,
     )
-    try:
-        if chosen in runs:
-            _state.open_run(chosen)
-            return read_trial(_state.queue().store.trial_files(chosen))
-        if chosen and chosen != _FILES:
-            return open_trial(chosen, limits)
-        files = st.file_uploader(
-            "trial.json, and the files in records/ for learning curves",
-            type="json",
-            accept_multiple_files=True,
-            key="trial-files",
-            max_upload_size=max(1, int(limits.upload_mb)),
-            help="With the advice.json of the probe before it, both are shown side by side.",
-        )
-        if not files:
-            st.info("Choose what a trial wrote. Nothing you choose here is kept.")
-            return None
-        return read_trial((file.name, file.getvalue()) for file in files)
-    except InputError as error:
-        st.error(_show.markdown(error))
+    if chosen in runs:
+        _state.open_run(chosen)
+        return _files.read_trial(("trial.json", queue.store.artefact(chosen, "trial.json").read_bytes()))
+    if chosen and chosen != _FILE:
+        return _files.open_trial(chosen, queue.limits)
+    files = _files.brought("trial.json", "trial-files")
+    if not files:
+        st.info("Choose what a trial wrote. Nothing you choose here is kept.")
         return None
+    return _files.read_trial(files[-1])
 
 
-def _trial(trial: Trial) -> None:
-    result = trial.result
+def _trial(result: TrialResult) -> None:
     st.caption(
         _show.markdown(f"{result.model} · {result.source} → {result.target} · {result.task} · really run")
     )
@@ -88,75 +69,41 @@ def _trial(trial: Trial) -> None:
         f'says</p><p class="aa-summary" role="heading" aria-level="2">{_show.text(result.verdict)}</p>'
         "</div></section>"
     )
-    beside = _compared_with(trial)
-    advice = beside.advice if beside else None
-    labels = _labels(result)
-    _gains(result, advice, labels)
-    _refined(result, beside)
-    _curves(trial, labels)
-    _cost(trial)
+    expected = _expected(result)
+    _gains(result, expected)
+    _refined(result, expected)
+    _cost(result)
 
 
-def _compared_with(trial: Trial) -> Report | None:
-    """The answer to show beside the trial, with the signals that it rests on where there are any."""
-    result = trial.result
-    runs = {
-        run.id: run
-        for run in _state.known_runs()
-        if run.status == "done"
-        and run.kind == "probe"
-        and (_question.short(run.source), _question.short(run.target), run.task)
-        == (result.source, result.target, result.task)
-    }
-    names = {_EVIDENCE: "the evidence alone, without a probe", _NOTHING: "nothing"}
-    if trial.advice is not None:
-        names = {_GIVEN: "the advice.json among the files"} | names
-    same_model = [run_id for run_id, run in runs.items() if run.model == result.model]
-    options = [*([_GIVEN] if trial.advice else []), *same_model]
-    options += [*(run_id for run_id in runs if run_id not in same_model), _EVIDENCE, _NOTHING]
-    chosen = st.selectbox(
-        "Beside it, what was expected by",
-        options,
-        format_func=lambda name: names.get(name) or f"probe: {_run.label(runs[name])}",
-        key="trial-beside",
+def _asked(result: TrialResult, trial: TrialResult | None = None) -> Report:
+    return Report(
+        ask(model=result.model, source=result.source, target=result.target, task=result.task, trial=trial)
     )
-    if chosen == _NOTHING:
-        return None
-    if chosen == _EVIDENCE:
-        try:
-            return Report(_asked(result))
-        except InputError as error:
-            st.error(_show.markdown(error))
-            return None
-    report = Report(trial.advice) if chosen == _GIVEN and trial.advice else _read.of_run(chosen)
-    if asked := _differs(report.advice, result):
-        st.warning(_show.markdown(f"That advice is about {asked}, the trial is about something else."))
-    return report
 
 
-def _asked(result: TrialResult, trial: TrialResult | None = None) -> Advice:
-    return ask(model=result.model, source=result.source, target=result.target, task=result.task, trial=trial)
-
-
-def _refined(result: TrialResult, beside: Report | None) -> None:
-    """The answer once it counts the trial."""
-    signals = beside.signals if beside and not _differs(beside.advice, result) else None
+def _expected(result: TrialResult) -> Report | None:
+    """The answer of the latest probe of the trial's question, else that of the evidence, if it has any."""
+    wanted = (result.model, result.source, result.target, result.task)
+    for run in _state.finished("probe").values():
+        if (run.model, _question.short(run.source), _question.short(run.target), run.task) == wanted:
+            return _files.of_run(run.id)
     try:
-        advice = recommend(signals, trial=result) if signals else _asked(result, result)
-    except InputError:  # of a model, language or task that the evidence does not know: said above
+        return _asked(result)
+    except InputError:  # of a model, language or task that the evidence does not know
+        return None
+
+
+def _refined(result: TrialResult, expected: Report | None) -> None:
+    """The answer once it counts the trial."""
+    signals = expected.signals if expected else None
+    try:
+        report = Report(recommend(signals, trial=result), signals) if signals else _asked(result, result)
+    except InputError:
         return
     joined, command = ("this trial, the probe", "recommend") if signals else ("this trial", "ask")
     st.subheader("The answer that counts this trial", anchor=False)
     st.caption(f"From {joined} and the evidence; `advisor {command} ... --trial FOLDER` gives the same.")
-    _show.answer(Report(advice, signals), whole=False)
-
-
-def _differs(advice: Advice, result: TrialResult) -> str:
-    question = advice.question
-    same = (question.model, _question.short(question.source), _question.short(question.target), question.task)
-    if same == (result.model, result.source, result.target, result.task):
-        return ""
-    return f"{question.model}, {question.source} → {question.target}, {question.task}"
+    _show.answer(report, whole=False)
 
 
 def _labels(result: TrialResult) -> dict[Option, str]:
@@ -169,14 +116,14 @@ def _labels(result: TrialResult) -> dict[Option, str]:
     }
 
 
-def _gains(result: TrialResult, advice: Advice | None, labels: Mapping[Option, str]) -> None:
+def _gains(result: TrialResult, expected: Report | None) -> None:
     st.subheader("What each option gained", anchor=False)
-    metric = METRICS[result.metric].title
+    labels, advice = _labels(result), expected.advice if expected else None
     picture, words = st.columns([2, 1], gap="large")
     with picture:
         st.caption(
             f"Gain on {_show.markdown(result.target)} test data over fine-tuning alone, in points of "
-            f"{metric}; thin ticks are single seeds."
+            f"{METRICS[result.metric].title}; thin ticks are single seeds."
         )
         _show.chart(
             _pictures.trial_chart(result, advice, labels),
@@ -192,23 +139,20 @@ def _gains(result: TrialResult, advice: Advice | None, labels: Mapping[Option, s
             "expected intervals overlap, the expectation was not contradicted.",
             "How other languages, tasks or seeds would fare: few seeds make wide intervals.",
         )
-    _show.table(
-        "All options as a table",
-        (_option_row(row, result, advice, labels[row.option]) for row in result.options),
-        opened=True,
-    )
+    rows = (_option_row(row, result, expected, labels) for row in result.options)
+    _show.table("All options as a table", rows, opened=True)
 
 
 def _option_row(
-    row: OptionResult, result: TrialResult, advice: Advice | None, label: str
+    row: OptionResult, result: TrialResult, expected: Report | None, labels: Mapping[Option, str]
 ) -> dict[str, object]:
     none = row.option == NO_ALIGNMENT
-    expected = expected_gain(advice, row.option) if advice and not none else None
+    gain = None if none or expected is None else _pictures.expected_gain(expected.advice, row.option)
     return {
-        "option": label.replace("\n", ", "),
+        "option": labels[row.option].replace("\n", ", "),
         f"{result.target} score": _points(row.target),
         "gain": "" if none else words.estimated(row.target_gain, 1),
-        "expected": f"{words.signed(expected.mean)} ({words.interval(expected)})" if expected else "",
+        "expected": _pictures.expected_words(gain) if gain else "",
         f"{result.source} score": _points(row.source),
         f"{result.source} gain": "" if none else words.estimated(row.source_gain, 1),
         "seeds": row.seeds,
@@ -222,74 +166,16 @@ def _points(score: float | None) -> float | None:
     return None if score is None else round(score, 2)
 
 
-def _curves(trial: Trial, labels: Mapping[Option, str]) -> None:
-    st.subheader("Learning curves", anchor=False)
-    if trial.strangers:
-        st.warning(f"{trial.strangers} of the records belong to another trial and were left out.")
-    rows = list(learning_curves(trial.records))
-    if not rows:
-        st.caption(
-            "No curves without the records of the runs: choose the files in records/ as well."
-            if not trial.records
-            else "The records hold no losses."
-        )
-        return
-    missing = len(trial.result.runs) - len(trial.records)
-    st.caption(
-        f"Training losses of {len(trial.records)} runs, means over seeds and stretches of steps."
-        + (f" The records of {missing} runs were not among the files." if missing else "")
-    )
-    for column, loss, what in zip(
-        st.columns(2, gap="medium"),
-        ("task", "alignment"),
-        ("Task loss on source text", "Alignment loss on the bitext"),
-        strict=True,
-    ):
-        with column:
-            _show.chart(
-                _pictures.curve_chart(rows, loss, labels),
-                f"{what} by optimiser step, a line for each option.",
-                missing="No alignment loss was recorded."
-                if loss == "alignment"
-                else "No task loss was recorded.",
-            )
-    _show.explain(
-        "The losses that training minimised: the task's on labelled source text, the alignment's on bitext.",
-        "A curve still falling at its end would have gained from more steps; task curves that part early say "
-        "that alignment gets in the way of the task, or helps it to start.",
-        "Transfer: a lower training loss on source text is no higher score on target text. Alignment losses "
-        "of different objectives are in different units.",
-    )
-    _show.table(
-        "The curves as a table",
-        (
-            {
-                "option": labels[row.option].replace("\n", ", "),
-                "loss": row.loss,
-                "phase": row.phase,
-                "step": round(row.step, 1),
-                "value": round(row.value, 4),
-            }
-            for row in rows
-        ),
-    )
-
-
-def _cost(trial: Trial) -> None:
+def _cost(result: TrialResult) -> None:
     st.subheader("Cost", anchor=False)
-    runs = trial.result.runs
-    ended_badly = [run for run in runs if run.status != "done"]
-    facts = {
-        "Runs": (str(len(runs)), f"{len(ended_badly)} not finished" if ended_badly else "all finished"),
-        "Time in all": (words.duration(sum(run.seconds for run in runs)), "one run after another"),
-    }
-    devices = dict.fromkeys(f"{record.device}, {record.threads} threads" for record in trial.records)
-    if devices:
-        facts["Where"] = "; ".join(devices), ""
-    _show.facts(facts)
-    if ended_badly:
-        st.markdown("**Not finished**")
-        _show.notes([f"{run.option}, seed {run.seed}, {run.status}: {run.error}" for run in ended_badly], "")
+    ended_badly = [run for run in result.runs if run.status != "done"]
+    time = words.duration(sum(run.seconds for run in result.runs))
+    st.caption(
+        f"{len(result.runs)} runs, {f'{len(ended_badly)} not finished' if ended_badly else 'all finished'}; "
+        f"{time} in all, one run after another."
+    )
+    for run in ended_badly:
+        st.caption(_show.markdown(f"{run.option}, seed {run.seed}, {run.status}: {run.error}"))
     _show.table(
         "Every run as a table",
         (
@@ -297,11 +183,11 @@ def _cost(trial: Trial) -> None:
                 "option": str(run.option),
                 "seed": run.seed,
                 "status": run.status,
-                f"{trial.result.target} score": _points(run.target),
-                f"{trial.result.source} score": _points(run.source),
+                f"{result.target} score": _points(run.target),
+                f"{result.source} score": _points(run.source),
                 "time": words.duration(run.seconds),
                 "record": run.record,
             }
-            for run in runs
+            for run in result.runs
         ),
     )

@@ -17,7 +17,7 @@ from advisor.grid.questions import listed
 from advisor.grid.table import AnswerCell
 from advisor.recipe import joint_files, recipe_files
 from advisor.recommend import recommend
-from advisor.report import Report, card_of, rescued
+from advisor.report import Report, rescued
 from advisor.sample import located
 from probes.errors import InputError, RunError
 from probes.material.inputs import read_inputs
@@ -109,19 +109,11 @@ class _Group:
             except (InputError, RunError) as error:
                 yield AnswerCell(**names, problem=str(error))
                 continue
-            assert report.signals is not None
-            measured = tuple(
-                (
-                    row.name.replace(f"{report.signals.source} to {report.signals.target}", "both languages"),
-                    row.value if row.value == row.judgement else f"{row.value}; {row.judgement}",
-                )
-                for row in card_of(report.advice, report.signals).measured
-            )
             place = folder_of(request, self._out).relative_to(self._out)
             yield AnswerCell(
                 **names,
                 advice=report.advice,
-                measured=measured,
+                measured=tuple(report.measured.items()),
                 folder=None if problem else str(place),
                 problem=problem,
             )

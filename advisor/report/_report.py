@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from advisor.advice import Advice
 from advisor.files import write_files
+from advisor.report._measured import measurements
 from advisor.report._terminal import render_terminal
 from probes.signals import Signals
 
@@ -35,6 +36,19 @@ class Report:
 
     advice: Advice
     signals: Signals | None = None
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """What the probe found, in words by what it is; the same names for all languages."""
+        if self.signals is None:
+            return {}
+        languages = f"{self.signals.source} to {self.signals.target}"
+        return {
+            row.name.replace(languages, "both languages"): row.value
+            if row.value == row.judgement
+            else f"{row.value}; {row.judgement}"
+            for row in measurements(self.signals)
+        }
 
     def to_json(self) -> str:
         """Advice and signals as one JSON object with the keys ``advice`` and ``signals``."""

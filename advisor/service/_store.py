@@ -188,15 +188,6 @@ class RunStore(UploadStore):
             raise UnknownRunError(f"This run is {run.status} and has no {name}: see how it ended.")
         return path
 
-    def trial_files(self, run_id: str) -> list[tuple[str, bytes]]:
-        """Name and content of what a finished trial left: its result, and the record of every run.
-
-        Raises:
-            UnknownRunError: if there is no such run, or it is no trial that has ended well.
-        """
-        paths = [self.artefact(run_id, "trial.json"), *sorted(self.folder(run_id).glob("records/*.json"))]
-        return [(path.name, path.read_bytes()) for path in paths]
-
     def recipe_zip(self, run_id: str) -> bytes:
         """The recipe of a finished run, packed.
 

@@ -14,6 +14,7 @@ from platformdirs import user_cache_path
 from streamlit.testing.v1 import AppTest
 
 from advisor import app as the_page
+from advisor.app._pictures import expected_gain
 from advisor.app._run import label
 from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
@@ -481,9 +482,9 @@ def test_a_trial_is_shown_beside_what_was_expected(
     assert page.selectbox(key="trial").value == str(tmp_path / "mine")
     said = _said(page)
     assert result.verdict.replace(">", "&gt;") in said
-    assert _charts(page) == 3
+    assert _charts(page) == 1
     assert "What it cannot tell" in said
-    assert "9 runs" in said
+    assert "9 runs, all finished" in said
     table = page.dataframe[0].value
     joint = table[table["option"].str.startswith("token-contrastive")].iloc[0]
     assert joint["gain"].startswith("1.9")
@@ -497,46 +498,30 @@ def test_a_trial_is_shown_beside_what_was_expected(
     assert joint["expected"].startswith(words.signed(expected))
     counted = ask(model=result.model, source="en", target="wo", task="pos", trial=result)
     assert counted.summary in said
-    page.selectbox(key="trial-beside").set_value("nothing").run()
-    assert not page.exception
-    assert set(page.dataframe[0].value["expected"]) == {""}
 
 
-def test_a_trial_can_be_brought_along(open_page: OpenPage) -> None:
-    result, records = make_trial()
-    page = open_page(view="trial")
-    page.selectbox(key="trial").set_value("Files of mine").run()
-    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
-    page.file_uploader(key="trial-files").set_value(files).run()
-    assert not page.exception
-    assert result.verdict in _said(page)
-    assert "No curves without the records" in _said(page)
-    assert _charts(page) == 1
-    files += [(f"{i}.json", r.model_dump_json().encode(), "application/json") for i, r in enumerate(records)]
-    page.file_uploader(key="trial-files").set_value(files).run()
-    assert _charts(page) == 3
-
-
-def test_a_trial_is_shown_beside_the_probe_of_its_case(
+def test_a_trial_that_is_brought_along_stands_beside_the_probe_of_its_question(
     open_page: OpenPage, finished_run: FinishedRun
 ) -> None:
     result, _ = make_trial()
-    same = finished_run(SAMPLE.model_copy(update={"model": result.model, "target": "Wolof"}))
+    finished_run(SAMPLE.model_copy(update={"model": result.model, "target": "Wolof"}))
     finished_run()
     page = open_page(view="trial")
     files = [("trial.json", result.model_dump_json().encode(), "application/json")]
     page.file_uploader(key="trial-files").set_value(files).run()
-    beside = page.selectbox(key="trial-beside")
-    assert beside.value == same.id
-    assert len(beside.options) == 3
-    assert "about something else" in page.warning[0].value  # the advice in that run is made up
-
-
-def test_what_is_no_trial_is_refused(open_page: OpenPage) -> None:
-    page = open_page(view="trial")
-    page.file_uploader(key="trial-files").set_value([("x.json", b"{}", "application/json")]).run()
     assert not page.exception
-    assert "make no trial" in page.error[0].value
+    assert result.verdict in _said(page)
+    gain = expected_gain(make_advice(), result.options[1].option)
+    assert gain is not None
+    assert words.signed(gain.mean) in str(page.dataframe[0].value["expected"][1])
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[" * 100_000, make_advice().model_dump_json().encode()])
+def test_what_is_no_trial_is_refused(open_page: OpenPage, content: bytes) -> None:
+    page = open_page(view="trial")
+    page.file_uploader(key="trial-files").set_value([("x.json", content, "application/json")]).run()
+    assert not page.exception
+    assert "x.json is no " in page.error[0].value.replace("\\", "")
 
 
 # --- the page as a whole -----------------------------------------------------------------------------------

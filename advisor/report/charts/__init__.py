@@ -5,14 +5,16 @@ axis titles of its own. Colours are Okabe and Ito's, which stay apart under ever
 blindness; marks differ in shape as well. An empty selection gives None, never an empty frame.
 """
 
-from advisor.report.charts._cosine import cosine_chart
-from advisor.report.charts._cost import cost_chart
-from advisor.report.charts._distance import cka_chart, retrieval_chart, similarity_chart
-from advisor.report.charts._gain import gain_chart
-from advisor.report.charts._heat import heat_chart
-from advisor.report.charts._lookahead import LOOKAHEAD_STYLES, lookahead_chart
-from advisor.report.charts._magnitude import magnitude_chart
-from advisor.report.charts._place import place_chart
+from advisor.report.charts._cosine import cosine_chart, heat_chart
+from advisor.report.charts._gain import cost_chart, gain_chart, place_chart
+from advisor.report.charts._measured import (
+    LOOKAHEAD_STYLES,
+    cka_chart,
+    lookahead_chart,
+    magnitude_chart,
+    retrieval_chart,
+    similarity_chart,
+)
 from advisor.report.charts.style import COLOURS, DARK, INKS, objective_style
 
 __all__ = [

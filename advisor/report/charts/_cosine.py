@@ -1,4 +1,4 @@
-"""Direction: noise-corrected cosines, block by block."""
+"""Direction: noise-corrected cosines, block by block and at one glance."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from advisor.report.charts.style import (
+    COLOURS,
     INKS,
     PANEL_HEIGHT,
     PANEL_WIDTH,
@@ -16,17 +17,13 @@ from advisor.report.charts.style import (
     bounds,
     categories,
     finish,
+    level,
+    names,
     objective_style,
     over,
+    whiskers,
 )
-from advisor.report.words import (
-    POINT_WORDS,
-    TASK_GRADIENT_WORDS,
-    block_label,
-    clean,
-    estimated,
-    number,
-)
+from advisor.report.words import POINT_WORDS, TASK_GRADIENT_WORDS, block_label, clean, estimated, number
 from probes.signals import TOTAL, CosineRow, Signals, TaskGradient
 
 _Ceilings = dict[tuple[str, TaskGradient, str], float]
@@ -34,6 +31,8 @@ _Ceilings = dict[tuple[str, TaskGradient, str], float]
 
 _CEILING_REACH = 2.0
 """How far above the highest cosine a ceiling may lie and still be drawn."""
+_HATCH = "M-1,-0.1L-0.1,-1M-1,1L1,-1M0.1,1L1,0.1"
+"""Three strokes across a cell."""
 
 
 def cosine_chart(
@@ -81,18 +80,14 @@ def cosine_chart(
         color=colour,
         tooltip=["block:N", "point:N", alt.Tooltip("shown:N", title="cosine (95% interval)")],
     )
-    resolved = base.transform_filter("isValid(datum.value)")
     behind = [_background_row(row, drawn_ceilings) for row in rows if row.point == "theta_warm"]
     layers = [
         *_background(behind, block_axis(rows), y),
-        resolved.mark_rule(strokeWidth=1.5, clip=True, opacity=0.7).encode(
-            y=alt.Y("low:Q", scale=y, title="cosine"), y2="high:Q"
-        ),
-        base.transform_filter("datum.layer")
-        .mark_line(strokeWidth=1.5, clip=True, opacity=0.7)
-        .encode(y=alt.Y("value:Q", scale=y)),
-        resolved.mark_point(filled=True, opacity=1, size=34, clip=True).encode(
-            y=alt.Y("value:Q", scale=y), shape=shape
+        *whiskers(
+            base.transform_filter("isValid(datum.value)"),
+            alt.Y(title="cosine", scale=y),
+            shape=shape,
+            line=base.transform_filter("datum.layer"),
         ),
         base.transform_filter("!isValid(datum.value)")
         .mark_text(text="\N{MULTIPLICATION SIGN}", fontSize=13, dy=-7)
@@ -140,7 +135,7 @@ def _background(values: Rows, x: alt.X, y: alt.Scale) -> list[alt.Chart]:
         base.mark_bar(color=INKS["band-strong"], clip=True).encode(
             y=alt.Y("spread_low:Q", scale=y), y2="spread_high:Q"
         ),
-        over([{"y": 0}]).mark_rule(color=INKS["ink"], strokeWidth=1).encode(y=alt.Y("y:Q", scale=y)),
+        level("y", scale=y),
         base.transform_filter("isValid(datum.ceiling)")
         .mark_tick(color=INKS["muted"], thickness=1.5, clip=True)
         .encode(y=alt.Y("ceiling:Q", scale=y)),
@@ -196,3 +191,62 @@ def _twentieths(values: Sequence[float]) -> list[float]:
     if len(values) < 2:
         return [*values, 0.0]
     return quantiles(values, n=20, method="inclusive")
+
+
+def heat_chart(signals: Signals, *, width: int = PANEL_WIDTH) -> alt.LayerChart | None:
+    """Noise-corrected cosine of every loss with the leading task gradient, by layer after warm-up.
+
+    Blue agrees and vermillion conflicts, the stronger the larger; a cell that cannot be told from noise is
+    hatched, and a dot marks those whose interval lies on one side of zero.
+    """
+    if not signals.task_gradients:
+        return None
+    gradient = signals.task_gradients[0]
+    rows = [
+        row
+        for row in signals.cosines
+        if (row.task_gradient, row.point) == (gradient, "theta_warm") and row.block != TOTAL
+    ]
+    if not rows:
+        return None
+    strongest = max((abs(row.cosine.value) for row in rows if row.cosine.value is not None), default=1.0)
+    axis = block_axis(rows)
+    axis["title"] = "layer (emb: embeddings)"
+    values = [
+        {
+            "block": block_label(row.block),
+            "objective": clean(row.objective),
+            "way": "agree" if (row.cosine.value or 0) >= 0 else "conflict",
+            "strength": 0.0 if row.cosine.value is None else 0.08 + 0.85 * abs(row.cosine.value) / strongest,
+            "resolved": row.cosine.value is not None,
+            "clear": row.cosine.sign != 0,
+            "shown": estimated(row.cosine),
+        }
+        for row in rows
+    ]
+    base = over(values).encode(
+        x=axis,
+        y=names("objective", [clean(name) for name in signals.objectives]),
+        tooltip=["objective:N", "block:N", alt.Tooltip("shown:N", title="cosine")],
+    )
+    layers = [
+        base.mark_rect(stroke=INKS["grid"], strokeWidth=0.5).encode(
+            color=alt.Color(
+                "way:N",
+                scale=alt.Scale(domain=["agree", "conflict"], range=[COLOURS["blue"], COLOURS["vermillion"]]),
+                legend=None,
+            ),
+            opacity=alt.Opacity("strength:Q", scale=None, legend=None),
+        ),
+        base.transform_filter("!datum.resolved").mark_point(
+            shape=_HATCH, size=190, strokeWidth=1, filled=False, opacity=1, color=INKS["line"]
+        ),
+        base.transform_filter("datum.clear").mark_point(
+            shape="circle", size=9, filled=True, opacity=1, color=INKS["ink"]
+        ),
+    ]
+    title = alt.Title(
+        f"Direction, {TASK_GRADIENT_WORDS[gradient]}",
+        subtitle=["blue: agree, orange: conflict, hatched: noise hides it,", "dot: clear of zero"],
+    )
+    return finish(layers, width=width, height=26 * len(signals.objectives), title=title, label_room=20)

@@ -1,7 +1,7 @@
 """What every chart shares: colours, shapes, whiskers, axes of blocks, legends, the finish."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -49,7 +49,7 @@ PANEL_WIDTH = 360
 PANEL_HEIGHT = 230
 
 Rows = Sequence[Mapping[str, Any]]
-Styles = Mapping[str, tuple[str, str]]
+Styles = Mapping[str, Sequence[str]]
 """For each category its colour, by its name in ``COLOURS`` or ``INKS``, and its Vega shape."""
 
 _FONT = "Helvetica Neue, Arial, Liberation Sans, sans-serif"
@@ -111,12 +111,65 @@ def block_axis(rows: Iterable[CosineRow]) -> alt.X:
     )
 
 
+def names(field: str, order: Sequence[str] | None = None, **axis: Any) -> alt.Y:
+    """Categories below each other, by default in the order of the rows; a line break in a name is kept."""
+    look: dict[str, Any] = {
+        **{"ticks": False, "domain": False, "labelColor": INKS["ink"], "labelLimit": 0, "labelPadding": 8},
+        **{"labelExpr": "split(datum.label, '\\n')", "labelLineHeight": 14},
+    }
+    return alt.Y(f"{field}:N", sort=order, title=None, axis=alt.Axis(**look | axis))
+
+
+def level(along: Literal["x", "y"], at: float = 0, *, scale: Any = alt.Undefined, **mark: Any) -> alt.Chart:
+    """A line across the chart where one axis has the value ``at``."""
+    channel = alt.X if along == "x" else alt.Y
+    look: dict[str, Any] = {"color": INKS["ink"], "strokeWidth": 1} | mark
+    line: alt.Chart = over([{"at": at}]).mark_rule(**look).encode(**{along: channel("at:Q", scale=scale)})
+    return line
+
+
+def whiskers(
+    base: alt.Chart,
+    axis: alt.X | alt.Y,
+    *,
+    shape: Any = alt.Undefined,
+    line: alt.Chart | None = None,
+    size: int = 36,
+    width: float = 1.5,
+) -> list[alt.Chart]:
+    """From ``low`` to ``high`` a bar along an axis, and a mark at ``value``.
+
+    Args:
+        base: rows with these fields and all other encodings.
+        axis: title, scale and ticks; the field is filled in.
+        shape: of the mark.
+        line: those of the rows that a line is to join.
+        size: of the mark.
+        width: of the bar.
+    """
+    along = "x" if isinstance(axis, alt.X) else "y"
+
+    def at(field: str) -> dict[str, Any]:
+        channel = axis.copy()
+        channel["shorthand"] = f"{field}:Q"
+        return {along: channel}
+
+    # An end that is round is seen on a wide bar only, and costs as many bytes as the rest of a narrow one.
+    cap: dict[str, Any] = {"strokeCap": "round"} if width > 2 else {}
+    bar = base.mark_rule(strokeWidth=width, clip=True, opacity=0.65, **cap)
+    layers = [bar.encode(**at("low"), **{f"{along}2": "high:Q"})]
+    if line is not None:
+        layers.append(line.mark_line(strokeWidth=1.5, clip=True, opacity=0.75).encode(**at("value")))
+    mark = base.mark_point(filled=True, opacity=1, size=size, clip=True)
+    return [*layers, mark.encode(**at("value"), shape=shape)]
+
+
 def finish(
     layers: Sequence[alt.Chart],
     *,
     width: int,
     height: int,
-    title: alt.Title | None = None,
+    title: str | alt.Title | None = None,
     label_room: int = 4,
 ) -> alt.LayerChart:
     """The layers as one chart with the report's typography.
@@ -135,34 +188,22 @@ def finish(
         title=title if title is not None else alt.Undefined,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
+    ink, muted, line = INKS["ink"], INKS["muted"], INKS["line"]
     styled: alt.LayerChart = chart.configure(
         font=_FONT,
         background="transparent",
         padding={"left": label_room, "right": 4, "top": 4, "bottom": 4},
-        view=alt.ViewConfig(stroke=None),
-        title=alt.TitleConfig(
-            anchor="start",
-            frame="bounds",
-            fontSize=13,
-            fontWeight=600,
-            color=INKS["ink"],
-            subtitleColor=INKS["muted"],
-            subtitleFontSize=11.5,
-            subtitlePadding=4,
-            offset=10,
-        ),
-        axis=alt.AxisConfig(
-            labelColor=INKS["muted"],
-            titleColor=INKS["muted"],
-            labelFontSize=11,
-            titleFontSize=11,
-            titleFontWeight="normal",
-            titlePadding=8,
-            gridColor=INKS["grid"],
-            domainColor=INKS["line"],
-            tickColor=INKS["line"],
-        ),
-        axisX=alt.AxisConfig(grid=False),
-        legend=alt.LegendConfig(labelColor=INKS["ink"], labelFontSize=11, symbolSize=60),
+        view={"stroke": None},
+        title={
+            **{"anchor": "start", "frame": "bounds", "offset": 10, "fontSize": 13, "fontWeight": 600},
+            **{"color": ink, "subtitleColor": muted, "subtitleFontSize": 11.5, "subtitlePadding": 4},
+        },
+        axis={
+            **{"labelColor": muted, "titleColor": muted, "labelFontSize": 11, "titleFontSize": 11},
+            **{"titleFontWeight": "normal", "titlePadding": 8, "domainColor": line, "tickColor": line},
+            "gridColor": INKS["grid"],
+        },
+        axisX={"grid": False},
+        legend={"labelColor": ink, "labelFontSize": 11, "symbolSize": 60},
     )
     return styled

@@ -49,20 +49,20 @@ def test_every_chart_is_valid_and_has_titled_axes(signals: Signals) -> None:
 
 def test_gains_are_sorted_and_none_is_the_zero_line() -> None:
     advice = make_advice()
-    rows = rows_with(drawn(charts.gain_chart(advice, limit=100)), "gain")
-    assert [row["gain"] for row in rows] == sorted((row["gain"] for row in rows), reverse=True)
+    rows = rows_with(drawn(charts.gain_chart(advice, limit=100)), "chance")
+    assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
     assert len(rows) == len(advice.alternatives) - 1
     assert not any(row["option"].startswith("none") for row in rows)
 
 
 def test_the_advised_option_is_shown_even_beyond_the_limit() -> None:
     last = next(row for row in reversed(make_advice().alternatives) if row.option != NO_ALIGNMENT)
-    rows = rows_with(drawn(charts.gain_chart(make_advice(option=last.option), limit=3)), "gain")
+    rows = rows_with(drawn(charts.gain_chart(make_advice(option=last.option), limit=3)), "chance")
     assert [row["advised"] for row in rows] == [False, False, False, True]
 
 
 def test_no_option_is_marked_as_advised_when_nothing_is() -> None:
-    assert not any(row["advised"] for row in rows_with(drawn(charts.gain_chart(make_open())), "gain"))
+    assert not any(row["advised"] for row in rows_with(drawn(charts.gain_chart(make_open())), "chance"))
 
 
 def test_nothing_to_draw_gives_none(signals: Signals) -> None:
