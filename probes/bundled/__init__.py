@@ -6,11 +6,8 @@ precision with a fast Unigram tokenizer. The package itself is never imported.
 """
 
 from probes.bundled._file import EncoderFile, parse
-from probes.bundled._installed import BUNDLED, BundledName
-from probes.bundled._load import is_encoder_file, load_bundled, load_encoder_file
-from probes.bundled._model import to_model
-from probes.bundled._tokenizer import to_tokenizer
-from probes.bundled._trim import trim_bundled, trim_vocabulary
+from probes.bundled._load import BUNDLED, BundledName, is_encoder_file, load_bundled, trim_bundled
+from probes.bundled._model import to_model, to_tokenizer
 
 __all__ = [
     "BUNDLED",
@@ -18,10 +15,8 @@ __all__ = [
     "EncoderFile",
     "is_encoder_file",
     "load_bundled",
-    "load_encoder_file",
     "parse",
     "to_model",
     "to_tokenizer",
     "trim_bundled",
-    "trim_vocabulary",
 ]

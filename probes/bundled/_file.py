@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ MAGIC = b"E5S1"
 _VERSION = 1
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 _WEIGHTS_PER_BLOCK = 32
+_OF_EMBEDDINGS, _OF_A_LAYER = 5, 16
+"""Tensors."""
 
 
 class SpecialIds(NamedTuple):
@@ -73,28 +75,22 @@ class _Cursor:
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
-        self._at = 0
-
-    @property
-    def at(self) -> int:
-        """How far it has read."""
-        return self._at
+        self.at = 0
 
     def take(self, length: int) -> memoryview:
         """The next ``length`` bytes, without a copy."""
-        if length < 0 or length > len(self._data) - self._at:
-            raise _CorruptError(f"it ends inside a field of {length} bytes at byte {self._at}")
-        self._at += length
-        return self._data[self._at - length : self._at]
+        if length < 0 or length > len(self._data) - self.at:
+            raise _CorruptError(f"it ends inside a field of {length} bytes at byte {self.at}")
+        self.at += length
+        return self._data[self.at - length : self.at]
 
-    def unpack(self, layout: Struct) -> tuple[int, ...]:
-        """The next integers."""
+    def unpack(self, layout: Struct) -> tuple[Any, ...]:
+        """The next numbers."""
         return layout.unpack(self.take(layout.size))
 
     def integer(self, layout: Struct) -> int:
         """The next integer."""
-        (value,) = self.unpack(layout)
-        return value
+        return int(self.unpack(layout)[0])
 
 
 _U8, _U16, _U32, _U64, _I32, _F32 = (Struct(f"<{code}") for code in "BHIQif")
@@ -128,32 +124,17 @@ def _parse(data: memoryview) -> EncoderFile:
     if (version := cursor.integer(_U32)) != _VERSION:
         raise _CorruptError(f"it is of version {version}, not {_VERSION}")
     sizes = cursor.unpack(_SIZES)
-    hidden, layers, heads, intermediate, vocabulary, positions, token_types = sizes
-    (epsilon,) = _F32.unpack(cursor.take(_F32.size))
-    if min(sizes) < 1 or hidden % heads or not 0 < epsilon < 1:
+    (epsilon,) = cursor.unpack(_F32)
+    if min(sizes) < 1 or sizes[0] % sizes[2] or not 0 < epsilon < 1:
         raise _CorruptError("its sizes make no sense")
     if cursor.integer(_I32) != _WEIGHTS_PER_BLOCK:
         raise _CorruptError("its blocks are not of 32 weights")
     special, pieces = _parse_vocabulary(cursor)
-    if len(pieces) > vocabulary:
+    if len(pieces) > sizes[4]:
         raise _CorruptError("it has more pieces than embeddings")
     normalisation = _parse_normalisation(cursor)
-    shapes = _tensor_shapes(hidden, intermediate, vocabulary, positions, token_types)
-    tensors = _parse_tensors(cursor, data, layers, shapes)
-    return EncoderFile(
-        hidden=hidden,
-        layers=layers,
-        heads=heads,
-        intermediate=intermediate,
-        vocabulary=vocabulary,
-        positions=positions,
-        token_types=token_types,
-        epsilon=epsilon,
-        special=special,
-        pieces=pieces,
-        normalisation=normalisation,
-        tensors=tensors,
-    )
+    tensors = _parse_tensors(cursor, data, sizes)
+    return EncoderFile(*sizes, epsilon, special, pieces, normalisation, tensors)
 
 
 def _parse_vocabulary(cursor: _Cursor) -> tuple[SpecialIds, tuple[tuple[str, float], ...]]:
@@ -195,50 +176,45 @@ def _parse_normalisation(cursor: _Cursor) -> dict[str, str]:
     return table
 
 
-def _tensor_shapes(
-    hidden: int, intermediate: int, vocabulary: int, positions: int, token_types: int
-) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Shapes of the embeddings' tensors and of one layer's tensors."""
-    embeddings: dict[str, tuple[int, ...]] = {
-        "emb.word": (vocabulary, hidden),
-        "emb.pos": (positions, hidden),
-        "emb.type": (token_types, hidden),
-        "emb.ln.w": (hidden,),
-        "emb.ln.b": (hidden,),
+def _shapes(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor that an encoder of these sizes has."""
+    hidden, layers, _, intermediate, vocabulary, positions, token_types = sizes
+    square, vector = (hidden, hidden), (hidden,)
+    layer = {
+        **{f"{name}.w": square for name in ("q", "k", "v", "ao")},
+        **{f"{name}.b": vector for name in ("q", "k", "v", "ao", "fo", "aln", "oln")},
+        **{"aln.w": vector, "oln.w": vector, "fo.w": (hidden, intermediate)},
+        **{"fi.w": (intermediate, hidden), "fi.b": (intermediate,)},
     }
-    layer: dict[str, tuple[int, ...]] = {
-        "fi.w": (intermediate, hidden),
-        "fi.b": (intermediate,),
-        "fo.w": (hidden, intermediate),
-        "fo.b": (hidden,),
+    return {
+        **{
+            "emb.word": (vocabulary, hidden),
+            "emb.pos": (positions, hidden),
+            "emb.type": (token_types, hidden),
+        },
+        **{"emb.ln.w": vector, "emb.ln.b": vector},
+        **{f"l{i}.{name}": shape for i in range(layers) for name, shape in layer.items()},
     }
-    for name in ("q", "k", "v", "ao"):
-        layer |= {f"{name}.w": (hidden, hidden), f"{name}.b": (hidden,)}
-    for name in ("aln", "oln"):
-        layer |= {f"{name}.w": (hidden,), f"{name}.b": (hidden,)}
-    return embeddings, layer
 
 
-def _parse_tensors(
-    cursor: _Cursor,
-    data: memoryview,
-    layers: int,
-    shapes: tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]],
-) -> dict[str, NDArray[np.float32]]:
-    embeddings, layer = shapes
-    count = cursor.integer(_I32)
-    if count != len(embeddings) + layers * len(layer):
+def _directory(cursor: _Cursor) -> dict[str, tuple[int, ...]]:
+    """Type, elements, offset and bytes of every tensor."""
+    names = range(cursor.integer(_I32))
+    return {
+        bytes(cursor.take(cursor.integer(_U16))).decode("ascii", "replace"): cursor.unpack(_TENSOR)
+        for _ in names
+    }
+
+
+def _parse_tensors(cursor: _Cursor, data: memoryview, sizes: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    directory = _directory(cursor)
+    if len(directory) != _OF_EMBEDDINGS + sizes[1] * _OF_A_LAYER:  # so many layers there are, then
         raise _CorruptError("it does not list the tensors of its layers")
-    directory: dict[str, tuple[int, ...]] = {}
-    for _ in range(count):
-        name = bytes(cursor.take(cursor.integer(_U16))).decode("ascii", "replace")
-        directory[name] = cursor.unpack(_TENSOR)
     # Entries that share bytes could ask for far more memory than the file holds.
     if sum(size for *_, size in directory.values()) > len(data):
         raise _CorruptError("its tensors overlap")
-    wanted = embeddings | {f"l{i}.{name}": shape for i in range(layers) for name, shape in layer.items()}
     tensors: dict[str, NDArray[np.float32]] = {}
-    for name, shape in wanted.items():
+    for name, shape in _shapes(sizes).items():
         if name not in directory:
             raise _CorruptError(f"tensor {name} is missing")
         kind, elements, offset, size = directory[name]
@@ -248,32 +224,21 @@ def _parse_tensors(
             raise _CorruptError(f"tensor {name} is not of the shape {shape}")
         if size != expected // per_item * itemsize or offset + size > len(data):
             raise _CorruptError(f"tensor {name} lies outside the file")
-        content = data[offset : offset + size]
-        decode = _floats if kind == 0 else _dequantise
-        tensors[name] = decode(content, name).reshape(shape)
+        items = np.frombuffer(data[offset : offset + size], _BLOCK if kind else "<f4")
+        if not np.isfinite(items["scale"] if kind else items).all():
+            raise _CorruptError(f"tensor {name} holds a value that is no number")
+        tensors[name] = (_dequantised(items) if kind else items.astype(np.float32)).reshape(shape)
     return tensors
 
 
-def _floats(content: memoryview, name: str) -> NDArray[np.float32]:
-    """The weights of an array of floats, copied."""
-    weights = np.frombuffer(content, "<f4").astype(np.float32)
-    if not np.isfinite(weights).all():
-        raise _CorruptError(f"tensor {name} holds a value that is no number")
-    return weights
-
-
-def _dequantise(content: memoryview, name: str) -> NDArray[np.float32]:
+def _dequantised(blocks: NDArray[Any]) -> NDArray[np.float32]:
     """The weights of 4-bit blocks, flat."""
-    blocks = np.frombuffer(content, _BLOCK)
-    scales = blocks["scale"].astype(np.float32)
-    if not np.isfinite(scales).all():
-        raise _CorruptError(f"tensor {name} has a scale that is no number")
     half = _WEIGHTS_PER_BLOCK // 2
     weights = np.empty((len(blocks), _WEIGHTS_PER_BLOCK), np.float32)
     weights[:, :half] = blocks["nibbles"] & 0x0F
     weights[:, half:] = blocks["nibbles"] >> 4
     weights -= 8
-    weights *= scales[:, None]
+    weights *= blocks["scale"].astype(np.float32)[:, None]
     return weights.reshape(-1)
 
 
@@ -286,11 +251,10 @@ def with_pieces(data: bytes, file: EncoderFile, pieces_kept: Sequence[int]) -> b
     table_from = cursor.at
     _parse_normalisation(cursor)
     table = data[table_from : cursor.at]
-    contents: dict[str, tuple[int, int, bytes]] = {}
-    for _ in range(cursor.integer(_I32)):
-        name = bytes(cursor.take(cursor.integer(_U16))).decode("ascii")
-        kind, elements, offset, size = cursor.unpack(_TENSOR)
-        contents[name] = kind, elements, data[offset : offset + size]
+    contents = {
+        name: (kind, elements, data[offset : offset + size])
+        for name, (kind, elements, offset, size) in _directory(cursor).items()
+    }
     kind, elements, words = contents["emb.word"]
     row = len(words) // file.vocabulary  # a row is a whole number of blocks
     rows = b"".join(words[i * row : (i + 1) * row] for i in pieces_kept)

@@ -1,15 +1,16 @@
-"""The model of an encoder file."""
+"""Model and tokenizer of an encoder file."""
 
 from collections.abc import Mapping
 
 import torch
-from transformers import BertConfig, BertModel
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from probes.bundled._file import EncoderFile
 
-WORDS = "embeddings.word_embeddings.weight"
 _EMBEDDING_NAMES = {
-    "emb.word": WORDS,
+    "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",
     "emb.type": "embeddings.token_type_embeddings.weight",
     "emb.ln.w": "embeddings.LayerNorm.weight",
@@ -25,6 +26,8 @@ _LAYER_NAMES = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
+_METASPACE = "▁"
+_MASK = "<mask>"
 
 
 def to_model(file: EncoderFile) -> BertModel:
@@ -54,11 +57,6 @@ def to_model(file: EncoderFile) -> BertModel:
             for suffix, parameter in (("w", "weight"), ("b", "bias")):
                 tensor = file.tensors[f"l{i}.{name}.{suffix}"]
                 state[f"encoder.layer.{i}.{module_name}.{parameter}"] = torch.from_numpy(tensor)
-    return model_with(config, state)
-
-
-def model_with(config: BertConfig, state: Mapping[str, torch.Tensor]) -> BertModel:
-    """A model that takes ``state`` over as its parameters."""
     # Building on the meta device skips a random initialisation that would take longer than all the rest.
     with torch.device("meta"):
         model = BertModel(config, add_pooling_layer=False)
@@ -69,3 +67,54 @@ def model_with(config: BertConfig, state: Mapping[str, torch.Tensor]) -> BertMod
     model.embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
     model.eval()
     return model
+
+
+def to_tokenizer(file: EncoderFile) -> PreTrainedTokenizerFast:
+    """The tokenizer: NFKC, split at white space, Metaspace, Unigram, ``<s> $A </s>``.
+
+    Pairs are joined as ``<s> $A </s> </s> $B </s>``, as XLM-R does.
+    """
+    bos, eos, pad, unk = (file.pieces[i][0] for i in file.special)
+    roles: dict[str, str | AddedToken] = {
+        **{"bos_token": bos, "eos_token": eos, "cls_token": bos},
+        **{"sep_token": eos, "pad_token": pad, "unk_token": unk},
+    }
+    if any(piece == _MASK for piece, _ in file.pieces):
+        # It swallows the space before it, so that it stands for a whole word.
+        roles["mask_token"] = AddedToken(_MASK, lstrip=True, special=True)
+
+    backend = Tokenizer(Unigram())
+    backend.normalizer = _normalizer(file.normalisation)
+    metaspace = pre_tokenizers.Metaspace(replacement=_METASPACE, prepend_scheme="always")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
+    backend.decoder = decoders.Metaspace(replacement=_METASPACE, prepend_scheme="always")
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A {eos}",
+        pair=f"{bos} $A {eos} {eos} $B {eos}",
+        special_tokens=[(bos, file.special.bos), (eos, file.special.eos)],
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=file.positions,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    # Put in only now: the constructor copies its tokenizer, which takes seconds with a large vocabulary.
+    tokenizer.backend_tokenizer.model = Unigram(list(file.pieces), file.special.unk, byte_fallback=False)
+    tokenizer.add_special_tokens(roles)
+    return tokenizer
+
+
+def _normalizer(table: Mapping[str, str]) -> normalizers.Normalizer:
+    """SentencePiece's ``nmt_nfkc``: NFKC, after some characters were dropped or made a space.
+
+    The table lists NFKC character by character; the library's own NFKC also composes sequences of them,
+    as SentencePiece does. What is left to take from the table is where it goes beyond NFKC.
+    """
+    dropped = "".join(character for character, output in table.items() if output == "")
+    blank = "".join(character for character, output in table.items() if output == " ")
+    steps: list[normalizers.Normalizer] = []
+    for characters, replacement in ((dropped, ""), (blank, " ")):
+        if characters:
+            pattern = "".join(f"\\x{{{ord(character):x}}}" for character in characters)
+            steps.append(normalizers.Replace(Regex(f"[{pattern}]"), replacement))
+    return normalizers.Sequence([*steps, normalizers.NFKC()])

@@ -131,8 +131,8 @@ def _seconds(device: torch.device, action: Callable[[], object]) -> float:
 @contextmanager
 def _saved_bytes(encoder: Encoder) -> Iterator[Callable[[], int]]:
     """Count the bytes that graphs built in the context keep for their backward pass, weights not included."""
-    owner = encoder.masked_lm if encoder.masked_lm is not None else encoder.base
-    weights = {t.untyped_storage().data_ptr() for t in (*owner.parameters(), *owner.buffers())}
+    owned = (*encoder.owner.parameters(), *encoder.owner.buffers())
+    weights = {t.untyped_storage().data_ptr() for t in owned}
     found: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

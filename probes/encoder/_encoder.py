@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,11 @@ class Encoder:
     def layers(self) -> int:
         """Number of layers N; ``hidden_states`` has N + 1 entries, the embedding output first."""
         return len(self.blocks) - 1
+
+    @property
+    def owner(self) -> PreTrainedModel:
+        """The whole model: with its MLM head, if it has one."""
+        return self.base if self.masked_lm is None else self.masked_lm
 
     @property
     def hidden_size(self) -> int:
@@ -180,44 +185,24 @@ class Encoder:
         """
         embedding = self.base.get_input_embeddings()
         weight = cast(Tensor, embedding.weight)
-        shared = nn.Parameter(weight.detach(), requires_grad=False)
-        owner = self.masked_lm if self.masked_lm is not None else self.base
-        duplicate = copy.deepcopy(owner, {id(weight): shared})
-        base = cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate)
+        copied = self._copied({id(weight): nn.Parameter(weight.detach(), requires_grad=False)})
         name = next(n for n, p in self.base.named_parameters() if p is weight)
-        row_module = RowEmbedding(embedding, used_ids)
-        cast(Callable[[nn.Module], None], base.set_input_embeddings)(row_module)
-        rows = next(n for n, p in base.named_parameters() if p is row_module.rows)
-        blocks = {
-            block: tuple(rows if n == name else n for n in names) for block, names in self.blocks.items()
+        rows = RowEmbedding(embedding, used_ids)
+        copied._embed_with(rows)
+        rows_name = next(n for n, p in copied.base.named_parameters() if p is rows.rows)
+        copied.blocks = {
+            block: tuple(rows_name if n == name else n for n in names) for block, names in self.blocks.items()
         }
-        result = Encoder(
-            self.id,
-            base,
-            self.tokenizer,
-            duplicate if self.masked_lm is not None else None,
-            self.no_mlm_reason,
-            self.pooling,
-            self.sha256,
-            blocks,
-            self.precision,
-        )
-        duplicate.eval()
-        duplicate.requires_grad_(False)
-        for parameter in result.parameters():
+        copied.owner.eval()
+        copied.owner.requires_grad_(False)
+        for parameter in copied.parameters():
             parameter.requires_grad_(True)
-        return result
+        return copied
 
     def duplicate(self) -> "Encoder":
         """A further working copy of a working copy; the full embedding table is shared."""
-        owner = self.masked_lm if self.masked_lm is not None else self.base
-        shared = {id(t): t for t in (*owner.parameters(), *owner.buffers()) if not t.requires_grad}
-        duplicate = copy.deepcopy(owner, shared)
-        return replace(
-            self,
-            base=cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate),
-            masked_lm=duplicate if self.masked_lm is not None else None,
-        )
+        tensors = (*self.owner.parameters(), *self.owner.buffers())
+        return self._copied({id(t): t for t in tensors if not t.requires_grad})
 
     def with_rows(self, used_ids: Sequence[int], *, scale: float = 1.0) -> "Encoder":
         """A working copy with embedding rows for more ids, which shares all other weights with this one.
@@ -226,15 +211,23 @@ class Encoder:
             used_ids: what may be looked up beside what this one has rows for.
             scale: of the new rows, which are otherwise the user's model's.
         """
-        owner = self.masked_lm if self.masked_lm is not None else self.base
-        duplicate = copy.deepcopy(owner, {id(t): t for t in (*owner.parameters(), *owner.buffers())})
-        base = cast(PreTrainedModel, duplicate.base_model if self.masked_lm is not None else duplicate)
+        copied = self._copied({id(t): t for t in (*self.owner.parameters(), *self.owner.buffers())})
         rows = self.rows.with_rows(used_ids)
         with torch.no_grad():
             rows.rows.mul_(scale)
             rows.rows[rows.places_of(self.rows)] = self.rows.rows
-        cast(Callable[[nn.Module], None], base.set_input_embeddings)(rows)
-        return replace(self, base=base, masked_lm=duplicate if self.masked_lm is not None else None)
+        copied._embed_with(rows)
+        return copied
+
+    def _copied(self, shared: dict[int, Any]) -> "Encoder":
+        """A copy of all but the tensors that are shared, by id."""
+        owner = copy.deepcopy(self.owner, shared)
+        if self.masked_lm is None:
+            return replace(self, base=owner)
+        return replace(self, base=cast(PreTrainedModel, owner.base_model), masked_lm=owner)
+
+    def _embed_with(self, rows: RowEmbedding) -> None:
+        cast(Callable[[nn.Module], None], self.base.set_input_embeddings)(rows)
 
     @property
     def rows(self) -> RowEmbedding:

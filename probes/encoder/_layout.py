@@ -27,8 +27,8 @@ _SPELLINGS = {
     **{"last_token": "lasttoken", "weighted": "weightedmean", "weighted_mean": "weightedmean"},
     **{"weightedmean_tokens": "weightedmean", "mean_sqrt_len": "mean_sqrt_len_tokens"},
 }
-_SENTENCEPIECE = (
-    *("sentencepiece.bpe.model", "spiece.model", "sentencepiece.model", "tokenizer.model", "spm.model"),
+_SENTENCEPIECE = tuple(
+    f"{name}.model" for name in ("sentencepiece.bpe", "spiece", "sentencepiece", "tokenizer", "spm")
 )
 
 
@@ -41,7 +41,7 @@ def check_files(name: str) -> None:
     folder = Path(name)
     adapter = next((file for file in _ADAPTERS if _find(name, file) is not None), None)
     if adapter is not None:
-        stated = _read(name, "adapter_config.json")
+        stated = _settings(name, "adapter_config.json")
         kind = str(stated.get("peft_type") or "adapter").upper()
         base = stated.get("base_model_name_or_path")
         what = f"a {kind} adapter" if kind != "ADAPTER" else "an adapter"
@@ -98,7 +98,9 @@ def find_pooling(name: str) -> Pooling:
         InputError: if it is one, or a combination, that is not supported.
     """
     paths = [str(m.get("path", "")) for m in _modules(name) if str(m.get("type", "")).endswith("Pooling")]
-    return stated_pooling(name, _read(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json"))
+    return stated_pooling(
+        name, _settings(name, f"{paths[0]}/config.json" if paths else "1_Pooling/config.json")
+    )
 
 
 def left_out(name: str) -> tuple[str, ...]:
@@ -120,12 +122,12 @@ def stated_pooling(name: str, stated: dict[str, Any]) -> Pooling:
             f"one of {', '.join(POOLINGS)} in its pooling config."
         )
     mode = modes[0] if modes else "mean"
-    pooling_named = next((pooling for pooling in POOLINGS if pooling == mode), None)
-    if pooling_named is None:
-        raise InputError(
-            f"'{name}' has the pooling mode '{mode}', which is not supported: {', '.join(POOLINGS)} are."
-        )
-    return pooling_named
+    for pooling in POOLINGS:
+        if pooling == mode:
+            return pooling
+    raise InputError(
+        f"'{name}' has the pooling mode '{mode}', which is not supported: {', '.join(POOLINGS)} are."
+    )
 
 
 def _modes(stated: dict[str, Any]) -> list[str]:
@@ -169,21 +171,21 @@ def _is_installed(module: str) -> bool:
 
 
 def _modules(name: str) -> list[dict[str, Any]]:
-    path = _find(name, "modules.json")
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8")) if path else []
-    except (OSError, ValueError):
-        return []
+    entries = _json(name, "modules.json")
     return [module for module in entries if isinstance(module, dict)] if isinstance(entries, list) else []
 
 
-def _read(name: str, file: str) -> dict[str, Any]:
+def _settings(name: str, file: str) -> dict[str, Any]:
+    entries = _json(name, file)
+    return entries if isinstance(entries, dict) else {}
+
+
+def _json(name: str, file: str) -> Any:
     path = _find(name, file)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        return json.loads(path.read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
-        return {}
-    return entries if isinstance(entries, dict) else {}
+        return None
 
 
 def _find(name: str, file: str) -> Path | None:

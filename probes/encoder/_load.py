@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from probes.bundled import BUNDLED, is_encoder_file, load_bundled, load_encoder_file
+from probes.bundled import BUNDLED, is_encoder_file, load_bundled
 from probes.encoder._blocks import find_blocks, harmless_batch
 from probes.encoder._checkpoint import load_checkpoint
 from probes.encoder._encoder import Encoder
@@ -26,17 +26,14 @@ def load_encoder(name: str, device: str | torch.device = "cpu") -> Encoder:
             decoder, computes what is not a number, has no fast tokenizer, or has no single stack of layers.
     """
     if name in BUNDLED or is_encoder_file(name):
-        model, tokenizer, sha256 = load_bundled(name) if name in BUNDLED else load_encoder_file(name)
+        model, tokenizer, sha256 = load_bundled(name)
         encoder = Encoder(
             name, model, tokenizer, None, "the offline encoder's file carries no MLM head", "mean", sha256
         )
     else:
         encoder = load_checkpoint(name)
     _drop_needless_segments(encoder)
-    encoder.base.eval()
-    if encoder.masked_lm is not None:
-        encoder.masked_lm.eval()
-    cast(nn.Module, encoder.masked_lm or encoder.base).to(device)
+    cast(nn.Module, encoder.owner.eval()).to(device)
     _refuse_broken(encoder)
     encoder.blocks = find_blocks(encoder)
     return encoder

@@ -16,16 +16,13 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from probes.bundled import (
     EncoderFile,
-    _installed,
-    _trim,
+    _load,
     is_encoder_file,
     load_bundled,
-    load_encoder_file,
     parse,
     to_model,
     to_tokenizer,
     trim_bundled,
-    trim_vocabulary,
 )
 from probes.encoder import load_encoder
 from probes.errors import InputError
@@ -293,51 +290,6 @@ def test_offsets_and_word_ids_point_into_the_text(tokenizer: PreTrainedTokenizer
     assert split["input_ids"] == encoding["input_ids"]
 
 
-# --- Trimming -----------------------------------------------------------------------------------------
-
-
-def test_trimming_does_not_make_unknown_characters_cheaper(
-    small: EncoderFile, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    # Without the rare "c", an unknown character would cost 25 instead of 50, and ▁ab + unknown + de less
-    # than ▁a + bcde.
-    texts = ["ab", "xde", "abcde"]
-    trimmed = trim_vocabulary(to_model(small), tokenizer, texts)[1]
-    for text in texts:
-        assert trimmed(text).tokens() == tokenizer(text).tokens()
-    assert tokenizer("abcde").tokens() == ["<s>", "▁a", "bcde", "</s>"]
-
-
-def test_trimming_leaves_the_original_alone(small: EncoderFile, tokenizer: PreTrainedTokenizerFast) -> None:
-    model = to_model(small)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    small_model, small_tokenizer = trim_vocabulary(model, tokenizer, ["ab"])
-    assert len(small_tokenizer) < len(tokenizer)
-    with torch.no_grad():
-        for parameter in small_model.parameters():
-            parameter.add_(1)
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, before[name])
-    assert tokenizer("xde").tokens() == ["<s>", "▁x", "de", "</s>"]
-
-
-def test_trimming_to_nothing_keeps_the_special_pieces(
-    small: EncoderFile, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    trimmed = trim_vocabulary(to_model(small), tokenizer, [])[1]
-    assert sorted(trimmed.get_vocab()) == sorted([*tokenizer.all_special_tokens, "c"])  # "c": the rarest
-    assert trimmed.special_tokens_map == tokenizer.special_tokens_map
-
-
-def test_only_unigram_vocabularies_can_be_trimmed(small: EncoderFile) -> None:
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-
-    other = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]")))
-    with pytest.raises(InputError, match="Unigram"):
-        trim_vocabulary(to_model(small), other, ["a"])
-
-
 # --- The installed weights ----------------------------------------------------------------------------
 
 SENTENCES = {
@@ -401,33 +353,17 @@ def test_translations_find_each_other(real: tuple[BertModel, PreTrainedTokenizer
         assert nearest.tolist() == [0, 1, 2, 3], language
 
 
-@pytest.mark.slow
-def test_a_trimmed_encoder_computes_the_same(real: tuple[BertModel, PreTrainedTokenizerFast, str]) -> None:
-    model, tokenizer, _ = real
-    tokenizer("one two three", truncation=True, max_length=4, padding="max_length")  # must leave no trace
-    texts = [text for side in SENTENCES.values() for text in side]
-    texts += ["an unknown 𓀀 sign", "<mask> and ﬁ", "the the"]
-    trimmed_model, trimmed = trim_vocabulary(model, tokenizer, [f"query: {text}" for text in texts])
-    assert trimmed_model.config.vocab_size == len(trimmed) < 250
-    for text in texts:
-        before, after = tokenizer(f"query: {text}"), trimmed(f"query: {text}")
-        assert after.tokens() == before.tokens()
-        assert after.encodings[0].offsets == before.encodings[0].offsets
-    assert trimmed.added_tokens_decoder[trimmed.mask_token_id].lstrip
-    torch.testing.assert_close(embed(texts, trimmed_model, trimmed), embed(texts, model, tokenizer))
-
-
 def test_missing_weights_are_a_clear_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(_installed, "distribution", missing)
+    monkeypatch.setattr(_load, "distribution", missing)
     with pytest.raises(InputError, match=r'pip install "alignment-advisor\[demo\]"'):
         load_bundled("bundled")
 
 
 def test_a_distribution_without_the_file_is_a_clear_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_installed, "distribution", lambda _: SimpleNamespace(files=None))
+    monkeypatch.setattr(_load, "distribution", lambda _: SimpleNamespace(files=None))
     with pytest.raises(InputError, match="not installed"):
         load_bundled("bundled-enpt")
 
@@ -438,18 +374,18 @@ def test_other_weights_under_the_same_name_are_refused(
     path = tmp_path / "e5-small-q4.bin"
     path.write_bytes(DATA)
     file: Any = SimpleNamespace(name=path.name, locate=lambda: path)
-    monkeypatch.setattr(_installed, "distribution", lambda _: SimpleNamespace(files=[file]))
+    monkeypatch.setattr(_load, "distribution", lambda _: SimpleNamespace(files=[file]))
     with pytest.raises(InputError, match="SHA-256"):
         load_bundled("bundled")
 
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(InputError, match="bundled-enpt"):
-        load_bundled("bundled-xx")  # type: ignore[arg-type]
+        load_bundled("bundled-xx")
 
 
 def trimmed(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> bytes:
-    monkeypatch.setattr(_trim, "read_bundled", lambda name: (DATA, "0" * 64))
+    monkeypatch.setattr(_load, "_read", lambda name: (DATA, "0" * 64))
     return trim_bundled("bundled", texts)
 
 
@@ -458,7 +394,7 @@ def test_a_trimmed_file_reads_its_texts_as_before(monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "small"
     path.write_bytes(trimmed(monkeypatch, texts))
     assert is_encoder_file(path)
-    model, tokenizer, sha256 = load_encoder_file(path)
+    model, tokenizer, sha256 = load_bundled(str(path))
     whole = parse(DATA)
     whole_model, whole_tokenizer = to_model(whole), to_tokenizer(whole)
 
@@ -474,6 +410,26 @@ def test_a_trimmed_file_reads_its_texts_as_before(monkeypatch: pytest.MonkeyPatc
         assert pieces[0] == pieces[1]
         with torch.no_grad():
             assert torch.equal(model(**short).last_hidden_state, whole_model(**long).last_hidden_state)
+
+
+def test_trimming_does_not_make_unknown_characters_cheaper(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the rare "c", an unknown character would cost 25 instead of 50, and ▁ab + unknown + de less
+    # than ▁a + bcde.
+    texts = ["ab", "xde", "abcde"]
+    small = to_tokenizer(parse(trimmed(monkeypatch, texts)))
+    for text in texts:
+        assert small(text).tokens() == tokenizer(text).tokens()
+    assert tokenizer("abcde").tokens() == ["<s>", "▁a", "bcde", "</s>"]
+
+
+def test_trimming_to_nothing_keeps_the_special_pieces(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = to_tokenizer(parse(trimmed(monkeypatch, [])))
+    assert sorted(small.get_vocab()) == sorted([*tokenizer.all_special_tokens, "c"])  # "c": the rarest
+    assert small.special_tokens_map == tokenizer.special_tokens_map
 
 
 def test_a_trimmed_file_keeps_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ def test_the_old_layout_keeps_the_transformer_in_a_folder_of_its_own(tmp_path: P
     (tmp_path / "modules.json").write_text(json.dumps(modules))
     encoder = load_encoder(str(tmp_path))
     assert (encoder.id, encoder.pooling, encoder.left_out) == (str(tmp_path), "cls", ("Dense",))
+    assert encoder.working_copy([5]).left_out == ("Dense",), "it is noted of the copy that is measured"
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
