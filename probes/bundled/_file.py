@@ -132,9 +132,9 @@ def _parse(data: memoryview) -> EncoderFile:
     special, pieces = _parse_vocabulary(cursor)
     if len(pieces) > sizes[4]:
         raise _CorruptError("it has more pieces than embeddings")
-    normalisation = _parse_normalisation(cursor)
-    tensors = _parse_tensors(cursor, data, sizes)
-    return EncoderFile(*sizes, epsilon, special, pieces, normalisation, tensors)
+    rest = epsilon, special, pieces, _parse_normalisation(cursor), _parse_tensors(cursor, data, sizes)
+    hidden, layers, heads, intermediate, vocabulary, positions, token_types = sizes
+    return EncoderFile(hidden, layers, heads, intermediate, vocabulary, positions, token_types, *rest)
 
 
 def _parse_vocabulary(cursor: _Cursor) -> tuple[SpecialIds, tuple[tuple[str, float], ...]]:

@@ -1,6 +1,6 @@
 """Model and tokenizer of an encoder file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -75,7 +75,7 @@ def to_tokenizer(file: EncoderFile) -> PreTrainedTokenizerFast:
     Pairs are joined as ``<s> $A </s> </s> $B </s>``, as XLM-R does.
     """
     bos, eos, pad, unk = (file.pieces[i][0] for i in file.special)
-    roles: dict[str, str | AddedToken] = {
+    roles: dict[str, str | AddedToken | Sequence[str | AddedToken]] = {
         **{"bos_token": bos, "eos_token": eos, "cls_token": bos},
         **{"sep_token": eos, "pad_token": pad, "unk_token": unk},
     }

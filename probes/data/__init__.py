@@ -5,9 +5,16 @@ format a file is in follows from its content and, where that leaves a choice, fr
 are in :mod:`probes.data.formats`.
 """
 
-from probes.data.bitext import Bitext, read_bitext
-from probes.data.dictionary import Dictionary, read_dictionary
-from probes.data.direction import check_dictionary, check_direction, reads_like_other
+from probes.data._table import Columns
+from probes.data.bitext import (
+    Bitext,
+    Dictionary,
+    check_dictionary,
+    check_direction,
+    read_bitext,
+    read_dictionary,
+    reads_like_other,
+)
 from probes.data.examples import (
     UNKNOWN_LABEL,
     Example,
@@ -21,7 +28,6 @@ from probes.data.examples import (
 from probes.data.files import expand
 from probes.data.labelled import as_row, read_labelled
 from probes.data.reading import Reading, reading_of
-from probes.data.tables import Columns
 
 __all__ = [
     "UNKNOWN_LABEL",

@@ -6,14 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
 from pathlib import PurePath
+from typing import Any
 
-from probes.data._hub import is_hub_spec, load_table
-from probes.data._labels import text_of
-from probes.data._records import Dropped
+from probes.data._records import Dropped, text_of
+from probes.data._rows import cells_of, read_json, read_parquet
+from probes.data._table import Row, Table, cell, is_hub_spec, load_table
+from probes.data._translation import (
+    Segment,
+    in_order,
+    match_language,
+    read_po,
+    read_tmx,
+    read_xliff,
+    refuse_ids,
+)
 from probes.data.files import InputFile, expand, is_folder, joint_sha256, open_file, split_spec
 from probes.data.formats import BitextFormat, bitext_format
-from probes.data.tables import Row, Table, cell, csv_cells, read_json, read_parquet, split_lines
-from probes.data.translation import Segment, in_order, match_language, read_po, read_tmx, read_xliff
 from probes.errors import InputError
 from probes.languages import Language, script_of
 
@@ -62,16 +70,15 @@ def open_parts(spec: str, source: Language, target: Language) -> list[Part]:
         names = [name for part in split_spec(joined, ",") for name in expand(part, folders=True)]
         written = "," in joined or is_folder(joined) or len(names) > 1
         files = [name if is_hub_spec(name) else open_file(name) for name in names]
-        sides = (
-            [] if not written else [file for file in files if isinstance(file, InputFile) and _is_side(file)]
-        )
+        sides = [file for file in files if written and isinstance(file, InputFile) and _is_side(file)]
         couples = {
             id(one): _couple(one, other, source, target)
             for one, other in _couples(joined, sides, source, target)
         }
         for file in files:
             if isinstance(file, str):
-                parts.append(_from_hub(file, source, target))
+                table, sha256 = load_table(file)
+                parts.append(Part(file, "datasets", sha256, *_from_table(table, source, target)))
             elif file not in sides:
                 parts.append(_from_file(file, source, target))
             elif id(file) in couples:
@@ -152,12 +159,6 @@ def _couple(first: InputFile, second: InputFile, source: Language, target: Langu
     return Part(spec, "line-aligned", joint_sha256(first, second), segments, columns)
 
 
-def _from_hub(spec: str, source: Language, target: Language) -> Part:
-    table, sha256 = load_table(spec)
-    segments, columns = _from_table(table, source, target)
-    return Part(spec, "datasets", sha256, segments, columns)
-
-
 def _from_file(file: InputFile, source: Language, target: Language) -> Part:
     format = bitext_format(file)
     segments, columns = _READERS[format](file, source, target)
@@ -165,6 +166,7 @@ def _from_file(file: InputFile, source: Language, target: Language) -> Part:
 
 
 Read = tuple[Iterator[Segment | Dropped], dict[str, str]]
+"""Pairs, and where the two languages were read from."""
 
 
 def _from_cells(
@@ -172,41 +174,36 @@ def _from_cells(
 ) -> Read:
     """Two columns, source first unless a header line with the languages says otherwise."""
     first = next(lines, [""])  # a file may hold nothing but a byte order mark
-    second = list(islice(lines, 1))
-    lines = chain(second, lines)
-    header = None if isinstance(first, Dropped) else _header_order(first, source, target)
-    if header and second and _alike(first, second[0], header[:2]):
-        header = None  # languages that every line states
-    if header is None and not isinstance(first, Dropped) and len(first) != 2:
-        rows = [first, *(line for line in islice(lines, 2) if not isinstance(line, Dropped))]
-        shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows)
+    peeked = list(islice(lines, 2))
+    lines = chain(peeked, lines)
+    cells = ["", ""] if isinstance(first, Dropped) else first
+    names = tuple(cell.strip() for cell in cells)
+    sides = _named_sides(names, source, target)
+    if sides and peeked and _alike(first, peeked[0], [names.index(side) for side in sides[:2]]):
+        sides = None  # languages that every line states
+    if sides is None and len(cells) != 2:
+        rows_shown = [cells, *(line for line in peeked if not isinstance(line, Dropped))]
+        shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows_shown)
         raise InputError(
-            f"{file.spec} has {len(first)} column{'s' if len(first) > 1 else ''} in its first line where "
-            "bitext has "
-            f"two: keep the {source.name} and the {target.name} text, separated by one tab, or name the "
-            f"columns by language in a header line. Its first lines are {shown}."
+            f"{file.spec} has {len(cells)} column{'s' if len(cells) > 1 else ''} in its first line where "
+            f"bitext has two: keep the {source.name} and the {target.name} text, separated by one tab, or "
+            f"name the columns by language in a header line. Its first lines are {shown}."
         )
-    width = 2 if isinstance(first, Dropped) else len(first)
-    one, other, by_language = header or (0, 1, True)
-    stating = None if by_language or isinstance(first, Dropped) else _stating(first)
+    columns = names if sides else ("column 1", "column 2")
+    width = "two" if len(columns) == 2 else len(columns)
 
-    def segments() -> Iterator[Segment | Dropped]:
-        for cells in lines if header else chain([first], lines):
-            if isinstance(cells, Dropped):
-                yield cells
-            elif header and cells == first:
+    def rows() -> Iterator[Row | Dropped]:
+        for line in lines if sides else chain([first], lines):
+            if isinstance(line, Dropped):
+                yield line
+            elif sides and line == first:
                 yield Dropped("the header again")
-            elif len(cells) == width:
-                pair = cells[one], cells[other]
-                yield in_order(pair, [cells[at] for at in stating], source, target) if stating else pair
+            elif len(line) == len(columns):
+                yield dict(zip(columns, line, strict=True))
             else:
-                yield Dropped(
-                    "a line without two columns" if width == 2 else f"a line without {width} columns"
-                )
+                yield Dropped(f"a line without {width} columns")
 
-    names = [str(first[at]).strip() if header else f"column {at + 1}" for at in (one, other)]  # type: ignore[index]
-    columns = dict(zip((source.name, target.name), names, strict=True))
-    return _in_written_order(segments(), file.spec, source, target), columns
+    return _pairs(Table(file.spec, columns, rows()), sides or (columns[0], columns[1], True), source, target)
 
 
 def _alike(one: list[str] | Dropped, other: list[str] | Dropped, at: Sequence[int]) -> bool:
@@ -214,27 +211,6 @@ def _alike(one: list[str] | Dropped, other: list[str] | Dropped, at: Sequence[in
     if isinstance(one, Dropped) or isinstance(other, Dropped):
         return False
     return len(one) == len(other) and all(one[i] == other[i] for i in at)
-
-
-def _stating(columns: Sequence[str]) -> tuple[int, int] | None:
-    """Where each pair states its two languages; None if it does not."""
-    folded = [name.strip().casefold().replace("_", "") for name in columns]
-    known = (both for both in _STATING if {*both} <= {*folded})
-    return next(((folded.index(first), folded.index(second)) for first, second in known), None)
-
-
-def _header_order(cells: Sequence[str], source: Language, target: Language) -> tuple[int, int, bool] | None:
-    """Where source and target stand if the line is a header, and whether they are called after the
-    languages; None if it is already data."""
-    names = [cell.strip() for cell in cells]
-    folded = tuple(name.casefold() for name in names)
-    for usual in _PAIR_COLUMNS:
-        if folded == usual or (len(folded) > 2 and set(usual) <= set(folded)):
-            return folded.index(usual[0]), folded.index(usual[1]), False
-    found = match_language(names, source), match_language(names, target)
-    if found[0] is None or found[1] is None or found[0] == found[1]:
-        return None
-    return names.index(found[0]), names.index(found[1]), True
 
 
 def _from_lines(first: InputFile, second: InputFile) -> Iterator[Segment | Dropped]:
@@ -268,67 +244,73 @@ def _from_table(table: Table, source: Language, target: Language) -> Read:
     Raises:
         InputError: if there are no such columns.
     """
-    found = _table_columns(table.columns, source, target)
-    if found is None and table.all_columns is not None:
-        found = _table_columns(table.all_columns(), source, target)
-    if found is None:
+    sides = _sides(table.columns, source, target)
+    if sides is None and table.all_columns is not None:
+        sides = _sides(table.all_columns(), source, target)
+    if sides is None:
         raise InputError(
             f"{table.spec} has no columns for {source.name} and {target.name} among "
             f"{', '.join(table.columns[:12])}: call them {source.code} and {target.code}."
         )
-    first, second, by_language = found
-    columns = {source.name: first, target.name: second}
-    if first == second:
-        return (_translations(row, first, source, target) for row in table.rows), columns
-    if by_language:
-        return (_cells(row, first, second) for row in table.rows), columns
-    stating = _stating(table.columns)
+    return _pairs(table, sides, source, target)
+
+
+_Sides = tuple[str, str, bool]
+"""The columns of the two sides (one column: they are in it by language), and whether they are called after
+the languages."""
+
+
+def _named_sides(columns: Sequence[str], source: Language, target: Language) -> _Sides | None:
+    first, second = match_language(columns, source), match_language(columns, target)
+    if first and second and first != second:
+        return first, second, True
+    names = {name.casefold(): name for name in columns}
+    usual = next((pair for pair in _PAIR_COLUMNS if names.keys() >= {*pair}), None)
+    return (names[usual[0]], names[usual[1]], False) if usual else None
+
+
+def _sides(columns: Sequence[str], source: Language, target: Language) -> _Sides | None:
+    outer = [name for name in columns if "." not in name]
+    named = _named_sides(outer, source, target)
+    if "translation" in outer and not (named and named[2]):
+        return "translation", "translation", True
+    nested: dict[str, list[str]] = {}
+    for outer_name, _, inner in (name.rpartition(".") for name in columns if "." in name):
+        nested.setdefault(outer_name, []).append(inner)
+    keyed = (
+        name for name, inner in nested.items() if all(match_language(inner, s) for s in (source, target))
+    )
+    return named or next(((name, name, True) for name in keyed), None)
+
+
+def _pairs(table: Table, sides: _Sides, source: Language, target: Language) -> Read:
+    """The pairs of a table's rows; where the rows state their languages, from source to target."""
+    first, second, by_language = sides
+    folded = {name.casefold().replace("_", ""): name for name in table.columns}
+    stating = next((pair for pair in _STATING if folded.keys() >= {*pair}), ()) if not by_language else ()
 
     def pairs() -> Iterator[Segment | Dropped]:
         for row in table.rows:
-            pair = _cells(row, first, second)
-            if stating and not isinstance(row, Dropped) and not isinstance(pair, Dropped):
-                stated = [text_of(cell(row, table.columns[at])) for at in stating]
-                pair = in_order(pair, stated, source, target)
-            yield pair
+            if isinstance(row, Dropped):
+                yield row
+            elif first == second:
+                yield _translations(cell(row, first), source, target)
+            else:
+                pair = text_of(cell(row, first)), text_of(cell(row, second))
+                stated = [text_of(cell(row, folded[name])) for name in stating]
+                yield in_order(pair, stated, source, target) if stated else pair
 
+    columns = {source.name: first, target.name: second}
     return _in_written_order(pairs(), table.spec, source, target), columns
 
 
-def _table_columns(
-    columns: Sequence[str], source: Language, target: Language
-) -> tuple[str, str, bool] | None:
-    """The columns of the two sides, and whether they are called after the languages."""
-    outer = [name for name in columns if "." not in name]
-    first, second = match_language(outer, source), match_language(outer, target)
-    if first and second and first != second:
-        return first, second, True
-    if "translation" in outer:
-        return "translation", "translation", True
-    for usual in _PAIR_COLUMNS:
-        if set(usual) <= set(outer):
-            return *usual, False
-    for prefix in dict.fromkeys(name.rpartition(".")[0] for name in columns if "." in name):
-        inner = [name.rpartition(".")[2] for name in columns if name.rpartition(".")[0] == prefix]
-        if match_language(inner, source) and match_language(inner, target):
-            return prefix, prefix, True
-    return None
-
-
-def _translations(row: Row | Dropped, column: str, source: Language, target: Language) -> Segment | Dropped:
-    if isinstance(row, Dropped):
-        return row
-    texts = cell(row, column)
+def _translations(texts: Any, source: Language, target: Language) -> Segment | Dropped:
     if not isinstance(texts, dict):
         return Dropped("a translation that is not keyed by language")
     first, second = match_language(texts, source), match_language(texts, target)
     if first is None or second is None:
         return Dropped("a language is missing")
-    return _cells(texts, first, second)
-
-
-def _cells(row: Row | Dropped, first: str, second: str) -> Segment | Dropped:
-    return row if isinstance(row, Dropped) else (text_of(cell(row, first)), text_of(cell(row, second)))
+    return text_of(cell(texts, first)), text_of(cell(texts, second))
 
 
 def _in_written_order(
@@ -358,11 +340,11 @@ def _script_group(script: str) -> str:
 
 
 _READERS: dict[BitextFormat, Callable[[InputFile, Language, Language], Read]] = {
-    "tsv": lambda file, source, target: _from_cells(split_lines(file), file, source, target),
-    "csv": lambda file, source, target: _from_cells(csv_cells(file), file, source, target),
-    "json": lambda file, source, target: _from_table(read_json(file), source, target),
-    "parquet": lambda file, source, target: _from_table(read_parquet(file), source, target),
-    "tmx": lambda file, source, target: (read_tmx(file, source, target), {}),
-    "po": lambda file, source, target: (read_po(file, source, target), {}),
-    "xliff": lambda file, source, target: (read_xliff(file, source, target), {}),
+    "tsv": lambda file, *languages: _from_cells(cells_of(file, "tsv"), file, *languages),
+    "csv": lambda file, *languages: _from_cells(cells_of(file, "csv"), file, *languages),
+    "json": lambda file, *languages: _from_table(read_json(file), *languages),
+    "parquet": lambda file, *languages: _from_table(read_parquet(file), *languages),
+    "tmx": lambda file, *languages: (refuse_ids(read_tmx(file, *languages), file), {}),
+    "po": lambda file, *languages: (refuse_ids(read_po(file, *languages), file), {}),
+    "xliff": lambda file, *languages: (refuse_ids(read_xliff(file, *languages), file), {}),
 }

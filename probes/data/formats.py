@@ -117,9 +117,7 @@ def _plain(file: InputFile) -> Literal["parquet", "json"] | None:
     if file.head(4) == b"PAR1":
         return "parquet"
     first = next((line for line in _first_lines(file) if line.strip()), "").strip()
-    if first.startswith("{") and _opens_json(first, file):
-        return "json"
-    return "json" if first.startswith("[") and _opens_json(first, file) else None
+    return "json" if first.startswith(("{", "[")) and _opens_json(first, file) else None
 
 
 def _opens_json(first: str, file: InputFile) -> bool:

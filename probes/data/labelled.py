@@ -2,15 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from probes.catalogue import METRICS, Task
-from probes.data._hub import is_hub_spec, load_table
+from probes.data._conll import read_intents, read_tagged
+from probes.data._levels import labelled_rows
 from probes.data._records import Dropped, LabelledRecords, Tally
-from probes.data.conll import read_intents, read_tagged
+from probes.data._rows import read_delimited, read_json, read_parquet
+from probes.data._table import Columns, is_hub_spec, load_table
 from probes.data.examples import (
     Example,
     LabelledData,
@@ -22,16 +24,8 @@ from probes.data.examples import (
 from probes.data.files import InputFile, expand, joint_sha256, open_file, split_spec
 from probes.data.formats import LabelledFormat, labelled_format
 from probes.data.spans import Scheme, SchemeError, recognise
-from probes.data.tables import Columns, Table, labelled_rows, read_csv, read_json, read_parquet, read_tsv
 from probes.errors import InputError
 from probes.languages import Language
-
-_TABLES: dict[str, Callable[[InputFile, Columns], Table]] = {
-    "tsv": read_tsv,
-    "csv": read_csv,
-    "json": lambda file, _: read_json(file),
-    "parquet": lambda file, _: read_parquet(file),
-}
 
 _JOINED = re.compile(r"\s*[|,;]\s*")
 _FEW_LABELS = 50
@@ -139,7 +133,11 @@ def _records(
         if task.level == "token":
             return read_tagged(file, task, columns, conllu=format == "conllu")
         return read_intents(file)
-    return labelled_rows(_TABLES[format](file, columns), task, columns, language)
+    if format in ("tsv", "csv"):
+        table = read_delimited(file, format, columns)
+    else:
+        table = read_json(file) if format == "json" else read_parquet(file)
+    return labelled_rows(table, task, columns, language)
 
 
 def _scheme(labels: Counter[str], task: Task, spec: str) -> Scheme:
@@ -181,11 +179,6 @@ def _check_usable(examples: list[Example], task: Task, spec: str, tally: Tally) 
         raise InputError(
             f"{spec} holds no usable example for task {task.name} ({tally}): check that it is the right "
             "file and that its columns are the right ones."
-        )
-    if all(isinstance(example, SpanExample) and not example.answers for example in examples):
-        raise InputError(
-            f"{spec} has {len(examples)} questions and not one answer to them: name data with answers, as in "
-            '{"question": ..., "context": ..., "answers": {"text": [...], "answer_start": [...]}}.'
         )
     if all(isinstance(example, SpanExample) and not example.answers for example in examples):
         raise InputError(

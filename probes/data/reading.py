@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from probes.catalogue import LEVELS
-from probes.data.bitext import Bitext
-from probes.data.dictionary import Dictionary
+from probes.data.bitext import Bitext, Dictionary
 from probes.data.examples import Example, LabelledData, SpanExample
 from probes.signals import DataFacts
 

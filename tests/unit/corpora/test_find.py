@@ -8,7 +8,7 @@ import pytest
 import advisor.corpora
 from advisor.corpora import find_data
 from probes.catalogue import TASKS
-from probes.data._hub import is_hub_spec
+from probes.data._table import is_hub_spec
 from probes.errors import InputError
 from probes.languages import parse_language
 

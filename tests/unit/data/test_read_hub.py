@@ -8,7 +8,7 @@ import pytest
 
 from probes.catalogue import TASKS
 from probes.data import TokenExample, read_bitext, read_labelled
-from probes.data._hub import _parts
+from probes.data._table import _parts
 from probes.errors import InputError
 from probes.languages import parse_language
 

@@ -1,18 +1,155 @@
-"""TMX and XLIFF, unit by unit.
+"""Translation files: TMX and XLIFF, unit by unit, and PO through translate-toolkit.
 
-Read with lxml itself: translate-toolkit gives the codes inside a segment as if they were text, states
-languages once for a whole file, and holds all of it in memory.
+TMX and XLIFF are read with lxml itself: translate-toolkit gives the codes inside a segment as if they were
+text, states languages once for a whole file, and holds all of it in memory.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any, cast
 
 from probes.data._records import Dropped
 from probes.data.files import InputFile
-from probes.data.translation._languages import Segment, in_order, match_language, refuse_ids
 from probes.errors import InputError
-from probes.languages import Language
+from probes.languages import Language, parse_language
+
+Segment = tuple[str, str]
+"""A source text and its translation, as found: either side may be empty."""
+
+_ID = re.compile(
+    r"[A-Za-z0-9$]+(?:[._:/-]+[A-Za-z0-9$]+)*[._]+[A-Za-z0-9$]+(?:[._:/-]+[A-Za-z0-9$]+)*|[A-Z0-9]+(?:_[A-Z0-9]+)+"
+)
+_FEWEST = 5
+"""Units from which on it is concluded that one side holds the names of messages."""
+_PEEKED = 200
+
+
+def match_language(names: Iterable[str], language: Language) -> str | None:
+    """The first name (of a column, a segment's language) that stands for ``language``.
+
+    One in the same script is preferred: of ``zho_Hans`` and ``zho_Hant``, ``zh-Hant`` picks the second.
+    """
+    found = ((name, language_called(name)) for name in names)
+    matches = {name: known.script for name, known in found if known and known.code == language.code}
+    return min(matches, key=lambda name: matches[name] != language.script, default=None)
+
+
+@lru_cache(maxsize=1024)  # every unit of a file asks again
+def language_called(name: str) -> Language | None:
+    """The language of that name or code; None if there is none."""
+    try:
+        return parse_language(name)
+    except InputError:
+        return None
+
+
+def agrees(stated: str | None, language: Language) -> bool:
+    """Whether a language that may be stated is this one, as far as can be told."""
+    return not stated or match_language([stated], language) is not None
+
+
+def in_order(
+    pair: Segment, stated: Sequence[str | None], source: Language, target: Language
+) -> Segment | Dropped:
+    """The pair from the source to the target language, if it is in these as far as is stated."""
+    first, second = stated
+    turned = swapped(first, second, source, target)
+    if turned is None:
+        return Dropped(f"in other languages ({' to '.join(name for name in stated if name)})")
+    return pair[::-1] if turned else pair
+
+
+def swapped(first: str | None, second: str | None, source: Language, target: Language) -> bool | None:
+    """Whether stated languages run from the target to the source language; None if they are others."""
+    if agrees(first, source) and agrees(second, target):
+        return False
+    return True if agrees(first, target) and agrees(second, source) else None
+
+
+def refuse_ids(segments: Iterator[Segment | Dropped], file: InputFile) -> Iterator[Segment | Dropped]:
+    """The same segments, unless one side holds the names of messages (``menu.file.open``) instead of text.
+
+    Raises:
+        InputError: if most of them do.
+    """
+    peeked = list(islice(segments, _PEEKED))
+    pairs = [s for s in peeked if not isinstance(s, Dropped) and all(side.strip() for side in s)]
+    for side in (0, 1):
+        ids = [pair[side] for pair in pairs if _ID.fullmatch(pair[side].strip())]
+        if len(pairs) >= _FEWEST and len(ids) > 0.8 * len(pairs):
+            raise InputError(
+                f"{file.spec} has the names of messages ('{ids[0].strip()[:40]}') where text is needed: "
+                "export it with the source text, or merge it with the file that holds it."
+            )
+    yield from peeked
+    yield from segments
+
+
+_CHARSET = re.compile(rb"charset=\s*([\w.:-]+)")
+
+
+def read_po(file: InputFile, source: Language, target: Language) -> Iterator[Segment | Dropped]:
+    """Messages and their translations; fuzzy and obsolete ones are dropped, plurals give the singular.
+
+    The ``Language`` header, where there is one, says which of the two languages ``msgstr`` is in, and
+    ``X-Source-Language`` which ``msgid`` is in.
+
+    Raises:
+        InputError: if it is not PO, its languages are not the two, or ``msgid`` holds names of messages.
+    """
+    from translate.storage.po import pofile
+
+    try:
+        store = cast(Any, pofile).parsestring(_in_utf8(file))
+    except InputError:
+        raise
+    except Exception as error:  # the toolkit lets through errors of assertions, of decoding and its own
+        raise InputError(_unreadable(file, "PO", str(error))) from error
+    header = store.parseheader()
+    first = header.get("X-Source-Language", "").strip() or None
+    second = header.get("Language", "").strip() or None
+    turned = swapped(first, second, source, target)
+    if turned is None:
+        stated = f"from {first} to {second}" if first and second else f"in {second or first}"
+        raise InputError(
+            f"{file.spec} says it is {stated}, not {source.name} and {target.name}: name another file or "
+            "other languages."
+        )
+    return _segments(store, turned)
+
+
+def _unreadable(file: InputFile, format: str, why: str) -> str:
+    reason = why.strip().partition("\n")[0].rstrip(".") or "malformed"
+    return f"{file.spec} is not {format} ({reason}): export it again."
+
+
+def _in_utf8(file: InputFile) -> bytes:
+    """The content in UTF-8, whatever it is in: behind a short header the toolkit goes on in UTF-8."""
+    content = file.content()
+    stated = _CHARSET.search(content)
+    charset = stated[1].decode() if stated else "CHARSET"
+    if charset.upper() in ("UTF-8", "UTF8", "CHARSET"):
+        return content
+    try:
+        return _CHARSET.sub(b"charset=UTF-8", content.decode(charset).encode(), count=1)
+    except (LookupError, ValueError):
+        return content
+
+
+def _segments(store: Any, turned: bool) -> Iterator[Segment | Dropped]:
+    for unit in store.units:
+        if unit.isheader():
+            continue
+        if unit.isobsolete():
+            yield Dropped("obsolete")
+        elif unit.isfuzzy():
+            yield Dropped("fuzzy")
+        else:
+            first, second = str(unit.source or ""), str(unit.target or "")
+            yield (second, first) if turned else (first, second)
+
 
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -31,10 +168,6 @@ def read_tmx(file: InputFile, source: Language, target: Language) -> Iterator[Se
     Raises:
         InputError: if it is not TMX, or no unit has both languages.
     """
-    return refuse_ids(_tmx(file, source, target), file)
-
-
-def _tmx(file: InputFile, source: Language, target: Language) -> Iterator[Segment | Dropped]:
     seen: dict[str, None] = {}
     matched = False
     for unit in _units(file, "TMX", "tmx", ("tu",)):
@@ -77,10 +210,6 @@ def read_xliff(file: InputFile, source: Language, target: Language) -> Iterator[
     Raises:
         InputError: if it is not XLIFF, no unit is in the two languages, or the sources are names of messages.
     """
-    return refuse_ids(_xliff(file, source, target), file)
-
-
-def _xliff(file: InputFile, source: Language, target: Language) -> Iterator[Segment | Dropped]:
     stated: dict[str, None] = {}
     matched = read = False
     for unit in _units(file, "XLIFF", "xliff", ("trans-unit", "segment")):
@@ -145,16 +274,15 @@ def _units(file: InputFile, format: str, root: str, names: tuple[str, ...]) -> I
             )
             _, top = next(events)
             if _name(top) != root:
-                raise InputError(f"{file.spec} is not {format} (its root is {_name(top)}): export it again.")
+                raise InputError(_unreadable(file, format, f"its root is {_name(top)}"))
             for event, element in events:
                 if event == "end" and _name(element) in names:
                     yield element
                     _forget(element)
         except etree.LxmlError as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "malformed"
-            raise InputError(f"{file.spec} is not {format} ({reason}): export it again.") from error
+            raise InputError(_unreadable(file, format, str(error))) from error
         except StopIteration:
-            raise InputError(f"{file.spec} is not {format} (it is empty): export it again.") from None
+            raise InputError(_unreadable(file, format, "it is empty")) from None
 
 
 def _forget(element: Any) -> None:
