@@ -133,6 +133,34 @@ def replacement(path: Path) -> Iterator[Path]:
             new.unlink(missing_ok=True)
 
 
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A hidden folder that becomes ``folder`` if all goes well, and goes away if not.
+
+    Raises:
+        InputError: if ``folder`` is there already or cannot be made, before anything runs.
+        RunError: if the disk fails.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} is there already: name another folder.")
+    hidden = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        hidden.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot create {folder} ({error.strerror or error}): name a folder you may write to."
+        ) from error
+    try:
+        yield hidden
+        hidden.rename(folder)
+    except OSError as error:
+        raise RunError(
+            f"Writing {folder} failed ({error.strerror or error}): free or change the disk and run again."
+        ) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
 def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) -> tuple[Path, ...]:
     """Write ``files`` into ``directory``, which is created where it does not exist.
 

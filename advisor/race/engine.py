@@ -15,9 +15,10 @@ from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.rungs import Rung, RungPlan
 from advisor.race.store import RaceStore, TimesOfSteps
 from advisor.training import Recipe, Shared
-from advisor.training.encoders import ids_of, reading_all, trainable_copy
+from advisor.training.encoders import ids_of, reading_all
+from advisor.training.phase import Phase
 from advisor.training.phases import Alignment, FineTuning
-from advisor.training.setting import Setting, prepare
+from advisor.training.setting import Setting, prepare, trainable
 from probes.errors import RunError
 from probes.heads import predict
 from probes.progress import Stopwatch
@@ -48,7 +49,6 @@ class Engine:
         recipe: of an option and a seed.
         labels: labelled target-language data, all of it scored at every look.
         store: keeps states.
-        watch: told of the phases.
         shared: what runs have in common.
     """
 
@@ -59,11 +59,7 @@ class Engine:
     shared: Shared
 
     def setting(self, option: Option, seed: int) -> Setting:
-        """What a run works with.
-
-        Raises:
-            InputError: if something that the recipe names cannot be used.
-        """
+        """What a run works with."""
         return prepare(self.recipe(option, seed), {_TARGET: self.labels}, self.shared, self.watch)
 
     def target_labels(self) -> list[tuple[int, ...]]:
@@ -81,15 +77,9 @@ class Engine:
         rung: Rung,
         looks: Sequence[float],
     ) -> list[NDArray[np.float64]]:
-        """Run an option to a rung, and keep its state.
+        """Run an option from a rung, or its start, to another, and keep its state under a name.
 
         Args:
-            name: of its states.
-            option: what is run.
-            seed: of the run.
-            plan: the length of the whole.
-            reached: the rung that its states are of; None for a start.
-            rung: where to.
             looks: shares of fine-tuning to look at, ascending; the last is the rung's.
 
         Returns:
@@ -112,25 +102,17 @@ class Engine:
             return shown
 
     def timed(self, options: Sequence[Option]) -> TimesOfSteps:
-        """A short timing run of fine-tuning alone and of one option a schedule; nothing of it is kept.
-
-        Raises:
-            RunError: if a loss is not finite.
-        """
+        """A short timing run of fine-tuning alone and of one option a schedule; nothing of it is kept."""
         by_schedule: dict[Schedule | None, float] = {}
         with torch.random.fork_rng():
             for option in (NO_ALIGNMENT, *options):
                 if option.schedule in by_schedule:
                     continue
                 setting = self.setting(option, 0)
-                if setting.sequential:
-                    phase = Alignment(setting).phase
-                else:
-                    tuning = _begun(setting)
-                    phase = tuning.phase
-                by_schedule[option.schedule] = _seconds_a_step(phase, self.watch)
-                if option == NO_ALIGNMENT:
-                    look, _ = _clocked(partial(_counts, setting, tuning))
+                begun = Alignment(setting) if setting.sequential else _begun(setting)
+                by_schedule[option.schedule] = _seconds_a_step(begun.phase, self.watch)
+                if isinstance(begun, FineTuning) and option == NO_ALIGNMENT:
+                    look, _ = _clocked(partial(_counts, setting, begun))
                     start, _ = _clocked(partial(setting.fit_head, setting.given))
         alone = by_schedule[None]
         joint, phased = (by_schedule.get(schedule, 0.0) for schedule in (Schedule.JOINT, Schedule.SEQUENTIAL))
@@ -146,31 +128,22 @@ class Engine:
         self, name: str, setting: Setting, plan: RungPlan, reached: Rung | None, rung: Rung
     ) -> FineTuning:
         """Fine-tuning where the rung before left it or, on an encoder aligned further, at its start."""
-        if not setting.sequential:
-            tuning = _begun(setting)
-        elif reached is None or reached.align < rung.align:
-            return self._aligned(name, setting, plan, reached, rung)
-        else:
-            alignment = Alignment(setting)  # only for the shape of things
+        if setting.sequential:
+            alignment = Alignment(setting)  # where fine-tuning goes on: only for the shape of things
             used = ids_of(setting.texts.train, alignment.pairs, setting.given)
+            if reached is None or reached.align < rung.align:
+                if reached is not None:
+                    alignment.phase.load_state(self.store.load_weights(align_state(name, plan, reached)))
+                with _diverging():
+                    encoder = alignment.encoder(plan.steps(rung)[0], self.watch, used)
+                self.store.save_weights(align_state(name, plan, rung), alignment.phase.state())
+                return FineTuning(setting, encoder, setting.fit_head(encoder))
             tuning = FineTuning(setting, alignment.encoder(0, self.watch, used), None)
+        else:
+            tuning = _begun(setting)
         if reached is not None:
             tuning.phase.load_state(self.store.load_weights(tune_state(name, plan, reached)))
         return tuning
-
-    def _aligned(
-        self, name: str, setting: Setting, plan: RungPlan, reached: Rung | None, rung: Rung
-    ) -> FineTuning:
-        alignment = Alignment(setting)
-        if reached is not None:
-            alignment.phase.load_state(self.store.load_weights(align_state(name, plan, reached)))
-        used = ids_of(setting.texts.train, alignment.pairs, setting.given)
-        with _diverging():
-            encoder = alignment.encoder(plan.steps(rung)[0], self.watch, used)
-        self.store.save_weights(align_state(name, plan, rung), alignment.phase.state())
-        with reading_all(encoder):
-            head = setting.fit_head(encoder)
-        return FineTuning(setting, encoder, head)
 
 
 def align_state(name: str, plan: RungPlan, rung: Rung) -> str:
@@ -196,9 +169,7 @@ def _begun(setting: Setting) -> FineTuning:
     """Fine-tuning alone or joint training, at its start."""
     head, _ = setting.on_frozen_features({})
     pairs = setting.pairs()
-    used = ids_of(setting.texts.train, pairs, setting.given)
-    encoder = trainable_copy(setting.given, used, all_rows=setting.recipe.option.needs_mlm_head)
-    return FineTuning(setting, encoder, head, pairs)
+    return FineTuning(setting, trainable(setting, pairs), head, pairs)
 
 
 def _counts(setting: Setting, tuning: FineTuning) -> NDArray[np.float64]:
@@ -211,7 +182,7 @@ def _counts(setting: Setting, tuning: FineTuning) -> NDArray[np.float64]:
     return tuning.head.level.counts(items, answers, texts.labels, texts.task.metric)
 
 
-def _seconds_a_step(phase, watch: Stopwatch) -> float:  # type: ignore[no-untyped-def]
+def _seconds_a_step(phase: Phase, watch: Stopwatch) -> float:
     phase.advance(1, watch)
     return _clocked(lambda: phase.advance(_TIMED, watch))[0] / (_TIMED - 1)
 

@@ -14,8 +14,9 @@ from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
 from advisor.console import PhaseBar, run
+from advisor.files import staged
 from advisor.recipe import read_recipe, write_recipe
-from advisor.training import PHASES, staged, train
+from advisor.training import PHASES, train
 
 __all__ = ["main"]
 

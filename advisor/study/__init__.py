@@ -9,8 +9,8 @@ Importing this package loads neither torch nor transformers; what runs something
 """
 
 from advisor.study._compile import CompileReport, compile_study
-from advisor.study._pack import PackReport, pack_study
-from advisor.study._plan import Plan, example_plan, read_plan, write_example, write_plan
+from advisor.study._pack import pack_study
+from advisor.study._plan import example_plan, read_plan, write_example
 from advisor.study._record import (
     Configuration,
     CurvePoint,
@@ -24,18 +24,10 @@ from advisor.study._record import (
 )
 from advisor.study._run_once import precision_on, training_on
 from advisor.study._runner import run_study
-from advisor.study._status import StudyStatus, overview, study_status
+from advisor.study._status import overview, study_status
 from advisor.study._workers import Workers, joblib_backend
-from advisor.study.trial import (
-    DEFAULT_OPTIONS,
-    ConsoleWatcher,
-    OptionResult,
-    RunSummary,
-    TrialResult,
-    Watcher,
-    run_trial,
-    summarise,
-)
+from advisor.study.trial.result import OptionResult, TrialResult, summarise
+from advisor.study.trial.run import DEFAULT_OPTIONS, ConsoleWatcher, Watcher, run_trial
 
 __all__ = [
     "DEFAULT_OPTIONS",
@@ -44,13 +36,9 @@ __all__ = [
     "ConsoleWatcher",
     "CurvePoint",
     "OptionResult",
-    "PackReport",
-    "Plan",
     "Record",
     "Records",
-    "RunSummary",
     "Scores",
-    "StudyStatus",
     "TrialResult",
     "Watcher",
     "Workers",
@@ -71,5 +59,4 @@ __all__ = [
     "summarise",
     "training_on",
     "write_example",
-    "write_plan",
 ]

@@ -4,10 +4,9 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from statistics import mean, stdev
-
-from pydantic import BaseModel, ConfigDict
 
 from advisor.files import write_files
 from advisor.findings.evidence import EARLY, load_tables, normalise_model
@@ -23,6 +22,7 @@ from advisor.study._controls import (
 from advisor.study._record import SUFFIX, Record, read_records, read_signals
 from advisor.study._state import key_of
 from probes.catalogue import SIGNALS, value_of
+from probes.schema import Frozen
 from probes.signals import TASK_GRADIENTS, Estimate, Signals, TaskGradient
 
 _BUDGETS = ("quick", "standard", "thorough")
@@ -50,18 +50,15 @@ COLUMNS = (
 ones are means over the last two looks. Looks are means over the seeds, one for each of ``look_steps``."""
 
 
-class CompileReport(BaseModel):
+class CompileReport(Frozen):
     """What became of the records.
 
     Attributes:
-        rows: of the table, one for each option of a cell.
-        probed: how many of them have signals.
+        rows: of the table, one for each option of a cell; ``probed`` of them have signals.
         unpaired: aligned runs without fine-tuning alone of the same seed; they are left out.
         controls: runs under settings that only controls have; they are no part of the table.
         unknown_models: models that the evidence does not know: they need a line in its ``encoders.csv``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int
     probed: int
@@ -114,12 +111,13 @@ def compile_study(
     rows, unpaired = [], 0
     for name, aligned in groups.items():
         target = name.split()[1]
-        pairs = [(record, _baseline(record, target, baselines)) for record in aligned]
-        complete = [(record, none) for record, none in pairs if none is not None and record.scores]
-        unpaired += sum(none is None and record.scores is not None for record, none in pairs)
+        pairs = [(record, _baseline(record, target, baselines)) for record in aligned if record.scores]
+        complete = [(record, none) for record, none in pairs if none is not None]
+        unpaired += len(pairs) - len(complete)
         if complete:
-            row = _row(aligned, complete, target, _signals_for(aligned[0], target, signals))
-            rows.append(row | {"study": studies[aligned[0].configuration.key]})
+            made = aligned[0].configuration
+            of_cell = signals.get((made.model_sha256, made.task, made.source, target))
+            rows.append(_row(aligned, complete, target, of_cell) | {"study": studies[made.key]})
     rows.sort(key=lambda row: row["id"])
     _write(Path(out), COLUMNS, rows)
     if controls is not None:
@@ -162,22 +160,21 @@ def _spent(signals: Signals) -> int:
 
 def _group_key(record: Record) -> str:
     """What runs that differ in nothing but their seed have in common."""
-    configuration = record.configuration.model_dump(mode="json", exclude={"seed"})
-    return key_of(configuration)
+    return key_of(record.configuration.model_dump(mode="json", exclude={"seed"}))
 
 
 def _baseline(record: Record, target: str, baselines: Iterable[Record]) -> Record | None:
     """Fine-tuning alone that differs from ``record`` in nothing but the alignment."""
     aligned = record.configuration
+    same = attrgetter("model_sha256", "source", "task", "seed")
     for baseline in baselines:
         none = baseline.configuration
         if (
-            (none.model_sha256, none.source, none.task, none.seed)
-            == (aligned.model_sha256, aligned.source, aligned.task, aligned.seed)
+            baseline.scores is not None
+            and same(none) == same(aligned)
             and none.scored.get(target) == aligned.scored[target]
             and _agree(none.data_sha256, aligned.data_sha256)
             and _agree(none.settings, aligned.settings)
-            and baseline.scores is not None
         ):
             return baseline
     return None
@@ -187,38 +184,25 @@ def _agree(fewer: Mapping[str, object], more: Mapping[str, object]) -> bool:
     return all(more.get(name) == value for name, value in fewer.items())
 
 
-def _signals_for(
-    record: Record, target: str, signals: Mapping[tuple[str, str, str, str], Signals]
-) -> Signals | None:
-    configuration = record.configuration
-    return signals.get((configuration.model_sha256, configuration.task, configuration.source, target))
-
-
 def _row(
-    aligned: Sequence[Record],
-    pairs: Sequence[tuple[Record, Record]],
-    target: str,
-    signals: Signals | None,
+    aligned: Sequence[Record], pairs: Sequence[tuple[Record, Record]], target: str, signals: Signals | None
 ) -> dict[str, str]:
     pairs = sorted(pairs, key=lambda pair: pair[0].configuration.seed)
     first = pairs[0][0]
-    configuration, option = first.configuration, first.configuration.option
-    before = [_points(none, target) for _, none in pairs]
-    after = [_points(record, target) for record, _ in pairs]
+    made, option, settings = first.configuration, first.configuration.option, first.configuration.settings
+    after, before = ([_points(pair[side], target) for pair in pairs] for side in (0, 1))
+    source_after, source_before = ([_points(pair[side], None) for pair in pairs] for side in (0, 1))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     facts = load_tables().encoders.get(normalise_model(first.model))
     model = facts.name if facts else normalise_model(first.model)
-    name = f"{model}-{configuration.task}-{target}-{_group_key(first)[:8]}"
+    align_steps = settings.get("align_steps") or settings.get("max_steps")
     row = {
-        "id": name,
+        "id": f"{model}-{made.task}-{target}-{_group_key(first)[:8]}",
         "model": model,
-        "source": configuration.source,
+        "source": made.source,
         "target": target,
-        "task": configuration.task,
-        "objective": option.objective,
-        "schedule": option.schedule.value if option.schedule else "",
-        "frozen_layers": option.frozen_layers.value,
-        "word_pairs": option.word_pairs.value if option.word_pairs else "",
+        "task": made.task,
+        **{name: str(value or "") for name, value in option.model_dump(mode="json").items()},
         "weight": "" if option.weight is None else f"{option.weight:g}",
         "seeds": str(len(pairs)),
         "baseline": f"{mean(before):.4f}",
@@ -227,25 +211,21 @@ def _row(
         "seed_list": " ".join(str(record.configuration.seed) for record, _ in pairs),
         "baseline_scores": _scores(before),
         "aligned_scores": _scores(after),
-        "source_baseline_scores": _scores([_points(none, None) for _, none in pairs]),
-        "source_aligned_scores": _scores([_points(record, None) for record, _ in pairs]),
+        "source_baseline_scores": _scores(source_before),
+        "source_aligned_scores": _scores(source_after),
         **dict(_on_the_way(pairs, target)),
         "diverged": str(sum(record.status == "diverged" for record in aligned)),
-        "steps": str(configuration.settings.get("max_steps") or ""),
-        "align_steps": _align_steps(configuration.settings) if option.schedule is Schedule.SEQUENTIAL else "",
-        "precision": str(configuration.settings.get("mixed_precision", "")),
+        "steps": str(settings.get("max_steps") or ""),
+        "align_steps": str(align_steps or "") if option.schedule is Schedule.SEQUENTIAL else "",
+        "precision": str(settings.get("mixed_precision", "")),
         "device": first.device,
         "run_seconds": f"{mean(record.seconds for record, _ in pairs):.1f}",
-        "model_sha256": configuration.model_sha256[:12],
+        "model_sha256": made.model_sha256[:12],
     }
     if signals is not None:
         row |= {"probe_budget": signals.run.budget, "probe_seconds": f"{signals.run.seconds:.1f}"}
         row |= signal_columns(signals, option.objective)
     return row
-
-
-def _align_steps(settings: Mapping[str, object]) -> str:
-    return str(settings.get("align_steps") or settings.get("max_steps") or "")
 
 
 def _on_the_way(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator[tuple[str, str]]:
@@ -255,11 +235,9 @@ def _on_the_way(pairs: Sequence[tuple[Record, Record]], target: str) -> Iterator
     end = steps[-1]
     for side, kind in ((1, "baseline"), (0, "aligned")):
         for name, share in EARLY.items():
-            if max(1, round(share * end)) in steps:
-                yield (
-                    f"{name}_{kind}_scores",
-                    _scores(pair[side][max(1, round(share * end))] for pair in curves),
-                )
+            step = max(1, round(share * end))
+            if step in steps:
+                yield f"{name}_{kind}_scores", _scores(pair[side][step] for pair in curves)
         yield f"late_{kind}_scores", _scores(late_score(pair[side], steps) for pair in curves)
         yield f"{kind}_looks", _scores(mean(pair[side][step] for pair in curves) for step in steps)
     yield "look_steps", " ".join(map(str, steps))
@@ -286,12 +264,7 @@ def _write(out: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]])
 
 
 def signal_columns(signals: Signals, objective: str) -> dict[str, str]:
-    """What a probe found for an objective; a signal that is missing or unresolved has no entry.
-
-    Args:
-        signals: of one cell.
-        objective: its name.
-    """
+    """What a probe found for an objective; a signal that is missing or unresolved has no entry."""
     columns = {}
     for signal in SIGNALS.values():
         reading = signal.read(signals, objective)
@@ -302,15 +275,9 @@ def signal_columns(signals: Signals, objective: str) -> dict[str, str]:
         if signal.with_error and isinstance(reading, Estimate) and reading.error is not None:
             columns[signal.error_column] = f"{reading.error:.6g}"
     for gradient, column in BY_LAYER.items():
-        by_layer = _by_layer(signals, objective, gradient)
-        if by_layer:
-            columns[column] = " ".join(by_layer)
+        blocks = [f"layer.{i}" for i in range(signals.model.layers)]
+        cosines = [signals.cosine(objective, gradient, block=block) for block in blocks]
+        if any(cosines):
+            values = [None if cosine is None else cosine.value for cosine in cosines]
+            columns[column] = " ".join("-" if value is None else f"{value:.4g}" for value in values)
     return columns
-
-
-def _by_layer(signals: Signals, objective: str, gradient: TaskGradient) -> list[str]:
-    blocks = [f"layer.{i}" for i in range(signals.model.layers)]
-    cosines = [signals.cosine(objective, gradient, block=block) for block in blocks]
-    if not any(cosines):
-        return []
-    return ["-" if c is None or c.value is None else f"{c.value:.4g}" for c in cosines]

@@ -10,18 +10,8 @@ from advisor.study._record import Record
 
 CONTROL_COLUMNS = (
     *("study", "model", "task", "source", "target", "block", "objective"),
-    *(
-        "schedule",
-        "weight",
-        "seed",
-        "steps",
-        "align_steps",
-        "score",
-        "late",
-        "look_steps",
-        "looks",
-        "seconds",
-    ),
+    *("schedule", "weight", "seed", "steps", "align_steps", "score", "late", "look_steps", "looks"),
+    "seconds",
 )
 """Of the table of controls: one row a run and target language; ``block`` is blank for the grid itself."""
 

@@ -32,16 +32,8 @@ def derive(
 ) -> None:
     """Make an encoder and save it, with its tokenizer and its recipe, so that ``load_encoder`` reads it.
 
-    On a CPU the same recipe gives the same weights.
-
-    Args:
-        recipe: what to make.
-        folder: created.
-        device: where to train.
-        others: what ``load_encoder`` takes for the models of the plan that it is made of, by name.
-
-    Raises:
-        InputError: if the base or a bitext cannot be used, or the base has fewer layers than are kept.
+    On a CPU the same recipe gives the same weights. ``others`` is what ``load_encoder`` takes for the models
+    of the plan that it is made of, by name.
     """
     others = others or {}
     encoder = load_encoder(others.get(recipe.base, recipe.base), device)
@@ -71,11 +63,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
 
 
 def keep_layers(encoder: Encoder, layers: int) -> Encoder:
-    """The encoder's embeddings and its first ``layers`` layers; an MLM head stays where it was.
-
-    Raises:
-        InputError: if it has fewer.
-    """
+    """The encoder's embeddings and its first ``layers`` layers; an MLM head stays where it was."""
     if layers >= encoder.layers:
         raise InputError(
             f"'{encoder.id}' has {encoder.layers} layers, which a cut to {layers} leaves as they are: keep "
@@ -140,11 +128,7 @@ def fine_tune(encoder: Encoder, plan: FineTuned) -> Encoder:
 
 @torch.no_grad()
 def mix(encoder: Encoder, other: Encoder, share: float) -> Encoder:
-    """The encoder with the mean of both encoders' weights; an MLM head, which only one may have, is left out.
-
-    Raises:
-        InputError: if their shapes or vocabularies differ.
-    """
+    """The encoder with the mean of both encoders' weights, without an MLM head, which only one may have."""
     mine, theirs = encoder.base.state_dict(), other.base.state_dict()
     shapes = [{name: value.shape for name, value in state.items()} for state in (mine, theirs)]
     if shapes[0] != shapes[1] or encoder.tokenizer.get_vocab() != other.tokenizer.get_vocab():

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from advisor.options import NO_ALIGNMENT
 from advisor.study._plan import Plan
-from advisor.study._schema import Block, PairPlan, PlannedOption, TaskPlan, TrainingPlan
+from advisor.study._schema import Block, Derived, PairPlan, PlannedOption, TaskPlan, TrainingPlan
 from advisor.training import Experiment
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -30,12 +30,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One option with one seed.
-
-    Attributes:
-        target: code of the language aligned with; None for fine-tuning alone.
-        block: of the plan that asks for it; None for the grid itself.
-    """
+    """One option with one seed; ``target`` is None for fine-tuning alone, ``block`` for the grid itself."""
 
     model: str
     task: str
@@ -57,14 +52,10 @@ class PlannedRun:
 
 
 class Selection:
-    """Which cells are meant: those that satisfy any of some filters.
+    """Which cells are meant: those that satisfy any of some filters; with no filter every cell.
 
-    Args:
-        filters: each ``KEY=VALUE,...`` with keys model, task, source, target, where ``|`` stands between
-            values any of which will do; all its conditions must hold. None at all means every cell.
-
-    Raises:
-        InputError: if a filter is not written that way.
+    A filter is ``KEY=VALUE,...`` with keys model, task, source, target, where ``|`` stands between values any
+    of which will do; all its conditions must hold.
     """
 
     def __init__(self, filters: Collection[str] = ()) -> None:
@@ -89,15 +80,7 @@ class Selection:
 
 
 class Grid:
-    """All cells of a plan and their runs.
-
-    Args:
-        plan: what spans it.
-        selection: keeps to some cells, and to the fine-tuning alone that they are compared with.
-
-    Raises:
-        InputError: if no cell is selected.
-    """
+    """The selected cells of a plan, the fine-tuning alone that they are compared with, and their runs."""
 
     def __init__(self, plan: Plan, selection: Selection | None = None) -> None:
         chosen = selection or Selection()
@@ -140,14 +123,11 @@ class Grid:
         spec = self.plan.tasks[task]
         pairs = [pair for (of, to), pair in self._pairs.items() if of == source and target in (None, to)]
 
-        def named(pattern: str | None) -> str | None:
-            if pattern is None:
-                return None
+        def named(pattern: str) -> str:
             name = pattern.replace("{source}", pairs[0].source)
             return name if target is None else name.replace("{target}", pairs[0].target)
 
-        files = ("train", "source_test", "target_test", "target_labels")
-        return spec.model_copy(update={name: named(getattr(spec, name)) for name in files})
+        return spec.renamed(named)
 
     def baselines(self, model: str, task: str, source: str) -> Iterator[PlannedRun]:
         """Fine-tuning alone, with every seed."""
@@ -212,6 +192,12 @@ class Grid:
         for cell in self.cells:
             add(cell.model)
         return tuple(ready)
+
+    @property
+    def derived(self) -> list[Derived]:
+        """How those of the models are made that are made of others."""
+        specs = map(self.plan.models.__getitem__, self.models)
+        return [spec for spec in specs if isinstance(spec, Derived)]
 
     def __iter__(self) -> Iterator[PlannedRun]:
         """Every run once, in the order of their turn."""

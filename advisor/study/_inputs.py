@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from advisor.files import write_files
 from advisor.study._grid import Grid
-from advisor.study._schema import Derived, FineTuned
+from advisor.study._schema import FineTuned
 from advisor.training import drawn
 from probes.catalogue import TASKS
 from probes.data import (
@@ -24,12 +25,13 @@ from probes.data import (
 )
 from probes.errors import InputError
 from probes.languages import Language, parse_language
+from probes.schema import Frozen
 
 _FILE = "inputs.json"
 _ANY_TWO = [Language("und", name, "Zyyy", spaced=True) for name in ("one language", "the other")]
 
 
-class GridInputs(BaseModel):
+class GridInputs(Frozen):
     """Hashes of everything a plan names.
 
     Attributes:
@@ -37,8 +39,6 @@ class GridInputs(BaseModel):
         probe_labels: by ``task target``: labelled target-language text for the probe, none of which is
             scored on; no entry where there is none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: dict[str, str]
     probe_labels: dict[str, str]
@@ -56,11 +56,11 @@ def read_inputs(grid: Grid, say: Callable[[Reading], None], folder: Path | None 
     Raises:
         InputError: if something is missing, malformed, or does not fit together.
     """
-    files: dict[str, str | bytes | None] = {}
     sha256: dict[str, str] = {}
+    left: dict[str, str] = {}
     labels: dict[str, str] = {}
     for task, source, targets in _tasks(grid):
-        sha256 |= _read_task(grid, task, source, targets, labels, files, say, folder)
+        _read_task(grid, (task, source), targets, say, sha256, labels, left)
     bitexts = [
         (pair.bitext, [parse_language(pair.source), parse_language(pair.target)])
         for pair in map(grid.pair, grid.cells)
@@ -71,43 +71,43 @@ def read_inputs(grid: Grid, say: Callable[[Reading], None], folder: Path | None 
             say(reading_of(bitext))
             sha256[spec] = "+".join(fact.sha256 for fact in bitext.facts)
     for first in first_tasks(grid):
-        data = read_labelled(
-            first.train, TASKS.find(first.task), role="train", columns=Columns(**first.columns)
-        )
+        columns = Columns(**first.columns)
+        data = read_labelled(first.train, TASKS.find(first.task), role="train", columns=columns)
         say(reading_of(data))
         sha256[first.train] = data.facts.sha256
+    if folder is None:
+        return GridInputs(sha256=sha256, probe_labels=labels)
+    for key, written in left.items():
+        labels[key] = str((folder / _left_of(key)).absolute())
+        sha256[labels[key]] = hashlib.sha256(written.encode()).hexdigest()
+    earlier = _stored(folder)
+    if earlier is not None:  # of cells that are not selected this time
+        sha256, labels = earlier.sha256 | sha256, earlier.probe_labels | labels
     inputs = GridInputs(sha256=sha256, probe_labels=labels)
-    if folder is not None:
-        earlier = _stored(folder)
-        if earlier is not None:  # of cells that are not selected this time
-            inputs = GridInputs(sha256=earlier.sha256 | sha256, probe_labels=earlier.probe_labels | labels)
-        write_files(folder, files | {_FILE: inputs.model_dump_json(indent=1) + "\n"})
+    files = {_left_of(key): written for key, written in left.items()}
+    write_files(folder, {**files, _FILE: inputs.model_dump_json(indent=1) + "\n"})
     return inputs
 
 
-def mlm_bitexts(grid: Grid) -> Iterator[str]:
+def _left_of(key: str) -> str:
+    """Where the labels that no run is scored on are, below the study's folder."""
+    return f"labels/{key.replace(' ', '.')}.jsonl"
+
+
+def mlm_bitexts(grid: Grid) -> list[str]:
     """The bitexts whose sentences the grid's models are trained on further."""
-    for name in grid.models:
-        spec = grid.plan.models[name]
-        if isinstance(spec, Derived) and spec.continued_mlm is not None:
-            yield from spec.continued_mlm.bitext
+    return [spec for model in grid.derived if model.continued_mlm for spec in model.continued_mlm.bitext]
 
 
-def first_tasks(grid: Grid) -> Iterator[FineTuned]:
+def first_tasks(grid: Grid) -> list[FineTuned]:
     """The fine-tuning that the grid's models have behind them."""
-    for name in grid.models:
-        spec = grid.plan.models[name]
-        if isinstance(spec, Derived) and spec.fine_tuned is not None:
-            yield spec.fine_tuned
+    return [model.fine_tuned for model in grid.derived if model.fine_tuned]
 
 
 def read_sentences(bitexts: Iterable[str]) -> list[str]:
     """Every sentence of some bitexts once, of both sides, whatever their languages."""
-    sentences: dict[str, None] = {}
-    for spec in bitexts:
-        for pair in read_bitext(spec, *_ANY_TWO).pairs:
-            sentences.update(dict.fromkeys(pair))
-    return list(sentences)
+    pairs = chain.from_iterable(read_bitext(spec, *_ANY_TWO).pairs for spec in bitexts)
+    return list(dict.fromkeys(chain.from_iterable(pairs)))
 
 
 def load_inputs(folder: Path) -> GridInputs:
@@ -141,46 +141,39 @@ def _tasks(grid: Grid) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _read_task(
     grid: Grid,
-    task_name: str,
-    source: str,
-    targets: tuple[str, ...],
-    labels: dict[str, str],
-    files: dict[str, str | bytes | None],
+    of: tuple[str, str],
+    targets: Iterable[str],
     say: Callable[[Reading], None],
-    folder: Path | None,
-) -> dict[str, str]:
-    task = TASKS.find(task_name)
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str],
+    labels: dict[str, str],
+    left: dict[str, str],
+) -> None:
+    """Read the files of a task and source language, and put down their hashes, where the labels for the
+    probe are, and what becomes of those that are left."""
+    task, source = TASKS.find(of[0]), of[1]
+    said: set[str] = set()
+    shared = grid.data(*of, None)
+    columns = Columns(**shared.columns)
 
     def read(spec: str, role: str, code: str, train: LabelledData | None = None) -> LabelledData:
         data = read_labelled(spec, task, role=role, language=parse_language(code), columns=columns)
         if train is not None:
             data = keep_known_labels(train, data)
-        if spec not in sha256:
+        if spec not in said:
             say(reading_of(data))
+        said.add(spec)
         sha256[spec] = data.facts.sha256
         return data
 
-    shared = grid.data(task_name, source, None)
-    columns = Columns(**shared.columns)
     train = read(shared.train, "train", source)
     if shared.source_test is not None:
         read(shared.source_test, "source-labels", source, train)
-    most = grid.plan.training.most_scored
     for target in targets:
-        spec = grid.data(task_name, source, target)
+        spec = grid.data(*of, target)
         test = read(spec.target_test, "target-labels", target, train)
-        key = f"{task_name} {target}"
         if spec.target_labels is not None:
             read(spec.target_labels, "target-labels", target, train)
-            labels[key] = spec.target_labels
-            continue
-        _, left = drawn(test.examples, most)
-        if left and folder is not None:
-            name = f"labels/{task_name}.{target}.jsonl"
-            written = "".join(
-                json.dumps(as_row(example, columns), ensure_ascii=False) + "\n" for example in left
-            )
-            files[name], labels[key] = written, str((folder / name).absolute())
-            sha256[labels[key]] = hashlib.sha256(written.encode()).hexdigest()
-    return sha256
+            labels[f"{of[0]} {target}"] = spec.target_labels
+        elif unused := drawn(test.examples, grid.plan.training.most_scored)[1]:
+            rows = (json.dumps(as_row(example, columns), ensure_ascii=False) for example in unused)
+            left[f"{of[0]} {target}"] = "".join(f"{row}\n" for row in rows)

@@ -1,13 +1,11 @@
 """A study as a folder that runs on a machine without a network."""
 
-import secrets
 import shutil
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from advisor.files import check_output
+from advisor.files import check_output, staged
 from advisor.recipe import OFFLINE_MODELS
 from advisor.study._grid import Cell, Grid, Selection
 from advisor.study._inputs import first_tasks, mlm_bitexts, read_sentences
@@ -17,6 +15,7 @@ from probes.catalogue import TASKS
 from probes.data import Columns, read_bitext, read_labelled
 from probes.errors import InputError
 from probes.languages import parse_language
+from probes.schema import Frozen
 
 LIMIT_MIB = 60
 _HUB = "hf:"
@@ -43,10 +42,8 @@ Encoders hold only the vocabulary that the plan's data use. The data keep the li
 """
 
 
-class PackReport(BaseModel):
+class PackReport(Frozen):
     """What was packed: sizes in MiB by part."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     total: float
     parts: dict[str, float]
@@ -60,33 +57,20 @@ class PackReport(BaseModel):
 def pack_study(
     plan: Plan, out: str | Path, *, only: Collection[str] = (), limit_mib: float = LIMIT_MIB
 ) -> PackReport:
-    """Write a folder with all that a plan needs: encoders, data, the plan, the source and a script.
+    """Write a folder with all that the cells of ``only`` need: encoders, data, plan, source and a script.
 
     Offline encoders lose the part of their vocabulary that no text of the plan uses; their weights are
     exactly the same. Continued MLM then predicts among fewer pieces than it would elsewhere.
-
-    Args:
-        plan: as :func:`read_plan` reads it.
-        out: folder to create.
-        only: cells to keep to, as for :func:`run_study`.
-        limit_mib: refuse to write more.
 
     Raises:
         InputError: if something the plan names cannot be used or packed, if it would be larger than
             ``limit_mib``, or if ``out`` is there already.
     """
     out = Path(out).absolute()
-    if out.exists():
-        raise InputError(f"{out} is there already: name another folder with --out.")
     check_output(out.parent)
     grid = Grid(plan, Selection(only))
-    hidden = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
-    try:
-        report = _fill(hidden, grid, limit_mib)
-        hidden.rename(out)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-    return report
+    with staged(out) as hidden:
+        return _fill(hidden, grid, limit_mib)
 
 
 def _fill(folder: Path, grid: Grid, limit_mib: float) -> PackReport:
@@ -104,44 +88,22 @@ def _fill(folder: Path, grid: Grid, limit_mib: float) -> PackReport:
     bases = dict.fromkeys(
         spec if isinstance(spec, str) else spec.base
         for spec in models.values()
-        if isinstance(spec, str) or spec.base not in models
+        if isinstance(spec, str) or spec.base not in models  # it may be another model of the plan
     )
     names = {base: f"encoders/{i}-{Path(base).name}" for i, base in enumerate(bases)}
     for base, name in names.items():
         _check(folder, limit_mib)
         _pack_encoder(base, data / name, grid)
-    targets = {cell.target for cell in grid.cells}
-    packed = grid.plan.model_copy(
-        update={
-            "data": "data",
-            "models": {name: _packed_model(spec, names, root) for name, spec in models.items()},
-            "pairs": [
-                pair.model_copy(update={"bitext": _inside(pair.bitext, root)})
-                for pair in grid.plan.pairs
-                if parse_language(pair.target).code in targets
-            ],
-            "tasks": {
-                name: _packed_task(spec, root, targets)
-                for name, spec in grid.plan.tasks.items()
-                if any(cell.task == name for cell in grid.cells)
-            },
-        }
-    )
+    inside = partial(_inside, root=root)
+    packed = _chosen(grid, models).renamed(lambda base: names[base], inside, inside)
+    packed = packed.model_copy(update={"data": "data"})
     (folder / "plan.yaml").write_text(write_plan(packed), encoding="utf-8")
     (folder / "run.sh").write_text(_RUN, encoding="utf-8")
     (folder / "README.md").write_text(_README.format(requirements=_requirements()), encoding="utf-8")
     _check(folder, limit_mib)
-    parts = ("data", "data/encoders", *_PACKAGES)
-    sizes = {part: _mib(folder / part) for part in parts}
-    sizes["data"] -= sizes["data/encoders"]
-    return PackReport(
-        total=_mib(folder),
-        parts={
-            "encoders": sizes["data/encoders"],
-            "data": sizes["data"],
-            "source": sum(sizes[package] for package in _PACKAGES),
-        },
-    )
+    encoders, every, *packages = (_mib(folder / part) for part in ("data/encoders", "data", *_PACKAGES))
+    parts = {"encoders": encoders, "data": every - encoders, "source": sum(packages)}
+    return PackReport(total=_mib(folder), parts=parts)
 
 
 def _check(folder: Path, limit_mib: float) -> None:
@@ -160,16 +122,14 @@ def _mib(folder: Path) -> float:
 # --- data ------------------------------------------------------------------------------------------------
 
 
-def _specs(grid: Grid) -> Iterator[str]:
+def _specs(grid: Grid) -> list[str]:
     """Everything the cells name, each once."""
-    specs: dict[str | None, None] = {}
+    specs: dict[str, None] = {}
     for cell in grid.cells:
-        data = grid.data(cell.task, cell.source, cell.target)
-        specs |= dict.fromkeys((data.train, data.source_test, data.target_test, data.target_labels))
-        specs[grid.pair(cell).bitext] = None
-    specs |= dict.fromkeys(mlm_bitexts(grid))
-    specs |= dict.fromkeys(first.train for first in first_tasks(grid))
-    yield from (spec for spec in specs if spec is not None)
+        files = grid.data(cell.task, cell.source, cell.target).files.values()
+        specs |= dict.fromkeys((*files, grid.pair(cell).bitext))
+    specs |= dict.fromkeys((*mlm_bitexts(grid), *(first.train for first in first_tasks(grid))))
+    return list(specs)
 
 
 def _files(spec: str) -> Iterator[Path]:
@@ -195,31 +155,23 @@ def _inside(spec: str, root: Path) -> str:
     return spec.removeprefix(f"{root}/") if spec.startswith(f"{root}/") else f"outside{spec}"
 
 
-def _packed_task(task: TaskPlan, root: Path, targets: Collection[str]) -> TaskPlan:
-    names = ("train", "source_test", "target_test", "target_labels")
-    specs = {name: getattr(task, name) for name in names}
-    update: dict[str, object] = {
-        name: _inside(spec, root) for name, spec in specs.items() if spec is not None
+def _chosen(grid: Grid, models: dict[str, str | Derived]) -> Plan:
+    """The plan of the selected cells alone."""
+    targets = {cell.target for cell in grid.cells}
+
+    def is_chosen(language: str) -> bool:
+        return parse_language(language).code in targets
+
+    tasks = {
+        name: task.model_copy(update={"targets": task.targets and [*filter(is_chosen, task.targets)]})
+        for name, task in grid.plan.tasks.items()
+        if any(cell.task == name for cell in grid.cells)
     }
-    if task.targets is not None:
-        update["targets"] = [name for name in task.targets if parse_language(name).code in targets]
-    return task.model_copy(update=update)
+    pairs = [pair for pair in grid.plan.pairs if is_chosen(pair.target)]
+    return grid.plan.model_copy(update={"models": models, "pairs": pairs, "tasks": tasks})
 
 
 # --- encoders --------------------------------------------------------------------------------------------
-
-
-def _packed_model(spec: str | Derived, names: dict[str, str], root: Path) -> str | Derived:
-    if isinstance(spec, str):
-        return names[spec]
-    mlm = spec.continued_mlm
-    if mlm is not None:
-        mlm = mlm.model_copy(update={"bitext": [_inside(part, root) for part in mlm.bitext]})
-    tuned = spec.fine_tuned
-    if tuned is not None:
-        tuned = tuned.model_copy(update={"train": _inside(tuned.train, root)})
-    base = names.get(spec.base, spec.base)  # it may be another model of the plan
-    return spec.model_copy(update={"base": base, "continued_mlm": mlm, "fine_tuned": tuned})
 
 
 def _pack_encoder(base: str, path: Path, grid: Grid) -> None:
@@ -242,9 +194,7 @@ def _texts(grid: Grid) -> Iterator[str]:
     bitexts: dict[str, Cell] = {}
     for cell in grid.cells:
         data = grid.data(cell.task, cell.source, cell.target)
-        for spec in (data.train, data.source_test, data.target_test, data.target_labels):
-            if spec is not None:
-                labelled[spec, cell.task] = data
+        labelled |= {(spec, cell.task): data for spec in data.files.values()}
         bitexts[grid.pair(cell).bitext] = cell
     for first in first_tasks(grid):
         labelled[first.train, first.task] = first

@@ -1,18 +1,13 @@
 """The plan of a study: a grid of models, language pairs, tasks, options and seeds, as a YAML file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from advisor.files import write_files
 from advisor.options import NO_ALIGNMENT
@@ -120,7 +115,7 @@ class Plan(Strict):
         for pair in self.pairs:
             if parse_language(pair.source) == parse_language(pair.target):
                 raise ValueError(f"a pair needs two languages, and {pair.target} is its own source")
-        self._check_states()
+        self._check_models()
         names = [block.name for block in self.blocks]
         if len(set(names)) < len(names):
             raise ValueError("two blocks have the same name")
@@ -133,32 +128,45 @@ class Plan(Strict):
                     raise ValueError(f"tasks.{name}.targets names {target}, which no pair has as its target")
         return self
 
-    def _check_states(self) -> None:
-        for name, spec in self.models.items():
-            if not isinstance(spec, Derived):
-                continue
+    def _check_models(self) -> None:
+        derived = {name: spec for name, spec in self.models.items() if isinstance(spec, Derived)}
+        for name, spec in derived.items():
             if spec.fine_tuned is not None:
                 as_value_error(spec.fine_tuned.task, TASKS.find)
             if spec.mixed_with is not None and spec.mixed_with.other not in self.models:
                 raise ValueError(
                     f"models.{name} is mixed with {spec.mixed_with.other}, which is no model here"
                 )
-            parts, seen = [name], set()
-            while parts:
-                part = parts.pop()
-                seen.add(part)
-                other = self.models[part]
-                if isinstance(other, Derived):
-                    of = other.made_of(self.models)
-                    if name in of:
-                        raise ValueError(f"models.{name} is made of itself")
-                    parts += [one for one in of if one not in seen]
+        try:
+            TopologicalSorter({name: spec.made_of(derived) for name, spec in derived.items()}).prepare()
+        except CycleError as error:
+            raise ValueError(f"models.{error.args[1][0]} is made of itself") from error
 
     @property
     def planned_options(self) -> list[PlannedOption]:
         """What is compared with fine-tuning alone."""
         options = map(PlannedOption.parse, self.options)
         return [option for option in options if option.option != NO_ALIGNMENT]
+
+    def renamed(
+        self, model: Callable[[str], str], data: Callable[[str], str], bitext: Callable[[str], str]
+    ) -> Self:
+        """The plan with other names for the encoders that it does not make, for its data and its bitexts."""
+
+        def made(spec: str | Derived) -> str | Derived:
+            if isinstance(spec, str):
+                return model(spec)
+            changes: dict[str, object] = {"base": spec.base if spec.base in self.models else model(spec.base)}
+            if (mlm := spec.continued_mlm) is not None:
+                changes["continued_mlm"] = mlm.model_copy(update={"bitext": [*map(bitext, mlm.bitext)]})
+            if (tuned := spec.fine_tuned) is not None:
+                changes["fine_tuned"] = tuned.model_copy(update={"train": data(tuned.train)})
+            return spec.model_copy(update=changes)
+
+        pairs = [pair.model_copy(update={"bitext": bitext(pair.bitext)}) for pair in self.pairs]
+        tasks = {name: task.renamed(data) for name, task in self.tasks.items()}
+        models = {name: made(spec) for name, spec in self.models.items()}
+        return self.model_copy(update={"models": models, "pairs": pairs, "tasks": tasks})
 
 
 def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: bool = True) -> Plan:
@@ -185,38 +193,11 @@ def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: b
     root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
     if needs_data and not root.is_dir():
         raise InputError(f"The data folder {root} is not there: name another with data: or --data.")
-    return _anchored(plan, root.resolve())
-
-
-def _anchored(plan: Plan, root: Path) -> Plan:
-    def model(spec: str | Derived) -> str | Derived:
-        if isinstance(spec, str):
-            return anchor_model(spec, root)
-        mlm, tuned = spec.continued_mlm, spec.fine_tuned
-        if mlm is not None:
-            mlm = mlm.model_copy(update={"bitext": [anchor_bitext(part, root) for part in mlm.bitext]})
-        if tuned is not None:
-            tuned = tuned.model_copy(update={"train": anchor_data(tuned.train, root)})
-        base = spec.base if spec.base in plan.models else anchor_model(spec.base, root)
-        return spec.model_copy(update={"base": base, "continued_mlm": mlm, "fine_tuned": tuned})
-
-    def task(spec: TaskPlan) -> TaskPlan:
-        names = ("train", "source_test", "target_test", "target_labels")
-        specs = {name: getattr(spec, name) for name in names}
-        return spec.model_copy(
-            update={name: anchor_data(value, root) for name, value in specs.items() if value is not None}
-        )
-
-    return plan.model_copy(
-        update={
-            "data": str(root),
-            "models": {name: model(spec) for name, spec in plan.models.items()},
-            "pairs": [
-                pair.model_copy(update={"bitext": anchor_bitext(pair.bitext, root)}) for pair in plan.pairs
-            ],
-            "tasks": {name: task(spec) for name, spec in plan.tasks.items()},
-        }
+    root = root.resolve()
+    anchored = plan.renamed(
+        *(partial(anchor, folder=root) for anchor in (anchor_model, anchor_data, anchor_bitext))
     )
+    return anchored.model_copy(update={"data": str(root)})
 
 
 def write_plan(plan: Plan) -> str:

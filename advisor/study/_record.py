@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from advisor.files import write_files
 from advisor.options import Option
@@ -23,22 +23,15 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Status = Literal["done", "failed", "diverged"]
 """``diverged``: a loss or a weight was not finite any more. ``failed``: anything else that stopped it."""
 
-_KEY_LENGTH = 20
-"""Hexadecimal digits of a key: 80 bits, so that no two configurations will ever share one."""
-
 
 class Configuration(Frozen):
     """All that decides how a run comes out, and nothing else.
 
     Attributes:
-        model_sha256: of the encoder's weights.
         data_sha256: by role, of the files that the option reads.
         source: code of the language of the labelled data.
         target: code of the language that is aligned with it; None for fine-tuning alone.
         scored: code of every language that is scored on, with the SHA-256 of its labels.
-        task: a name from :data:`probes.catalogue.TASKS`.
-        option: what was done about alignment.
-        seed: of sampling, head and dropout.
         settings: the hyper-parameters and column names of the recipe that the option uses.
     """
 
@@ -54,9 +47,9 @@ class Configuration(Frozen):
 
     @property
     def key(self) -> str:
-        """A name for this configuration and no other: the start of the SHA-256 of its canonical JSON."""
+        """A name for this configuration and no other: 80 bits of the SHA-256 of its canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_LENGTH]
+        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
 
 
 class Scores(Frozen):
@@ -90,19 +83,12 @@ class Record(Frozen):
     """One run of one option with one seed.
 
     Attributes:
-        configuration: what was run.
-        model: the encoder as it was named.
-        files: the data as it was named, by role.
-        status: how it ended.
+        model, files: as they were named, files by role.
         error: one sentence, unless it is done.
-        metric: what the scores are: one of ``probes.catalogue.METRICS``.
         scores: of the trained encoder and head; None unless it is done.
         before: of a classifier on the untouched encoder's frozen features.
-        early: scores on the way.
         curve: losses, one entry an optimiser step.
         texts: how many texts were trained on (``train``), scored on (``source``, languages) and ``cut``.
-        device: where it ran.
-        threads: CPU threads of torch.
         seconds: wall time, loading and evaluation included.
         block: of the plan that asked for it; None for the grid itself.
         finished: when it ended (ISO 8601, UTC).
@@ -145,11 +131,7 @@ class Record(Frozen):
 
 
 class Records:
-    """The records of one folder, a file each, named by the key of their configuration.
-
-    Args:
-        folder: created with the first record.
-    """
+    """The records of one folder, a file each, named by the key of their configuration."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -159,11 +141,7 @@ class Records:
         return self._folder / f"{configuration.key}.json"
 
     def find(self, configuration: Configuration) -> Record | None:
-        """The record of ``configuration``, if it was run.
-
-        Raises:
-            InputError: if the file that bears its name is not its record.
-        """
+        """The record of ``configuration``, if it was run; an error if the file of that name is another's."""
         path = self.path(configuration)
         record = read_record(path)
         if record is not None and record.configuration.key != configuration.key:
@@ -173,23 +151,16 @@ class Records:
         return record
 
     def save(self, record: Record) -> Path:
-        """Write a record in one move: no reader and no crash ever meets half of it.
-
-        Raises:
-            InputError: if the folder may not be written to.
-            RunError: if the disk is full, read-only or broken.
-        """
+        """Write a record in one move: no reader and no crash ever meets half of it."""
         path = self.path(record.configuration)
         write_files(self._folder, {path.name: record.model_dump_json(indent=1) + "\n"})
         return path
 
 
 def seconds_for(waiting: Iterable[Hashable], spent: Iterable[tuple[Hashable, float]]) -> float | None:
-    """How long runs will take in all: each as long as those of its kind did or, where none was, as all did.
+    """How long runs of these kinds will take in all: each as long as its kind did, or else as all did.
 
-    Args:
-        waiting: the kind of each run.
-        spent: kind and seconds of the runs that have ended; with none of them nothing is known.
+    ``spent`` has kind and seconds of the runs that have ended; with none of them nothing is known.
     """
     ended = list(spent)
     if not ended:
@@ -224,14 +195,8 @@ _DIGITS = 8
 Kind = Literal["plan", "record", "signals"]
 
 
-class ArchiveReport(BaseModel):
-    """What an archive holds.
-
-    Attributes:
-        kib: its size.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ArchiveReport(Frozen):
+    """What an archive holds, and its size."""
 
     records: int
     probes: int
@@ -243,26 +208,23 @@ class ArchiveReport(BaseModel):
 
 
 def archive_study(folder: str | Path, out: str | Path) -> ArchiveReport:
-    """Write the plan, the records and the signals of a study into one file.
+    """Write the plan, the records and the signals of a study, or of another archive, into one file.
 
     Records are kept to the last digit; signals to eight significant digits.
 
-    Args:
-        folder: of the study, or another archive.
-        out: the file; its name ends in ``.study.xz``.
-
     Raises:
-        InputError: if the folder holds no records, one of them is damaged, or ``out`` has another name.
+        InputError: if the folder holds no records, one of them is damaged, or the name of ``out`` does not
+            end in ``.study.xz``.
     """
     out = Path(out)
     if not out.name.endswith(SUFFIX):
         raise InputError(f"An archive's name ends in {SUFFIX}: name it so with --out.")
     records = sorted(read_records(folder), key=lambda record: (record.model, record.configuration.key))
     signals = sorted(read_signals(folder), key=lambda named: named[0])
-    lines = [_line("plan", "plan.yaml", text) for text in _plans(Path(folder))]
-    lines += [_line("record", record.configuration.key, record.model_dump(mode="json")) for record in records]
-    lines += [
-        _line("signals", name, _shortened(of_probe.model_dump(mode="json"))) for name, of_probe in signals
+    lines = [
+        *(_line("plan", "plan.yaml", text) for text in _plans(Path(folder))),
+        *(_line("record", record.configuration.key, record.model_dump(mode="json")) for record in records),
+        *(_line("signals", name, _shortened(of_probe.model_dump(mode="json"))) for name, of_probe in signals),
     ]
     packed = lzma.compress("".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
     write_files(out.parent, {out.name: packed})
@@ -270,10 +232,7 @@ def archive_study(folder: str | Path, out: str | Path) -> ArchiveReport:
 
 
 def read_records(source: str | Path) -> Iterator[Record]:
-    """The records of a study.
-
-    Args:
-        source: its folder, or its archive.
+    """The records of a study, in its folder or its archive.
 
     Raises:
         InputError: if there are none, or one cannot be read.
@@ -298,10 +257,7 @@ def read_records(source: str | Path) -> Iterator[Record]:
 
 
 def read_signals(source: str | Path) -> Iterator[tuple[str, Signals]]:
-    """The signals of a study with their names.
-
-    Args:
-        source: its folder, or its archive.
+    """The signals of a study with their names, in its folder or its archive.
 
     Raises:
         InputError: if something there cannot be read as signals.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from advisor.findings.evidence import EARLY
 from advisor.options import Schedule, WordPairs
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from advisor.training import Outcome, Shared
 
-_INPUTS = frozenset({"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"})
-_LABELS = frozenset({"target_labels", "source_labels"})
-_ELSEWHERE = _INPUTS | _LABELS | {"option", "seed", "output", "goes_on_from"}
+_ELSEWHERE = frozenset(
+    {"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"}
+    | {"target_labels", "source_labels", "option", "seed", "output", "goes_on_from"}
+)
 """Fields of a recipe that stand elsewhere in a configuration, or do not bear on the outcome."""
 
 
@@ -34,10 +35,7 @@ class TrialRun:
     """One option with one seed, and where its inputs are.
 
     Attributes:
-        configuration: what the run is.
-        recipe: how the engine is told.
-        model: the encoder as its record is to name it.
-        files: the data as its record is to name it, by role.
+        model, files: as the record is to name them.
         targets: labelled data to score on, by language.
         looks: shares of fine-tuning after which they are scored on as well.
         block: of the plan that asks for the run.
@@ -71,18 +69,14 @@ def configure(
 ) -> Configuration:
     """The configuration of a run: fine-tuning alone depends on no target language and on no bitext.
 
-    Args:
-        recipe: with languages as codes and a precision other than ``auto``.
-        model_sha256: of the encoder's weights.
-        data_sha256: by the roles of :func:`roles_of`.
-        scored: SHA-256 of the labels scored on, by language.
+    The recipe's languages are codes and its precision is another than ``auto``; hashes of data are by the
+    roles of :func:`roles_of`, those of the labels scored on by language.
     """
     option = recipe.option
-    none = not option.aligns
     unused = set(_ELSEWHERE)
     if option.schedule is not Schedule.SEQUENTIAL:
         unused |= {"align_steps", "align_learning_rate"}
-    if none:
+    if not option.aligns:
         unused |= {"align_batch_size"}
     if recipe.experiment is None:  # as it is not mentioned by older records
         unused |= {"experiment"}
@@ -92,7 +86,7 @@ def configure(
         model_sha256=model_sha256,
         data_sha256=data_sha256,
         source=recipe.source,
-        target=None if none else recipe.target,
+        target=recipe.target if option.aligns else None,
         scored=scored,
         task=recipe.task,
         option=option,
@@ -102,80 +96,60 @@ def configure(
 
 
 def run_once(run: TrialRun, device: "torch.device", progress: Progress, shared: "Shared") -> Record:
-    """Train and score once. Whatever goes wrong with the run itself is recorded, bad input is raised.
-
-    Args:
-        run: what to do.
-        device: where accelerate trains.
-        progress: told of the phases.
-        shared: keeps what several runs have in common.
-
-    Raises:
-        InputError: if something the run names cannot be used.
-    """
+    """Train and score once. Whatever goes wrong with the run itself is recorded, bad input is raised."""
     import torch
 
     from advisor import training as engine
 
     begin = perf_counter()
-    outcome: Outcome | None = None
-    status: Literal["done", "failed", "diverged"] = "done"
-    error: str | None = None
+    outcome: dict[str, Any]
     try:
-        outcome = engine.train(run.recipe, progress, targets=run.targets, shared=shared, looks=run.looks)
+        trained = engine.train(run.recipe, progress, targets=run.targets, shared=shared, looks=run.looks)
+        outcome = {"status": "done", **_results(trained)}
     except InputError:
         raise
     except RunError as problem:  # raised by the engine when a loss or a weight is not finite any more
-        status, error = "diverged", _one_line(problem)
+        outcome = {"status": "diverged", "error": one_line(problem)}
     # Not every exception: a signal that became one must end the trial, and so must a fault of the program.
     except (RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as problem:
-        status, error = "failed", f"{type(problem).__name__}: {_one_line(problem)}"
-    return Record(
-        configuration=run.configuration,
-        model=run.model,
-        files=run.files,
-        status=status,
-        error=error,
-        metric=TASKS.find(run.recipe.task).metric,
-        scores=_scores(outcome.after) if outcome else None,
-        before=_scores(outcome.before) if outcome else None,
-        early=tuple(EarlyScores(step=step, targets=points) for step, points in outcome.looks.items())
-        if outcome
-        else (),
-        curve=tuple(_curve(outcome)) if outcome else (),
-        texts=outcome.sizes if outcome else {},
-        device=_device_name(device),
-        threads=torch.get_num_threads(),
-        seconds=round(perf_counter() - begin, 3),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=library_versions(),
-        block=run.block,
-    )
+        outcome = {"status": "failed", "error": f"{type(problem).__name__}: {one_line(problem)}"}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    seconds = round(perf_counter() - begin, 3)
+    return _record(run, device=name, threads=torch.get_num_threads(), seconds=seconds, **outcome)
 
 
 def failed(run: TrialRun, problem: Exception) -> Record:
     """The record of a run that could not even begin."""
+    return _record(run, device="none", threads=1, seconds=0.0, status="failed", error=one_line(problem))
+
+
+def _record(run: TrialRun, **outcome: Any) -> Record:
     return Record(
         configuration=run.configuration,
         model=run.model,
         files=run.files,
-        status="failed",
-        error=_one_line(problem),
         metric=TASKS.find(run.recipe.task).metric,
-        device="none",
-        threads=1,
-        seconds=0.0,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=library_versions(),
         block=run.block,
+        **outcome,
     )
+
+
+def _results(outcome: "Outcome") -> dict[str, Any]:
+    looks = outcome.looks.items()
+    return {
+        "scores": _scores(outcome.after),
+        "before": _scores(outcome.before),
+        "early": tuple(EarlyScores(step=step, targets=points) for step, points in looks),
+        "curve": tuple(_curve(outcome)),
+        "texts": outcome.sizes,
+    }
 
 
 def _scores(points: dict[str, Estimate]) -> Scores:
-    return Scores(
-        source=points["source"],
-        targets={name: estimate for name, estimate in points.items() if name != "source"},
-    )
+    targets = {name: estimate for name, estimate in points.items() if name != "source"}
+    return Scores(source=points["source"], targets=targets)
 
 
 def _curve(outcome: "Outcome") -> Iterator[CurvePoint]:
@@ -185,13 +159,8 @@ def _curve(outcome: "Outcome") -> Iterator[CurvePoint]:
         yield CurvePoint(phase=entry.phase, step=entry.step, learning_rate=rate, **losses)
 
 
-def _device_name(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def _one_line(problem: BaseException) -> str:
+def one_line(problem: BaseException) -> str:
+    """What an error says, without line breaks."""
     return " ".join(str(problem).split())
 
 

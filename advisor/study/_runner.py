@@ -1,26 +1,25 @@
 """Running a study: its steps in the order of their turn, in worker processes, until nothing is left."""
 
-import fcntl
 import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from advisor.console import errors, print_reading
-from advisor.files import check_output, write_files
+from advisor.files import reserved, write_files
 from advisor.options import Schedule
 from advisor.report.words import duration
 from advisor.study._grid import Cell, Grid, PlannedRun, Selection
 from advisor.study._inputs import read_inputs
 from advisor.study._plan import Plan, write_plan
 from advisor.study._record import seconds_for
-from advisor.study._state import State, failure_path
+from advisor.study._state import State
 from advisor.study._status import StudyStatus, study_status
 from advisor.study._workers import HERE, Doing, Ended, Lost, RunsStep, Step, Workers, dask_workers, processes
 from probes.errors import InputError, RunError
@@ -34,12 +33,7 @@ class Queue:
 
     Iterating ends when nothing is left, the time is up, or all that is left waits for what is under way:
     iterate again once that has ended. Tasks that are done, or that will never be possible, are dropped
-    silently. Any thread may ask for the next step.
-
-    Args:
-        state: of the study.
-        workers: know when the time is up.
-        retry: do again what has failed.
+    silently. Any thread may ask for the next step. With ``retry`` what has failed is done again.
 
     Attributes:
         problems: why tasks could not be handed out although it was their turn.
@@ -60,19 +54,44 @@ class Queue:
     def __next__(self) -> tuple[str, Step]:
         with self._lock:
             for key, task in [] if self._workers.out_of_time else list(self._waiting.items()):
-                try:
-                    over, step = self._look_at(task)
-                except InputError as problem:  # it must not end in a thread of the pool
-                    over, step = True, None
-                    self.problems[key] = str(problem)
-                if over or step is not None:
-                    del self._waiting[key]
+                step = self._take(key, task)
                 if step is not None:
                     self._out[key] = (task,)
                     if isinstance(task, PlannedRun) and isinstance(step, RunsStep):
                         step = self._with_others(key, task, step)
                     return key, step
         raise StopIteration
+
+    def _take(self, key: str, task: Task) -> Step | None:
+        """The step that a task takes, if it is its turn; it waits no longer then, nor when it is over."""
+        try:
+            step = self._step(task)
+        except InputError as problem:  # it must not end in a thread of the pool
+            step = "over"
+            self.problems[key] = str(problem)
+        if step is not None:
+            del self._waiting[key]
+        return None if step == "over" else step
+
+    def _step(self, task: Task) -> Step | Literal["over"] | None:
+        """The step that a task takes now; None while it must wait."""
+        state = self._state
+        match task:
+            case str():
+                made, waits = state.model(task), state.model_waits(task)
+                return "over" if made else None if waits else state.model_step(task)
+            case Cell():
+                step = state.probe_step(task)
+                over = step and (step.taken or (step.failure.exists() and not self._retry))
+                return "over" if over else step
+            case _:
+                if state.impossible(task):
+                    return "over"
+                run = state.run(task)
+                record = run and state.records.find(run.configuration)
+                if record and not (record.status == "failed" and self._retry):
+                    return "over"
+                return RunsStep((run,), state.folder / "records") if run else None
 
     def _with_others(self, key: str, first: PlannedRun, step: RunsStep) -> RunsStep:
         """The same step with all waiting runs that go on from the same alignment."""
@@ -82,14 +101,8 @@ class Queue:
         runs = list(step.runs)
         for name, task in list(self._waiting.items()):
             if isinstance(task, PlannedRun) and self._alignment(task) == wanted:
-                try:
-                    over, other = self._run(task)
-                except InputError as problem:
-                    over, other = True, None
-                    self.problems[name] = str(problem)
-                if over or other is not None:
-                    del self._waiting[name]
-                if other is not None:
+                other = self._take(name, task)
+                if isinstance(other, RunsStep):
                     runs += other.runs
                     self._out[key] = (*self._out[key], task)
         # The alignment goes on from one to the next.
@@ -117,51 +130,12 @@ class Queue:
         with self._lock:
             self._out.pop(key, None)
 
-    def take_back(self, keys: Collection[str] | None = None) -> int:
-        """Take back what was handed out and will not end, because its process died; says how much it was.
-
-        Args:
-            keys: of the steps; None: all.
-        """
+    def take_back(self, key: str) -> int:
+        """Take back what was handed out and will not end, because its process died; says how much it was."""
         with self._lock:
-            lost = list(chain.from_iterable(self._out.values())) if keys is None else []
-            for key in keys or ():
-                lost += self._out.pop(key, ())
-            if keys is None:
-                self._out = {}
+            lost = self._out.pop(key, ())
             self._waiting = {describe(task): task for task in lost} | self._waiting
             return len(lost)
-
-    def _look_at(self, task: Task) -> tuple[bool, Step | None]:
-        """Whether a task is over, and the step that it takes now, if it is its turn."""
-        match task:
-            case str():
-                if self._state.model(task) is not None:
-                    return True, None
-                return False, None if self._state.model_waits(task) else self._state.model_step(task)
-            case Cell():
-                return self._probe(task)
-            case _:
-                return self._run(task)
-
-    def _probe(self, cell: Cell) -> tuple[bool, Step | None]:
-        step = self._state.probe_step(cell)
-        if step is None or step.taken is not None:
-            return step is not None, None
-        if failure_path(step).exists() and not self._retry:
-            return True, None
-        return False, step
-
-    def _run(self, planned: PlannedRun) -> tuple[bool, RunsStep | None]:
-        if self._state.impossible(planned):
-            return True, None
-        run = self._state.run(planned)
-        if run is None:
-            return False, None
-        record = self._state.records.find(run.configuration)
-        if record is not None and not (record.status == "failed" and self._retry):
-            return True, None
-        return False, RunsStep((run,), self._state.folder / "records")
 
 
 def describe(task: Task) -> str:
@@ -183,6 +157,7 @@ def _tasks(state: State) -> Iterator[Task]:
 
 
 _CONTROL = "nvidia-cuda-mps-control"
+_FOLDERS = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
 
 
 @contextmanager
@@ -191,26 +166,21 @@ def sharing_gpu(workers: Workers) -> Iterator[None]:
 
     Without it they take turns. A server that is running already (``CUDA_MPS_PIPE_DIRECTORY`` is set) is used.
     """
-    wanted = workers.device == "auto" or workers.device.startswith("cuda")
-    if (
-        not wanted
-        or workers.jobs < 2
-        or "CUDA_MPS_PIPE_DIRECTORY" in os.environ
-        or not shutil.which(_CONTROL)
-    ):
+    wanted = workers.jobs > 1 and (workers.device == "auto" or workers.device.startswith("cuda"))
+    if not wanted or _FOLDERS[0] in os.environ or not shutil.which(_CONTROL):
         yield
         return
     with TemporaryDirectory(prefix="mps-") as folder:
-        os.environ["CUDA_MPS_PIPE_DIRECTORY"] = os.environ["CUDA_MPS_LOG_DIRECTORY"] = folder
+        os.environ |= dict.fromkeys(_FOLDERS, folder)
         started = subprocess.run([_CONTROL, "-d"], check=False, capture_output=True).returncode == 0
+        if not started:
+            del os.environ[_FOLDERS[0]]
         try:
-            if not started:
-                del os.environ["CUDA_MPS_PIPE_DIRECTORY"]
             yield
         finally:
             if started:
                 subprocess.run([_CONTROL], input=b"quit\n", check=False, capture_output=True)
-            for name in ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"):
+            for name in _FOLDERS:
                 os.environ.pop(name, None)
 
 
@@ -238,40 +208,27 @@ def run_study(
         only: cells to keep to, such as ``target=wo,task=pos``; those of all filters together.
         retry: do again what has failed.
 
-    Returns:
-        How far the study is now.
-
     Raises:
         InputError: if something the plan names cannot be used, or another process is running the study.
         RunError: if worker processes die again and again, or the disk fails.
     """
     out = Path(out)
-    check_output(out)
     selected = Grid(plan, Selection(only))
-    with errors.status("Reading the data"):
-        inputs = read_inputs(selected, print_reading, out.absolute())
-    with _locked(out):
+    with reserved(out), ExitStack() as stack:
+        with errors.status("Reading the data"):
+            inputs = read_inputs(selected, print_reading, out.absolute())
         write_files(out, {"plan.yaml": write_plan(plan)})
-        state = State(selected, out, inputs, workers.device)
-        queue = Queue(state, workers, retry)
-        with _at_work(workers) as (doing, at_a_time):
-            size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
-            _say(f"{size}; {at_a_time} at a time, into {out}.")
-            _work_off(queue, doing, at_a_time)
-        for key, problem in queue.problems.items():
-            _say(f"{key}: {problem}")
-        return study_status(out, only=only)
-
-
-@contextmanager
-def _at_work(workers: Workers) -> Iterator[tuple[Doing, int]]:
-    """What does the steps, and how many it does at a time."""
-    if workers.dask:
-        with dask_workers(workers) as doing:
-            yield doing
-        return
-    with sharing_gpu(workers), processes(workers) as doing:
-        yield doing
+        queue = Queue(State(selected, out, inputs, workers.device), workers, retry)
+        if not workers.dask:
+            stack.enter_context(sharing_gpu(workers))
+        at_work = dask_workers if workers.dask else processes
+        doing, at_a_time = stack.enter_context(at_work(workers))
+        size = f"{_many(len(selected.cells), 'cell')}, {_many(len(list(selected)), 'run')}"
+        _say(f"{size}; {at_a_time} at a time, into {out}.")
+        _work_off(queue, doing, at_a_time)
+    for key, problem in queue.problems.items():
+        _say(f"{key}: {problem}")
+    return study_status(out, only=only)
 
 
 def _work_off(queue: Queue, doing: Doing, at_a_time: int) -> None:
@@ -281,7 +238,7 @@ def _work_off(queue: Queue, doing: Doing, at_a_time: int) -> None:
     for end in doing(queue):
         if isinstance(end, Lost):
             deaths += 1
-            lost = queue.take_back([end.key])
+            lost = queue.take_back(end.key)
             if deaths >= _DEATHS:
                 raise RunError(
                     f"Worker processes died {deaths} times in a row (out of memory?): use fewer --jobs."
@@ -316,21 +273,3 @@ def _many(number: int, what: str) -> str:
 
 def _say(text: str) -> None:
     errors.print(text, markup=False, highlight=False)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from running the same study; the system lets go if this one is killed.
-
-    Raises:
-        InputError: if one is running it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"Another process is running the study in {folder}: let it end, or name another --out."
-            ) from error
-        yield

@@ -1,54 +1,40 @@
 """What the parts of a plan are made of."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from advisor.options import Option, Schedule
 from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate, weighted
 from probes.budget import BudgetName
 from probes.errors import InputError
 from probes.languages import parse_language
+from probes.schema import Frozen
 
 _NORMS = "norms"
 
 
-def as_value_error(text: str, check: object) -> str:
+def as_value_error(text: str, check: Callable[[str], object]) -> str:
     """Let pydantic name the key of what ``check`` refuses."""
     try:
-        check(text)  # type: ignore[operator]
+        check(text)
     except InputError as error:
         raise ValueError(str(error).rstrip(".")) from error
     return text
 
 
-def _language(text: str) -> str:
-    return as_value_error(text, parse_language)
-
-
-def _option(text: str) -> str:
-    return as_value_error(text, PlannedOption.parse)
-
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
-Language = Annotated[str, AfterValidator(_language)]
+Language = Annotated[str, AfterValidator(lambda text: as_value_error(text, parse_language))]
 Seeds = Annotated[int, Field(ge=0)]
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class Strict(Frozen):
+    model_config = ConfigDict(strict=True)
 
 
-class PlannedOption(BaseModel):
-    """An option of a plan.
-
-    Attributes:
-        option: what is done; with ``from_norms`` its weight is yet to be found.
-        from_norms: whether the weight comes from the gradient norms of the cell's probe.
-    """
-
-    model_config = ConfigDict(frozen=True)
+class PlannedOption(Frozen):
+    """An option of a plan; ``from_norms``: its weight comes from the gradient norms of the cell's probe."""
 
     option: Option
     from_norms: bool = False
@@ -58,9 +44,6 @@ class PlannedOption(BaseModel):
         """Read an option as :meth:`Option.parse` does; in place of a weight there may be ``norms``.
 
         Joint training without a weight gets 0.1, as in the published runs.
-
-        Raises:
-            InputError: if it is no option.
         """
         parts = text.strip().split(":")
         from_norms = _NORMS in parts[1:]
@@ -77,7 +60,7 @@ class PlannedOption(BaseModel):
         return f"{self.option}, weight from norms" if self.from_norms else str(self.option)
 
 
-WrittenOption = Annotated[str, AfterValidator(_option)]
+WrittenOption = Annotated[str, AfterValidator(lambda text: as_value_error(text, PlannedOption.parse))]
 
 
 class ContinuedMlm(Strict):
@@ -171,6 +154,16 @@ class TaskPlan(Strict):
     columns: dict[ColumnName, str] = Field(
         default_factory=dict, description="Names of table columns that are not the usual ones."
     )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that are named, by field."""
+        names = ("train", "source_test", "target_test", "target_labels")
+        return {name: spec for name in names if (spec := getattr(self, name)) is not None}
+
+    def renamed(self, name: Callable[[str], str]) -> Self:
+        """The same with other names for its files."""
+        return self.model_copy(update={field: name(spec) for field, spec in self.files.items()})
 
 
 class TrainingPlan(Strict):

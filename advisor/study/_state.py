@@ -17,33 +17,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from advisor.options import joint_weight
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import GridInputs
 from advisor.study._record import Record, Records
 from advisor.study._run_once import TrialRun, configure, roles_of
-from advisor.study._schema import Derived, ProbePlan
+from advisor.study._schema import Derived, TrainingPlan
 from advisor.training import Recipe
 from probes.data import Columns
 from probes.errors import InputError
 from probes.request import ProbeRequest
+from probes.schema import Frozen
 from probes.signals import TOTAL, Signals
 
 
-class ModelInfo(BaseModel):
+class ModelInfo(Frozen):
     """An encoder of a study, ready to be loaded.
 
     Attributes:
         made_of: key of how the plan says it is made.
         load: what ``load_encoder`` takes; relative to the study's folder if derived.
-        sha256: of its weights.
         no_mlm_reason: why it cannot be trained with ``mlm`` and ``tlm``; None if it can.
         precision: that ``auto`` stood for where it was loaded first; it decides the numbers of every run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     made_of: str
     load: str
@@ -55,11 +53,7 @@ class ModelInfo(BaseModel):
 
 @dataclass(frozen=True)
 class ModelStep:
-    """Make or fetch an encoder, and write its :class:`ModelInfo`.
-
-    Attributes:
-        others: what ``load_encoder`` takes for the models of the plan that it is made of.
-    """
+    """Make or fetch an encoder, of ``others`` as ``load_encoder`` takes them, and write its info."""
 
     name: str
     spec: str | Derived
@@ -70,12 +64,7 @@ class ModelStep:
 
 @dataclass(frozen=True)
 class ProbeStep:
-    """Take the probe of a cell, and write its signals.
-
-    Attributes:
-        path: where the signals are written.
-        roots: folders that file names in the signals count from.
-    """
+    """Take the probe of a cell, and write its signals to ``path``; file names there count from ``roots``."""
 
     cell: Cell
     request: ProbeRequest
@@ -87,6 +76,11 @@ class ProbeStep:
         """Where the signals are, compressed or not; None while they are not."""
         files = (self.path, self.path.with_name(f"{self.path.name}.gz"))
         return next((file for file in files if file.exists()), None)
+
+    @property
+    def failure(self) -> Path:
+        """Where the reason is written if it fails."""
+        return self.path.with_suffix(".failed.txt")
 
     def named_as_planned(self, signals: Signals) -> Signals:
         """The signals with the plan's names of model and files: they do not tell whose machine it was."""
@@ -106,14 +100,7 @@ def key_of(parts: Any) -> str:
 
 
 class State:
-    """Answers from a study's folder. Whatever is found once is remembered; what is missing is looked up anew.
-
-    Args:
-        grid: the plan and its cells.
-        folder: of the study.
-        inputs: hashes of the files that the plan names.
-        device: where probes run, as on the command line.
-    """
+    """Answers from a study's folder. What was there once is remembered; what is missing is looked up anew."""
 
     def __init__(self, grid: Grid, folder: Path, inputs: GridInputs, device: str = "auto") -> None:
         self.grid = grid
@@ -132,12 +119,11 @@ class State:
         parts: Any = spec if isinstance(spec, str) else spec.model_dump(mode="json", exclude_none=True)
         others: dict[str, str] = {}
         if isinstance(spec, Derived):
+            sha256 = self._inputs.sha256
             if spec.continued_mlm is not None:
-                parts["continued_mlm"]["bitext"] = [
-                    self._inputs.sha256.get(name) for name in spec.continued_mlm.bitext
-                ]
+                parts["continued_mlm"]["bitext"] = [sha256.get(name) for name in spec.continued_mlm.bitext]
             if spec.fine_tuned is not None:
-                parts["fine_tuned"]["train"] = self._inputs.sha256.get(spec.fine_tuned.train)
+                parts["fine_tuned"]["train"] = sha256.get(spec.fine_tuned.train)
             for part in spec.made_of(self.grid.plan.models):
                 parts[f"made of {part}"] = self.model_step(part).made_of
                 info = self.model(part)
@@ -174,17 +160,8 @@ class State:
         info, plan = self.model(cell.model), self.grid.plan.probe
         if info is None or plan is None:
             return None
-        request = self._probe_request(cell, info, plan)
-        decides = [info.sha256, plan.budget, plan.seed, cell.task, cell.source, cell.target]
-        named = (request.train, request.bitext, request.target_labels)
-        decides += [self._inputs.sha256.get(name or "", name) for name in named]
-        name = f"{cell.model}.{cell.task}.{cell.source}-{cell.target}.{key_of(decides)}.json"
-        roots = (Path(self.grid.plan.data), self.folder)
-        return ProbeStep(cell, request, self.folder / "probes" / name, roots)
-
-    def _probe_request(self, cell: Cell, info: ModelInfo, plan: ProbePlan) -> ProbeRequest:
         data = self.grid.data(cell.task, cell.source, cell.target)
-        return ProbeRequest(
+        request = ProbeRequest(
             model=self._load(info),
             source=cell.source,
             target=cell.target,
@@ -197,6 +174,12 @@ class State:
             device=self._device,
             seed=plan.seed,
         )
+        decides = [info.sha256, plan.budget, plan.seed, cell.task, cell.source, cell.target]
+        named = (request.train, request.bitext, request.target_labels)
+        decides += [self._inputs.sha256.get(name or "", name) for name in named]
+        name = f"{cell.model}.{cell.task}.{cell.source}-{cell.target}.{key_of(decides)}.json"
+        roots = (Path(self.grid.plan.data), self.folder)
+        return ProbeStep(cell, request, self.folder / "probes" / name, roots)
 
     def signals(self, cell: Cell) -> Signals | None:
         """What the probe of a cell found; None if it has not been taken."""
@@ -206,14 +189,6 @@ class State:
                 return None
             self._signals[cell] = Signals.load(step.taken)
         return self._signals[cell]
-
-    def probe_error(self, cell: Cell) -> str | None:
-        """Why the probe of a cell failed; None if it did not."""
-        step = self.probe_step(cell)
-        try:
-            return None if step is None else failure_path(step).read_text(encoding="utf-8")
-        except OSError:
-            return None
 
     # --- runs --------------------------------------------------------------------------------------------
 
@@ -235,42 +210,14 @@ class State:
             if signals is None:
                 return None
             weight = _weight_from(signals, planned.option.option.objective)
-        return self._run(planned, info, weight)
-
-    def _run(self, planned: PlannedRun, info: ModelInfo, weight: float) -> TrialRun | None:
-        plan, training = self.grid.plan, self.grid.training(planned)
         targets = self.grid.targets(planned.model, planned.task, planned.source)
         if planned.target is not None:
             targets = (planned.target,)
-        data = self.grid.data(planned.task, planned.source, planned.target)
         tests = {
             target: self.grid.data(planned.task, planned.source, target).target_test for target in targets
         }
-        recipe = Recipe(
-            model=self._load(info),
-            source=planned.source,
-            # Fine-tuning alone depends on no target, but a recipe names one.
-            target=planned.target or targets[0],
-            task=planned.task,
-            train=data.train,
-            source_labels=data.source_test,
-            bitext=self.grid.pair(planned.cell).bitext if planned.cell else None,
-            columns=data.columns,
-            option=planned.option.weighted(weight),
-            epochs=training.steps,  # no fewer than the steps take, whatever the data
-            max_steps=training.steps,
-            align_steps=training.align_steps,
-            batch_size=training.batch_size,
-            align_batch_size=training.align_batch_size,
-            learning_rate=training.learning_rate,
-            align_learning_rate=training.align_learning_rate,
-            head=training.head,
-            max_length=training.max_length,
-            most_scored=training.most_scored,
-            mixed_precision=info.precision if training.precision == "auto" else training.precision,
-            seed=planned.seed,
-            experiment=self.grid.experiment(planned),
-        )
+        # Fine-tuning alone depends on no target, but a recipe names one.
+        recipe = self._recipe(planned, info, planned.target or targets[0], weight)
         specs = {"train": recipe.train, "source-labels": recipe.source_labels, "bitext": recipe.bitext}
         files = {role: str(specs[role]) for role in roles_of(recipe)}
         hashes = self._inputs.sha256
@@ -282,22 +229,36 @@ class State:
             data_sha256={role: hashes[spec] for role, spec in files.items()},
             scored={target: hashes[spec] for target, spec in tests.items()},
         )
-        root = Path(plan.data)
-        named = {role: _relative(spec, root) for role, spec in files.items()}
-        named |= {f"target-labels {target}": _relative(spec, root) for target, spec in tests.items()}
-        return TrialRun(
-            configuration, recipe, planned.model, named, tests, tuple(training.looks), planned.block
+        files |= {f"target-labels {target}": spec for target, spec in tests.items()}
+        named = {role: _relative(spec, Path(self.grid.plan.data)) for role, spec in files.items()}
+        looks = tuple(self.grid.training(planned).looks)
+        return TrialRun(configuration, recipe, planned.model, named, tests, looks, planned.block)
+
+    def _recipe(self, planned: PlannedRun, info: ModelInfo, target: str, weight: float) -> Recipe:
+        training = self.grid.training(planned)
+        data = self.grid.data(planned.task, planned.source, planned.target)
+        return Recipe(
+            model=self._load(info),
+            source=planned.source,
+            target=target,
+            task=planned.task,
+            train=data.train,
+            source_labels=data.source_test,
+            bitext=self.grid.pair(planned.cell).bitext if planned.cell else None,
+            columns=data.columns,
+            option=planned.option.weighted(weight),
+            epochs=training.steps,  # no fewer than the steps take, whatever the data
+            max_steps=training.steps,
+            mixed_precision=info.precision if training.precision == "auto" else training.precision,
+            seed=planned.seed,
+            experiment=self.grid.experiment(planned),
+            **training.model_dump(include=Recipe.model_fields.keys() & TrainingPlan.model_fields.keys()),
         )
 
     def record(self, planned: PlannedRun) -> Record | None:
         """The record of a run, if it has ended."""
         run = self.run(planned)
         return None if run is None else self.records.find(run.configuration)
-
-
-def failure_path(step: ProbeStep) -> Path:
-    """Where the reason is written if a probe fails."""
-    return step.path.with_suffix(".failed.txt")
 
 
 def _weight_from(signals: Signals, objective: str) -> float:

@@ -1,11 +1,10 @@
 """What a plan amounts to, and how far its study is."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from advisor.console import print_reading
 from advisor.report.words import duration
@@ -15,18 +14,13 @@ from advisor.study._plan import Plan, read_plan
 from advisor.study._record import read_record, seconds_for
 from advisor.study._state import State
 from probes.errors import InputError
+from probes.schema import Frozen
 
 RunState = Literal["done", "diverged", "failed", "left", "impossible"]
 
 
-class RunTally(BaseModel):
-    """Runs by how they ended.
-
-    Attributes:
-        impossible: left out, since the model has no MLM head.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class RunTally(Frozen):
+    """Runs by how they ended; the impossible are left out, since the model has no MLM head."""
 
     done: int = 0
     diverged: int = 0
@@ -35,14 +29,8 @@ class RunTally(BaseModel):
     impossible: int = 0
 
 
-class CellStatus(BaseModel):
-    """One cell, with the fine-tuning alone that it is compared with.
-
-    Attributes:
-        probe: ``done``, ``failed``, ``left``, or ``none`` where the plan has none.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class CellStatus(Frozen):
+    """One cell, with the fine-tuning alone that it is compared with."""
 
     model: str
     task: str
@@ -53,7 +41,7 @@ class CellStatus(BaseModel):
     runs: RunTally
 
 
-class StudyStatus(BaseModel):
+class StudyStatus(Frozen):
     """A whole study.
 
     Attributes:
@@ -61,8 +49,6 @@ class StudyStatus(BaseModel):
         seconds_left: of work left, judged by the runs that have ended; None before the first.
         errors: each error with how often it occurred.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     runs: RunTally
     cells: tuple[CellStatus, ...]
@@ -95,11 +81,7 @@ class StudyStatus(BaseModel):
 
 
 def study_status(folder: str | Path, only: Collection[str] = ()) -> StudyStatus:
-    """Look up how far a study is; nothing is loaded but its records.
-
-    Args:
-        folder: of the study.
-        only: cells to keep to, as for :func:`run_study`.
+    """Look up how far a study is, or the cells of ``only``; nothing is loaded but its records.
 
     Raises:
         InputError: if there is no study in the folder, or a record is damaged.
@@ -134,22 +116,18 @@ def _kind(planned: PlannedRun) -> str:
     return f"{planned.model} {planned.option.option.objective} {planned.option.option.schedule}"
 
 
-def _tally(states: Collection[RunState]) -> RunTally:
+def _tally(states: Iterable[RunState]) -> RunTally:
     return RunTally(**Counter[str](states))
 
 
-def _cells(state: State, states: dict[PlannedRun, RunState]) -> Iterator[CellStatus]:
+def _cells(state: State, states: Mapping[PlannedRun, RunState]) -> Iterator[CellStatus]:
     grid = state.grid
     for cell in grid.cells:
-        baselines = grid.baselines(cell.model, cell.task, cell.source)
         yield CellStatus(
-            model=cell.model,
-            task=cell.task,
-            source=cell.source,
-            target=cell.target,
+            **asdict(cell),
             probe=_probe(state, cell),
-            baselines=_tally([states[planned] for planned in baselines]),
-            runs=_tally([states[planned] for planned in grid.runs(cell)]),
+            baselines=_tally(map(states.__getitem__, grid.baselines(cell.model, cell.task, cell.source))),
+            runs=_tally(map(states.__getitem__, grid.runs(cell))),
         )
 
 
@@ -157,12 +135,12 @@ def _probe(state: State, cell: Cell) -> Literal["done", "failed", "left", "none"
     if state.grid.plan.probe is None:
         return "none"
     step = state.probe_step(cell)
-    if step is not None and step.taken is not None:
-        return "done"
-    return "failed" if state.probe_error(cell) is not None else "left"
+    if step is None:
+        return "left"
+    return "done" if step.taken else "failed" if step.failure.exists() else "left"
 
 
-class PlanOverview(BaseModel):
+class PlanOverview(Frozen):
     """The size of a study.
 
     Attributes:
@@ -173,8 +151,6 @@ class PlanOverview(BaseModel):
         seconds: of work for one process without the probes, judged by the runs of another study; None where
             none is known.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cells: int
     baselines: int
@@ -200,12 +176,9 @@ class PlanOverview(BaseModel):
 
 
 def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = None) -> PlanOverview:
-    """Read everything a plan names, and count.
+    """Read everything a plan names, and count the cells of ``only``.
 
-    Args:
-        plan: as :func:`read_plan` reads it.
-        only: cells to keep to, as for :func:`run_study`.
-        like: folder of a study on a machine like this, whose runs tell how long these will take.
+    Runs of the study in the folder ``like``, on a machine like this, tell how long these will take.
 
     Raises:
         InputError: if something cannot be used.
@@ -213,28 +186,25 @@ def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = N
     grid = Grid(plan, Selection(only))
     read_inputs(grid, print_reading)
     runs = list(grid)
-    aligned = [run for run in runs if run.target is not None]
+    alone = [run.target is None for run in runs]
     pairs: dict[str, tuple[str, ...]] = {}
     for cell in grid.cells:
         name = f"{cell.model}, {cell.task}"
         pairs[name] = (*pairs.get(name, ()), f"{cell.source}-{cell.target}")
     return PlanOverview(
         cells=len(grid.cells),
-        baselines=len(runs) - len(aligned),
-        runs=len(aligned),
+        baselines=sum(alone),
+        runs=len(runs) - sum(alone),
         probes=len(grid.cells) if plan.probe else 0,
-        seconds=None if like is None else _seconds(Path(like), len(runs) - len(aligned), len(aligned)),
-        needs_head=sum(run.option.option.needs_mlm_head for run in aligned),
+        seconds=None if like is None else _seconds(Path(like), alone),
+        needs_head=sum(run.option.option.needs_mlm_head for run in runs),
         grid=pairs,
     )
 
 
-def _seconds(folder: Path, baselines: int, aligned: int) -> float | None:
-    spent: list[tuple[bool, float]] = []
-    for file in (folder / "records").glob("*.json"):
-        record = read_record(file)
-        if record is not None and record.status == "done":
-            spent.append((record.configuration.target is None, record.seconds))
-    if not spent:
+def _seconds(folder: Path, alone: Iterable[bool]) -> float | None:
+    records = [read_record(file) for file in (folder / "records").glob("*.json")]
+    done = [record for record in records if record is not None and record.status == "done"]
+    if not done:
         raise InputError(f"{folder} holds no record of a finished run: name another study with --like.")
-    return seconds_for([True] * baselines + [False] * aligned, spent)
+    return seconds_for(alone, ((run.configuration.target is None, run.seconds) for run in done))

@@ -3,25 +3,23 @@
 import gc
 import multiprocessing
 import os
-import secrets
-import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock, Thread
-from time import perf_counter, sleep, time
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from advisor.files import write_files
+from advisor.files import staged, write_files
 from advisor.study._record import Record, Records
-from advisor.study._run_once import TrialRun, failed, precision_on, run_once, training_on
-from advisor.study._state import ModelInfo, ModelStep, ProbeStep, failure_path
+from advisor.study._run_once import TrialRun, failed, one_line, precision_on, run_once, training_on
+from advisor.study._state import ModelInfo, ModelStep, ProbeStep
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 
@@ -61,38 +59,35 @@ HERE = Workers()
 
 @dataclass(frozen=True)
 class RunsStep:
-    """Train and score, and write each record into a folder as soon as it is there.
-
-    Several runs go on from one alignment, which is made once.
-    """
+    """Train, score and record, run by run; several go on from one alignment, which is made once."""
 
     runs: tuple[TrialRun, ...]
     records: Path
 
-
-_one_at_a_time = Lock()
-"""A Dask worker may have several threads, and the random state is the process's."""
 
 Step: TypeAlias = ModelStep | ProbeStep | RunsStep
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a step ended.
-
-    Attributes:
-        key: of the step, as the queue knows it.
-        status: ``done``, ``failed`` or ``diverged``.
-        error: one sentence, unless it is done.
-        seconds: wall time.
-        records: of its runs.
-    """
+    """How a step, by its key in the queue, ended; ``error`` is one sentence, ``seconds`` are wall time."""
 
     key: str
-    status: Literal["done", "failed", "diverged"]
+    status: Literal["done", "failed"]
     error: str | None
     seconds: float
     records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A step, by its key, whose process died."""
+
+    key: str
+
+
+_one_at_a_time = Lock()
+"""A Dask worker may have several threads, and the random state is the process's."""
 
 
 def execute(key: str, step: Step, workers: Workers) -> Ended:
@@ -113,7 +108,6 @@ def execute(key: str, step: Step, workers: Workers) -> Ended:
 
 def _execute(key: str, step: Step, workers: Workers) -> Ended:
     begin = perf_counter()
-    status: Literal["done", "failed", "diverged"] = "done"
     error: str | None = None
     records: list[Record] = []
     try:
@@ -124,18 +118,16 @@ def _execute(key: str, step: Step, workers: Workers) -> Ended:
                         if workers.out_of_time:
                             break
                         records.append(_run(run, Records(step.records), place))
-                        _let_go(place)
                     shared().forget("alignment")  # nobody else goes on from it
                 case ProbeStep():
                     _probe(step)
                 case ModelStep():
                     _model(step, place)
     except (InputError, RunError, RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as problem:
-        status, error = "failed", " ".join(str(problem).split()) or type(problem).__name__
+        error = one_line(problem) or type(problem).__name__
         if isinstance(step, ProbeStep):
-            path = failure_path(step)
-            write_files(path.parent, {path.name: error})
-    return Ended(key, status, error, perf_counter() - begin, tuple(records))
+            write_files(step.failure.parent, {step.failure.name: error})
+    return Ended(key, "failed" if error else "done", error, perf_counter() - begin, tuple(records))
 
 
 @cache
@@ -146,16 +138,9 @@ def shared() -> "Shared":
     return Shared()
 
 
-def _let_go(device: "torch.device") -> None:
-    """Give a finished run's memory back: other processes may share the GPU."""
+def _run(run: TrialRun, records: Records, device: "torch.device") -> Record:
     import torch
 
-    gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
-def _run(run: TrialRun, records: Records, device: "torch.device") -> Record:
     there = records.find(run.configuration)
     if there is not None and there.status != "failed":
         return there
@@ -164,6 +149,9 @@ def _run(run: TrialRun, records: Records, device: "torch.device") -> Record:
     except InputError as problem:
         record = failed(run, problem)
     records.save(record)
+    gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # other processes may share the GPU
     return record
 
 
@@ -180,18 +168,11 @@ def _model(step: ModelStep, device: "torch.device") -> None:
 
     derived = not isinstance(step.spec, str)
     load = f"models/{step.name}.{step.made_of}" if derived else str(step.spec)
-    name = load
-    if not isinstance(step.spec, str):
-        final = step.folder.parent / load
-        name = str(final)
-        if not final.exists():
-            hidden = final.with_name(f".{final.name}-{secrets.token_hex(4)}")
-            try:
-                derive(step.spec, hidden, device, step.others)
-                hidden.rename(final)
-            finally:
-                shutil.rmtree(hidden, ignore_errors=True)
-    encoder = load_encoder(name)
+    folder = step.folder.parent / load
+    if not isinstance(step.spec, str) and not folder.exists():
+        with staged(folder) as hidden:
+            derive(step.spec, hidden, device, step.others)
+    encoder = load_encoder(str(folder) if derived else load)
     info = ModelInfo(
         made_of=step.made_of,
         load=load,
@@ -204,16 +185,6 @@ def _model(step: ModelStep, device: "torch.device") -> None:
 
 
 _ANSWER_WITHIN = "20s"
-_LOOK_EVERY = 0.5
-"""Seconds."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A step, by its key, whose process died."""
-
-    key: str
-
 
 Doing: TypeAlias = Callable[[Iterator[tuple[str, Step]]], Iterator[Ended | Lost]]
 """Does the steps that an iterator hands out, and yields each result as soon as it is there.
@@ -222,75 +193,36 @@ It asks for the next step only when a worker is free, and asks again after every
 none to hand out may have one by then."""
 
 
-class _Worker:
-    """A process that does one step after another; when it dies, it takes nothing with it but that step."""
-
-    def __init__(self, context: BaseContext, workers: Workers) -> None:
-        self.key: str | None = None
-        self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=(theirs, workers), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-
-    def begin(self, key: str, step: Step) -> None:
-        self.key = key
-        self.connection.send((key, step))
-
-    def result(self) -> Ended | Lost:
-        """What became of the step; it has ended, or the process has."""
-        assert self.key is not None
-        try:
-            ended: Ended | Lost = self.connection.recv()
-        except (EOFError, OSError):
-            ended = Lost(self.key)
-        self.key = None
-        return ended
-
-    def stop(self) -> None:
-        with suppress(OSError):
-            self.connection.send(None)
-        self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.kill()
-
-
 @contextmanager
 def processes(workers: Workers) -> Iterator[tuple[Doing, int]]:
     """Worker processes of this machine, forked from a server that has imported torch and used no GPU yet.
 
-    A process that dies is replaced, and none of the others notices.
+    Each is a pool of its own: one that dies takes nothing with it but its step, and is replaced.
 
     Yields:
         What does the steps, and how many it does at a time.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["advisor.training.run", "probes.run"])  # seconds, once for all workers
-    started: list[_Worker] = []
+    listens, ours = context.Pipe(duplex=False)
 
     def in_processes(steps: Iterator[tuple[str, Step]]) -> Iterator[Ended | Lost]:
+        idle: list[ProcessPoolExecutor] = []
+        busy: dict[Future[Ended], tuple[str, ProcessPoolExecutor]] = {}
         while True:
-            while (idle := [worker for worker in started if worker.key is None]) or len(
-                started
-            ) < workers.jobs:
-                task = next(steps, None)
-                if task is None:
-                    break
-                if not idle:
-                    idle = [_Worker(context, workers)]
-                    started.append(idle[0])
-                idle[0].begin(*task)
-            busy = {worker.connection: worker for worker in started if worker.key is not None}
+            while len(busy) < workers.jobs and (task := next(steps, None)) is not None:
+                worker = idle.pop() if idle else ProcessPoolExecutor(1, context, _begin, (listens,))
+                busy[worker.submit(execute, *task, workers)] = task[0], worker
             if not busy:
                 return
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
-                result = worker.result()
-                if isinstance(result, Lost):
-                    started.remove(worker)
-                    worker.stop()
-                yield result
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                key, worker = busy.pop(future)
+                try:
+                    end: Ended | Lost = future.result()
+                    idle.append(worker)
+                except BrokenProcessPool:
+                    end = Lost(key)
+                yield end
 
     def do_here(steps: Iterator[tuple[str, Step]]) -> Iterator[Ended | Lost]:
         for key, step in steps:
@@ -299,34 +231,23 @@ def processes(workers: Workers) -> Iterator[tuple[Doing, int]]:
     try:
         yield (do_here if workers.jobs == 1 else in_processes), workers.jobs
     finally:
-        for worker in started:
-            if worker.key is not None:  # interrupted
-                worker.process.kill()
-            worker.stop()
+        ours.close()
 
 
-def _serve(connection: Connection, workers: Workers) -> None:
-    """Do steps until the other side hangs up."""
+def _begin(study: Connection) -> None:
+    """Make a worker end at once when the study is over or killed, and its end of the pipe is closed.
 
-    def end_with_parent() -> None:
-        parent = multiprocessing.parent_process()
-        while parent is not None and parent.is_alive():
-            sleep(_LOOK_EVERY)
+    Else a run that a killed study has left under way would write into what by then another one does. What is
+    on a GPU need not be tidied up piece by piece.
+    """
+
+    def end_with_study() -> None:
+        study.poll(None)
         os._exit(1)
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study's process hears it, too, and ends this one
-    # Else a run that a killed study has left under way would write into what by then another one does.
-    Thread(target=end_with_parent, daemon=True).start()
-    while True:
-        try:
-            task: tuple[str, Step] | None = connection.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
-            task = None
-        if task is None:
-            os._exit(0)  # what is on a GPU need not be tidied up piece by piece
-        key, step = task
-        connection.send(execute(key, step, workers))
+    Thread(target=end_with_study, daemon=True).start()
 
 
 @contextmanager
@@ -336,9 +257,6 @@ def dask_workers(workers: Workers) -> Iterator[tuple[Doing, int]]:
     A worker that dies costs the step it was at, which another one begins anew. Dask gives a step up that has
     killed four workers, and joblib then waits for it for ever: interrupt the study, and give workers more
     memory.
-
-    Yields:
-        What does the steps, and how many it does at a time.
 
     Raises:
         InputError: if Dask is not installed, or no scheduler answers.

@@ -10,34 +10,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from advisor.training.config import (
-    COLUMN_NAMES,
     ColumnName,
     Count,
     Experiment,
     HeadStart,
-    Pairing,
     Precision,
     Rate,
     Recipe,
-    align_learning_rate,
+    drawn,
     weighted,
     word_pairs_of,
 )
-from advisor.training.draw import drawn
 from advisor.training.shared import Shared
 
 if TYPE_CHECKING:
-    from advisor.training.data import LabelledTexts
     from advisor.training.losses import Losses
-    from advisor.training.outcome import Outcome, StepLog, staged
+    from advisor.training.outcome import Outcome
     from advisor.training.phase import PHASES, Phase
-    from advisor.training.phases import Alignment, FineTuning
+    from advisor.training.phases import Alignment, FineTuning, scores
     from advisor.training.run import train
-    from advisor.training.setting import Setting, prepare
-    from advisor.training.trainer import make_trainer, save_encoder, scores, train_on, trainable
+    from advisor.training.setting import prepare, trainable
+    from advisor.training.trainer import make_trainer, save_encoder, train_on
 
 __all__ = [
-    "COLUMN_NAMES",
     "PHASES",
     "Alignment",
     "ColumnName",
@@ -45,24 +40,18 @@ __all__ = [
     "Experiment",
     "FineTuning",
     "HeadStart",
-    "LabelledTexts",
     "Losses",
     "Outcome",
-    "Pairing",
     "Phase",
     "Precision",
     "Rate",
     "Recipe",
-    "Setting",
     "Shared",
-    "StepLog",
-    "align_learning_rate",
     "drawn",
     "make_trainer",
     "prepare",
     "save_encoder",
     "scores",
-    "staged",
     "train",
     "train_on",
     "trainable",
@@ -70,21 +59,13 @@ __all__ = [
     "word_pairs_of",
 ]
 
-_MODULES = {
-    "data": ("LabelledTexts",),
-    "losses": ("Losses",),
-    "outcome": ("Outcome", "StepLog", "staged"),
-    "phase": ("PHASES", "Phase"),
-    "phases": ("Alignment", "FineTuning"),
-    "run": ("train",),
-    "setting": ("Setting", "prepare"),
-    "trainer": ("make_trainer", "save_encoder", "scores", "train_on", "trainable"),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-"""Where each name that needs torch is from."""
+_TORCH = ("losses", "outcome", "phase", "phases", "run", "setting", "trainer")
+"""Modules that need torch, each after those that it needs."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in __all__:
+        for module in _TORCH:
+            if hasattr(home := import_module(f"{__name__}.{module}"), name):
+                return getattr(home, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

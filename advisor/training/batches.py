@@ -16,10 +16,7 @@ class Batches(Generic[T, B]):
     is the one in which torch's ``DataLoader`` would shuffle with a generator of that seed.
 
     Args:
-        items: what is drawn from.
         wanted: items in a batch; fewer where not every process could fill one.
-        collate: makes a batch of items.
-        seed: of the order.
         rank, processes: which share of the batches is drawn here.
 
     Attributes:

@@ -1,30 +1,41 @@
 """What a training run is made of: the schema of ``recipe.yaml``."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
+from probes.material.sampling import shuffled
 from probes.request import ProbeRequest
+from probes.schema import Frozen
 
 ColumnName = Literal["text", "label", "second", "words", "tags"]
 COLUMN_NAMES: tuple[ColumnName, ...] = get_args(ColumnName)
 Precision = Literal["auto", "no", "tf32", "bf16"]
 
+T = TypeVar("T")
 HeadStart = Literal["fitted", "random"]
 Pairing = Literal["translations", "shuffled", "same-text"]
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
-
 _REQUESTED = {"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"}
 """Fields that a recipe has from a request."""
 
 _JOINT_WEIGHT = 0.1
 """Of the alignment loss in the published joint runs (Bakos et al. 2025)."""
+
+
+def drawn(examples: Sequence[T], most: int | None) -> tuple[list[T], list[T]]:
+    """The ``most`` examples that are scored on (None: all), the same whatever a run's seed; and the rest."""
+    if most is None:
+        return list(examples), []
+    mixed = shuffled(examples, seed=0)
+    return mixed[:most], mixed[most:]
 
 
 def weighted(option: Option) -> Option:
@@ -51,7 +62,7 @@ def _asked(name: str) -> str:
     return str(ProbeRequest.model_fields[name].description)
 
 
-class Experiment(BaseModel):
+class Experiment(Frozen):
     """Departures from a usual run: they tell apart what its gain is due to, or cut it short.
 
     Attributes:
@@ -64,7 +75,7 @@ class Experiment(BaseModel):
         stop: stop fine-tuning after so many steps of its schedule.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     pairing: Pairing = "translations"
     refit_head: bool = True
@@ -73,7 +84,7 @@ class Experiment(BaseModel):
     stop: Count | None = None
 
 
-class Recipe(BaseModel):
+class Recipe(Frozen):
     """One training run: what is trained, on what, with which option and settings.
 
     The descriptions of the fields are the comments in ``recipe.yaml``. Defaults follow the published
@@ -84,7 +95,7 @@ class Recipe(BaseModel):
             needs something that is not given (bitext, a dictionary, word links, a weight).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     model: str = Field(description=_asked("model"))
     source: str = Field(description=_asked("source"))

@@ -7,21 +7,13 @@ from functools import partial
 from itertools import cycle, islice
 
 from advisor.options import WordPairs
-from advisor.training.config import Recipe
-from advisor.training.draw import drawn
+from advisor.training.config import Recipe, drawn
 from advisor.training.shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.bitext.embedding import embed_bitext
 from probes.bitext.linking import Linker
 from probes.catalogue import TASKS, Task
-from probes.data import (
-    Columns,
-    LabelledData,
-    keep_known_labels,
-    read_bitext,
-    read_dictionary,
-    read_labelled,
-)
+from probes.data import Columns, LabelledData, keep_known_labels, read_bitext, read_dictionary, read_labelled
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -35,13 +27,9 @@ _POOL = 4096
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Tokenised texts by what they are for, and the names of their classes.
+    """Tokenised texts by what they are for, and the names of their classes in the order of their indices.
 
-    Attributes:
-        task: what the labels are about.
-        labels: names of the classes, in the order of their indices.
-        train: source-language texts to learn from.
-        scored: texts to score on: ``source`` and the names of the target languages' texts.
+    ``scored`` are texts to score on: ``source`` and the names of the target languages' texts.
     """
 
     task: Task
@@ -60,11 +48,7 @@ def read_texts(
 ) -> LabelledTexts:
     """Read labelled data; without ``source_labels`` a share of the training data is held out.
 
-    Args:
-        recipe: names the data.
-        tokenizer: the encoder's.
-        targets: labelled data to score on, by language; ``target`` is the recipe's.
-        shared: keeps what was read.
+    ``targets`` is labelled data to score on, by language; ``target`` is the recipe's.
 
     Raises:
         InputError: if a file cannot be used, or the training data holds fewer than two texts.
@@ -115,13 +99,8 @@ def read_pairs(
 ) -> list[TokenizedPair]:
     """Draw at most ``wanted`` translation pairs; for losses over words, only those with linked words count.
 
-    Args:
-        recipe: with an option that aligns.
-        encoder: untouched; mutual argmax links words by its states.
-        tokenizer: the encoder's.
-        wanted: pairs that the run can use.
-        watch: advanced a batch at a time while words are linked.
-        shared: keeps the pool of pairs that runs of all seeds draw from.
+    Mutual argmax links words by the states of ``encoder``, which is untouched. Runs of all seeds draw from
+    one pool of pairs.
 
     Raises:
         InputError: if the bitext cannot be used, or fewer than two pairs are left.

@@ -30,9 +30,6 @@ class Losses(nn.Module):
         head: the task's classifier; None where only the alignment loss is asked for.
         start: the encoder as it was given, for losses that hold on to it; None: a copy of ``encoder``.
         shuffled: whether the alignment loss is taken on pairs that do not translate each other.
-
-    Raises:
-        InputError: if the objective needs an MLM head and the checkpoint has none.
     """
 
     def __init__(

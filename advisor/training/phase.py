@@ -52,12 +52,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 
 @dataclass
 class Feed:
-    """Where the batches of a phase come from; a source that is None gives none.
-
-    Attributes:
-        labelled: batches of the task.
-        pairs: batches of translation pairs.
-    """
+    """Where the batches of a phase come from; a source that is None gives none."""
 
     labelled: Batches[Any, LabelledBatch] | None = None
     pairs: Batches[Any, PairBatch] | None = None
@@ -107,13 +102,8 @@ class Phase:
 
     Args:
         name: of :data:`PHASES`.
-        losses: what is trained, in place.
-        feed: the batches.
-        weights: of the losses, by name.
-        recipe: the optimiser's settings.
-        accelerator: places the work.
-        steps: of the whole schedule.
-        learning_rate: at its peak.
+        losses: what is trained, in place, with ``weights`` by their names.
+        steps: of the whole schedule; ``learning_rate`` is at its peak.
         random: the random state to begin with.
     """
 

@@ -1,40 +1,29 @@
 """The two phases of a run, each of which can be left and gone on with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
-from advisor.training.encoders import extended_copy, ids_of, reading_all, trainable_copy
+from advisor.training.encoders import extended_copy, reading_all
 from advisor.training.losses import Losses
-from advisor.training.outcome import evaluate
+from advisor.training.outcome import evaluate_on
 from advisor.training.phase import Feed, Phase, RandomState
-from advisor.training.setting import Setting
+from advisor.training.setting import Setting, trainable
 from probes.batches import TokenizedPair
 from probes.encoder import Encoder
 from probes.heads import Head
 from probes.progress import Stopwatch
 from probes.signals import Estimate
-from probes.tasks import TaskLevel
 
 
 class Alignment:
-    """The alignment phase of a sequential run. It depends on no task: runs on several tasks share it.
-
-    Args:
-        setting: of one of the runs.
-    """
+    """The alignment phase of a sequential run. It depends on no task: runs on several tasks share it."""
 
     def __init__(self, setting: Setting) -> None:
-        self._given = setting.given
         self.pairs = setting.pairs()
-        option = setting.recipe.option
-        encoder = trainable_copy(
-            setting.given,
-            ids_of([], self.pairs, setting.given),
-            all_rows=option.needs_mlm_head,
-        )
+        encoder = trainable(setting, self.pairs, [])
         shuffled = setting.experiment.pairing == "shuffled"
-        losses = Losses(encoder, option, None, setting.given, shuffled=shuffled)
+        losses = Losses(encoder, setting.recipe.option, None, setting.given, shuffled=shuffled)
         with torch.random.fork_rng():
             setting.fresh_random_state()
             random = RandomState.now(encoder.device)
@@ -54,9 +43,6 @@ class Alignment:
         """A copy of the encoder after so many steps, with embeddings of its own for ``used`` as well.
 
         Steps that were taken already are not taken again; it must not have gone further.
-
-        Raises:
-            RunError: if a loss or a weight is not finite.
         """
         assert steps >= self.phase.taken
         if steps > self.phase.taken:
@@ -109,7 +95,9 @@ class FineTuning:
         recipe = setting.recipe
         with torch.random.fork_rng():
             setting.fresh_random_state()
-            self.head = _random_head(encoder, len(setting.texts.labels), setting.level)
+            weight = torch.empty(len(setting.texts.labels), encoder.hidden_size)
+            weight.normal_(std=0.02)  # transformers' start of a head
+            self.head = Head(weight, torch.zeros(len(weight)), setting.level).to(encoder.device)
             random = RandomState.now(encoder.device)
         if head is not None:
             self.head.load_state_dict(head.state_dict())
@@ -127,13 +115,24 @@ class FineTuning:
             random=random,
         )
 
-    def scores(self, sets: Sequence[str] | None = None) -> dict[str, Estimate]:
+    def scores(self, sets: Collection[str] | None = None) -> dict[str, Estimate]:
         """Points on sets of scored texts (None: all) as the weights are now."""
-        self.losses.eval()
-        with reading_all(self.losses.encoder):
-            return evaluate(self.losses.encoder, self.head, self._setting.texts, sets)
+        return scores(self._setting, self.losses, sets)
 
 
-def _random_head(encoder: Encoder, classes: int, level: TaskLevel) -> Head:
-    weight = torch.empty(classes, encoder.hidden_size).normal_(std=0.02)  # transformers' start of a head
-    return Head(weight, torch.zeros(classes), level).to(encoder.device)
+def scores(setting: Setting, losses: Losses, sets: Collection[str] | None = None) -> dict[str, Estimate]:
+    """Points on held-out source text and on every target language, as the weights are now.
+
+    Args:
+        setting: of the run.
+        losses: what was trained, with a head.
+        sets: of scored texts, by name; None: all.
+    """
+    losses.eval()
+    assert losses.head is not None
+    texts = setting.texts
+    with reading_all(losses.encoder):
+        return {
+            name: evaluate_on(losses.encoder, losses.head, texts.scored[name], texts)
+            for name in (texts.scored if sets is None else sets)
+        }

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from advisor.training.config import Recipe
-from advisor.training.encoders import ids_of, reading_all, trainable_copy
+from advisor.training.encoders import ids_of
 from advisor.training.outcome import Outcome, StepLog
 from advisor.training.phases import Alignment, FineTuning
-from advisor.training.setting import Setting, prepare
+from advisor.training.setting import Setting, prepare, trainable
 from advisor.training.shared import Shared
 from probes.batches import TokenizedPair
 from probes.encoder import Encoder
@@ -73,14 +73,13 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
             raise
         log += alignment.phase.log
         if fitted is not None and experiment.refit_head:
-            fitted = _refitted(setting, encoder)  # the features are not what they were
+            fitted = setting.fit_head(encoder)  # the features are not what they were
     else:
         pairs = setting.pairs()
-        used = ids_of(setting.texts.train, pairs, setting.given)
-        encoder = trainable_copy(setting.given, used, all_rows=recipe.option.needs_mlm_head)
+        encoder = trainable(setting, pairs)
         if experiment.warm_steps:
             log += _warmed(setting, encoder, fitted, experiment.warm_steps)
-            fitted = fitted and _refitted(setting, encoder)
+            fitted = fitted and setting.fit_head(encoder)
     tuning = FineTuning(setting, encoder, fitted, pairs)
     if left and not (setting.sequential and further):
         tuning.phase.load_state(left["tune"])
@@ -92,28 +91,22 @@ def _train(setting: Setting, targets: Mapping[str, str], looks: Sequence[float])
                 tuning.phase.advance(steps, watch)
                 scored[steps] = tuning.scores(list(targets))
         tuning.phase.advance(end, watch)
-    after = tuning.scores()
-    log += tuning.phase.log
     return Outcome(
-        recipe,
-        encoder,
-        setting.given,
-        tuning.head,
-        setting.texts,
-        before,
-        after,
-        scored,
-        tuple(log),
-        watch.total,
+        recipe=recipe,
+        trained=encoder,
+        given=setting.given,
+        head=tuning.head,
+        texts=setting.texts,
+        before=before,
+        after=tuning.scores(),
+        looks=scored,
+        log=(*log, *tuning.phase.log),
+        seconds=watch.total,
     )
 
 
 def _left(recipe: Recipe) -> dict[str, Any]:
-    """States of the phases where a race left them; empty where the run begins at its start.
-
-    Raises:
-        InputError: if they cannot be read.
-    """
+    """States of the phases where a race left them; empty where the run begins at its start."""
     if recipe.goes_on_from is None:
         return {}
     try:
@@ -128,22 +121,11 @@ def _left(recipe: Recipe) -> dict[str, Any]:
 
 def _warmed(setting: Setting, encoder: Encoder, head: Head | None, steps: int) -> tuple[StepLog, ...]:
     """Fine-tune in the place of alignment."""
-    warm = FineTuning(
-        setting,
-        encoder,
-        head,
-        name="warm",
-        steps=steps,
-        learning_rate=setting.recipe.align_learning_rate,
-    )
+    rate = setting.recipe.align_learning_rate
+    warm = FineTuning(setting, encoder, head, name="warm", steps=steps, learning_rate=rate)
     with setting.watch.phase("warm", steps):
         warm.phase.advance(steps, setting.watch)
     return warm.phase.log
-
-
-def _refitted(setting: Setting, encoder: Encoder) -> Head:
-    with reading_all(encoder):
-        return setting.fit_head(encoder)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from advisor.options import Schedule
 from advisor.training.batches import Batches
 from advisor.training.config import Experiment, Recipe
 from advisor.training.data import LabelledTexts, read_pairs, read_texts
+from advisor.training.encoders import ids_of, reading_all, trainable_copy
 from advisor.training.outcome import evaluate_on
 from advisor.training.phase import make_accelerator
 from advisor.training.shared import Shared
@@ -34,11 +35,7 @@ B = TypeVar("B")
 
 
 def precision_of(recipe: Recipe, device: torch.device) -> PassPrecision:
-    """The precision that the recipe's ``mixed_precision`` means on ``device``.
-
-    Raises:
-        InputError: if the recipe asks for bf16 and the device does not have it.
-    """
+    """The precision that the recipe's ``mixed_precision`` means on ``device``, if that has it."""
     if recipe.mixed_precision in ("no", "tf32"):
         return "fp32"
     if has_fast_bf16(device):
@@ -53,15 +50,10 @@ class Setting:
     """What the phases of a run work with.
 
     Attributes:
-        recipe: what is run.
-        accelerator: places the work.
         given: the encoder, which stays as it is.
         tokenizer: the encoder's, up to the longest input.
-        texts: to train and score on.
-        steps: optimiser steps of fine-tuning.
-        align_steps: optimiser steps of sequential alignment.
+        steps, align_steps: optimiser steps of fine-tuning and of sequential alignment.
         shared: keeps what several runs have in common.
-        watch: told of the phases.
     """
 
     recipe: Recipe
@@ -91,12 +83,8 @@ class Setting:
 
     def labelled(self) -> Batches[LabelledText, LabelledBatch]:
         """Batches of the task."""
-        return _batches(
-            self.texts.train,
-            self.recipe.batch_size,
-            lambda items: self.level.collate(items, self.given),
-            self,
-        )
+        collate = partial(self.level.collate, encoder=self.given)
+        return self._batches(self.texts.train, self.recipe.batch_size, collate)
 
     def pairs(self) -> list[TokenizedPair]:
         """The translation pairs that the run draws from; none for fine-tuning alone."""
@@ -110,12 +98,12 @@ class Setting:
 
     def paired(self, pairs: Sequence[TokenizedPair]) -> Batches[TokenizedPair, PairBatch]:
         """Batches of translation pairs."""
-        return _batches(
-            pairs,
-            self.recipe.align_batch_size,
-            lambda items: collate_pairs(items, self.tokenizer, self.given.device),
-            self,
-        )
+        collate = partial(collate_pairs, tokenizer=self.tokenizer, device=self.given.device)
+        return self._batches(pairs, self.recipe.align_batch_size, collate)
+
+    def _batches(self, items: Sequence[T], size: int, collate: Callable[[list[T]], B]) -> Batches[T, B]:
+        place = {"rank": self.accelerator.process_index, "processes": self.accelerator.num_processes}
+        return Batches(items, size, collate, self.recipe.seed, **place)
 
     def fresh_random_state(self) -> None:
         """Set torch's random state to the one that a phase of this run begins with."""
@@ -127,9 +115,9 @@ class Setting:
         Raises:
             InputError: if the training data has a single label.
         """
-        texts = self.texts
-        fitted = fit_head(encoder, texts.train[:_FIT_TEXTS], len(texts.labels), self.level, self.recipe.seed)
-        head = fitted.head
+        texts, seed = self.texts, self.recipe.seed
+        with reading_all(encoder):
+            head = fit_head(encoder, texts.train[:_FIT_TEXTS], len(texts.labels), self.level, seed).head
         # A class that none of these texts shows is ruled out. Training must still be able to learn it.
         seen = head.weight.detach().abs().sum(1) > 0
         with torch.no_grad():
@@ -141,15 +129,14 @@ class Setting:
         recipe, given = self.recipe, self.given
         # Of the training texts no more than the seed decides which these are.
         start = (
+            *(given.sha256, given.precision, given.device, self.tokenizer.max_length, recipe.seed),
             *(
-                given.sha256,
-                given.precision,
-                given.device,
-                self.tokenizer.max_length,
-                recipe.seed,
                 recipe.task,
+                recipe.train,
+                recipe.source_labels,
+                recipe.held_out_share,
+                *recipe.columns.items(),
             ),
-            *(recipe.train, recipe.source_labels, recipe.held_out_share, *recipe.columns.items()),
         )
         head = self.shared.get("head", start, lambda: self.fit_head(given), most=32)
         before = {
@@ -164,18 +151,12 @@ class Setting:
         return head, before
 
 
-def _batches(
-    items: Sequence[T], wanted: int, collate: Callable[[list[T]], B], setting: Setting
-) -> Batches[T, B]:
-    accelerator = setting.accelerator
-    return Batches(
-        items,
-        wanted,
-        collate,
-        setting.recipe.seed,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
+def trainable(
+    setting: Setting, pairs: Sequence[TokenizedPair], texts: Sequence[LabelledText] | None = None
+) -> Encoder:
+    """A copy of the encoder to train on translation pairs and texts, by default those of the run."""
+    used = ids_of(setting.texts.train if texts is None else texts, pairs, setting.given)
+    return trainable_copy(setting.given, used, all_rows=setting.recipe.option.needs_mlm_head)
 
 
 def _doubled(pair: TokenizedPair) -> TokenizedPair:
@@ -188,13 +169,7 @@ def _doubled(pair: TokenizedPair) -> TokenizedPair:
 def prepare(
     recipe: Recipe, targets: Mapping[str, str], shared: Shared | None = None, watch: Stopwatch | None = None
 ) -> Setting:
-    """Load and read what a run needs.
-
-    Args:
-        recipe: what to run.
-        targets: labelled data to score on, by name.
-        shared: keeps what several runs have in common.
-        watch: told of the phases.
+    """Load and read what a run needs; ``targets`` is labelled data to score on, by name.
 
     Raises:
         InputError: if something the recipe names cannot be used.

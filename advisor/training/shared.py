@@ -17,13 +17,9 @@ class Shared:
         self._kept: defaultdict[str, OrderedDict[Hashable, Any]] = defaultdict(OrderedDict)
 
     def get(self, kind: str, key: Hashable, make: Callable[[], T], most: int = 3) -> T:
-        """What ``make`` gives, made once for each ``key`` that is still kept.
+        """What ``make`` gives, made once for each ``key`` that is still kept: the latest ``most`` of a kind.
 
-        Args:
-            kind: what it is.
-            key: all that it depends on.
-            make: makes it; must not depend on torch's random state.
-            most: how many of this kind are kept, the latest ones.
+        The key is all that it depends on; ``make`` must not depend on torch's random state.
         """
         results = self._kept[kind]
         if key in results:

@@ -9,22 +9,14 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from advisor.training.encoders import ids_of, reading_all, trainable_copy, with_full_table
+from advisor.training.encoders import with_full_table
 from advisor.training.losses import Losses
-from advisor.training.outcome import evaluate_on
 from advisor.training.setting import Setting
 from probes.batches import LabelledBatch, LabelledText, PairBatch, TokenizedPair, collate_pairs
-from probes.encoder import Encoder
-from probes.signals import Estimate
 
 
 class WeightedLosses(nn.Module):
-    """The weighted sum of the losses, under the name that a trainer looks for.
-
-    Args:
-        losses: what is trained.
-        weights: by the name of the loss.
-    """
+    """The weighted sum of the losses, by their names, under the name that a trainer looks for."""
 
     def __init__(self, losses: Losses, weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -52,22 +44,12 @@ class TextsBesidePairs(Dataset[tuple[LabelledText | None, TokenizedPair | None]]
         return (self._texts[i] if self._texts else None), pair
 
 
-def trainable(setting: Setting, pairs: Sequence[TokenizedPair]) -> Encoder:
-    """A copy of the encoder to train on the texts and pairs of a run."""
-    used = ids_of(setting.texts.train, pairs, setting.given)
-    return trainable_copy(setting.given, used, all_rows=setting.recipe.option.needs_mlm_head)
-
-
 def make_trainer(
     setting: Setting, losses: Losses, texts: Sequence[LabelledText], pairs: Sequence[TokenizedPair], name: str
 ) -> Trainer:
-    """A trainer for one phase, with the settings of the recipe.
+    """A trainer for one phase, with the settings of the recipe: on the alignment loss alone without texts.
 
-    Args:
-        setting: of the run.
-        losses: what is trained: the alignment loss alone where there are no texts.
-        texts, pairs: to train on.
-        name: of the phase and of its folder within the recipe's output, where its checkpoints are.
+    ``name`` is of the phase and of its folder within the recipe's output, where its checkpoints are.
     """
     recipe = setting.recipe
     steps = setting.steps if texts else setting.align_steps
@@ -114,17 +96,6 @@ def train_on(trainer: Trainer) -> None:
         trainer.model.load_state_dict(load_file(f"{last}/model.safetensors"))  # train would go one further
         return
     trainer.train(resume_from_checkpoint=last)
-
-
-def scores(setting: Setting, losses: Losses) -> dict[str, Estimate]:
-    """Points on held-out source text and on every target language, as the weights are now."""
-    losses.eval()
-    assert losses.head is not None
-    with reading_all(losses.encoder):
-        return {
-            name: evaluate_on(losses.encoder, losses.head, items, setting.texts)
-            for name, items in setting.texts.scored.items()
-        }
 
 
 def save_encoder(setting: Setting, losses: Losses, folder: str) -> None:

@@ -5,30 +5,26 @@ import math
 from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
-from pydantic import Field
 from rich.console import RenderableType
 from scipy.special import stdtrit
 
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.study._record import Record, Status
+from advisor.study._record import Finite, Record, Status
 from advisor.study.trial import table
 from advisor.study.trial.table import gain_words
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
 _LEVEL = 0.95
+_PRECISE = 1.0
+"""Half-width, in points, from which on more seeds are not worth their time."""
 
 
 def half_width(sd: float, pairs: int) -> float:
-    """Half the width of the 95 % interval of a mean: ``t(0.975, n - 1) * sd / sqrt(n)``.
-
-    Args:
-        sd: standard deviation of the differences, with ``n - 1`` in its denominator.
-        pairs: how many differences, at least 2.
-    """
+    """Half the width of the 95 % interval of a mean of 2 or more: ``t(0.975, n - 1) * sd / sqrt(n)``."""
     return float(stdtrit(pairs - 1, (1 + _LEVEL) / 2)) * sd / math.sqrt(pairs)
 
 
@@ -59,17 +55,11 @@ def paired_gain(differences: Sequence[float]) -> Estimate:
     return Estimate(value=mean, low=mean - margin, high=mean + margin, level=_LEVEL)
 
 
-def seeds_needed(differences: Sequence[float], points: float = 1.0) -> int | None:
+def seeds_needed(differences: Sequence[float], points: float = _PRECISE) -> int | None:
     """Roughly how many pairs would make the interval as narrow as plus or minus ``points``.
 
     It takes the observed standard deviation for the true one, which from three pairs may be off by half.
-
-    Args:
-        differences: as for :func:`paired_gain`.
-        points: half-width wanted, above 0.
-
-    Returns:
-        A number from 2; None where fewer than two pairs leave the spread unknown.
+    None where fewer than two pairs leave the spread unknown.
     """
     if len(differences) < 2:
         return None
@@ -79,19 +69,8 @@ def seeds_needed(differences: Sequence[float], points: float = 1.0) -> int | Non
     return next(pairs for pairs in count(start) if half_width(sd, pairs) <= points)
 
 
-_PRECISE = 1.0
-"""Half-width, in points, from which on more seeds are not worth their time."""
-
-
 def verdict(options: Sequence["OptionResult"], target: str, task: str, *, failed: bool = False) -> str:
-    """Which option gained beyond its noise, that none did, or how many seeds would tell.
-
-    Args:
-        options: of one trial, ``none`` among them.
-        target: language the gains are measured on.
-        task: that was fine-tuned on.
-        failed: whether some run failed.
-    """
+    """Which of a trial's options gained beyond its noise, that none did, or how many seeds would tell."""
     aligned = sorted(
         (row for row in options if row.option != NO_ALIGNMENT and row.target_gain.value is not None),
         key=lambda row: -(row.target_gain.value or 0.0),
@@ -129,19 +108,13 @@ def verdict(options: Sequence["OptionResult"], target: str, task: str, *, failed
 
 SCHEMA_VERSION: Literal[1] = 1
 TRIAL_FILE = "trial.json"
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Side: TypeAlias = Literal["target", "source"]
 
 _BY_DEFINITION = Estimate(value=0.0, low=0.0, high=0.0, note="by definition")
 
 
 class RunSummary(Frozen):
-    """One run; its record has the rest, the learning curve among it.
-
-    Attributes:
-        target, source: scores in points; None unless the run is done.
-        record: the record's file name.
-    """
+    """One run, its scores in points (None unless it is done), and the file name of its record."""
 
     option: Option
     seed: int
@@ -185,10 +158,6 @@ class TrialResult(Frozen):
 
     Attributes:
         verdict: the answer in one sentence.
-        model: the encoder as it was named.
-        source, target: codes of the languages.
-        task: a name from :data:`probes.catalogue.TASKS`.
-        metric: what the scores are.
         options: ``none`` first, then in the order asked for.
         runs: every run, in the order of its turn.
     """
@@ -205,10 +174,7 @@ class TrialResult(Frozen):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what a trial wrote.
-
-        Args:
-            path: of the folder, or of the ``trial.json`` in it.
+        """Read what a trial wrote: its folder, or the ``trial.json`` in it.
 
         Raises:
             InputError: if the file is missing, is no JSON, or is not of this schema.
@@ -228,11 +194,7 @@ class TrialResult(Frozen):
 
     def gains(self, option: Option) -> list[float]:
         """Target gains of an option in points, one for each seed that ``none`` was run with too."""
-        aligned, unaligned = (
-            {run.seed: run.target for run in self.runs if run.option == which and run.target is not None}
-            for which in (option, NO_ALIGNMENT)
-        )
-        return _differences(aligned, unaligned)
+        return _gains(self.runs, option, "target")
 
     def markdown(self) -> str:
         """The verdict and the table as Markdown."""
@@ -252,76 +214,67 @@ def summarise(records: Sequence[Record]) -> TrialResult:
         records: at least one, all of the same model, data, task and settings, scored on one target language.
     """
     first = records[0]
-    names = dict.fromkeys(record.configuration.option for record in records)
-    options = tuple(
-        _option_result(option, records)
-        for option in (NO_ALIGNMENT, *(option for option in names if option != NO_ALIGNMENT))
-    )
     configuration = first.configuration
     (target,) = configuration.scored
+    runs = tuple(map(_run_summary, records))
+    names = dict.fromkeys((NO_ALIGNMENT, *(run.option for run in runs)))
+    options = tuple(_option_result(option, runs) for option in names)
+    failed = any(run.status != "done" for run in runs)
     return TrialResult(
-        verdict=verdict(
-            options, target, configuration.task, failed=any(record.status != "done" for record in records)
-        ),
+        verdict=verdict(options, target, configuration.task, failed=failed),
         model=first.model,
         source=configuration.source,
         target=target,
         task=configuration.task,
         metric=first.metric,
         options=options,
-        runs=tuple(_run_summary(record) for record in records),
+        runs=runs,
     )
 
 
 def _run_summary(record: Record) -> RunSummary:
+    target = None
+    if record.scores is not None:
+        (target,) = record.scores.targets.values()
     return RunSummary(
         option=record.configuration.option,
         seed=record.configuration.seed,
         status=record.status,
         error=record.error,
-        target=_score(record, "target"),
-        source=_score(record, "source"),
+        target=target and target.value,
+        source=record.scores and record.scores.source.value,
         seconds=record.seconds,
         record=f"{record.configuration.key}.json",
     )
 
 
-def _score(record: Record, side: Literal["target", "source"]) -> float | None:
-    if record.scores is None:
-        return None
-    if side == "source":
-        return record.scores.source.value
-    (target,) = record.scores.targets.values()
-    return target.value
-
-
-def _option_result(option: Option, records: Sequence[Record]) -> OptionResult:
-    own = [record for record in records if record.configuration.option == option]
-    target, source = _by_seed(own, "target"), _by_seed(own, "source")
-    baseline = [record for record in records if record.configuration.option == NO_ALIGNMENT]
-    target_gains = _differences(target, _by_seed(baseline, "target"))
-    source_gains = _differences(source, _by_seed(baseline, "source"))
+def _option_result(option: Option, runs: Sequence[RunSummary]) -> OptionResult:
+    own = [run for run in runs if run.option == option]
+    target, source = _by_seed(runs, option, "target"), _by_seed(runs, option, "source")
+    gains = _gains(runs, option, "target")
     none = option == NO_ALIGNMENT
     return OptionResult(
         option=option,
         seeds=len(target),
-        pairs=len(target_gains),
+        pairs=len(gains),
         unfinished=len(own) - len(target),
         target=_mean(target.values()),
         source=_mean(source.values()),
-        target_gain=_BY_DEFINITION if none else paired_gain(target_gains),
-        source_gain=_BY_DEFINITION if none else paired_gain(source_gains),
-        seeds_needed=None if none else seeds_needed(target_gains),
-        seconds=_mean([record.seconds for record in own]) or 0.0,
+        target_gain=_BY_DEFINITION if none else paired_gain(gains),
+        source_gain=_BY_DEFINITION if none else paired_gain(_gains(runs, option, "source")),
+        seeds_needed=None if none else seeds_needed(gains),
+        seconds=_mean([run.seconds for run in own]) or 0.0,
     )
 
 
-def _by_seed(records: Sequence[Record], side: Literal["target", "source"]) -> dict[int, float]:
-    scores = {record.configuration.seed: _score(record, side) for record in records}
+def _by_seed(runs: Sequence[RunSummary], option: Option, side: Side) -> dict[int, float]:
+    scores = {run.seed: getattr(run, side) for run in runs if run.option == option}
     return {seed: score for seed, score in scores.items() if score is not None}
 
 
-def _differences(aligned: dict[int, float], unaligned: dict[int, float]) -> list[float]:
+def _gains(runs: Sequence[RunSummary], option: Option, side: Side) -> list[float]:
+    """Aligned minus unaligned score, one for each seed that ``none`` was run with too."""
+    aligned, unaligned = _by_seed(runs, option, side), _by_seed(runs, NO_ALIGNMENT, side)
     return [aligned[seed] - unaligned[seed] for seed in sorted(aligned.keys() & unaligned.keys())]
 
 

@@ -21,8 +21,6 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     import torch
 
-    from probes.encoder import Encoder
-
 
 class Watcher(Progress):
     """Receives the course of a trial and of the phases in each run; as it is here it shows nothing."""
@@ -53,7 +51,7 @@ class ConsoleWatcher(PhaseBar, Watcher):
         """Say how many runs there are."""
         self._total, self._ended = total, kept
         done = f", {kept} of them done before" if kept else ""
-        self._print(f"{total} {_runs(total)} of alignment, fine-tuning and evaluation{done}.")
+        self._print(f"{_runs(total)} of alignment, fine-tuning and evaluation{done}.")
 
     def begins(self, option: Option, seed: int) -> None:
         """Name the run beside its bar."""
@@ -64,7 +62,7 @@ class ConsoleWatcher(PhaseBar, Watcher):
         self._close()
         self._ended += 1
         left = self._total - self._ended
-        rest = f" About {duration(seconds_left)} left for {left} {_runs(left)}." if left else ""
+        rest = f" About {duration(seconds_left)} left for {_runs(left)}." if left else ""
         self._print(
             f"{self._ended}/{self._total} {self._run}: {record.outcome}; {duration(record.seconds)}.{rest}"
         )
@@ -74,7 +72,7 @@ class ConsoleWatcher(PhaseBar, Watcher):
 
 
 def _runs(number: int) -> str:
-    return "run" if number == 1 else "runs"
+    return f"{number} run" if number == 1 else f"{number} runs"
 
 
 DEFAULT_OPTIONS = ("none", "token-contrastive:joint:0.1")
@@ -119,7 +117,6 @@ def run_trial(
         RunError: if no run at all could be finished, or the disk fails.
     """
     out = Path(out)
-    watcher = watcher or Watcher()
     chosen = _options(options, request)
     if seeds < 1:
         raise InputError("A trial needs at least 1 seed, and 2 to know the noise: use --seeds 3.")
@@ -134,7 +131,7 @@ def run_trial(
     needed = _RECORD_BYTES * seeds * len(chosen)
     with reserved(out, needed), training_on(request.device) as device:
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
-        records = _run_all(runs, out / "records", device, watcher)
+        records = _run_all(runs, out / "records", device, watcher or Watcher())
     result = summarise(records)
     write_or_rescue(out, lambda folder: write_files(folder, {TRIAL_FILE: result.text()}))
     if not any(record.status == "done" for record in records):
@@ -143,9 +140,6 @@ def run_trial(
             f"{records[0].error}"
         )
     return result
-
-
-# --- plan ------------------------------------------------------------------------------------------------
 
 
 def _options(options: Sequence[Option | str], request: ProbeRequest) -> list[Option]:
@@ -184,26 +178,23 @@ def _plan(
             "more to try alignment on."
         )
     encoder = load_encoder(request.model)
+    for option in options:
+        if option.needs_mlm_head and encoder.masked_lm is None:
+            raise InputError(
+                f"'{option.objective}' cannot be run on '{request.model}', since {encoder.no_mlm_reason}: "
+                "choose another objective."
+            )
     hashes: defaultdict[str, list[str]] = defaultdict(list)
     files: defaultdict[str, list[str]] = defaultdict(list)
     for fact in inputs.facts:
         hashes[fact.role].append(fact.sha256)
         files[fact.role].append(fact.spec)
-    for option in options:
-        _check_head(option, encoder, request.model)
+    target = inputs.target.code
+    fixed = {"source": inputs.source.code, "target": target, "max_steps": steps, "mixed_precision": precision}
     for seed in range(seeds):
         for option in options:
-            recipe = Recipe.of(
-                request,
-                option,
-                source=inputs.source.code,
-                target=inputs.target.code,
-                max_steps=steps,
-                mixed_precision=precision,
-                seed=seed,
-            )
+            recipe = Recipe.of(request, option, seed=seed, **fixed)
             roles = tuple(roles_of(recipe))
-            target = inputs.target.code
             configuration = configure(
                 recipe,
                 model_sha256=encoder.sha256,
@@ -214,35 +205,23 @@ def _plan(
             yield TrialRun(configuration, recipe, request.model, named, {target: str(request.target_labels)})
 
 
-def _check_head(option: Option, encoder: "Encoder", model: str) -> None:
-    if option.needs_mlm_head and encoder.masked_lm is None:
-        raise InputError(
-            f"'{option.objective}' cannot be run on '{model}', since {encoder.no_mlm_reason}: "
-            "choose another objective."
-        )
-
-
-# --- runs ------------------------------------------------------------------------------------------------
-
-
 def _run_all(
     runs: Sequence[TrialRun], folder: Path, device: "torch.device", watcher: Watcher
 ) -> list[Record]:
     """The records of ``runs``, in their order; those that are not in ``folder`` yet are made."""
-    records = Records(folder)
     shared = Shared()
-    earlier = [records.find(run.configuration) for run in runs]
+    earlier = [Records(folder).find(run.configuration) for run in runs]
     ended = {i: record for i, record in enumerate(earlier) if record and record.status != "failed"}
     watcher.planned(len(runs), len(ended))
     for i, run in enumerate(runs):
         if i in ended:
             continue
         watcher.begins(run.configuration.option, run.configuration.seed)
-        ended[i] = run_once(run, device, watcher, shared)
-        write_or_rescue(folder, partial(_save, ended[i]))
+        ended[i] = record = run_once(run, device, watcher, shared)
+        write_or_rescue(folder, partial(_save, record))
         waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
         spent = [(record.configuration.option, record.seconds) for record in ended.values()]
-        watcher.ended(ended[i], seconds_for(waiting, spent) or 0.0)
+        watcher.ended(record, seconds_for(waiting, spent) or 0.0)
     return [ended[i] for i in range(len(runs))]
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -200,20 +201,20 @@ def test_a_worker_that_dies_takes_nothing_with_it_but_its_step(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from advisor.study import _runner, _workers
-
     victims: list[int] = []
-    begin = _workers._Worker.begin
+    submit = ProcessPoolExecutor.submit
 
-    def dying(self: _workers._Worker, key: str, step: object) -> None:
-        begin(self, key, step)  # type: ignore[arg-type]
-        if isinstance(step, RunsStep) and not victims and self.process.pid:
-            victims.append(self.process.pid)
-            os.kill(self.process.pid, signal.SIGKILL)
+    def dying(self: ProcessPoolExecutor, work: Any, key: str, step: Any, workers: Workers) -> Any:
+        pid = submit(self, os.getpid).result()
+        future = submit(self, work, key, step, workers)
+        if isinstance(step, RunsStep) and not victims:
+            victims.append(pid)
+            os.kill(pid, signal.SIGKILL)
+        return future
 
-    monkeypatch.setattr(_workers._Worker, "begin", dying)
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", dying)
     plan = read_plan(plan_file(tmp_path, checkpoint("bert")))
-    status = _runner.run_study(plan, tmp_path / "out", Workers(2, "cpu"))
+    status = run_study(plan, tmp_path / "out", Workers(2, "cpu"))
     assert victims
     assert (status.runs.done, status.runs.left, status.runs.failed) == (6, 0, 0)
     assert "its process died" in capsys.readouterr().err

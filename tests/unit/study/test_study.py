@@ -1,6 +1,5 @@
 """Running a study in this process: what is run, what is not run again, and what its records hold."""
 
-import fcntl
 import gzip
 import json
 import shutil
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 import advisor.training as engine
+from advisor.files import reserved
 from advisor.options import NO_ALIGNMENT, Option, joint_weight
 from advisor.study import Record, Workers
 from advisor.study._grid import Grid
@@ -376,10 +376,8 @@ def test_an_encoder_that_cannot_be_made_leaves_its_runs(
 
 def test_two_processes_do_not_run_one_study(study: Study, tmp_path: Path) -> None:
     study(seeds=[0])
-    with (tmp_path / "out/.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="Another process"):
-            study()
+    with reserved(tmp_path / "out"), pytest.raises(InputError, match="Another run"):
+        study()
 
 
 def test_a_folder_without_a_study_has_no_status(tmp_path: Path) -> None:
