@@ -11,20 +11,18 @@ from dataclasses import dataclass, replace
 import torch
 
 from probes.bitext.distances import sentence_rows, word_rows
-from probes.bitext.embedding import EMBEDDING_BATCH, EmbeddedBitext, embed_bitext
-from probes.bitext.linking import Linker
+from probes.bitext.embedding import EMBEDDING_BATCH, EmbeddedBitext, Linker, embed_bitext
 from probes.bitext.text import text_facts
 from probes.budget import Budget, find_budget
 from probes.catalogue import Task
 from probes.context import Context, ModelAt
-from probes.cost.forecast import forecast_cost
+from probes.cost.timing import forecast_cost
 from probes.data import LabelledData
 from probes.encoder import Encoder, load_encoder
 from probes.errors import InputError, RunError
 from probes.gradients.between import Pulls
 from probes.gradients.kept import KeptGradients
 from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed
-from probes.gradients.round_data import lookahead_texts, task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
 from probes.heads import FittedHead, fit_head, project_labels, score_head
 from probes.machine.memory import (
@@ -37,7 +35,14 @@ from probes.machine.precision import choose_precision, or_in_fp32
 from probes.machine.processes import Processes
 from probes.machine.versions import library_versions
 from probes.material.inputs import Inputs, read_inputs
-from probes.material.parts import Material, SourceTexts, prepare, prepare_source
+from probes.material.parts import (
+    Material,
+    SourceTexts,
+    lookahead_texts,
+    prepare,
+    prepare_source,
+    task_batches,
+)
 from probes.material.sampling import deal
 from probes.progress import Progress, Stopwatch
 from probes.request import ProbeRequest

@@ -10,8 +10,7 @@ from advisor.options import WordPairs
 from advisor.training.config import Recipe, drawn
 from advisor.training.shared import Shared
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
-from probes.bitext.embedding import embed_bitext
-from probes.bitext.linking import Linker
+from probes.bitext.embedding import Linker, embed_bitext
 from probes.catalogue import TASKS, Task
 from probes.data import Columns, LabelledData, keep_known_labels, read_bitext, read_dictionary, read_labelled
 from probes.encoder import Encoder

@@ -22,17 +22,6 @@ from torch import Tensor
 from probes.jackknife import LEVEL, jackknife
 from probes.signals import DistanceRow, Estimate
 
-__all__ = [
-    "Cosines",
-    "Retrieval",
-    "cosines",
-    "debiased_cka",
-    "retrieval",
-    "sentence_rows",
-    "wilson",
-    "word_rows",
-]
-
 _GROUPS = 20
 _MIN_PAIRS = 3
 _MIN_PAIRS_CKA = 5  # the estimator needs 4, and the jackknife leaves some out

@@ -10,9 +10,6 @@ from probes.languages import Language, script_of
 from probes.signals import TextFacts
 from probes.words import word_spans
 
-__all__ = ["text_facts"]
-
-
 _LONGEST = 2000
 """Characters of a text that are counted: far more than a sentence has, and little enough for any memory."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from probes.errors import InputError
 
@@ -13,6 +13,7 @@ class _Named(Protocol):
 
 
 T = TypeVar("T", bound=_Named)
+K = TypeVar("K")
 
 
 class Registry(Mapping[str, T]):
@@ -21,10 +22,13 @@ class Registry(Mapping[str, T]):
     Args:
         what: an entry, in one word, for messages.
         entries: the first ones.
+        facts: what is known of entries that are code; there is none of what is not in it.
     """
 
-    def __init__(self, what: str, entries: Iterable[T] = ()) -> None:
-        self._what = what
+    def __init__(
+        self, what: str, entries: Iterable[T] = (), *, facts: Mapping[str, object] | None = None
+    ) -> None:
+        self._what, self._facts = what, facts
         self._entries: dict[str, T] = {}
         for entry in entries:
             self.add(entry)
@@ -42,12 +46,19 @@ class Registry(Mapping[str, T]):
         """Make an entry known.
 
         Raises:
-            ValueError: if its name is taken.
+            ValueError: if its name is taken, or nothing is known of it.
         """
+        if self._facts is not None and entry.name not in self._facts:
+            raise ValueError(f"the catalogue has no {self._what} called '{entry.name}'")
         if entry.name in self._entries:
             raise ValueError(f"there is a {self._what} called '{entry.name}' already")
         self._entries[entry.name] = entry
         return entry
+
+    def register(self, kind: type[K]) -> type[K]:
+        """Class decorator: make a class known by an instance of it; errors are those of :meth:`add`."""
+        self.add(cast(T, kind()))
+        return kind
 
     def remove(self, name: str) -> T:
         """Forget an entry, and return it."""

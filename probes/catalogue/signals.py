@@ -4,10 +4,10 @@ The names are those of the columns in the table of own records. Signals are meas
 (``theta_warm``) unless the name begins with ``theta0_``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from probes.catalogue._registry import Registry
 
@@ -76,41 +76,34 @@ _AT: dict["Point", tuple[str, str]] = {
 }
 
 
-def _cosine(
-    part: str, at: "Point", labels: "TaskGradient", signals: "Signals", objective: str
-) -> "Estimate | None":
-    wanted = (at, labels, objective, _LAYERS_TOGETHER)
-    rows = (
-        row for row in signals.cosines if (row.point, row.task_gradient, row.objective, row.block) == wanted
-    )
-    return next((getattr(row, part) for row in rows), None)
+def _field(rows: Iterable[object], field: str, **wanted: object) -> Any:
+    """A field of the row that has the values wanted, if there is one."""
+    asked = wanted.items()
+    found = (row for row in rows if all(getattr(row, name) == value for name, value in asked))
+    return getattr(next(found, None), field, None)
 
 
-def _conflict(at: "Point", labels: "TaskGradient", signals: "Signals", objective: str) -> float | None:
-    wanted = (at, labels, objective)
-    rows = (row for row in signals.conflicts if (row.point, row.task_gradient, row.objective) == wanted)
-    return next((row.share for row in rows), None)
+def _cosine(field: str, at: "Point", labels: "TaskGradient", signals: "Signals", objective: str) -> Any:
+    where = {"objective": objective, "block": _LAYERS_TOGETHER}
+    return _field(signals.cosines, field, point=at, task_gradient=labels, **where)
 
 
-def _lookahead(
-    scaling: str, at: "Point", labels: "TaskGradient", signals: "Signals", objective: str
-) -> "Estimate | None":
-    wanted = (at, labels, objective, scaling)
-    rows = (row for row in signals.lookahead if (row.point, row.on, row.objective, row.scaling) == wanted)
-    return next((row.change for row in rows), None)
+def _conflict(field: str, at: "Point", labels: "TaskGradient", signals: "Signals", objective: str) -> Any:
+    return _field(signals.conflicts, field, point=at, task_gradient=labels, objective=objective)
 
 
-def _ceiling(at: "Point", signals: "Signals", objective: str) -> "Estimate | None":
-    wanted = (at, objective, _LAYERS_TOGETHER)
-    rows = (row for row in signals.losses if (row.point, row.loss, row.block) == wanted)
-    return next((row.ceiling for row in rows), None)
+def _lookahead(scaling: str, at: "Point", labels: "TaskGradient", signals: "Signals", objective: str) -> Any:
+    where = {"objective": objective, "scaling": scaling}
+    return _field(signals.lookahead, "change", point=at, on=labels, **where)
 
 
-def _distance(unit: str, measure: str, depth: str, signals: "Signals", _objective: str) -> "Estimate | None":
-    layers = signals.model.layers
-    wanted = (layers if depth == "last" else round(layers / 2), unit, measure)
-    rows = (row for row in signals.distances if (row.layer, row.unit, row.measure) == wanted)
-    return next((row.value for row in rows), None)
+def _ceiling(at: "Point", signals: "Signals", objective: str) -> Any:
+    return _field(signals.losses, "ceiling", point=at, loss=objective, block=_LAYERS_TOGETHER)
+
+
+def _distance(unit: str, measure: str, depth: str, signals: "Signals", _objective: str) -> Any:
+    layer = signals.model.layers if depth == "last" else round(signals.model.layers / 2)
+    return _field(signals.distances, "value", layer=layer, unit=unit, measure=measure)
 
 
 def _difference(first: str, second: str, signals: "Signals", objective: str) -> float | None:
@@ -123,67 +116,58 @@ def value_of(reading: "Estimate | float | None") -> float | None:
     return reading if reading is None or isinstance(reading, float | int) else reading.value
 
 
+_Read = Callable[[str, "Point", "TaskGradient", "Signals", str], Any]
+_EXPECTED: dict[str, Any] = {"signed": True, "direction": 1}
+_OF_GRADIENTS: tuple[tuple[str, str, SignalKind, str, _Read, str, dict[str, Any]], ...] = (
+    (
+        "cosine",
+        "Noise-corrected cosine of the objective's gradient with that of {on}.",
+        *("cosine", "cosine", _cosine, "cosine", {**_EXPECTED, "with_error": True}),
+    ),
+    (
+        "raw_cosine",
+        "Cosine of single-batch gradients of the objective and of {on}, shrunk by noise.",
+        *("cosine", "cosine", _cosine, "raw_cosine", _EXPECTED),
+    ),
+    (
+        "null_cosine",
+        "The cosine with {on}, of the objective on shuffled pairs.",
+        *("cosine", "cosine", _cosine, "null_cosine", {}),
+    ),
+    (
+        "magnitude_ratio",
+        "Norm of the objective's gradient over that of {on}.",
+        *("magnitude", "ratio", _cosine, "magnitude_ratio", {}),
+    ),
+    (
+        "conflict",
+        "Share of layers where the objective's gradient is clearly against that of {on}.",
+        *("cosine", "share", _conflict, "share", {"direction": -1}),
+    ),
+    (
+        "lookahead",
+        "What a small step on the objective takes off the loss of {on}.",
+        *("lookahead", "%", _lookahead, "raw", {**_EXPECTED, "with_error": True}),
+    ),
+    (
+        "lookahead_adam",
+        "What a small Adam-scaled step on the objective takes off the loss of {on}.",
+        *("lookahead", "%", _lookahead, "adam", {**_EXPECTED, "with_error": True}),
+    ),
+)
+"""Name, what it is, kind, unit, where to read it, and what is expected of it."""
+
+
 def _of_gradients(at: "Point", labels: "TaskGradient") -> Iterator[Signal]:
     """Gradients of an objective beside the task's, and what a step on the objective does to the task."""
     prefix, when = _AT[at]
-    stem = f"{prefix}{labels.replace('-', '_')}"
     on = f"the task {_ON[labels]}, {when}"
-
-    def signal(
-        what: str,
-        summary: str,
-        kind: SignalKind,
-        unit: str,
-        read: Reading,
-        *,
-        signed: bool = False,
-        direction: Literal[-1, 0, 1] = 0,
-        with_error: bool = False,
-    ) -> Signal:
-        return Signal(f"{stem}_{what}", summary, kind, unit, read, labels, at, signed, direction, with_error)
-
-    yield signal(
-        "cosine",
-        f"Noise-corrected cosine of the objective's gradient with that of {on}.",
-        *("cosine", "cosine", partial(_cosine, "cosine", at, labels)),
-        signed=True,
-        direction=1,
-        with_error=True,
-    )
-    yield signal(
-        "raw_cosine",
-        f"Cosine of single-batch gradients of the objective and of {on}, shrunk by noise.",
-        *("cosine", "cosine", partial(_cosine, "raw_cosine", at, labels)),
-        signed=True,
-        direction=1,
-    )
-    yield signal(
-        "null_cosine",
-        f"The cosine with {on}, of the objective on shuffled pairs.",
-        *("cosine", "cosine", partial(_cosine, "null_cosine", at, labels)),
-    )
-    yield signal(
-        "magnitude_ratio",
-        f"Norm of the objective's gradient over that of {on}.",
-        *("magnitude", "ratio", partial(_cosine, "magnitude_ratio", at, labels)),
-    )
-    yield signal(
-        "conflict",
-        f"Share of layers where the objective's gradient is clearly against that of {on}.",
-        *("cosine", "share", partial(_conflict, at, labels)),
-        direction=-1,
-    )
-    for name, scaling, words in (
-        ("lookahead", "raw", "small step"),
-        ("lookahead_adam", "adam", "small Adam-scaled step"),
-    ):
-        yield signal(
-            name,
-            f"What a {words} on the objective takes off the loss of {on}.",
-            *("lookahead", "%", partial(_lookahead, scaling, at, labels)),
-            signed=True,
-            direction=1,
-            with_error=True,
+    for name, summary, kind, unit, read, what, traits in _OF_GRADIENTS:
+        yield Signal(
+            f"{prefix}{labels.replace('-', '_')}_{name}",
+            summary.format(on=on),
+            *(kind, unit, partial(read, what, at, labels), labels, at),
+            **traits,
         )
 
 
@@ -205,54 +189,43 @@ def _less_null(at: "Point", labels: "TaskGradient") -> Signal:
     )
 
 
-def _of_cell() -> Iterator[Signal]:
-    """What does not depend on the objective."""
-    yield Signal(
+_OF_CELL = (
+    Signal(
         "frozen_source",
         "Score of the head fitted on frozen source features, on source text.",
-        "frozen-score",
-        "points",
-        lambda signals, _: signals.transfer.source,
-    )
-    yield Signal(
+        *("frozen-score", "points", lambda signals, _: signals.transfer.source),
+    ),
+    Signal(
         "frozen_target",
         "Score of the same head on target text.",
-        "frozen-score",
-        "points",
-        lambda signals, _: signals.transfer.target,
+        *("frozen-score", "points", lambda signals, _: signals.transfer.target),
         labels="target-labels",
         direction=-1,
-    )
-    yield Signal(
+    ),
+    Signal(
         "fertility_ratio",
         "Subwords a word in target text over those in source text.",
-        "text",
-        "ratio",
-        lambda signals, _: signals.text.target_fertility / signals.text.source_fertility,
-    )
-    yield Signal(
+        *("text", "ratio", lambda signals, _: signals.text.target_fertility / signals.text.source_fertility),
+    ),
+    Signal(
         "unknown_rate",
         "Share of the target text's subwords that the tokenizer does not know.",
-        "text",
-        "share",
-        lambda signals, _: signals.text.target_unknown_rate,
-    )
-    yield Signal(
+        *("text", "share", lambda signals, _: signals.text.target_unknown_rate),
+    ),
+    Signal(
         "projection_coverage",
         "Share of target words or sentences that a projected label reached.",
-        "projection",
-        "share",
-        lambda signals, _: signals.projection.coverage if signals.projection else None,
+        *("projection", "share", lambda signals, _: getattr(signals.projection, "coverage", None)),
         labels="target-projected",
-    )
-    yield Signal(
+    ),
+    Signal(
         "projection_cosine",
         "Cosine of the task gradients with projected and with true labels.",
-        "projection",
-        "cosine",
-        lambda signals, _: signals.projection.cosine_with_labels if signals.projection else None,
+        *("projection", "cosine", lambda signals, _: getattr(signals.projection, "cosine_with_labels", None)),
         labels="target-projected",
-    )
+    ),
+)
+"""What does not depend on the objective."""
 
 
 def _of_distances() -> Iterator[Signal]:
@@ -287,7 +260,7 @@ SIGNALS: Registry[Signal] = Registry(
             )
             for at, (prefix, when) in _AT.items()
         ),
-        *_of_cell(),
+        *_OF_CELL,
         *_of_distances(),
         *(_less_null(at, labels) for at in _AT for labels in _ON),
     ),

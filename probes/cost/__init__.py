@@ -1,6 +1,6 @@
 """Time and memory, told before a run.
 
-:mod:`probes.cost.timing` times single passes, :mod:`probes.cost.forecast` counts the work there is; nothing
+:mod:`probes.cost.timing` times single passes, :mod:`probes.cost.timing` counts the work there is; nothing
 that is exported here imports torch.
 """
 

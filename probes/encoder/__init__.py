@@ -4,11 +4,9 @@ Depth, blocks and pooling are read off the loaded module, never off a list of mo
 architecture works as soon as transformers can load it.
 """
 
-from probes.encoder._blocks import find_blocks
 from probes.encoder._encoder import EMBEDDINGS, Blocks, Encoder
-from probes.encoder._load import load_encoder
+from probes.encoder._load import encoder_within, find_blocks, load_encoder
 from probes.encoder._rows import RowEmbedding
-from probes.encoder._within import encoder_within
 
 __all__ = [
     "EMBEDDINGS",

@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 
-from probes.encoder._pooling import POOLINGS
+from probes.encoder._encoder import POOLINGS
 from probes.errors import InputError
 from probes.signals import Pooling
 

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from probes.batches import TokenizedPair, Tokenizer
 from probes.bitext.distances import retrieval
-from probes.bitext.embedding import EmbeddedBitext, embed_bitext
-from probes.bitext.linking import Linker
+from probes.bitext.embedding import EmbeddedBitext, Linker, embed_bitext
 from probes.catalogue import OBJECTIVES
 from probes.context import Context
 from probes.encoder import Encoder, encoder_within

@@ -1,6 +1,6 @@
 """From what the user named to tokenised, disjoint parts that a probe can draw on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
@@ -10,9 +10,9 @@ from probes.data import (
 )
 from probes.encoder import Encoder
 from probes.material.inputs import Inputs
-from probes.material.sampling import SourceSplit, batch_size_for, shuffled, split_source
-from probes.signals import Note
-from probes.tasks import level_called
+from probes.material.sampling import SourceSplit, batch_size_for, deal, shuffled, split_source
+from probes.signals import Note, TaskGradient
+from probes.tasks import Projection, level_called
 
 
 @dataclass(frozen=True)
@@ -159,3 +159,41 @@ def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Bud
                 text=f"The label sets differ: {foreign} of {inputs.labelled_target.facts.read} target "
                 "examples were left out for labels that training never shows.",
             )
+
+
+def task_batches(
+    material: Material, projection: Projection, budget: Budget
+) -> tuple[dict[TaskGradient, list[list[LabelledText]]], list[Note]]:
+    """Batches for every task gradient there is data for."""
+    tasks: dict[TaskGradient, list[list[LabelledText]]] = {"source": material.source.rounds}
+    notes = [Note(code="no-projection", text=projection.missing)] if projection.missing else []
+    for name, items in (("target-labels", material.target), ("target-projected", list(projection.items))):
+        size = min(budget.batch_size, len(items) // budget.rounds)
+        if size >= 2:
+            key: TaskGradient = "target-labels" if name == "target-labels" else "target-projected"
+            tasks[key] = deal(items, budget.rounds, size)
+        elif items:
+            notes.append(
+                Note(
+                    code=f"too-few-{name}",
+                    text=f"{len(items)} sentences are too few for a gradient ({name}): "
+                    f"{2 * budget.rounds} are needed.",
+                )
+            )
+    return tasks, notes
+
+
+def lookahead_texts(
+    material: Material,
+    projection: Projection,
+    budget: Budget,
+    tasks: Mapping[TaskGradient, Sequence[Sequence[LabelledText]]],
+) -> dict[TaskGradient, list[LabelledText]]:
+    """Texts to evaluate the task loss on; no objective's gradient has seen their labels."""
+    most = budget.held_out_sentences // 3
+    texts: dict[TaskGradient, list[LabelledText]] = {
+        "source": material.source.held_out,
+        "target-labels": material.target,
+        "target-projected": list(projection.items),
+    }
+    return {name: items[:most] for name, items in texts.items() if name in tasks}

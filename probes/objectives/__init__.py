@@ -16,8 +16,7 @@ A new one is one new module here, a frozen dataclass with ``name`` and ``loss`` 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from probes.objectives._protocol import AlignmentLoss, PairView
-from probes.objectives._registry import LOSSES, available, register
+from probes.objectives._protocol import LOSSES, AlignmentLoss, PairView, available, register
 
 for _module in iter_modules(__path__):
     if not _module.name.startswith("_"):

@@ -1,4 +1,4 @@
-"""What an alignment loss is, and what it gets to see."""
+"""What an alignment loss is, what it gets to see, and the one place where losses are known by name."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from probes.batches import PairBatch, TextBatch
+from probes.catalogue import OBJECTIVES, Registry
 from probes.encoder import Encoder
 
 
@@ -117,3 +118,28 @@ def gather_words(hidden: Tensor, text: TextBatch, rows: Tensor, words: Tensor) -
     member = (text.words[rows] == words.unsqueeze(1)).to(hidden.dtype)
     weights = member / member.sum(1, keepdim=True).clamp(min=1)
     return torch.einsum("nl,nld->nd", weights, hidden[rows])
+
+
+LOSSES: Registry[AlignmentLoss] = Registry("objective", facts=OBJECTIVES)
+"""Every alignment loss with its default settings, by the name of its objective."""
+
+register = LOSSES.register
+
+
+def available(encoder: Encoder, has_links: bool) -> tuple[dict[str, AlignmentLoss], dict[str, str]]:
+    """Split the losses into what can be measured on this encoder and what cannot, with the reason.
+
+    Args:
+        encoder: the model.
+        has_links: whether any words of the bitext are aligned.
+    """
+    usable: dict[str, AlignmentLoss] = {}
+    refused: dict[str, str] = {}
+    for name, loss in LOSSES.items():
+        if OBJECTIVES[name].mlm_head and encoder.masked_lm is None:
+            refused[name] = str(encoder.no_mlm_reason)
+        elif OBJECTIVES[name].word_pairs and not has_links:
+            refused[name] = "no words of the bitext could be aligned"
+        else:
+            usable[name] = loss
+    return usable, refused

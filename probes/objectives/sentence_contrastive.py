@@ -6,8 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from probes.objectives._contrastive import Negatives, contrastive_loss
-from probes.objectives._protocol import PairView
-from probes.objectives._registry import register
+from probes.objectives._protocol import PairView, register
 
 
 @register

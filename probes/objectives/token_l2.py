@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from probes.objectives._protocol import PairView
-from probes.objectives._registry import register
+from probes.objectives._protocol import PairView, register
 
 
 @register

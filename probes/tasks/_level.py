@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probes.batches import LabelledBatch, LabelledText, TextBatch, TokenizedPair, Tokenizer
-from probes.catalogue import LEVELS
+from probes.catalogue import LEVELS, Registry
 from probes.data import Example
 from probes.encoder import Encoder
 from probes.signals import Estimate
@@ -122,26 +121,12 @@ class TaskLevel(Protocol):
         ...
 
 
-_levels: dict[str, TaskLevel] = {}
-
-IMPLEMENTED: Mapping[str, TaskLevel] = MappingProxyType(_levels)
+IMPLEMENTED: Registry[TaskLevel] = Registry("task level", facts=LEVELS)
 """Every level by name."""
 
-
-def register(kind: type[TaskLevel]) -> type[TaskLevel]:
-    """Class decorator: make the code of a level known.
-
-    Raises:
-        ValueError: if the catalogue does not describe it, or the name is taken.
-    """
-    if kind.name not in LEVELS:
-        raise ValueError(f"the catalogue has no task level called '{kind.name}'")
-    if kind.name in _levels:
-        raise ValueError(f"there is code for the task level '{kind.name}' already")
-    _levels[kind.name] = kind()
-    return kind
+register = IMPLEMENTED.register
 
 
 def level_called(name: str) -> TaskLevel:
     """The code of a level of the catalogue."""
-    return _levels[name]
+    return IMPLEMENTED[name]

@@ -4,19 +4,17 @@ import argparse
 from dataclasses import dataclass
 
 from advisor.sample import sample_path
-from probes.bitext.embedding import embed_bitext
-from probes.bitext.linking import Linker
+from probes.bitext.embedding import Linker, embed_bitext
 from probes.budget import Budget
 from probes.context import Context, ModelAt
 from probes.encoder import load_encoder
 from probes.gradients.points import warmed
-from probes.gradients.round_data import task_batches
 from probes.gradients.rounds import GradientRounds, RoundBatches, measure_gradients
 from probes.gradients.warm_up import AdamScale
 from probes.heads import fit_head, project_labels
 from probes.machine.precision import choose_precision
 from probes.material.inputs import read_inputs
-from probes.material.parts import prepare, prepare_source
+from probes.material.parts import prepare, prepare_source, task_batches
 from probes.material.sampling import deal
 from probes.objectives import available
 from probes.progress import Stopwatch

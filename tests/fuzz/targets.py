@@ -18,8 +18,8 @@ from probes.bundled import parse
 from probes.catalogue import TASKS
 from probes.data import read_bitext, read_dictionary, read_labelled
 from probes.data.spans import SchemeError, recognise, spans
+from probes.encoder._encoder import POOLINGS
 from probes.encoder._layout import find_pooling
-from probes.encoder._pooling import POOLINGS
 from probes.errors import InputError
 from probes.languages import parse_language, script_of
 from probes.signals import DataFacts, Signals

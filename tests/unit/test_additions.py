@@ -15,7 +15,7 @@ from advisor.report import Report
 from advisor.sample import sample_path
 from probes.budget import BUDGETS, Budget
 from probes.catalogue import OBJECTIVES, TASKS, Objective, Task
-from probes.objectives import PairView, _registry, register
+from probes.objectives import LOSSES, PairView, register
 from probes.request import ProbeRequest
 from probes.run import run_probe
 from probes.signals import Signals
@@ -46,7 +46,7 @@ def additions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     TASKS.add(Task("urgency", "sentence", "accuracy", "how soon a text wants an answer"))
     register(MeanDistance)
     yield
-    del _registry._losses["mean-distance"]
+    LOSSES.remove("mean-distance")
     OBJECTIVES.remove("mean-distance")
     TASKS.remove("urgency")
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from probes.batches import IGNORED, TokenizedPair, Tokenizer, collate_texts
-from probes.bitext.embedding import embed_bitext
-from probes.bitext.linking import Linker, word_vectors
+from probes.bitext.embedding import Linker, embed_bitext, word_vectors
 from probes.encoder import Encoder
 from probes.heads import Head, predict, project_labels
 from probes.progress import Stopwatch

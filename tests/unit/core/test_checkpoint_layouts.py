@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from probes.encoder import load_encoder
+from probes.encoder._encoder import POOLINGS, pooled
 from probes.encoder._layout import find_pooling
-from probes.encoder._pooling import POOLINGS, pooled
 from probes.errors import InputError
 from tests.models import build
 

@@ -27,7 +27,7 @@ from probes.gradients.rounds import measure_gradients
 from probes.gradients.stopping import MIN_ROUNDS
 from probes.gradients.warm_up import warm_up
 from probes.heads import Head, project_labels
-from probes.objectives import LOSSES, PairView, _registry, register
+from probes.objectives import LOSSES, PairView, register
 from probes.progress import PHASES, Progress
 from probes.request import ProbeRequest
 from probes.run import run_probe
@@ -393,7 +393,7 @@ def sixth() -> Iterator[str]:
     OBJECTIVES.add(Objective(Mean.name, "sentence", "Pulls means together.", "made up", parallel=False))
     register(Mean)
     yield Mean.name
-    del _registry._losses[Mean.name]
+    LOSSES.remove(Mean.name)
     OBJECTIVES.remove(Mean.name)
 
 
@@ -421,7 +421,7 @@ def test_rounds_draw_what_no_other_part_has_seen(
         reserved.extend(pair.source.ids for pair in pairs)
         return project_labels(encoder, head, pairs, *rest)
 
-    monkeypatch.setitem(_registry._losses, sixth, Recorder())
+    monkeypatch.setitem(LOSSES._entries, sixth, Recorder())
     monkeypatch.setattr(probes.run, "project_labels", watched)
     run_probe(request_for("topic", checkpoint("bert"), tmp_path))
     theta_warm, theta0 = views[: SMALL.rounds], views[SMALL.rounds :]
@@ -577,7 +577,7 @@ def test_an_objective_that_fails_leaves_the_model(
                 raise ZeroDivisionError
             return view.source[-1].square().mean()
 
-    monkeypatch.setitem(_registry._losses, "tlm", Failing())
+    monkeypatch.setitem(LOSSES._entries, "tlm", Failing())
     with pytest.raises(ZeroDivisionError):
         run_probe(request_for("topic", Path(world.encoder.id), tmp_path))
     world.assert_untouched()
