@@ -91,13 +91,6 @@ def fit_head(
     One fifth of the sentences chooses the regularisation by its log-loss; all of them then fit the head.
     Features are standardised for the fit and the scaling is folded into the weights.
 
-    Args:
-        encoder: frozen.
-        items: labelled sentences.
-        classes: number of classes in the task.
-        level: of the task.
-        seed: of the split.
-
     Raises:
         InputError: if fewer than two classes occur.
     """
@@ -195,14 +188,7 @@ def predict(encoder: Encoder, head: Head, items: Sequence[LabelledText]) -> Answ
 def score_head(
     encoder: Encoder, head: Head, items: Sequence[LabelledText], labels: Sequence[str], metric: str
 ) -> Estimate:
-    """Points on labelled texts.
-
-    Args:
-        encoder, head: the model.
-        items: what to score on.
-        labels: names of the classes.
-        metric: how.
-    """
+    """Points on labelled texts."""
     return head.level.score(items, predict(encoder, head, items), labels, metric)
 
 
@@ -213,15 +199,8 @@ def project_labels(
     tokenizer: Tokenizer,
     labelled: Sequence[LabelledText] = (),
 ) -> Projection:
-    """Label target-language text that no one has labelled: ``encoder`` and ``head`` label the source sides,
-    and the labels are carried over as the task's level does it.
-
-    Args:
-        encoder, head: the warmed-up model.
-        pairs: linked bitext that no objective's gradient is taken on.
-        tokenizer: for joining pairs.
-        labelled: source texts with labels, which some levels carry over instead.
-    """
+    """Labels of target text that no one has labelled, carried over by the level from what a warmed-up model
+    says of the source sides of linked pairs, or from ``labelled`` source texts."""
     return head.level.project(pairs, tokenizer, lambda items: predict(encoder, head, items), labelled)
 
 

@@ -35,13 +35,6 @@ def text_facts(
     that the two stay comparable. Punctuation marks count as words. The scripts are those the texts are
     written in, which need not be the languages' usual ones.
 
-    Args:
-        source_texts: running text in the source language; the longer, the surer.
-        target_texts: the same in the target language, at best its translation.
-        tokenizer: the encoder's.
-        source: the source language.
-        target: the target language.
-
     Raises:
         InputError: if the texts of a side hold no word.
     """

@@ -92,12 +92,7 @@ class CostEstimate:
 
 
 def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
-    """Estimate what a run takes once the encoder is loaded.
-
-    Args:
-        times: measured on this machine, model and data.
-        work: what there is to do.
-    """
+    """Estimate what a run takes once the encoder is loaded."""
     aligned = sum(times.objectives.values()) + sum(times.objectives[name] for name in work.nulls)
     a_round = (
         work.task_subwords * times.labelled

@@ -32,12 +32,6 @@ def choose_columns(
 ) -> tuple[int, int]:
     """Where the word and its label are, counted from 0.
 
-    Args:
-        sentences: of the file.
-        task: what the labels are about.
-        words, tags: names or numbers that were asked for.
-        spec: the file, for messages.
-
     Raises:
         InputError: if a column that was asked for is not there, or the label's cannot be told.
     """
@@ -188,12 +182,6 @@ def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) 
 
     Which columns they are in follows, in this order, from ``columns``, from what the file declares
     (``# global.columns``, a header line, the ten columns of CoNLL-U), and from what is in them.
-
-    Args:
-        file: to read.
-        task: what the labels are about.
-        columns: names or numbers, counted from 1, of ``words`` and ``tags``.
-        conllu: whether the file is known to be CoNLL-U.
 
     Raises:
         InputError: if there are no such columns, or several that could be the one.

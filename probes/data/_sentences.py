@@ -69,12 +69,6 @@ class Sentences:
 def read_sentences(lines: Lines, spec: str, *, conllu: bool, least: int = 2) -> Sentences:
     """Learn the layout of a file from its start, and read all of it so.
 
-    Args:
-        lines: of the file.
-        spec: the file, for messages.
-        conllu: whether ten columns without names are those of CoNLL-U.
-        least: columns that are needed.
-
     Raises:
         InputError: if there are fewer.
     """

@@ -112,11 +112,7 @@ def cell(row: Row, column: str) -> Any:
 
 
 def class_names(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """The names of integer labels for each column that has them.
-
-    Args:
-        features: the features of a data set as ``datasets.Features.to_dict`` gives them.
-    """
+    """The names of integer labels for each column that has them."""
     return {column: names for column, feature in features.items() if (names := _names(feature))}
 
 

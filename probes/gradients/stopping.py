@@ -26,12 +26,6 @@ def settled(moments: Moments, block: str, task: str, objectives: Sequence[str]) 
     """Whether the cosine of the task gradient with every objective's is resolved.
 
     That is when its interval is clear of 0 or narrow.
-
-    Args:
-        moments: of the rounds so far.
-        block: where to look.
-        task: name of the leading task gradient among the losses.
-        objectives: names of the objectives.
     """
     return all(_resolved(moments.cosine(block, task, objective)) for objective in objectives)
 

@@ -20,10 +20,6 @@ PRECISIONS = ("auto", "fp32", "bf16")
 def choose_precision(wanted: str, device: torch.device) -> PassPrecision:
     """The precision to run in: ``auto`` is bf16 where the hardware multiplies it faster than fp32.
 
-    Args:
-        wanted: one of ``PRECISIONS``.
-        device: where the passes run.
-
     Raises:
         InputError: if there is no such precision.
     """

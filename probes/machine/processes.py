@@ -32,11 +32,7 @@ class Processes:
 
     @classmethod
     def here(cls, device: torch.device) -> "Processes":
-        """The processes that this one was started with; all of them must call this.
-
-        Args:
-            device: of this process; decides how they talk to each other.
-        """
+        """The processes that this one was started with; all of them must call this."""
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return ALONE
         from accelerate import PartialState  # takes long to import, and is of no use to a single process

@@ -59,10 +59,6 @@ class Inputs:
 def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inputs:
     """Read and check everything the request names.
 
-    Args:
-        request: what names it.
-        train: its labelled source data, where they were read before.
-
     Raises:
         InputError: if anything is missing, malformed or does not fit together.
     """

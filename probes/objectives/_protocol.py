@@ -127,12 +127,7 @@ register = LOSSES.register
 
 
 def available(encoder: Encoder, has_links: bool) -> tuple[dict[str, AlignmentLoss], dict[str, str]]:
-    """Split the losses into what can be measured on this encoder and what cannot, with the reason.
-
-    Args:
-        encoder: the model.
-        has_links: whether any words of the bitext are aligned.
-    """
+    """Split the losses into what can be measured on this encoder and what cannot, with the reason."""
     usable: dict[str, AlignmentLoss] = {}
     refused: dict[str, str] = {}
     for name, loss in LOSSES.items():
