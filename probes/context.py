@@ -54,7 +54,6 @@ class Measurable(Protocol):
 
     def task_loss(self, items: Sequence[Any]) -> Tensor:
         """Mean task loss of labelled items, a scalar with a graph to the encoder's parameters."""
-        ...
 
 
 @dataclass(frozen=True)

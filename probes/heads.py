@@ -5,14 +5,13 @@ training sentences it consists of a few outliers. So the head is regularised by 
 sentences it was not fitted on, and gradients are taken on further sentences still.
 """
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -104,47 +103,32 @@ def fit_head(
     order = np.random.default_rng(seed).permutation(len(items))
     held_out = np.isin(sentence, order[: max(1, len(items) // 5)])
     best = (
-        min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held_out, c, encoder.device))
+        min(_STRENGTHS, key=lambda c: _held_out_loss(z, y, held_out, c))
         if (~held_out).any()
         else _STRENGTHS[0]
     )
-    model = _regression(z, y, best, encoder.device)
+    model = _regression(z, y, best)
     coefficients, intercept = _both_rows(model)
     weight = np.zeros((classes, x.shape[1]))
     bias = np.full(classes, _ABSENT)
     weight[model.classes_] = coefficients / scale
     bias[model.classes_] = intercept - (coefficients * mean / scale).sum(1)
-    head = Head(
-        torch.tensor(weight, dtype=torch.float32, device=encoder.device),
-        torch.tensor(bias, dtype=torch.float32, device=encoder.device),
-        level,
+    tensor = partial(torch.tensor, dtype=torch.float32, device=encoder.device)
+    return FittedHead(
+        Head(tensor(weight), tensor(bias), level), best, 100 * float((model.predict(z) == y).mean())
     )
-    return FittedHead(head, best, 100 * float((model.predict(z) == y).mean()))
 
 
-def _regression(z: np.ndarray, y: np.ndarray, strength: float, device: torch.device) -> LogisticRegression:
-    """Fit on the device that the encoder is on, if scikit-learn can: a CPU would keep a GPU waiting."""
-    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+def _regression(z: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are close enough for a start
-        if device.type != "cuda" or os.environ.get("SCIPY_ARRAY_API") != "1":
-            return model.fit(z, y)
-        try:
-            with config_context(array_api_dispatch=True):
-                model.fit(torch.tensor(z, device=device), torch.tensor(y, device=device))
-        except (RuntimeError, TypeError, ValueError):  # it calls this support experimental
-            return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(z, y)
-    for name in ("coef_", "intercept_", "classes_"):
-        setattr(model, name, getattr(model, name).cpu().numpy())
-    return model
+        return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(z, y)
 
 
-def _held_out_loss(
-    z: np.ndarray, y: np.ndarray, held_out: np.ndarray, strength: float, device: torch.device
-) -> float:
+def _held_out_loss(z: np.ndarray, y: np.ndarray, held_out: np.ndarray, strength: float) -> float:
     if len(np.unique(y[~held_out])) < 2:
         return strength
-    model = _regression(z[~held_out], y[~held_out], strength, device)
+    model = _regression(z[~held_out], y[~held_out], strength)
     known = np.isin(y, model.classes_) & held_out
     if not known.any():
         return strength

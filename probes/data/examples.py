@@ -21,12 +21,10 @@ class Example(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels it carries: one for each word, just one, or none where the label is a place."""
-        ...
 
     @property
     def texts(self) -> tuple[str, ...]:
         """What it says, as running text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ class AlignmentLoss(Protocol):
 
     def loss(self, view: "PairView") -> Tensor:
         """The mean loss over the batch, a scalar with a graph to the encoder's parameters."""
-        ...
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What all levels share that choose one of a set of classes."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -20,12 +20,11 @@ from probes.batches import (
 )
 from probes.data import Example
 from probes.encoder import Encoder
-from probes.metrics import counts, score_counts
-from probes.signals import Estimate
-from probes.tasks._level import Answers, Cases
+from probes.metrics import counts
+from probes.tasks._level import Answers, Cases, TaskLevel
 
 
-class Classification(ABC):
+class Classification(TaskLevel):
     """One class for each labelled position, by cross-entropy.
 
     Labels are of shape (batch, length) or (batch,), with ``IGNORED`` where nothing is labelled; logits have
@@ -56,12 +55,6 @@ class Classification(ABC):
         ).view(len(labels), -1)
         counted = (labels != IGNORED).to(each.dtype).view(len(labels), -1)
         return each.sum(1), counted.sum(1)
-
-    def score(
-        self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
-    ) -> Estimate:
-        """Points of answers; a word without an answer counts as wrong."""
-        return score_counts(self.counts(items, answers, labels, metric))
 
     def counts(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str

@@ -12,6 +12,7 @@ from probes.batches import LabelledBatch, LabelledText, TextBatch, TokenizedPair
 from probes.catalogue import LEVELS, Registry
 from probes.data import Example
 from probes.encoder import Encoder
+from probes.metrics import score_counts
 from probes.signals import Estimate
 
 Answers = list[list[int]]
@@ -67,31 +68,24 @@ class TaskLevel(Protocol):
         self, tokenizer: Tokenizer, examples: Iterable[Example], index: Mapping[str, int]
     ) -> list[LabelledText]:
         """Tokenise examples and look their labels up in ``index``."""
-        ...
 
     def collate(self, items: Sequence[LabelledText], encoder: Encoder) -> LabelledBatch:
         """Pad labelled texts into one batch on the encoder's device."""
-        ...
 
     def features(self, encoder: Encoder, hidden: Tensor, text: TextBatch) -> Tensor:
         """What the head's linear map is applied to: hidden states (batch, length, hidden) or less."""
-        ...
 
     def cases(self, encoder: Encoder, hidden: Tensor, batch: LabelledBatch) -> Cases:
         """The labelled rows of a batch, for a fit on frozen features."""
-        ...
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss over what is labelled in the batch, a scalar."""
-        ...
 
     def text_losses(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss and number of labels of each text, each of shape (batch,)."""
-        ...
 
     def decode(self, logits: Tensor, text: TextBatch) -> Answers:
         """The answer on each text of a batch."""
-        ...
 
     def project(
         self,
@@ -102,23 +96,20 @@ class TaskLevel(Protocol):
     ) -> Projection:
         """Carry what the model says of source sides over to the target sides; or, where the model cannot be
         asked, what ``labelled`` source texts say."""
-        ...
 
     def score(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
     ) -> Estimate:
         """Points of answers, with an interval over texts; what was not answered counts as wrong."""
-        ...
+        return score_counts(self.counts(items, answers, labels, metric))
 
     def counts(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
     ) -> NDArray[np.float64]:
         """For each text the two numbers whose sums make the score, shape (texts, 2)."""
-        ...
 
     def majority(self, fitted: Sequence[LabelledText], like: Sequence[LabelledText]) -> Answers:
         """The answers of one who always says what is most frequent in ``fitted``."""
-        ...
 
 
 IMPLEMENTED: Registry[TaskLevel] = Registry("task level", facts=LEVELS)

@@ -33,10 +33,8 @@ from probes.batches import (
 )
 from probes.data import Example, SpanExample
 from probes.encoder import Encoder
-from probes.metrics import score_counts
-from probes.signals import Estimate
 from probes.tasks._answers import articles_of, exact_match, overlap
-from probes.tasks._level import Answers, Cases, Guess, Projection, register
+from probes.tasks._level import Answers, Cases, Guess, Projection, TaskLevel, register
 
 _PASSAGE = 1
 """``words`` of a passage's subwords."""
@@ -83,7 +81,7 @@ class Window(LabelledText):
 
 
 @register
-class SpanLevel:
+class SpanLevel(TaskLevel):
     """Start and end of an answer."""
 
     name: ClassVar[str] = "span"
@@ -177,12 +175,6 @@ class SpanLevel:
         carried = [_carried(asked, question, passage) for asked, question, passage in both]
         examples = [example for example in carried if example]
         return Projection(tuple(self.labelled(tokenizer, examples, {})), len(examples) / len(both))
-
-    def score(
-        self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
-    ) -> Estimate:
-        """Points of answers, the mean over questions."""
-        return score_counts(self.counts(items, answers, labels, metric))
 
     def counts(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str
