@@ -55,7 +55,6 @@ from probes.signals import (
     Signals,
     TaskFacts,
     TaskGradient,
-    TextFacts,
     TransferFacts,
 )
 from probes.tasks import Projection, level_called
@@ -239,6 +238,7 @@ class _Probe:
             lambda size: measure_points(points, planned.shrunk(size), texts, self.context),
         )
         task = inputs.task
+        sources, targets = zip(*(pair.strings for pair in material.pairs), strict=True)
         signals = Signals(
             model=model,
             source=inputs.source.code,
@@ -252,7 +252,7 @@ class _Probe:
             conflicts=(*found.theta0.conflicts, *found.theta_warm.conflicts),
             lookahead=found.lookahead,
             distances=distances,
-            text=self._text_facts(),
+            text=text_facts(sources, targets, self.start.tokenizer, inputs.source, inputs.target),
             projection=_projection_facts(projection, found.theta_warm, tasks, task, self.linker),
             unavailable=found.unavailable,
             notes=(
@@ -274,25 +274,12 @@ class _Probe:
         return self.ready.transfer.model_copy(update={"target": target})
 
     def _embedded(self) -> EmbeddedBitext:
-        material, budget = self.material, self.budget
-        bitext, _ = halve_until_it_fits(
+        tokenizer, pairs, most = self.material.tokenizer, self.material.pairs, self.budget.pairs
+        start, linker, watch = self.start, self.linker, self.context.watch
+        return halve_until_it_fits(
             EMBEDDING_BATCH,
-            lambda size: embed_bitext(
-                self.start,
-                material.tokenizer,
-                material.pairs,
-                self.linker,
-                budget.pairs,
-                self.context.watch,
-                size,
-            ),
-        )
-        return bitext
-
-    def _text_facts(self) -> TextFacts:
-        sources = [pair.strings[0] for pair in self.material.pairs]
-        targets = [pair.strings[1] for pair in self.material.pairs]
-        return text_facts(sources, targets, self.start.tokenizer, self.inputs.source, self.inputs.target)
+            lambda size: embed_bitext(start, tokenizer, pairs, linker, most, watch, size),
+        )[0]
 
     def _run_facts(self, bitext: EmbeddedBitext, batches: RoundBatches, found: MeasuredPoints) -> RunFacts:
         """How the run went; ``batches`` are those planned, in the size that fitted."""
@@ -393,9 +380,5 @@ def _memory_errors(budget: Budget) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise RunError(_out_of_memory(budget)) from error
-
-
-def _out_of_memory(budget: Budget) -> str:
-    smaller = "a machine with more memory" if budget.name == "quick" else "--budget quick or more memory"
-    return f"Out of memory with budget '{budget.name}': use {smaller}."
+        smaller = "a machine with more memory" if budget.name == "quick" else "--budget quick or more memory"
+        raise RunError(f"Out of memory with budget '{budget.name}': use {smaller}.") from error

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.budget import Budget
-from probes.data import (
-    UNKNOWN_LABEL,
-)
+from probes.data import UNKNOWN_LABEL
 from probes.encoder import Encoder
 from probes.material.inputs import Inputs
 from probes.material.sampling import SourceSplit, batch_size_for, deal, shuffled, split_source
