@@ -13,7 +13,7 @@ from advisor.app import _question, _run, _show, _state
 from advisor.corpora import find_data
 from advisor.report import words
 from advisor.sample import LANGUAGES, SAMPLE_PREFIX
-from advisor.service import InputPreview, Preview, Upload, admit, look
+from advisor.service import InputPreview, Preview, Upload, look
 from probes.data import Columns
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
@@ -106,7 +106,7 @@ def _preview(request: ProbeRequest) -> Preview | str:
     if st.session_state.get("previewed", (None,))[0] != key:
         queue = _state.queue()
         try:
-            probe = admit(request, queue.limits, lambda name: queue.store.upload(_state.session(), name).path)
+            probe = queue.admit(request, _state.session())
             st.session_state.previewed = key, look(probe, queue.store.as_called)
         except InputError as error:
             st.session_state.previewed = key, str(error)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from advisor.sample import SAMPLE_PREFIX, located
 from advisor.service._limits import Limits
@@ -36,24 +37,26 @@ def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Pa
     parse_language(request.source)
     parse_language(request.target)
 
-    def data(spec: str) -> str:
-        return _data(spec, limits, find_upload)
+    def data(spec: str, joined: Literal["+", ","] = "+") -> str:
+        return _data(spec.strip(), limits, find_upload, joined)
 
     def labelled(spec: str) -> str:
-        return _labelled(spec, data)
+        try:
+            return data(spec)  # one file, with a plus in its name perhaps
+        except InputError:
+            if "+" not in spec:
+                raise
+        return "+".join(map(data, spec.split("+")))
 
-    def parts(spec: str) -> str:
-        return _parts(spec, lambda part: _data(part, limits, find_upload, joined=","))
+    def pairs(spec: str) -> str:
+        return "+".join(",".join(data(side, ",") for side in part.split(",")) for part in spec.split("+"))
 
-    named = {
-        "model": _model(request.model, limits),
-        "train": labelled(request.train),
-        "bitext": parts(request.bitext),
-        "target_labels": labelled(request.target_labels) if request.target_labels else None,
-        "dictionary": data(request.dictionary) if request.dictionary else None,
-        "word_links": parts(request.word_links) if request.word_links else None,
+    readers = {
+        **{"train": labelled, "bitext": pairs, "target_labels": labelled},
+        **{"dictionary": data, "word_links": pairs},
     }
-    return request.model_copy(update=named)
+    files = {name: read(spec) for name, read in readers.items() if (spec := getattr(request, name))}
+    return request.model_copy(update=files | {"model": _model(request.model, limits)})
 
 
 def upload_ids(request: ProbeRequest) -> list[str]:
@@ -66,18 +69,22 @@ def upload_ids(request: ProbeRequest) -> list[str]:
 def _model(name: str, limits: Limits) -> str:
     if name in OFFLINE_MODELS:
         return name
-    if _HUB_ID.fullmatch(name) and ".." not in name:
-        folder = _folder(name, limits)
-        if folder is not None:  # as on the command line, a folder comes before a hub id
-            return str(folder)
-        if limits.allows_hub_id(name):
-            return name
-        raise InputError(
-            f"The model {name} may not be loaded here: choose bundled or an id such as {limits.hub_ids[0]}."
-            if limits.hub_ids
-            else "No hub ids may be loaded here: choose bundled."
-        )
-    return str(admit_path(name, limits, "model folder"))
+    if not _is_hub_id(name):
+        return str(admit_path(name, limits, "model folder"))
+    folder = _folder(name, limits)
+    if folder is not None:  # as on the command line, a folder comes before a hub id
+        return str(folder)
+    if limits.allows_hub_id(name):
+        return name
+    raise InputError(
+        f"The model {name} may not be loaded here: choose bundled or an id such as {limits.hub_ids[0]}."
+        if limits.hub_ids
+        else "No hub ids may be loaded here: choose bundled."
+    )
+
+
+def _is_hub_id(name: str) -> bool:
+    return _HUB_ID.fullmatch(name) is not None and ".." not in name
 
 
 def _folder(name: str, limits: Limits) -> Path | None:
@@ -89,22 +96,22 @@ def _folder(name: str, limits: Limits) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _parts(spec: str, data: Callable[[str], str]) -> str:
-    """The parts of a bitext, ``A,B`` and joined by ``+``, each admitted."""
-    return "+".join(",".join(data(side.strip()) for side in part.split(",")) for part in spec.split("+"))
+def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path], joined: Literal["+", ","]) -> str:
+    if spec.startswith(UPLOAD_PREFIX):
+        return str(find_upload(spec.removeprefix(UPLOAD_PREFIX)))
+    if spec.startswith(SAMPLE_PREFIX):
+        return located(spec)
+    if not spec.startswith(_HUB_PREFIX):
+        return _files(spec, limits, joined)
+    name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
+    if _is_hub_id(name) and _folder(name, limits) is None:
+        if not limits.allows_hub_id(name):
+            raise InputError(f"The data set {name} may not be loaded here: upload the data instead.")
+        return spec
+    return f"{_HUB_PREFIX}{admit_path(name, limits, 'data set folder')}{colon}{rest}"
 
 
-def _labelled(spec: str, data: Callable[[str], str]) -> str:
-    """Labelled files: one, or several joined by ``+``, each admitted."""
-    try:
-        return data(spec)
-    except InputError:
-        if "+" not in spec:
-            raise
-    return "+".join(data(part.strip()) for part in spec.split("+"))
-
-
-def _files(spec: str, limits: Limits, joined: str) -> str:
+def _files(spec: str, limits: Limits, joined: Literal["+", ","]) -> str:
     """The files that a path, a pattern or a folder stands for, each admitted: links lead elsewhere."""
     if any(character in spec for character in "*?["):
         for root in limits.roots:
@@ -117,21 +124,6 @@ def _files(spec: str, limits: Limits, joined: str) -> str:
     if joined == "," and path.is_dir():
         return joined.join(str(admit_path(name, limits, "file")) for name in expand(str(path), folders=True))
     return str(path)
-
-
-def _data(spec: str, limits: Limits, find_upload: Callable[[str], Path], joined: str = "+") -> str:
-    if spec.startswith(UPLOAD_PREFIX):
-        return str(find_upload(spec.removeprefix(UPLOAD_PREFIX)))
-    if spec.startswith(SAMPLE_PREFIX):
-        return located(spec)
-    if not spec.startswith(_HUB_PREFIX):
-        return _files(spec, limits, joined)
-    name, colon, rest = spec.removeprefix(_HUB_PREFIX).partition(":")
-    if _HUB_ID.fullmatch(name) and ".." not in name and _folder(name, limits) is None:
-        if not limits.allows_hub_id(name):
-            raise InputError(f"The data set {name} may not be loaded here: upload the data instead.")
-        return spec
-    return f"{_HUB_PREFIX}{admit_path(name, limits, 'data set folder')}{colon}{rest}"
 
 
 def admit_path(text: str, limits: Limits, what: str) -> Path:

@@ -29,7 +29,6 @@ from advisor.study import Record, Watcher
 from probes.cost import CostEstimate
 from probes.errors import InputError, RunError
 from probes.progress import Progress
-from probes.signals import Signals
 
 if TYPE_CHECKING:
     from advisor.race.running import Racer
@@ -54,36 +53,6 @@ class _Relay(Progress):
         self._tell({"event": "cost", "seconds": cost.seconds, "memory_gib": cost.memory_gib})
 
 
-def _run(folder: Path, job: Job, tell: Tell) -> None:
-    from advisor.recipe import recipe_files
-    from advisor.recommend import recommend
-    from advisor.report import Report
-    from probes.run import run_probe  # torch takes seconds to import
-
-    measured = run_probe(job.request, _Relay(tell))
-    signals = _as_called(measured, job)
-    report = Report(recommend(signals, min_gain=job.request.min_gain), signals)
-    recipe = recipe_files(report.advice, job.request)
-    report.write(folder, {name: _hide(text, job) for name, text in recipe.items()})
-    tell({"event": "done", "decision": report.advice.decision, "summary": report.advice.summary})
-
-
-def _grid(folder: Path, job: Job, tell: Tell) -> None:
-    from advisor.files import write_files
-    from advisor.grid import AnswerGrid, compare_targets, grid_page, probe_cells
-
-    tell({"event": "phase", "name": "grid", "total": len(job.cells)})
-    cells = []
-    for cell in probe_cells(job.cells, folder):
-        cells.append(cell.model_copy(update={"problem": cell.problem and _hide(cell.problem, job)}))
-        tell({"event": "step"})
-    grid = AnswerGrid.of(cells, compare_targets(job.cells, cells, folder))
-    write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
-    aligned = sum(cell.advice is not None and cell.advice.aligns for cell in cells)
-    said = f"{aligned} of {len(cells)} cells align, {len(grid.failed)} without an answer."
-    tell({"event": "done", "decision": "align" if aligned else "do-not-align", "summary": said})
-
-
 class _TrialRelay(Watcher):
     """A trial's course: its runs are the steps that are told, since a page looks once a second."""
 
@@ -98,25 +67,8 @@ class _TrialRelay(Watcher):
         self._tell({"event": "cost", "seconds": seconds_left, "memory_gib": None})
 
 
-def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> None:
-    from advisor.recommend import ask
-    from advisor.study import run_trial
-
-    request = job.request
-    result = run_trial(
-        request, plan.options, seeds=plan.seeds, steps=plan.steps, out=folder, watcher=_TrialRelay(tell)
-    )
-    question = request.model_dump(include={"model", "source", "target", "task", "min_gain"})
-    advice = ask(**question, trial=result)
-    tell({"event": "done", "decision": advice.decision, "summary": result.verdict})
-
-
 class _RaceRelay(RaceWatcher):
-    """A race's course: its time is what is told, and what it believes lies in a file.
-
-    Args:
-        folder: of the run.
-    """
+    """A race's course: its time is what is told, and what it believes lies in a file of ``folder``."""
 
     def __init__(self, tell: Tell, folder: Path) -> None:
         self._tell = tell
@@ -136,33 +88,87 @@ class _RaceRelay(RaceWatcher):
         self._tell({"event": "cost", "seconds": max(0.0, racer.left), "memory_gib": None})
 
 
-def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> None:
+def _probe(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
+    from advisor.recipe import recipe_files
+    from advisor.recommend import recommend
+    from advisor.report import Report
+    from probes.run import run_probe  # torch takes seconds to import
+
+    (request,) = job.cells
+    signals = run_probe(request, _Relay(tell))
+    facts = tuple(fact.model_copy(update={"spec": _hide(fact.spec, job)}) for fact in signals.data)
+    signals = signals.model_copy(update={"data": facts})
+    report = Report(recommend(signals, min_gain=request.min_gain), signals)
+    recipe = recipe_files(report.advice, request)
+    report.write(folder, {name: _hide(text, job, sample=False) for name, text in recipe.items()})
+    return report.advice.decision, report.advice.summary
+
+
+def _grid(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
+    from advisor.grid import AnswerGrid, compare_targets, grid_page, probe_cells
+
+    tell({"event": "phase", "name": "grid", "total": len(job.cells)})
+    cells = []
+    for cell in probe_cells(job.cells, folder):
+        cells.append(cell.model_copy(update={"problem": cell.problem and _hide(cell.problem, job)}))
+        tell({"event": "step"})
+    grid = AnswerGrid.of(cells, compare_targets(job.cells, cells, folder))
+    write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
+    aligned = sum(cell.advice is not None and cell.advice.aligns for cell in cells)
+    said = f"{aligned} of {len(cells)} cells align, {len(grid.failed)} without an answer."
+    return "align" if aligned else "do-not-align", said
+
+
+def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> tuple[str, str]:
+    from advisor.recommend import ask
+    from advisor.study import run_trial
+
+    (request,) = job.cells
+    result = run_trial(
+        request, plan.options, seeds=plan.seeds, steps=plan.steps, out=folder, watcher=_TrialRelay(tell)
+    )
+    question = request.model_dump(include={"model", "source", "target", "task", "min_gain"})
+    return ask(**question, trial=result).decision, result.verdict
+
+
+def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> tuple[str, str]:
     from advisor.race import run_race
 
+    (request,) = job.cells
+    watcher = _RaceRelay(tell, folder)
     result = run_race(
-        job.request,
-        plan.options,
-        minutes=plan.minutes,
-        steps=plan.steps,
-        out=folder,
-        watcher=_RaceRelay(tell, folder),
+        request, plan.options, minutes=plan.minutes, steps=plan.steps, out=folder, watcher=watcher
     )
     texts = (folder / "recipe").glob("*.[ym]*")
-    write_files(folder, {f"recipe/{path.name}": _hide(path.read_text("utf-8"), job) for path in texts})
-    tell({"event": "done", "decision": result.decision, "summary": result.summary})
+    hidden = {f"recipe/{path.name}": _hide(path.read_text("utf-8"), job, sample=False) for path in texts}
+    write_files(folder, hidden)
+    return result.decision, result.summary
 
 
-def _as_called(signals: Signals, job: Job) -> Signals:
-    """The signals with uploads and the sample under names that do not tell where this server keeps them."""
-    sample = str(sample_path("en.conllu").parent) + os.sep
-    facts = tuple(
-        fact.model_copy(update={"spec": _hide(fact.spec, job).replace(sample, "")}) for fact in signals.data
-    )
-    return signals.model_copy(update={"data": facts})
+def _hide(text: str, job: Job, *, sample: bool = True) -> str:
+    """``text`` with uploads, and the sample, under names that do not tell where this server keeps them."""
+    text = re.sub(re.escape(job.uploads + os.sep) + r"[0-9a-f]{32}" + re.escape(os.sep), "", text)
+    return text.replace(str(sample_path("en.conllu").parent) + os.sep, "") if sample else text
 
 
-def _hide(text: str, job: Job) -> str:
-    return re.sub(re.escape(job.uploads + os.sep) + r"[0-9a-f]{32}" + re.escape(os.sep), "", text)
+def carry_out(folder: Path, job: Job, tell: Tell) -> int:
+    """Do the job, write what came of it into ``folder``, and tell how it goes; returns the exit code."""
+    try:
+        if job.race is not None:
+            decision, summary = _race(folder, job, job.race, tell)
+        elif job.trial is not None:
+            decision, summary = _try(folder, job, job.trial, tell)
+        else:
+            decision, summary = (_probe if job.kind == "probe" else _grid)(folder, job, tell)
+    except Exception as error:
+        said = str(error)
+        if not isinstance(error, InputError | RunError):  # the traceback goes to the log
+            traceback.print_exc()
+            said = f"{' '.join(f'{type(error).__name__}: {error}'.split())} - this is a fault of the program."
+        tell({"event": "error", "text": _hide(said, job)})
+        return 1
+    tell({"event": "done", "decision": decision, "summary": summary})
+    return 0
 
 
 def _end_with_parent() -> None:
@@ -184,25 +190,7 @@ def main(folder: Path) -> int:
     def tell(event: dict[str, Any]) -> None:
         channel.write(json.dumps(event) + "\n")
 
-    job = read_job(folder)
-    try:
-        if job.race is not None:
-            _race(folder, job, job.race, tell)
-        elif job.trial is not None:
-            _try(folder, job, job.trial, tell)
-        elif job.cells:
-            _grid(folder, job, tell)
-        else:
-            _run(folder, job, tell)
-    except (InputError, RunError) as error:
-        tell({"event": "error", "text": _hide(str(error), job)})
-        return 1
-    except Exception as error:  # the last line of defence; the traceback goes to the log
-        traceback.print_exc()
-        sentence = " ".join(f"{type(error).__name__}: {error}".split())
-        tell({"event": "error", "text": _hide(f"{sentence} - this is a fault of the program.", job)})
-        return 1
-    return 0
+    return carry_out(folder, read_job(folder), tell)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from advisor.findings import load_findings
 from advisor.service._limits import Limits, is_loopback, store_path
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._routes import (
-    answers,
-    evidence_routes,
-    question_routes,
-    result_routes,
-    run_routes,
-    start_routes,
-    upload_routes,
-)
+from advisor.service._routes import answers, routes
 from advisor.service._runs import UnknownRunError
 from advisor.service._store import RunStore
 from probes.errors import InputError, RunError
@@ -71,11 +63,8 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:
         """Whether the service answers."""
         return Health()
 
-    for routes in (
-        *(question_routes(), evidence_routes(), upload_routes(queue.store, queue.limits)),
-        *(start_routes(queue), run_routes(queue), result_routes(queue.store)),
-    ):
-        app.include_router(routes)
+    app.state.queue = queue
+    app.include_router(routes)
     return app
 
 

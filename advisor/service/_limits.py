@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from probes.errors import InputError
 
@@ -26,16 +26,15 @@ WELL_KNOWN = (
 )
 """Hub ids a server lets its visitors load unless told otherwise."""
 
-_VARIABLES = {
-    "roots": "ADVISOR_ROOTS",
-    "hub_ids": "ADVISOR_HUB_IDS",
-    "upload_mb": "ADVISOR_MAX_UPLOAD_MB",
-    "run_minutes": "ADVISOR_MAX_RUN_MINUTES",
-    "queue_length": "ADVISOR_MAX_QUEUE",
-    "keep_days": "ADVISOR_KEEP_DAYS",
-    "list_all": "ADVISOR_LIST_ALL",
-}
-_STORE = "ADVISOR_STORE"
+
+def _split_by(separator: str) -> BeforeValidator:
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+    return BeforeValidator(split)
+
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -53,15 +52,15 @@ class Limits(BaseModel):
         list_all: whether everybody sees every run, as suits a machine with one user.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    roots: tuple[Path, ...] = ()
-    hub_ids: tuple[str, ...] = WELL_KNOWN
-    upload_mb: Positive = 50
-    run_minutes: Positive = 60
-    queue_length: Annotated[int, Field(ge=1)] = 8
-    keep_days: Positive | None = None
-    list_all: bool = False
+    roots: Annotated[tuple[Path, ...], _split_by(os.pathsep)] = Field((), alias="ADVISOR_ROOTS")
+    hub_ids: Annotated[tuple[str, ...], _split_by(",")] = Field(WELL_KNOWN, alias="ADVISOR_HUB_IDS")
+    upload_mb: Positive = Field(50, alias="ADVISOR_MAX_UPLOAD_MB")
+    run_minutes: Positive = Field(60, alias="ADVISOR_MAX_RUN_MINUTES")
+    queue_length: int = Field(8, ge=1, alias="ADVISOR_MAX_QUEUE")
+    keep_days: Positive | None = Field(None, alias="ADVISOR_KEEP_DAYS")
+    list_all: bool = Field(False, alias="ADVISOR_LIST_ALL")
 
     @property
     def upload_bytes(self) -> int:
@@ -97,9 +96,7 @@ class Limits(BaseModel):
     def from_environment(
         cls, variables: Mapping[str, str] = os.environ, defaults: "Limits | None" = None
     ) -> Self:
-        """Read ``ADVISOR_ROOTS`` (separated as in PATH), ``ADVISOR_HUB_IDS`` (by commas),
-        ``ADVISOR_MAX_UPLOAD_MB``, ``ADVISOR_MAX_RUN_MINUTES``, ``ADVISOR_MAX_QUEUE``, ``ADVISOR_KEEP_DAYS``
-        and ``ADVISOR_LIST_ALL`` (``true`` or ``false``).
+        """Read the variables that the fields have as aliases; roots are separated as in PATH, ids by commas.
 
         Args:
             variables: the environment.
@@ -108,19 +105,13 @@ class Limits(BaseModel):
         Raises:
             InputError: if a value makes no sense, or a root is no folder; it names the variable.
         """
-        fields: dict[str, object] = dict(defaults or cls())
-        for field, variable in _VARIABLES.items():
-            text = variables.get(variable, "").strip()
-            if field in ("roots", "hub_ids") and text:
-                parts = text.split(os.pathsep if field == "roots" else ",")
-                fields[field] = tuple(part.strip() for part in parts if part.strip())
-            elif text:
-                fields[field] = text
+        fields = (defaults or cls()).model_dump(by_alias=True)
+        said = {name: text for name in fields if (text := variables.get(name, "").strip())}
         try:
-            limits = cls.model_validate(fields)
+            limits = cls.model_validate(fields | said)
         except ValidationError as error:
             problem = error.errors()[0]
-            variable = _VARIABLES[str(problem["loc"][0])]
+            variable = str(problem["loc"][0])
             raise InputError(
                 f"{variable} cannot be '{variables.get(variable)}': {problem['msg'].lower()}."
             ) from error
@@ -133,16 +124,11 @@ class Limits(BaseModel):
 
     def to_environment(self) -> dict[str, str]:
         """The variables that :meth:`from_environment` reads these limits from."""
-        values = {
-            "roots": os.pathsep.join(map(str, self.roots)),
-            "hub_ids": ",".join(self.hub_ids),
-            "upload_mb": str(self.upload_mb),
-            "run_minutes": str(self.run_minutes),
-            "queue_length": str(self.queue_length),
-            "keep_days": "" if self.keep_days is None else str(self.keep_days),
-            "list_all": str(self.list_all).lower(),
+        values = self.model_dump(mode="json", by_alias=True) | {
+            "ADVISOR_ROOTS": os.pathsep.join(map(str, self.roots)),
+            "ADVISOR_HUB_IDS": ",".join(self.hub_ids),
         }
-        return {_VARIABLES[field]: value for field, value in values.items()}
+        return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 def is_loopback(host: str) -> bool:
@@ -155,5 +141,5 @@ def is_loopback(host: str) -> bool:
 
 def store_path(variables: Mapping[str, str] = os.environ) -> Path:
     """Where runs are kept: ``ADVISOR_STORE``, else the user's data folder."""
-    folder = variables.get(_STORE, "").strip()
+    folder = variables.get("ADVISOR_STORE", "").strip()
     return Path(folder) if folder else user_data_path("alignment-advisor") / "runs"

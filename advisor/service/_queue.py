@@ -6,18 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Condition, Thread
-from typing import IO, Any
+from threading import Condition, Event, Thread
+from typing import Any
 
 from advisor.grid import spread
-from advisor.service._admission import admit, upload_ids
+from advisor.service._admission import admit
 from advisor.service._limits import Limits
-from advisor.service._runs import Cost, RacePlan, Run, RunRecord, TrialPlan
+from advisor.service._runs import Cost, Job, RacePlan, Run, RunRecord, TrialPlan
 from advisor.service._store import STOPPED, RunStore
+from advisor.service._uploads import owner_of
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -34,8 +33,8 @@ class QueueFullError(InputError):
 class RunQueue:
     """Takes runs and works through them, one at a time.
 
-    A thread watches the process of the current run, writes its progress into the store and stops it
-    when that is wanted or its time is up. The process ends by itself when this one does.
+    A thread starts the process of each run and writes its progress into the store; another stops it when
+    that is wanted or its time is up. The process ends by itself when this one does.
 
     Args:
         store: where runs are kept.
@@ -55,7 +54,7 @@ class RunQueue:
         self._worker: Thread | None = None
 
     def submit(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
-        """Queue a run; its uploads become its own.
+        """Queue a run.
 
         Args:
             request: what to probe; several models or targets by commas make a grid.
@@ -74,29 +73,21 @@ class RunQueue:
         cells = spread(request)
         if plan is not None and len(cells) > 1:
             raise InputError("A trial or a race takes one model and one target: start one for each.")
-        for cell in cells:
-            admit(cell, self.limits, lambda upload_id: self.store.upload(session, upload_id).path)
         with self._changed:
-            if len(self._waiting) >= self.limits.queue_length:
-                raise QueueFullError(
-                    f"{len(self._waiting)} runs are waiting, as many as may: try again in some minutes."
-                )
-            if self.limits.keep_days is not None:
-                self.store.remove_older(86_400 * self.limits.keep_days)
-            run = self.store.create(request, session, plan)
-            try:
-                taken = {
-                    upload_id: self.store.take_upload(run.id, self.store.upload(session, upload_id))
-                    for upload_id in upload_ids(request)
-                }
-                admitted = [admit(cell, self.limits, taken.__getitem__) for cell in cells]
-                self.store.prepare(run.id, admitted, plan)
-            except BaseException as error:
-                self.store.finish(self.store.record(run.id), "failed", error=str(error))
-                self.store.remove(run.id)
-                raise
+            admitted = tuple(self.admit(cell, session) for cell in cells)
+            self._make_room()
+            job = Job.of(admitted, str(self.store.uploads_of(owner_of(session))), plan)
+            run = self.store.create(request, session, job)
             self._enqueue(run.id)
         return run
+
+    def admit(self, request: ProbeRequest, session: str) -> ProbeRequest:
+        """The request with its files found, if ``session`` may name all of it.
+
+        Raises:
+            InputError: if something named is not allowed or not there.
+        """
+        return admit(request, self.limits, lambda name: self.store.upload(session, name).path)
 
     def resume(self, run_id: str) -> Run:
         """Go on with a race that was stopped, from its last step.
@@ -106,11 +97,18 @@ class RunQueue:
             InputError: if it is no race, has not stopped short, or as many runs wait as may.
         """
         with self._changed:
-            if len(self._waiting) >= self.limits.queue_length:
-                raise QueueFullError("As many runs are waiting as may: try again in some minutes.")
+            self._make_room()
             self.store.requeue(run_id)
             self._enqueue(run_id)
         return self.store.run(run_id)
+
+    def _make_room(self) -> None:
+        if len(self._waiting) >= self.limits.queue_length:
+            raise QueueFullError(
+                f"{len(self._waiting)} runs are waiting, as many as may: try again in some minutes."
+            )
+        if self.limits.keep_days is not None:
+            self.store.remove_older(86_400 * self.limits.keep_days)
 
     def _enqueue(self, run_id: str) -> None:
         self._waiting.append(run_id)
@@ -153,152 +151,120 @@ class RunQueue:
             worker.join(_GRACE + 5)
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._current = None
-                while not self._waiting and not self._closed:
-                    self._changed.wait(timeout=4 * _TICK)
-                    self._drop_unwanted()
-                if self._closed:
-                    return
-                self._drop_unwanted()
-                if not self._waiting:
-                    continue
-                self._current = self._waiting.pop(0)
-                record = self.store.change(
-                    self.store.record(self._current), status="running", started=time.time()
-                )
+        while (record := self._next()) is not None:
             try:
-                self._supervise(record)
+                self._run(record)
             except Exception as error:  # a full disk, say: the next run may fare better
+                said = f"The run could not be carried out ({error}): see that the disk has room."
                 with suppress(Exception):
-                    self.store.finish(
-                        self.store.record(record.id),
-                        "failed",
-                        error=f"The run could not be carried out ({error}): see that the disk has room.",
-                    )
+                    self.store.finish(self.store.record(record.id), "failed", error=said)
 
-    def _drop_unwanted(self) -> None:
-        """Take out those that another process has been asked to cancel."""
-        for run_id in [run_id for run_id in self._waiting if self.store.stop_is_wanted(run_id)]:
-            self._waiting.remove(run_id)
-            self.store.finish(self.store.record(run_id), "cancelled")
+    def _next(self) -> RunRecord | None:
+        """The next run, once there is one; None when the queue is closed."""
+        with self._changed:
+            self._current = None
+            while not self._closed:
+                for run_id in filter(self.store.stop_is_wanted, list(self._waiting)):  # another process asked
+                    self._waiting.remove(run_id)
+                    self.store.finish(self.store.record(run_id), "cancelled")
+                if self._waiting:
+                    self._current = self._waiting.pop(0)
+                    record = self.store.record(self._current)
+                    return self.store.change(record, status="running", started=time.time())
+                self._changed.wait(timeout=4 * _TICK)
+        return None
 
-    def _supervise(self, record: RunRecord) -> None:
+    def _run(self, record: RunRecord) -> None:
+        """Start the process of a run, follow what it tells, and write down how it ended.
+
+        Its standard input is a pipe that nobody writes to: it ends when this process does, however that
+        happens, and the child ends with it.
+        """
         folder = self.store.folder(record.id)
-        deadline = time.monotonic() + 60 * self.limits.run_minutes
-        child = _Child((*self._command, str(folder)), folder, self.store.log(record.id))
-        stopped: str | None = None
-        ending: dict[str, Any] = {}
-        for event in child.events():
-            match event:
-                case None:
-                    if stopped is None and self.store.stop_is_wanted(record.id):
-                        stopped = "cancelled"
-                    elif stopped is None and time.monotonic() > deadline:
-                        stopped = "overdue"
-                    if stopped is not None:
-                        child.stop()
-                case {"event": "phase", "name": name, "total": total}:
-                    record = self.store.change(record, phase=name, step=0, total=total)
-                case {"event": "step"}:
-                    record = self.store.change(record, step=record.step + 1)
-                case {"event": "cost", "seconds": seconds, "memory_gib": memory}:
-                    cost = Cost(seconds=seconds, memory_gib=memory, at=time.time())
-                    record = self.store.change(record, cost=cost)
-                case {"event": "done" | "error"}:
-                    ending = event
-        self._finish(record, child.wait(), stopped, ending)
-
-    def _finish(self, record: RunRecord, code: int, stopped: str | None, ending: dict[str, Any]) -> None:
-        if ending.get("event") == "done" and code == 0:
-            self.store.finish(record, "done", decision=ending["decision"], summary=ending["summary"])
-        elif stopped == "cancelled" and self._closed:
-            self.store.finish(record, "interrupted", error=STOPPED)
-        elif stopped == "cancelled":
-            self.store.finish(record, "cancelled")
-        elif stopped == "overdue":
-            self.store.finish(
-                record,
-                "failed",
-                error=f"Stopped after {self.limits.run_minutes:g} minutes, the longest a run may take here: "
-                "choose a smaller budget or model.",
-            )
-        elif ending.get("event") == "error":
-            self.store.finish(record, "failed", error=ending["text"])
-        elif code < 0:
-            self.store.finish(
-                record,
-                "interrupted",
-                error=f"Its process was killed (signal {-code}), which is what happens when memory runs out: "
-                "start it again, with a smaller budget or model if it happens twice.",
-            )
-        else:
-            self.store.finish(
-                record,
-                "failed",
-                error=f"Its process ended early (code {code}): see log.txt in the run's folder.",
-            )
-
-
-class _Child:
-    """The process of one run.
-
-    Its standard input is a pipe that nobody writes to: it ends when this process does, however that
-    happens, and the child ends with it.
-    """
-
-    def __init__(self, command: Sequence[str], folder: Path, log: Path) -> None:
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command,
+        with self.store.log(record.id).open("wb") as log:
+            process = subprocess.Popen(
+                (*self._command, str(folder)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=output,
+                stderr=log,
                 cwd=folder,
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's to handle
             )
-        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
-        self._asked: float | None = None
-        assert self._process.stdout is not None
-        Thread(target=self._pump, args=(self._process.stdout,), daemon=True).start()
+        stopper = _Stopper(process, self.store, record.id, self.limits.run_minutes)
+        ending: dict[str, Any] = {}
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with stopper, process.stdin, process.stdout:
+            for line in process.stdout:
+                match json.loads(line):
+                    case {"event": "phase", "name": name, "total": total}:
+                        record = self.store.change(record, phase=name, step=0, total=total)
+                    case {"event": "step"}:
+                        record = self.store.change(record, step=record.step + 1)
+                    case {"event": "cost", "seconds": seconds, "memory_gib": memory}:
+                        cost = Cost(seconds=seconds, memory_gib=memory, at=time.time())
+                        record = self.store.change(record, cost=cost)
+                    case {"event": "done" | "error"} as last:
+                        ending = last
+            code = process.wait()
+        self._finish(record, code, stopper.reason, ending)
 
-    def _pump(self, output: IO[bytes]) -> None:
-        for line in output:
-            self._lines.put(line)
-        self._lines.put(None)
+    def _finish(self, record: RunRecord, code: int, stopped: str | None, ending: dict[str, Any]) -> None:
+        status, error = "failed", ending.get("text")
+        if ending.get("event") == "done" and code == 0:
+            self.store.finish(record, "done", decision=ending["decision"], summary=ending["summary"])
+            return
+        if stopped == "unwanted":
+            status, error = ("interrupted", STOPPED) if self._closed else ("cancelled", None)
+        elif stopped == "overdue":
+            error = (
+                f"Stopped after {self.limits.run_minutes:g} minutes, the longest a run may take here: choose "
+                "a smaller budget or model."
+            )
+        elif error is None and code < 0:
+            status = "interrupted"
+            error = (
+                f"Its process was killed (signal {-code}), which is what happens when memory runs out: start "
+                "it again, with a smaller budget or model if it happens twice."
+            )
+        elif error is None:
+            error = f"Its process ended early (code {code}): see log.txt in the run's folder."
+        self.store.finish(record, status, error=error)
 
-    def events(self) -> Iterator[dict[str, Any] | None]:
-        """What the child reports, and None whenever a moment has passed."""
-        last = time.monotonic()
-        while True:
-            try:
-                line = self._lines.get(timeout=_TICK)
-            except Empty:
-                line = b""
-            if line is None:
-                return
-            if line:
-                yield json.loads(line)
-            if time.monotonic() - last >= _TICK:
-                last = time.monotonic()
-                yield None
 
-    def stop(self) -> None:
-        """Ask the process and its own children to end, and make them if they do not."""
-        now = time.monotonic()
-        if self._asked is None:
-            self._asked = now
+class _Stopper(Thread):
+    """Ends the process of a run and its own children once that is wanted or its time is up.
+
+    Attributes:
+        reason: ``unwanted`` or ``overdue`` once it has been asked to end.
+    """
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", store: RunStore, run_id: str, minutes: float
+    ) -> None:
+        super().__init__(daemon=True)
+        self.reason: str | None = None
+        self._process, self._store, self._run_id, self._seconds = process, store, run_id, 60 * minutes
+        self._ended = Event()
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Look every moment until the process has ended."""
+        deadline = time.monotonic() + self._seconds
+        while self.reason is None and not self._ended.wait(_TICK):
+            if self._store.stop_is_wanted(self._run_id):
+                self.reason = "unwanted"
+            elif time.monotonic() > deadline:
+                self.reason = "overdue"
+        if self.reason is not None:
             self._signal(signal.SIGTERM)
-        elif now - self._asked > _GRACE:
-            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    def wait(self) -> int:
-        """The exit code; the process has closed its output already."""
-        assert self._process.stdin is not None
-        code = self._process.wait()
-        self._process.stdin.close()
-        return code
+            if not self._ended.wait(_GRACE):
+                self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):

@@ -1,10 +1,10 @@
 """The operations of the HTTP API, by what they are about."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -13,16 +13,12 @@ from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_tables
 from advisor.grid import AnswerGrid, Asked, ask_grid, crossed
-from advisor.options import WordPairs
 from advisor.race import RaceResult
 from advisor.recommend import ask as ask_evidence
 from advisor.recommend import recommend as recommend_from
-from advisor.service._admission import admit
-from advisor.service._limits import Limits
 from advisor.service._preview import Preview, look
 from advisor.service._queue import RunQueue
 from advisor.service._runs import RacePlan, Run, TrialPlan
-from advisor.service._store import RunStore
 from advisor.study import TrialResult
 from probes.request import ProbeRequest
 from probes.signals import Signals
@@ -37,6 +33,15 @@ _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 RunId = Annotated[str, Path(description="The id that starting the run returned.")]
 Name = Annotated[str, Query(min_length=1, max_length=200)]
+MinGain = Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)]
+
+
+def _queue(request: Request) -> RunQueue:
+    queue: RunQueue = request.app.state.queue
+    return queue
+
+
+Queue = Annotated[RunQueue, Depends(_queue)]
 
 
 class Problem(BaseModel):
@@ -103,275 +108,104 @@ def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Problem} for code in (*codes, 400, 401, 403, 422)}
 
 
-def question_routes() -> APIRouter:
-    """Questions that are answered at once."""
-    routes = APIRouter()
-
-    @routes.get("/ask")
-    def ask(
-        model: Name,
-        target: Name,
-        task: Name,
-        source: Name = "en",
-        word_pairs: WordPairs = WordPairs.DICTIONARY,
-        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
-        pretrained_on: Annotated[list[Name], Query(max_length=2000)] = [],  # noqa: B006  # FastAPI copies it
-        like: Name | None = None,
-        train_steps: Annotated[int | None, Query(ge=1)] = None,
-    ) -> Advice:
-        """Advice from the evidence alone, at once."""
-        return ask_evidence(
-            model=model,
-            source=source,
-            target=target,
-            task=task,
-            word_pairs=word_pairs,
-            min_gain=min_gain,
-            pretrained_on=pretrained_on,
-            like=like,
-            train_steps=train_steps,
-        )
-
-    @routes.post("/ask")
-    def ask_many(questions: Annotated[list[Asked], Body(min_length=1, max_length=1000)]) -> AnswerGrid:
-        """Many questions at once, in one table; ``model``, ``target`` and ``task`` may be lists by commas.
-
-        A question that cannot be answered carries its sentence in its cell.
-        """
-        each = [
-            cell
-            for question in questions
-            for cell in crossed(
-                question.model,
-                question.target,
-                question.task,
-                **question.model_dump(exclude={"model", "target", "task"}),
-            )
-        ]
-        if len(each) > _MOST_CELLS:
-            raise HTTPException(422, f"That is {len(each)} questions: ask {_MOST_CELLS} at most.")
-        return ask_grid(each)
-
-    @routes.post("/recommend")
-    def recommend(
-        signals: Signals,
-        min_gain: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = DEFAULT_MIN_GAIN,
-    ) -> Advice:
-        """Advice from signals that were measured before."""
-        return recommend_from(signals, min_gain=min_gain)
-
-    return routes
+def _of_type(media_type: str, **schema: str) -> dict[int | str, dict[str, Any]]:
+    """An answer that is no JSON, and the refusal of a run that there is not."""
+    return answers(404) | {200: {"content": {media_type: {"schema": {"type": "string", **schema}}}}}
 
 
-def evidence_routes() -> APIRouter:
-    """The evidence itself."""
-    routes = APIRouter()
+routes = APIRouter()
+"""All operations; they find the queue in the state of the application."""
 
-    @routes.get("/evidence")
-    def evidence(
-        model: str | None = None,
-        task: str | None = None,
-        target: str | None = None,
-        objective: str | None = None,
-        source_id: str | None = None,
-        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> Evidence:
-        """Published and own effects, in the order of the tables, with their sources."""
-        tables = load_tables()
-        wanted = {
-            "model": model,
-            "task": task,
-            "target": target,
-            "objective": objective,
-            "source_id": source_id,
+# --- questions that are answered at once -----------------------------------------------------------------
+
+
+@routes.get("/ask")
+def ask(
+    question: Annotated[Asked, Query()],
+) -> Advice:
+    """Advice from the evidence alone, at once."""
+    return ask_evidence(**dict(question))
+
+
+@routes.post("/ask")
+def ask_many(questions: Annotated[list[Asked], Body(min_length=1, max_length=1000)]) -> AnswerGrid:
+    """Many questions at once, in one table; ``model``, ``target`` and ``task`` may be lists by commas.
+
+    A question that cannot be answered carries its sentence in its cell.
+    """
+    each = []
+    for question in questions:
+        shared = question.model_dump(exclude={"model", "target", "task"})
+        each += crossed(question.model, question.target, question.task, **shared)
+    if len(each) > _MOST_CELLS:
+        raise HTTPException(422, f"That is {len(each)} questions: ask {_MOST_CELLS} at most.")
+    return ask_grid(each)
+
+
+@routes.post("/recommend")
+def recommend(signals: Signals, min_gain: MinGain = DEFAULT_MIN_GAIN) -> Advice:
+    """Advice from signals that were measured before."""
+    return recommend_from(signals, min_gain=min_gain)
+
+
+@routes.get("/evidence")
+def evidence(
+    model: str | None = None,
+    task: str | None = None,
+    target: str | None = None,
+    objective: str | None = None,
+    source_id: str | None = None,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Evidence:
+    """Published and own effects, in the order of the tables, with their sources."""
+    tables = load_tables()
+    wanted = {"model": model, "task": task, "target": target, "objective": objective, "source_id": source_id}
+    matching = [
+        effect
+        for effect in tables.effects
+        if all(value is None or getattr(effect, name) == value for name, value in wanted.items())
+    ]
+    rows = [EffectRow.model_validate(row, from_attributes=True) for row in matching[offset : offset + limit]]
+    sources = [tables.sources[name] for name in dict.fromkeys(row.source_id for row in rows)]
+    return Evidence(
+        total=len(matching),
+        effects=rows,
+        sources=[SourceRow.model_validate(source, from_attributes=True) for source in sources],
+    )
+
+
+# --- files, and what a run would read of them ------------------------------------------------------------
+
+
+@routes.post(
+    "/uploads",
+    status_code=201,
+    responses=answers(413, 415),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
-        matching = [
-            effect
-            for effect in tables.effects
-            if all(value is None or getattr(effect, name) == value for name, value in wanted.items())
-        ]
-        shown = matching[offset : offset + limit]
-        rows = [EffectRow.model_validate(effect, from_attributes=True) for effect in shown]
-        sources = [tables.sources[name] for name in dict.fromkeys(row.source_id for row in rows)]
-        return Evidence(
-            total=len(matching),
-            effects=rows,
-            sources=[SourceRow(id=s.id, citation=s.citation, url=s.url) for s in sources],
+    },
+)
+async def upload(
+    request: Request,
+    queue: Queue,
+    name: Annotated[Name, Query(description="File name; its ending says the format.")],
+) -> Uploaded:
+    """Send a file, as the request's body, for a run to use."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _FORMS:
+        raise HTTPException(
+            415,
+            "The file is the body itself, not a form: send it as curl --data-binary @FILE does, with "
+            "Content-Type: application/octet-stream.",
         )
-
-    return routes
-
-
-def upload_routes(store: RunStore, limits: Limits) -> APIRouter:
-    """Files, and what a run would read of them."""
-    routes = APIRouter()
-
-    @routes.post(
-        "/uploads",
-        status_code=201,
-        responses=answers(413, 415),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-            }
-        },
-    )
-    async def upload(
-        request: Request,
-        name: Annotated[Name, Query(description="File name; its ending says the format.")],
-    ) -> Uploaded:
-        """Send a file, as the request's body, for a run to use."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind in _FORMS:
-            raise HTTPException(
-                415,
-                "The file is the body itself, not a form: send it as curl --data-binary @FILE does, with "
-                "Content-Type: application/octet-stream.",
-            )
-        chunks = [bytes(chunk) async for chunk in _at_most(request, limits.upload_bytes)]
-        saved = await run_in_threadpool(store.save_upload, _SESSION, name, chunks, limits.upload_bytes)
-        return Uploaded(name=saved.name, size=saved.size, spec=saved.spec)
-
-    @routes.post("/previews")
-    def preview(request: ProbeRequest) -> Preview:
-        """What a run would read and may cost, without starting it."""
-        probe = admit(request, limits, lambda name: store.upload(_SESSION, name).path)
-        return look(probe, store.as_called)
-
-    return routes
-
-
-def start_routes(queue: RunQueue) -> APIRouter:
-    """Probes, trials and races."""
-    routes = APIRouter()
-
-    @routes.post("/runs", status_code=202, responses=answers(429))
-    def start(request: ProbeRequest) -> Run:
-        """Start a probe, or queue it behind others.
-
-        Several models or targets by commas make a grid, with ``{target}`` in the names of files: follow it as
-        any run, and see ``/runs/{run_id}/grid``.
-        """
-        return queue.submit(request, _SESSION)
-
-    @routes.post("/trials", status_code=202, responses=answers(429))
-    def start_trial(request: ProbeRequest, plan: TrialPlan) -> Run:
-        """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
-        return queue.submit(request, _SESSION, plan)
-
-    @routes.post("/races", status_code=202, responses=answers(429))
-    def start_race(request: ProbeRequest, plan: RacePlan) -> Run:
-        """Race options in runs cut short, or queue that behind other runs; it needs target labels."""
-        return queue.submit(request, _SESSION, plan)
-
-    @routes.post("/runs/{run_id}/resume", status_code=202, responses=answers(404, 429))
-    def resume(run_id: RunId) -> Run:
-        """Go on with a race that was stopped, from its last step."""
-        return queue.resume(run_id)
-
-    return routes
-
-
-def run_routes(queue: RunQueue) -> APIRouter:
-    """Runs under way."""
-    store, routes = queue.store, APIRouter()
-
-    @routes.get("/runs")
-    def runs() -> list[Run]:
-        """All runs, the newest first."""
-        return store.runs()
-
-    @routes.get("/runs/{run_id}", responses=answers(404))
-    async def follow(
-        run_id: RunId,
-        wait: Annotated[
-            float, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for a change.")
-        ] = 0,
-        version: Annotated[
-            int, Query(ge=0, le=2**31, description="The version you know; a later one is a change.")
-        ] = 0,
-    ) -> Run:
-        """How far a run has come. With ``wait`` and ``version`` the answer comes when there is news."""
-        end = asyncio.get_running_loop().time() + wait
-        while True:
-            run = await run_in_threadpool(store.run, run_id)
-            if not run.active or run.version > version or asyncio.get_running_loop().time() >= end:
-                return run
-            await asyncio.sleep(_TICK)
-
-    @routes.post("/runs/{run_id}/cancel", responses=answers(404))
-    def cancel(run_id: RunId) -> Run:
-        """Stop a run or take it out of the queue; one that has ended stays as it is."""
-        return queue.cancel(run_id)
-
-    @routes.delete("/runs/{run_id}", status_code=204, responses=answers(404, 409))
-    def remove(run_id: RunId) -> None:
-        """Forget a run that has ended, with its results."""
-        if store.run(run_id).active:
-            raise HTTPException(409, "This run has not ended: cancel it before you remove it.")
-        store.remove(run_id)
-
-    return routes
-
-
-def result_routes(store: RunStore) -> APIRouter:
-    """What runs end with."""
-    routes = APIRouter()
-
-    @routes.get("/runs/{run_id}/race", response_model=RaceResult, responses=answers(404))
-    def race(run_id: RunId) -> Response:
-        """What a race has found, or believes so far."""
-        standing = store.race(run_id)
-        if standing is None:
-            raise HTTPException(404, "This run is no race, or has taken no step yet.")
-        return Response(standing, media_type="application/json")
-
-    @routes.get("/runs/{run_id}/signals", response_model=Signals, responses=answers(404))
-    def signals(run_id: RunId) -> Response:
-        """What a finished run measured."""
-        return _file(store, run_id, "signals.json")
-
-    @routes.get("/runs/{run_id}/advice", response_model=Advice, responses=answers(404))
-    def advice(run_id: RunId) -> Response:
-        """What a finished run advises."""
-        return _file(store, run_id, "advice.json")
-
-    @routes.get("/runs/{run_id}/grid", response_model=AnswerGrid, responses=answers(404))
-    def grid(run_id: RunId) -> Response:
-        """The cells of a finished grid, and what to align together."""
-        return _file(store, run_id, "grid.json")
-
-    @routes.get("/runs/{run_id}/trial", response_model=TrialResult, responses=answers(404))
-    def trial(run_id: RunId) -> Response:
-        """What a finished trial gained."""
-        return _file(store, run_id, "trial.json")
-
-    @routes.get(
-        "/runs/{run_id}/report",
-        response_class=Response,
-        responses=answers(404) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
-    )
-    def report(run_id: RunId) -> Response:
-        """The report of a finished run, as one page."""
-        return HTMLResponse(store.artefact(run_id, "report.html").read_bytes())
-
-    @routes.get(
-        "/runs/{run_id}/recipe",
-        response_class=Response,
-        responses=answers(404)
-        | {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
-    )
-    def recipe(run_id: RunId) -> Response:
-        """The training recipe of a finished run, as a zip file."""
-        return Response(store.recipe_zip(run_id), media_type="application/zip")
-
-    return routes
-
-
-def _file(store: RunStore, run_id: str, name: str) -> Response:
-    return Response(store.artefact(run_id, name).read_bytes(), media_type="application/json")
+    most = queue.limits.upload_bytes
+    chunks = [bytes(chunk) async for chunk in _at_most(request, most)]
+    saved = await run_in_threadpool(queue.store.save_upload, _SESSION, name, chunks, most)
+    return Uploaded(name=saved.name, size=saved.size, spec=saved.spec)
 
 
 async def _at_most(request: Request, most: int) -> AsyncIterator[bytes]:
@@ -382,3 +216,127 @@ async def _at_most(request: Request, most: int) -> AsyncIterator[bytes]:
         if size > most:
             raise HTTPException(413, f"The file is larger than {most / 2**20:g} MiB: send a part of it.")
         yield chunk
+
+
+@routes.post("/previews")
+def preview(request: ProbeRequest, queue: Queue) -> Preview:
+    """What a run would read and may cost, without starting it."""
+    return look(queue.admit(request, _SESSION), queue.store.as_called)
+
+
+# --- runs ------------------------------------------------------------------------------------------------
+
+
+@routes.post("/runs", status_code=202, responses=answers(429))
+def start(request: ProbeRequest, queue: Queue) -> Run:
+    """Start a probe, or queue it behind others.
+
+    Several models or targets by commas make a grid, with ``{target}`` in the names of files: follow it as
+    any run, and see ``/runs/{run_id}/grid``.
+    """
+    return queue.submit(request, _SESSION)
+
+
+@routes.post("/trials", status_code=202, responses=answers(429))
+def start_trial(request: ProbeRequest, plan: TrialPlan, queue: Queue) -> Run:
+    """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
+    return queue.submit(request, _SESSION, plan)
+
+
+@routes.post("/races", status_code=202, responses=answers(429))
+def start_race(request: ProbeRequest, plan: RacePlan, queue: Queue) -> Run:
+    """Race options in runs cut short, or queue that behind other runs; it needs target labels."""
+    return queue.submit(request, _SESSION, plan)
+
+
+@routes.post("/runs/{run_id}/resume", status_code=202, responses=answers(404, 429))
+def resume(run_id: RunId, queue: Queue) -> Run:
+    """Go on with a race that was stopped, from its last step."""
+    return queue.resume(run_id)
+
+
+@routes.get("/runs")
+def runs(queue: Queue) -> list[Run]:
+    """All runs, the newest first."""
+    return queue.store.runs()
+
+
+@routes.get("/runs/{run_id}", responses=answers(404))
+async def follow(
+    run_id: RunId,
+    queue: Queue,
+    wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
+    version: Annotated[
+        int, Query(ge=0, le=2**31, description="The version you know; a later one is a change.")
+    ] = 0,
+) -> Run:
+    """How far a run has come. With ``wait`` and ``version`` the answer comes when there is news."""
+    end = asyncio.get_running_loop().time() + wait
+    while True:
+        run = await run_in_threadpool(queue.store.run, run_id)
+        if not run.active or run.version > version or asyncio.get_running_loop().time() >= end:
+            return run
+        await asyncio.sleep(_TICK)
+
+
+@routes.post("/runs/{run_id}/cancel", responses=answers(404))
+def cancel(run_id: RunId, queue: Queue) -> Run:
+    """Stop a run or take it out of the queue; one that has ended stays as it is."""
+    return queue.cancel(run_id)
+
+
+@routes.delete("/runs/{run_id}", status_code=204, responses=answers(404, 409))
+def remove(run_id: RunId, queue: Queue) -> None:
+    """Forget a run that has ended, with its results."""
+    if queue.store.run(run_id).active:
+        raise HTTPException(409, "This run has not ended: cancel it before you remove it.")
+    queue.store.remove(run_id)
+
+
+# --- what runs end with ----------------------------------------------------------------------------------
+
+
+@routes.get("/runs/{run_id}/race", response_model=RaceResult, responses=answers(404))
+def race(run_id: RunId, queue: Queue) -> Response:
+    """What a race has found, or believes so far."""
+    standing = queue.store.race(run_id)
+    if standing is None:
+        raise HTTPException(404, "This run is no race, or has taken no step yet.")
+    return Response(standing, media_type="application/json")
+
+
+def _result(name: str) -> Callable[..., Response]:
+    def result(run_id: RunId, queue: Queue) -> Response:
+        return Response(queue.store.artefact(run_id, name).read_bytes(), media_type="application/json")
+
+    return result
+
+
+for _name, _model, _about in (
+    ("signals", Signals, "What a finished run measured."),
+    ("advice", Advice, "What a finished run advises."),
+    ("grid", AnswerGrid, "The cells of a finished grid, and what to align together."),
+    ("trial", TrialResult, "What a finished trial gained."),
+):
+    routes.add_api_route(
+        f"/runs/{{run_id}}/{_name}",
+        _result(f"{_name}.json"),
+        name=_name,
+        description=_about,
+        response_model=_model,
+        responses=answers(404),
+    )
+
+
+@routes.get("/runs/{run_id}/report", response_class=Response, responses=_of_type("text/html"))
+def report(run_id: RunId, queue: Queue) -> Response:
+    """The report of a finished run, as one page."""
+    return HTMLResponse(queue.store.artefact(run_id, "report.html").read_bytes())
+
+
+@routes.get(
+    "/runs/{run_id}/recipe", response_class=Response, responses=_of_type("application/zip", format="binary")
+)
+def recipe(run_id: RunId, queue: Queue) -> Response:
+    """The training recipe of a finished run, as a zip file."""
+    return Response(queue.store.recipe_zip(run_id), media_type="application/zip")

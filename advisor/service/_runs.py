@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import psutil
@@ -12,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from advisor.decide import Verdict
 from probes.errors import InputError
 from probes.request import ProbeRequest
+from probes.schema import Frozen
 
 Kind = Literal["probe", "grid", "trial", "race"]
 """What a run does: measure, measure many cells, align and fine-tune for real, or do that cut short."""
@@ -29,7 +29,7 @@ class UnknownRunError(InputError):
     """There is no run of that id."""
 
 
-class TrialPlan(BaseModel):
+class TrialPlan(Frozen):
     """What a trial runs beside fine-tuning alone.
 
     Attributes:
@@ -38,14 +38,12 @@ class TrialPlan(BaseModel):
         steps: of each phase at most; None for three epochs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     options: tuple[str, ...] = Field(min_length=1, max_length=8)
     seeds: int = Field(default=3, ge=1, le=10, description="Runs of each; one cannot decide.")
     steps: int | None = Field(default=None, ge=1, le=100_000)
 
 
-class RacePlan(BaseModel):
+class RacePlan(Frozen):
     """What races against fine-tuning alone.
 
     Attributes:
@@ -54,39 +52,42 @@ class RacePlan(BaseModel):
         steps: of each phase of a whole run; None for three epochs.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     minutes: float = Field(default=30.0, gt=0, le=24 * 60, allow_inf_nan=False)
     options: tuple[str, ...] = Field(default=(), max_length=8)
     steps: int | None = Field(default=None, ge=2, le=100_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a run's process does: the request with its files found.
+class Job(Frozen):
+    """What a run's process does.
 
     Attributes:
+        cells: the request for each model and target, with its files found; a single one but for a grid.
         uploads: folder of the uploaded files, whose path nobody is shown.
         trial, race: what to run for real; None for a probe.
-        cells: of a grid, each with its own files found; none for a single probe.
     """
 
-    request: ProbeRequest
+    cells: tuple[ProbeRequest, ...]
     uploads: str
     trial: TrialPlan | None = None
     race: RacePlan | None = None
-    cells: tuple[ProbeRequest, ...] = ()
+
+    @classmethod
+    def of(
+        cls, cells: tuple[ProbeRequest, ...], uploads: str, plan: TrialPlan | RacePlan | None = None
+    ) -> Self:
+        """What a plan does with the cells; a probe without one."""
+        trial = plan if isinstance(plan, TrialPlan) else None
+        race = plan if isinstance(plan, RacePlan) else None
+        return cls(cells=cells, uploads=uploads, trial=trial, race=race)
 
     @property
     def kind(self) -> Kind:
         """What it does."""
-        return "trial" if self.trial else "race" if self.race else "grid" if self.cells else "probe"
+        return "trial" if self.trial else "race" if self.race else "grid" if len(self.cells) > 1 else "probe"
 
 
-class Process(BaseModel):
+class Process(Frozen):
     """A process of this machine; its start keeps it apart from later ones with the same number."""
-
-    model_config = ConfigDict(frozen=True)
 
     pid: int
     started: float
@@ -105,7 +106,7 @@ class Process(BaseModel):
             return False
 
 
-class Cost(BaseModel):
+class Cost(Frozen):
     """What was left to do at one moment, as the run itself timed it.
 
     Attributes:
@@ -113,8 +114,6 @@ class Cost(BaseModel):
         memory_gib: highest resident memory, if it is known.
         at: the moment, in seconds since 1970.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     seconds: float
     memory_gib: float | None
@@ -163,6 +162,11 @@ class RunOutline(BaseModel):
         """Whether it has not ended yet."""
         return self.status in ACTIVE
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is a race that can be gone on with, or may be some day."""
+        return self.kind == "race" and self.status != "done"
+
 
 class RunRecord(RunOutline):
     """What is kept of a run in ``state.json``.
@@ -198,16 +202,15 @@ class Run(RunOutline):
     @classmethod
     def of(cls, record: RunRecord, ahead: int) -> Self:
         """The visitor's view of ``record``, at this moment."""
-        now = record.finished or time.time()
-        left = None
-        if record.cost is not None and record.status == "running":
-            left = max(0.0, record.cost.at + record.cost.seconds - now)
+        now, cost = record.finished or time.time(), record.cost
         return cls(
             **record.model_dump(include=set(RunOutline.model_fields)),
             ahead=ahead,
             seconds=max(0.0, now - record.started) if record.started else 0.0,
-            seconds_left=left,
-            memory_gib=record.cost.memory_gib if record.cost else None,
+            seconds_left=max(0.0, cost.at + cost.seconds - now)
+            if cost is not None and record.status == "running"
+            else None,
+            memory_gib=cost.memory_gib if cost else None,
         )
 
 

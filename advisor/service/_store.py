@@ -5,7 +5,6 @@ Layout below the root::
     runs/<id>/state.json     the record; always whole, never half-written
               request.json   what was asked for
               job.json       the same with files found; gone after the run
-              inputs/        uploaded files; back in uploads/ after the run
               log.txt        what the run's process printed
               cancel         present once somebody wants the run to stop
               signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/;
@@ -24,28 +23,17 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from advisor import sample
 from advisor.files import replacement
-from advisor.grid import spread
 from advisor.service._admission import upload_ids
-from advisor.service._runs import (
-    Job,
-    Process,
-    RacePlan,
-    Run,
-    RunRecord,
-    TrialPlan,
-    UnknownRunError,
-    check_run_id,
-)
+from advisor.service._runs import Job, Process, Run, RunRecord, UnknownRunError, check_run_id
 from advisor.service._uploads import Upload, UploadStore, owner_of
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -58,11 +46,7 @@ LIVE = "live.json"
 STOPPED = "The service stopped before this run had ended: start it again."
 """What is said of a run that a restart caught."""
 
-_STATE, _REQUEST, _JOB, _LOG, _CANCEL, _INPUTS = (
-    *("state.json", "request.json", "job.json"),
-    *("log.txt", "cancel", "inputs"),
-)
-_JOBS = TypeAdapter(Job)
+_STATE, _REQUEST, _JOB, _LOG, _CANCEL = "state.json", "request.json", "job.json", "log.txt", "cancel"
 
 
 class RunStore(UploadStore):
@@ -78,65 +62,65 @@ class RunStore(UploadStore):
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+        self._runs = root.absolute() / "runs"
         self._process = Process.this()
         self._private = re.compile(
-            rf"{re.escape(str(self._root))}/(uploads/[0-9a-f]{{24}}|runs/[0-9a-f]{{24}}/inputs)/[0-9a-f]{{32}}/"
+            rf"{re.escape(str(root.absolute()))}/uploads/[0-9a-f]{{24}}/[0-9a-f]{{32}}/"
             rf"|{re.escape(str(Path(sample.__file__).parent))}/"
         )
         try:
-            for folder in (self._root, self._runs):
+            for folder in (root.absolute(), self._runs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            super().__init__(self._root)
-            if not os.access(self._root, os.W_OK | os.X_OK):
+            super().__init__(root.absolute())
+            if not os.access(root, os.W_OK | os.X_OK):
                 raise PermissionError(None, "no permission to write there")
         except OSError as error:
             raise InputError(
                 f"Cannot keep runs in {root} ({error.strerror}): "
                 "set ADVISOR_STORE to a folder you may write to."
             ) from error
-
-    @property
-    def _runs(self) -> Path:
-        return self._root / "runs"
+        self.sweep_uploads(self._in_use())
 
     def as_called(self, text: str) -> str:
         """``text`` with the paths of uploads and of the sample cut down to file names."""
         return self._private.sub("", text)
 
+    def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
+        """Keep a file as :class:`UploadStore` does, once those that nobody uses any more are gone."""
+        self.sweep_uploads(self._in_use())
+        return super().save_upload(session, name, chunks, most)
+
     # --- runs --------------------------------------------------------------------------------------------
 
-    def create(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
-        """Begin the record of a queued run; what it is to do comes with :meth:`prepare`."""
+    def create(self, request: ProbeRequest, session: str, job: Job | None = None) -> Run:
+        """Write down a run, queued.
+
+        Args:
+            request: in the visitor's words.
+            session: whose it is.
+            job: the same with files found, by default as it is.
+        """
+        owner = owner_of(session)
+        job = job or Job.of((request,), str(self.uploads_of(owner)))
         record = RunRecord(
             id=secrets.token_hex(12),
-            kind=_job(request, "", plan).kind if len(spread(request)) == 1 else "grid",
+            kind=job.kind,
             status="queued",
             **request.model_dump(include={"model", "source", "target", "task", "budget"}),
             created=time.time(),
-            owner=owner_of(session),
+            owner=owner,
             process=self._process,
         )
-        folder = self._runs / record.id
+        folder = self.folder(record.id)
         folder.mkdir(mode=0o700)
-        _write(folder / _REQUEST, request.model_dump_json(indent=2))
-        self._save(record)
+        try:
+            _write(folder / _REQUEST, request.model_dump_json(indent=2))
+            _write(folder / _JOB, job.model_dump_json())
+            self._save(record)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return self.run(record.id)
-
-    def take_upload(self, run_id: str, upload: Upload) -> Path:
-        """Make an upload the run's own."""
-        place = self.inputs(run_id) / upload.id
-        place.parent.mkdir(mode=0o700, exist_ok=True)
-        upload.path.parent.rename(place)
-        return place / upload.name
-
-    def prepare(
-        self, run_id: str, cells: Sequence[ProbeRequest], plan: TrialPlan | RacePlan | None = None
-    ) -> None:
-        """Write down what the run's process is to do; several cells make a grid."""
-        job = _job(cells[0], str(self.inputs(run_id)), plan)
-        job = replace(job, cells=tuple(cells) if len(cells) > 1 else ())
-        _write(self.folder(run_id) / _JOB, _JOBS.dump_json(job).decode())
 
     def run(self, run_id: str) -> Run:
         """The run as it stands.
@@ -148,11 +132,8 @@ class RunStore(UploadStore):
 
     def runs(self, session: str | None = None) -> list[Run]:
         """The runs of a session, or all of them; the newest first."""
-        shown = [
-            self._shown(record)
-            for record in self._records()
-            if session is None or record.owner == owner_of(session)
-        ]
+        owner = None if session is None else owner_of(session)
+        shown = (self._shown(record) for record in self._records() if owner in (None, record.owner))
         return sorted(shown, key=lambda run: run.created, reverse=True)
 
     def owns(self, session: str, run_id: str) -> bool:
@@ -177,14 +158,14 @@ class RunStore(UploadStore):
 
         Args:
             run_id: of the run.
-            name: one of ``ARTEFACTS``.
+            name: one of ``ARTEFACTS``, or ``recipe``.
 
         Raises:
             UnknownRunError: if there is no such run, or no such result of it (yet).
         """
         run = self.run(run_id)
         path = self.folder(run_id) / name
-        if name not in ARTEFACTS or run.status != "done" or not path.is_file():
+        if name not in (*ARTEFACTS, "recipe") or run.status != "done" or not path.exists():
             raise UnknownRunError(f"This run is {run.status} and has no {name}: see how it ended.")
         return path
 
@@ -194,10 +175,7 @@ class RunStore(UploadStore):
         Raises:
             UnknownRunError: if there is no such run, or it has no recipe (yet).
         """
-        recipe = self.folder(run_id) / "recipe"
-        run = self.run(run_id)
-        if run.status != "done" or not recipe.is_dir():
-            raise UnknownRunError(f"This run is {run.status} and has no recipe: see how it ended.")
+        recipe = self.artefact(run_id, "recipe")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(recipe.rglob("*")):
@@ -212,9 +190,8 @@ class RunStore(UploadStore):
             UnknownRunError: if there is no such run.
         """
         self.record(run_id)
-        folder = self.folder(run_id)
-        results = (path for name in ("result.json", LIVE) if (path := folder / name).is_file())
-        return next((path.read_bytes() for path in results), None)
+        results = (self.folder(run_id) / name for name in ("result.json", LIVE))
+        return next((path.read_bytes() for path in results if path.is_file()), None)
 
     def requeue(self, run_id: str) -> RunRecord:
         """Put a race that was stopped down as queued again, with what it has.
@@ -224,28 +201,26 @@ class RunStore(UploadStore):
             InputError: if it is no race, or has not stopped short.
         """
         record = self.record(run_id)
-        if record.kind != "race" or record.active or record.status == "done":
+        if record.active or not record.goes_on:
             raise InputError("Only a race that was stopped can be gone on with.")
-        if not (self.folder(run_id) / _JOB).is_file():
-            raise InputError("What this race was about is not kept any more: start it anew.")
         (self.folder(run_id) / _CANCEL).unlink(missing_ok=True)
         return self.change(
             record, status="queued", finished=None, started=None, error=None, process=self._process
         )
 
     def remove(self, run_id: str) -> None:
-        """Forget a run that has ended.
+        """Forget a run that has ended, with the uploads that no other run needs.
 
         Raises:
             UnknownRunError: if there is no such run.
             InputError: if it has not ended.
         """
-        if self.record(run_id).active:
+        record = self.record(run_id)
+        if record.active:
             raise InputError("This run has not ended: cancel it before you remove it.")
-        with suppress(OSError, ValueError):
-            for upload_id in upload_ids(self.request(run_id)):
-                self.remove_upload_of(self.record(run_id).owner, upload_id)
+        named = self._uploads_named(run_id)
         shutil.rmtree(self.folder(run_id), ignore_errors=True)
+        self.remove_uploads(record.owner, named - self._in_use())
 
     def remove_older(self, seconds: float) -> None:
         """Forget the runs that ended longer ago than ``seconds``."""
@@ -263,17 +238,9 @@ class RunStore(UploadStore):
         """
         return self._runs / check_run_id(run_id)
 
-    def inputs(self, run_id: str) -> Path:
-        """Where the run's uploads are."""
-        return self.folder(run_id) / _INPUTS
-
     def log(self, run_id: str) -> Path:
         """Where the run's process prints to."""
         return self.folder(run_id) / _LOG
-
-    def job(self, run_id: str) -> Job:
-        """What the run's process is to do."""
-        return read_job(self.folder(run_id))
 
     def ask_to_stop(self, run_id: str) -> None:
         """Leave word that the run is to stop; the process that has it in its queue looks for it."""
@@ -305,18 +272,29 @@ class RunStore(UploadStore):
 
     def finish(self, record: RunRecord, status: str, **changes: Any) -> RunRecord:
         """Clean up after a run, then write how it ended; its uploads wait for another run of their owner."""
+        ended = record.model_copy(update={"status": status, "finished": time.time(), **changes})
         folder = self.folder(record.id)
-        goes_on = record.kind == "race" and status != "done"  # with its data, until it is removed
-        if not goes_on:
-            self.give_back(record.owner, self.inputs(record.id))
-        for leftover in (*([] if goes_on else [folder / _INPUTS]), *folder.glob(".advisor-*")):
+        self.renew_uploads(record.owner, self._uploads_named(record.id))
+        for leftover in folder.glob(".advisor-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for name in (_CANCEL, *([] if goes_on else [_JOB, LIVE])):
+        for name in (_CANCEL, *(() if ended.goes_on else (_JOB, LIVE))):
             (folder / name).unlink(missing_ok=True)
-        return self.change(record, status=status, finished=time.time(), **changes)
+        return self.change(ended)
+
+    def _uploads_named(self, run_id: str) -> set[str]:
+        """The uploads that a run was asked to use."""
+        with suppress(OSError, ValueError):
+            request = (self.folder(run_id) / _REQUEST).read_bytes()
+            return set(upload_ids(ProbeRequest.model_validate_json(request)))
+        return set()
+
+    def _in_use(self) -> set[str]:
+        """The uploads of the runs that are under way or can be gone on with."""
+        records = (record for record in self._records() if record.active or record.goes_on)
+        return {name for record in records for name in self._uploads_named(record.id)}
 
     def _save(self, record: RunRecord) -> None:
-        _write(self._runs / record.id / _STATE, record.model_dump_json(indent=2))
+        _write(self.folder(record.id) / _STATE, record.model_dump_json(indent=2))
 
     def _records(self) -> Iterator[RunRecord]:
         for folder in self._runs.iterdir():
@@ -332,14 +310,9 @@ class RunStore(UploadStore):
         return Run.of(record, sum(1 for _ in before))
 
 
-def _job(request: ProbeRequest, uploads: str, plan: TrialPlan | RacePlan | None) -> Job:
-    trial = plan if isinstance(plan, TrialPlan) else None
-    return Job(request, uploads, trial, plan if isinstance(plan, RacePlan) else None)
-
-
 def read_job(folder: Path) -> Job:
     """What the process of the run in ``folder`` is to do."""
-    return _JOBS.validate_json((folder / _JOB).read_bytes())
+    return Job.model_validate_json((folder / _JOB).read_bytes())
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that visitors send, while no run has them."""
+"""Files that visitors send, and for how long they are kept."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from probes.errors import InputError
 
 UPLOAD_PREFIX = "upload:"
-_UPLOAD_HOURS = 24
+_UPLOAD_SECONDS = 24 * 3600
 """How long an upload waits to be used."""
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -51,10 +51,9 @@ class UploadStore:
     def __init__(self, root: Path) -> None:
         self._uploads = root / "uploads"
         self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.sweep_uploads(_UPLOAD_HOURS * 3600)
 
     def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
-        """Keep a file for ``session``, for a day or until a run takes it.
+        """Keep a file for ``session``, until a day after it was last used.
 
         Args:
             session: whose it is; no other session can name it.
@@ -65,8 +64,7 @@ class UploadStore:
         Raises:
             InputError: if there are more, or none.
         """
-        self.sweep_uploads(_UPLOAD_HOURS * 3600)
-        folder = self._uploads / owner_of(session) / secrets.token_hex(16)
+        folder = self.uploads_of(owner_of(session)) / secrets.token_hex(16)
         folder.mkdir(mode=0o700, parents=True)
         path = folder / safe_name(name)
         size = 0
@@ -76,12 +74,12 @@ class UploadStore:
                     size += len(chunk)
                     if size > most:
                         raise InputError(
-                            f"{safe_name(name)} is larger than {most / 2**20:g} MiB, the most that may be "
+                            f"{path.name} is larger than {most / 2**20:g} MiB, the most that may be "
                             "uploaded here: send a part of it, a probe uses a few thousand lines."
                         )
                     file.write(chunk)
             if not size:
-                raise InputError(f"{safe_name(name)} is empty: send a file with data in it.")
+                raise InputError(f"{path.name} is empty: send a file with data in it.")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -94,34 +92,31 @@ class UploadStore:
             InputError: if it has none.
         """
         if _UPLOAD_ID.fullmatch(upload_id):
-            folder = self._uploads / owner_of(session) / upload_id
+            folder = self.uploads_of(owner_of(session)) / upload_id
             for path in folder.iterdir() if folder.is_dir() else ():
                 return Upload(upload_id, path.name, path.stat().st_size, path)
         raise InputError("There is no such upload (any more): send the file again.")
 
-    def give_back(self, owner: str, folder: Path) -> None:
-        """Keep the uploads that a run had in ``folder`` for as long again as if they had just been sent."""
-        for upload in folder.iterdir() if folder.is_dir() else ():
-            place = self._uploads / owner / upload.name
+    def uploads_of(self, owner: str) -> Path:
+        """The folder of the uploads of the session with that digest."""
+        return self._uploads / owner
+
+    def remove_uploads(self, owner: str, upload_ids: Iterable[str]) -> None:
+        """Forget uploads of the session with that digest."""
+        for upload_id in filter(_UPLOAD_ID.fullmatch, upload_ids):
+            shutil.rmtree(self.uploads_of(owner) / upload_id, ignore_errors=True)
+
+    def renew_uploads(self, owner: str, upload_ids: Iterable[str]) -> None:
+        """Keep uploads for as long again as if they had just been sent."""
+        for upload_id in filter(_UPLOAD_ID.fullmatch, upload_ids):
             with suppress(OSError):
-                place.parent.mkdir(mode=0o700, exist_ok=True)
-                upload.rename(place)
-                os.utime(place)
+                os.utime(self.uploads_of(owner) / upload_id)
 
-    def remove_upload(self, session: str, upload_id: str) -> None:
-        """Forget an upload."""
-        self.remove_upload_of(owner_of(session), upload_id)
-
-    def remove_upload_of(self, owner: str, upload_id: str) -> None:
-        """Forget an upload of the session with that digest."""
-        if _UPLOAD_ID.fullmatch(upload_id):
-            shutil.rmtree(self._uploads / owner / upload_id, ignore_errors=True)
-
-    def sweep_uploads(self, seconds: float) -> None:
-        """Remove the uploads that have waited longer than ``seconds``."""
+    def sweep_uploads(self, in_use: Collection[str], seconds: float = _UPLOAD_SECONDS) -> None:
+        """Remove the uploads that have waited longer than ``seconds``, but for those ``in_use``."""
         for folder in self._uploads.glob("*/*"):
             with suppress(OSError):
-                if time.time() - folder.stat().st_mtime > seconds:
+                if folder.name not in in_use and time.time() - folder.stat().st_mtime > seconds:
                     shutil.rmtree(folder)
         for folder in self._uploads.iterdir():
             with suppress(OSError):  # still has uploads

@@ -63,7 +63,7 @@ CRASHES = "sys.exit(3)"
 IS_KILLED = 'say(event="phase", name="embed", total=9); os.kill(os.getpid(), 9)'
 LOOKS_AT_INPUTS = """
 job = json.loads((folder / "job.json").read_text())
-text = pathlib.Path(job["request"]["train"]).read_text()
+text = pathlib.Path(job["cells"][0]["train"]).read_text()
 say(event="done", decision="align", summary=text)
 """
 

@@ -22,7 +22,7 @@ from advisor.advice import Advice
 from advisor.grid import AnswerGrid
 from advisor.recommend import ask
 from advisor.service import Limits, Run, create_app, serve
-from advisor.service._child import _grid
+from advisor.service._child import carry_out
 from advisor.service._runs import Job
 from probes.errors import InputError
 from tests.factories import make_advice, make_signals
@@ -126,7 +126,7 @@ def test_a_grid_of_probes_is_one_run(client: TestClient, tmp_path: Path) -> None
 
     missing = [SAMPLE.model_copy(update={"target": t, "bitext": f"/nowhere/{t}.tsv"}) for t in ("tr", "ar")]
     told: list[dict[str, object]] = []
-    _grid(tmp_path, Job(missing[0], "", cells=tuple(missing)), told.append)
+    assert carry_out(tmp_path, Job(cells=tuple(missing), uploads=""), told.append) == 0
     grid = AnswerGrid.model_validate_json((tmp_path / "grid.json").read_text())
     assert len(grid.failed) == 2
     assert [event["event"] for event in told] == ["phase", "step", "step", "done"]

@@ -1,6 +1,7 @@
 """What is on disk: uploads and runs, whole or not at all, and each its owner's."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -54,19 +55,31 @@ def test_uploads_are_their_sessions_own(store: RunStore) -> None:
     upload = store.save_upload(SESSION, "en.tsv", [b"text"], most=10)
     with pytest.raises(InputError, match="no such upload"):
         store.upload("another session", upload.id)
-    store.remove_upload("another session", upload.id)
     assert store.upload(SESSION, upload.id) == upload
-    store.remove_upload(SESSION, upload.id)
-    with pytest.raises(InputError, match="no such upload"):
-        store.upload(SESSION, upload.id)
 
 
 def test_forgotten_uploads_are_swept(store: RunStore, tmp_path: Path) -> None:
-    store.save_upload(SESSION, "en.tsv", [b"text"], most=10)
-    store.sweep_uploads(3600)
+    upload = store.save_upload(SESSION, "en.tsv", [b"text"], most=10)
+    store.sweep_uploads((), 3600)
+    store.sweep_uploads({upload.id}, -1)
     assert list(tmp_path.rglob("en.tsv"))
-    store.sweep_uploads(-1)
+    store.sweep_uploads((), -1)
     assert not list(tmp_path.rglob("en.tsv"))
+
+
+def test_what_a_waiting_run_reads_is_not_swept_nor_removed_with_another(store: RunStore) -> None:
+    upload = store.save_upload(SESSION, "en.tsv", [b"text"], most=10)
+    request = SAMPLE.model_copy(update={"train": upload.spec})
+    ended, waiting = (store.create(request, SESSION) for _ in range(2))
+    store.finish(store.record(ended.id), "done")
+    os.utime(upload.path.parent, (0, 0))
+    store.save_upload(SESSION, "tr.tsv", [b"text"], most=10)
+    store.remove(ended.id)
+    assert store.upload(SESSION, upload.id) == upload
+    store.finish(store.record(waiting.id), "done")
+    store.remove(waiting.id)
+    with pytest.raises(InputError, match="no such upload"):
+        store.upload(SESSION, upload.id)
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "../uploads", "0" * 23, "0" * 24, "A" * 24, "0" * 24 + "/x"])
