@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import streamlit as st
 from advisor import findings
 from advisor.app import _pictures, _question, _show
 from advisor.findings import Tables, load_tables
+from advisor.findings.evidence import Effect
 from advisor.findings.reports import FIGURES, Figure, load_figures
 from advisor.report import words
 
@@ -23,13 +25,7 @@ _FILTERS = {
 }
 _FIRST = ("target", "model", "task", "option", "gain")
 """Columns that the table starts with."""
-_GROUPS = {
-    "target": "language",
-    "model": "model",
-    "task": "task",
-    "option": "option",
-    "source_id": "paper",
-}
+_GROUPS = {"target": "language", "model": "model", "task": "task", "option": "option", "source_id": "paper"}
 
 
 def render() -> None:
@@ -48,44 +44,29 @@ def render() -> None:
     parts[shown](tables)
 
 
+_COLUMNS = {
+    **{name: name for name in ("source_id", "model", "task", "benchmark", "source", "target", "objective")},
+    **{"option": "option", "word_pairs": "word pairs", "baseline": "baseline", "gain": "gain"},
+    **{"gain_sd": "sd over seeds", "n_seeds": "seeds", "lab": "lab", "stratum": "stratum"},
+    **{"pairs_per_language": "pairs a language", "align_steps": "alignment steps"},
+    **{"train_steps": "fine-tuning steps", "kept_apart": "kept apart", "locator": "where"},
+}
+"""Of an effect, and what each is called in the table."""
+
+
 @st.cache_data(show_spinner=False)
 def _frame(_tables: Tables, sha256: str) -> pd.DataFrame:
     """Every effect as a row."""
-    return pd.DataFrame(
-        [
-            {
-                "source_id": effect.source_id,
-                "model": effect.model,
-                "task": effect.task,
-                "benchmark": effect.benchmark,
-                "source": effect.source,
-                "target": effect.target,
-                "objective": effect.objective,
-                "option": ", ".join(
-                    part
-                    for part in (
-                        effect.objective,
-                        effect.schedule,
-                        f"{effect.frozen_layers} frozen" if effect.frozen_layers != "none" else "",
-                    )
-                    if part
-                ),
-                "word pairs": effect.word_pairs,
-                "baseline": effect.baseline,
-                "gain": effect.gain,
-                "sd over seeds": effect.gain_sd,
-                "seeds": effect.n_seeds,
-                "lab": effect.lab,
-                "stratum": effect.stratum,
-                "pairs a language": effect.pairs_per_language,
-                "alignment steps": effect.align_steps,
-                "fine-tuning steps": effect.train_steps,
-                "kept apart": effect.kept_apart or "",
-                "where": effect.locator,
-            }
-            for effect in _tables.effects
-        ]
-    )
+
+    def option(effect: Effect) -> str:
+        frozen = f"{effect.frozen_layers} frozen" if effect.frozen_layers != "none" else ""
+        return ", ".join(filter(None, (effect.objective, effect.schedule, frozen)))
+
+    rows = [
+        asdict(effect) | {"option": option(effect), "kept_apart": effect.kept_apart or ""}
+        for effect in _tables.effects
+    ]
+    return pd.DataFrame(rows)[list(_COLUMNS)].rename(columns=_COLUMNS)
 
 
 def _effects(tables: Tables) -> None:

@@ -1,6 +1,7 @@
 """Probe: say what to measure, see what would be read, start it, follow it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, get_args
 
 import streamlit as st
@@ -138,39 +139,55 @@ def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
 
 
 def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
-    most = _state.queue().limits.upload_mb
-    specs: dict[str, str] = {}
-    for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
-        with column:
-            files = st.file_uploader(
-                _label(field),
-                key=f"upload-{role}",
-                accept_multiple_files=role == "bitext",
-                max_upload_size=max(1, int(most)),
-                help=field.description,
-            )
-        chosen = files if isinstance(files, list) else [files] if files else []
-        if chosen:
-            specs[role] = ",".join(_stored(file).spec for file in chosen)
     st.caption(
         "Files are yours alone: nobody else can name them, and they are removed a day after their last run, "
         "or with it."
     )
-    if not {"train", "bitext"} <= specs.keys():
-        _public_data(question)
-        return None
-    return dict(specs)
+    return _own(question, _uploaded)
 
 
-def _public_data(question: _question.AskedHere) -> None:
-    """What is missing, and which public sets there are for it."""
+def _paths(question: _question.AskedHere) -> dict[str, Any] | None:
+    roots = _state.queue().limits.roots
+    where = " or ".join(f"`{root}`" for root in roots)
+    st.caption(
+        (f"Files below {where}, or " if roots else "No folders of this machine are open here; give ")
+        + "data sets of the hub as `hf:NAME:CONFIG:SPLIT`."
+    )
+    return _own(question, _typed)
+
+
+def _own(
+    question: _question.AskedHere, named: Callable[[DeltaGenerator, str, FieldInfo], str]
+) -> dict[str, Any] | None:
+    """Ask for each kind of data; where some is missing, say which public sets there are."""
+    places = zip(_grid(len(_FILES), 2), _FILES.items(), strict=True)
+    specs = {role: spec for place, (role, field) in places if (spec := named(place, role, field))}
+    if {"train", "bitext"} <= specs.keys():
+        return specs
     st.info("Labelled source data and a bitext are needed.")
-    try:
+    with suppress(InputError):  # of the question itself, which is said elsewhere
         data = find_data(source=question.source, target=question.target, task=question.task)
-    except InputError:  # of the question itself, which is said elsewhere
-        return
-    with st.expander("Public data for this question"):
-        st.markdown(data.markdown())
+        with st.expander("Public data for this question"):
+            st.markdown(data.markdown())
+    return None
+
+
+def _typed(place: DeltaGenerator, role: str, field: FieldInfo) -> str:
+    return place.text_input(
+        _label(field), key=f"path-{role}", help=field.description, persist_state="session"
+    ).strip()
+
+
+def _uploaded(place: DeltaGenerator, role: str, field: FieldInfo) -> str:
+    files = place.file_uploader(
+        _label(field),
+        key=f"upload-{role}",
+        accept_multiple_files=role == "bitext",
+        max_upload_size=max(1, int(_state.queue().limits.upload_mb)),
+        help=field.description,
+    )
+    chosen = files if isinstance(files, list) else [files] if files else []
+    return ",".join(_stored(file).spec for file in chosen)
 
 
 def _stored(file: UploadedFile) -> Upload:
@@ -184,27 +201,6 @@ def _stored(file: UploadedFile) -> Upload:
             _state.session(), file.name, chunks, queue.limits.upload_bytes
         )
     return stored[file.file_id]
-
-
-def _paths(question: _question.AskedHere) -> dict[str, Any] | None:
-    roots = _state.queue().limits.roots
-    where = " or ".join(f"`{root}`" for root in roots)
-    st.caption(
-        (f"Files below {where}, or " if roots else "No folders of this machine are open here; give ")
-        + "data sets of the hub as `hf:NAME:CONFIG:SPLIT`."
-    )
-    specs: dict[str, str] = {}
-    for column, (role, field) in zip(_grid(len(_FILES), 2), _FILES.items(), strict=True):
-        with column:
-            typed = st.text_input(
-                _label(field), key=f"path-{role}", help=field.description, persist_state="session"
-            ).strip()
-        if typed:
-            specs[role] = typed
-    if not {"train", "bitext"} <= specs.keys():
-        _public_data(question)
-        return None
-    return dict(specs)
 
 
 def _grid(count: int, width: int) -> list[DeltaGenerator]:
@@ -282,26 +278,20 @@ def _input(seen: InputPreview) -> None:
                 st.caption(_show.markdown(f"{line[0].upper()}{line[1:]}."))
         if seen.samples:
             st.dataframe(
-                [dict(zip(seen.header, _cleaned(row), strict=True)) for row in seen.samples],
+                [dict(zip(seen.header, map(words.clean, row), strict=True)) for row in seen.samples],
                 hide_index=True,
                 width="stretch",
             )
+    doubts = [
+        f"The {check.language} side of the {seen.role} is in {check.found} script where {check.expected} is "
+        "expected: is it the right file?"
+        for check in seen.checks
+        if not check.fits
+    ]
     if seen.reads_like is not None:
-        st.warning(
-            _show.markdown(
-                f"The {seen.role} reads more like the {seen.reads_like} side of the bitext than like the "
-                "other side: are files or sides swapped?"
-            )
+        doubts.append(
+            f"The {seen.role} reads more like the {seen.reads_like} side of the bitext than like the other "
+            "side: are files or sides swapped?"
         )
-    for check in seen.checks:
-        if not check.fits:
-            st.warning(
-                _show.markdown(
-                    f"The {check.language} side of the {seen.role} is in {check.found} script where "
-                    f"{check.expected} is expected: is it the right file?"
-                )
-            )
-
-
-def _cleaned(row: Sequence[str]) -> list[str]:
-    return [words.clean(cell) for cell in row]
+    for doubt in doubts:
+        st.warning(_show.markdown(doubt))

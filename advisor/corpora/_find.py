@@ -2,15 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
 
 from probes.catalogue import TASKS
 from probes.languages import parse_language
+from probes.schema import Frozen
 
 Role = Literal["train", "target-labels", "bitext"]
 """The option that takes the data set."""
@@ -20,7 +19,7 @@ _MOST = 4
 """Sets shown of each role; treebanks of one language can be a dozen."""
 
 
-class Dataset(BaseModel):
+class Dataset(Frozen):
     """A public data set in the role it would play.
 
     Attributes:
@@ -33,8 +32,6 @@ class Dataset(BaseModel):
         note: what to know before using it; may be empty.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     role: Role
     name: str
     examples: int | None
@@ -44,10 +41,8 @@ class Dataset(BaseModel):
     note: str
 
 
-class PublicData(BaseModel):
+class PublicData(Frozen):
     """What there is for one question, the largest sets first."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: str
     target: str
@@ -80,34 +75,9 @@ class PublicData(BaseModel):
         return "\n".join(lines) or "None is on file: bring your own."
 
 
-class _Collection(NamedTuple):
-    """A row of ``collections.csv``: a data set in all its languages."""
-
-    id: str
-    name: str
-    tasks: str
-    pairs: str
-    licence: str
-    spec: str
-    splits: str
-    url: str
-    source: str
-    note: str
-
-
-class _Part(NamedTuple):
-    """A row of ``sets.csv``: a collection in one language, with the size of each split."""
-
-    collection: str
-    language: str
-    name: str
-    train: str
-    dev: str
-    test: str
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        return int(self.train), int(self.dev), int(self.test)
+Row = Mapping[str, str]
+"""A line of a table: of ``collections.csv`` a data set in all its languages, of ``sets.csv`` a data set in
+one, with the size of each split."""
 
 
 def find_data(*, source: str, target: str, task: str) -> PublicData:
@@ -133,52 +103,52 @@ def find_data(*, source: str, target: str, task: str) -> PublicData:
 
 
 def _labelled(role: Role, language: str, task: str) -> Iterator[Dataset]:
-    for part in _tables()[1].get(language, ()):
-        collection = _tables()[0][part.collection]
-        train, dev, test = part.sizes
-        if task not in collection.tasks.split("|"):
-            continue
-        place = 0 if role == "train" else 1 if dev else 2
-        size = (train, dev, test)[place]
-        if size:
-            yield _dataset(role, collection, part.name, size, place)
+    collections, parts = _tables()
+    for part in parts.get(language, ()):
+        collection = collections[part["collection"]]
+        if task in collection["tasks"].split("|"):
+            place = 0 if role == "train" else 1 if _sizes(part)[1] else 2
+            if _sizes(part)[place]:
+                yield _dataset(role, collection, part, place)
 
 
 def _bitext(source: str, target: str) -> Iterator[Dataset]:
     """Sentence pairs; tables and templates have English first, or the language that stands for it."""
-    collections, by_language = _tables()
+    collections, parts = _tables()
     first, second = (target, source) if target == _ENGLISH else (source, target)
-    for part in by_language.get(second, ()):
-        collection = collections[part.collection]
-        partners = {own.collection: own.name for own in by_language.get(first, ())}
-        if collection.pairs == "english" and first == _ENGLISH:
+    partners = {part["collection"]: part["name"] for part in parts.get(first, ())}
+    for part in parts.get(second, ()):
+        collection = collections[part["collection"]]
+        if collection["pairs"] == "english" and first == _ENGLISH:
             partner = _ENGLISH
-        elif collection.pairs == "any" and part.collection in partners:
-            partner = partners[part.collection]
+        elif collection["pairs"] == "any" and collection["id"] in partners:
+            partner = partners[collection["id"]]
         else:
             continue
-        place = max(range(3), key=part.sizes.__getitem__)
-        dataset = _dataset("bitext", collection, part.name, part.sizes[place], place, partner)
+        place = max(range(3), key=_sizes(part).__getitem__)
+        dataset = _dataset("bitext", collection, part, place, partner)
         if target == _ENGLISH:
             sides = reversed(dataset.spec.split(","))
             dataset = dataset.model_copy(update={"spec": ",".join(sides)})
         yield dataset
 
 
-def _dataset(
-    role: Role, collection: _Collection, name: str, size: int, place: int, partner: str = ""
-) -> Dataset:
-    folder, _, stem = name.rpartition("/")
-    treebank = collection.id == "ud"
-    split = collection.splits.split("|")[place]
+def _sizes(part: Row) -> tuple[int, int, int]:
+    return int(part["train"]), int(part["dev"]), int(part["test"])
+
+
+def _dataset(role: Role, collection: Row, part: Row, place: int, partner: str = "") -> Dataset:
+    folder, _, stem = part["name"].rpartition("/")
+    treebank = collection["id"] == "ud"
+    name, split = stem if treebank else part["name"], collection["splits"].split("|")[place]
     return Dataset(
         role=role,
-        name=f"{collection.name}, {folder}" if treebank else collection.name,
-        examples=size or None,
-        licence=collection.licence,
-        spec=collection.spec.format(name=stem if treebank else name, split=split, source=partner),
-        url=collection.url,
-        note=collection.note.format(folder=folder),
+        name=f"{collection['name']}, {folder}" if treebank else collection["name"],
+        examples=_sizes(part)[place] or None,
+        licence=collection["licence"],
+        spec=collection["spec"].format(name=name, split=split, source=partner),
+        url=collection["url"],
+        note=collection["note"].format(folder=folder),
     )
 
 
@@ -188,16 +158,14 @@ def _counted(dataset: Dataset) -> str:
 
 
 @cache
-def _tables() -> tuple[dict[str, _Collection], dict[str, Sequence[_Part]]]:
+def _tables() -> tuple[Mapping[str, Row], Mapping[str, Sequence[Row]]]:
     """The collections by id, and their parts by language."""
     folder = files("advisor.corpora") / "tables"
 
-    def rows(name: str) -> list[list[str]]:
-        return list(csv.reader(io.StringIO((folder / name).read_text(encoding="utf-8"))))[1:]
+    def rows(name: str) -> Iterator[Row]:
+        return csv.DictReader(io.StringIO((folder / name).read_text(encoding="utf-8")))
 
-    collections = {row[0]: _Collection(*row) for row in rows("collections.csv")}
-    by_language: dict[str, list[_Part]] = {}
-    for row in rows("sets.csv"):
-        part = _Part(*row)
-        by_language.setdefault(part.language, []).append(part)
-    return collections, dict(by_language)
+    parts: dict[str, list[Row]] = {}
+    for part in rows("sets.csv"):
+        parts.setdefault(part["language"], []).append(part)
+    return {row["id"]: row for row in rows("collections.csv")}, parts

@@ -10,11 +10,10 @@ from rich.text import Text
 from advisor.grid.joint import JointAnswer
 from advisor.grid.table import AnswerCell, AnswerGrid
 from advisor.report import card_of, render
-from advisor.report.words import MINUS, clean, estimated, interval, percent, signed, tone
+from advisor.report.words import TERMINAL_COLOURS, estimated, interval, percent, plain, signed, tone
 
 _COLUMN = 24
 """Characters that a cell of the matrix takes; where they are not to be had, cells stand in lines."""
-_COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
 
 
 def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> RenderableType:
@@ -39,31 +38,29 @@ def _measured(grid: AnswerGrid) -> Table:
     """What the probes found, the encoders of a row side by side."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for head in ("", "", *grid.models):
-        table.add_column(_plain(head), overflow="fold")
+        table.add_column(plain(head), overflow="fold")
     for row, cells in _rows(grid).items():
         found = {model: dict(cells[model].measured) for model in grid.models if model in cells}
         for i, name in enumerate(dict.fromkeys(name for values in found.values() for name in values)):
-            values = [_plain(found.get(model, {}).get(name, "")) for model in grid.models]
-            table.add_row(_plain("" if i else _named(row)), _plain(name), *values)
+            values = [plain(found.get(model, {}).get(name, "")) for model in grid.models]
+            table.add_row(plain("" if i else _named(row)), plain(name), *values)
     return table
 
 
 def _joint(joint: JointAnswer) -> Iterator[RenderableType]:
     """The joint answer, and how the targets lie to each other."""
     yield Text(f"\nTogether or apart: {joint.model}, {joint.task}", style="bold")
-    yield _plain(joint.text, "bold")
+    yield plain(joint.text, "bold")
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column(f"{joint.objective}, net")
     for target in joint.order:
-        table.add_column(_plain(target), no_wrap=True)
+        table.add_column(plain(target), no_wrap=True)
     for first in joint.order:
-        table.add_row(_plain(first), *(_pair(joint, first, second) for second in joint.order))
+        table.add_row(plain(first), *(_pair(joint, first, second) for second in joint.order))
     yield table
-    yield _plain(
-        "Cosine of what translations add to the gradients: 1 the same direction, 0 unrelated.", "dim"
-    )
+    yield plain("Cosine of what translations add to the gradients: 1 the same direction, 0 unrelated.", "dim")
     for doubt in joint.doubts:
-        yield _plain(f"! {doubt}")
+        yield plain(f"! {doubt}")
 
 
 def _pair(joint: JointAnswer, first: str, second: str) -> Text:
@@ -71,7 +68,7 @@ def _pair(joint: JointAnswer, first: str, second: str) -> Text:
     if row is None or row.net is None:
         return Text("")
     colour = {1: "green", -1: "red", 0: "dim"}[row.net.sign] if row.net.resolved else "dim"
-    return _plain(estimated(row.net, 2), colour)
+    return plain(estimated(row.net, 2), colour)
 
 
 def _rows(grid: AnswerGrid) -> dict[tuple[str, str, str], dict[str, AnswerCell]]:
@@ -85,10 +82,10 @@ def _matrix(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 1, 0))
     table.add_column("")
     for model in grid.models:
-        table.add_column(_plain(model), overflow="fold")
+        table.add_column(plain(model), overflow="fold")
     for row, cells in _rows(grid).items():
         found = [cells.get(model) for model in grid.models]
-        table.add_row(_plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
+        table.add_row(plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
     return table
 
 
@@ -98,8 +95,8 @@ def _lines(grid: AnswerGrid) -> Table:
         table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
     for cell in grid.cells:
         gain = cell.advice.gain if cell.advice else None
-        numbers = [_plain(signed(gain.mean)), _plain(interval(gain))] if gain else ["", ""]
-        name = _plain(_named(cell.row)), _plain(cell.model)
+        numbers = [plain(signed(gain.mean)), plain(interval(gain))] if gain else ["", ""]
+        name = plain(_named(cell.row)), plain(cell.model)
         table.add_row(*name, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
     return table
 
@@ -112,42 +109,38 @@ def _named(row: tuple[str, str, str]) -> str:
 def _said(cell: AnswerCell) -> Iterator[Text]:
     """A cell's lines."""
     if cell.advice is None:
-        yield _plain("no answer" if cell.problem else "not run yet", "red" if cell.problem else "dim")
+        yield plain("no answer" if cell.problem else "not run yet", "red" if cell.problem else "dim")
         return
     word = "Align" if cell.advice.aligns else "Alone"
-    yield _plain(f"{word}, {cell.advice.confidence}", f"bold {_COLOURS[tone(cell.advice)]}")
+    yield plain(f"{word}, {cell.advice.confidence}", f"bold {TERMINAL_COLOURS[tone(cell.advice)]}")
     if cell.advice.gain is not None:
-        yield _plain(f"{signed(cell.advice.gain.mean)} ({interval(cell.advice.gain)})")
+        yield plain(f"{signed(cell.advice.gain.mean)} ({interval(cell.advice.gain)})")
     yield _score(cell, alone=False)
 
 
 def _score(cell: AnswerCell, *, alone: bool) -> Text:
     score = cell.score
     if score is None:
-        return _plain("not comparable" if cell.advice and not alone else "", "dim")
+        return plain("not comparable" if cell.advice and not alone else "", "dim")
     best = f", best ({percent(score.ahead)})" if score.ahead is not None else ""
-    return _plain(f"scores {score.value:.1f}{best}", "bold" if score.best else "")
+    return plain(f"scores {score.value:.1f}{best}", "bold" if score.best else "")
 
 
 def _remarks(grid: AnswerGrid) -> Iterator[Text]:
     studies = {cell.score.study for cell in grid.cells if cell.score}
     if studies:
-        yield _plain(
+        yield plain(
             "Scores: what fine-tuning alone reached in one study, plus the gain of what is advised "
             f"({'; '.join(sorted(studies))}). Best: the highest of its row, with the probability that it "
             "beats the next; no score: no study compares that encoder with the others.",
             "dim",
         )
     if grid.failed:
-        yield _plain(f"{len(grid.failed)} of {len(grid.cells)} cells have no answer:", "red")
+        yield plain(f"{len(grid.failed)} of {len(grid.cells)} cells have no answer:", "red")
     for problem in dict.fromkeys(cell.problem for cell in grid.failed):
         cells = [f"{cell.model} {_named(cell.row)}" for cell in grid.failed if cell.problem == problem]
         more = f" and {len(cells) - 2} more" if len(cells) > 2 else ""
-        yield _plain(f"- {'; '.join(cells[:2])}{more}: {problem}")
-
-
-def _plain(text: str, style: str = "") -> Text:
-    return Text(clean(text).replace(MINUS, "-"), style=style)
+        yield plain(f"- {'; '.join(cells[:2])}{more}: {problem}")
 
 
 def grid_page(grid: AnswerGrid) -> str:

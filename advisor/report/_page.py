@@ -4,7 +4,6 @@ Neither carries a script or asks the network for anything; a content security po
 the browser. Every string from outside is escaped by the template engine.
 """
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from advisor.advice import Advice
 from advisor.report import _details, words
 from advisor.report._card import card_of
 from advisor.report._svg import Drawing
-from advisor.report.glossary import GLOSSARY
 from probes.catalogue import METRICS
 from probes.signals import Signals
 
@@ -63,10 +61,9 @@ def _body(advice: Advice, signals: Signals | None, draw: Drawing) -> dict[str, A
     return {
         "signals": signals,
         "sources": {row.source_id: row for row in advice.support.nearest},
-        "all_options": _details.options(advice),
-        "nearest": _details.nearest(advice),
+        **_details.answer_tables(advice),
         **_pictures(draw, advice, signals),
-        **(_measured_pictures(draw, signals) | _tables(signals) if signals else {}),
+        **(_measured_pictures(draw, signals) | _details.measured_tables(signals) if signals else {}),
     }
 
 
@@ -103,56 +100,46 @@ def _heat_words(signals: Signals) -> str:
     return "Noise-corrected cosine by layer and loss; over all layers: " + ", ".join(parts) + "."
 
 
-def _tables(signals: Signals) -> dict[str, _details.DetailTable]:
-    return {
-        "matrix": _details.matrix(signals),
-        "all_cosines": _details.cosines(signals),
-        "ratios": _details.ratios(signals),
-        "losses": _details.losses(signals),
-        "all_steps": _details.lookahead(signals),
-        "depths": _details.depths(signals),
-        "all_distances": _details.distances(signals),
-        "data_read": _details.data_read(signals),
-    }
-
-
 def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
     """Every chart of the measured sections, drawn, and their keys; panels without data are left out."""
     from advisor.report import charts  # altair takes half a second to import
 
     gradients = signals.task_gradients
-    cosines = [
-        draw(
-            charts.cosine_chart(signals, objective, gradient, legend=False),
-            f"Noise-corrected cosine of {objective} with the task gradient on "
-            f"{words.TASK_GRADIENT_WORDS[gradient]}, by layer. All layers after warm-up: "
-            f"{words.estimated(signals.cosine(objective, gradient))}.",
-        )
-        for objective in signals.objectives
-        for gradient in gradients
-    ]
-    magnitudes = [
-        draw(
-            charts.magnitude_chart(signals, gradient, legend=False),
-            "Gradient norm of each objective over the task's on "
-            f"{words.TASK_GRADIENT_WORDS[gradient]}, by layer.",
-        )
-        for gradient in gradients
-    ]
-    lookahead = [
-        draw(
-            charts.lookahead_chart(signals, gradient, legend=False),
-            f"Fall of the task loss on {words.TASK_GRADIENT_WORDS[gradient]} after one step on each "
-            "objective.",
-        )
-        for gradient in gradients
-    ]
-    distances = [
-        draw(charts.similarity_chart(signals), "Cosine of translations and of random sentences, by layer."),
-        draw(charts.similarity_chart(signals, "word"), "Cosine of aligned and of random words, by layer."),
-        draw(charts.retrieval_chart(signals), "Share of translations retrieved, by layer."),
-        draw(charts.cka_chart(signals), "Debiased linear CKA of the two languages, by layer."),
-    ]
+    on = {gradient: words.TASK_GRADIENT_WORDS[gradient] for gradient in gradients}
+    panels = {
+        "cosines": [
+            draw(
+                charts.cosine_chart(signals, objective, gradient, legend=False),
+                f"Noise-corrected cosine of {objective} with the task gradient on {on[gradient]}, by layer. "
+                f"All layers after warm-up: {words.estimated(signals.cosine(objective, gradient))}.",
+            )
+            for objective in signals.objectives
+            for gradient in gradients
+        ],
+        "magnitudes": [
+            draw(
+                charts.magnitude_chart(signals, gradient, legend=False),
+                f"Gradient norm of each objective over the task's on {on[gradient]}, by layer.",
+            )
+            for gradient in gradients
+        ],
+        "lookahead": [
+            draw(
+                charts.lookahead_chart(signals, gradient, legend=False),
+                f"Fall of the task loss on {on[gradient]} after one step on each objective.",
+            )
+            for gradient in gradients
+        ],
+        "distances": [
+            draw(chart, f"{what}, by layer.")
+            for chart, what in (
+                (charts.similarity_chart(signals), "Cosine of translations and of random sentences"),
+                (charts.similarity_chart(signals, "word"), "Cosine of aligned and of random words"),
+                (charts.retrieval_chart(signals), "Share of translations retrieved"),
+                (charts.cka_chart(signals), "Debiased linear CKA of the two languages"),
+            )
+        ],
+    }
     styles = [(objective, *charts.objective_style(objective)) for objective in signals.objectives]
     taken = {(row.point, row.scaling) for row in signals.lookahead}
     keys = {
@@ -163,7 +150,6 @@ def _measured_pictures(draw: Drawing, signals: Signals) -> dict[str, Any]:
             if kind in taken
         ],
     }
-    panels = {"cosines": cosines, "magnitudes": magnitudes, "lookahead": lookahead, "distances": distances}
     return keys | {name: [panel for panel in drawn if panel is not None] for name, drawn in panels.items()}
 
 
@@ -187,22 +173,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "count": words.count,
-        "duration": words.duration,
+    shared = ("count", "duration", "estimated", "interval", "minutes", "number", "percent", "share", "signed")
+    environment.filters |= {name: getattr(words, name) for name in shared} | {
         "id": id,
-        "estimated": words.estimated,
-        "interval": words.interval,
-        "minutes": words.minutes,
-        "number": words.number,
-        "percent": words.percent,
-        "share": words.share,
-        "signed": words.signed,
-        "slug": lambda term: "-".join(re.findall(r"\w+", term)),
         "web_address": _web_address,
     }
     environment.globals |= {
-        "GLOSSARY": GLOSSARY,
         "METRICS": METRICS,
         "TARGET_GRADIENTS": ("target-labels", "target-projected"),
     }

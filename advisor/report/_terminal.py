@@ -13,10 +13,9 @@ from rich.text import Text
 
 from advisor.advice import Advice, Gain, NextMove
 from advisor.report._card import Card, OptionRow, card_of
-from advisor.report.words import MINUS, clean, interval, minutes, percent, signed
+from advisor.report.words import TERMINAL_COLOURS, clean, interval, minutes, percent, plain, signed
 from probes.signals import Signals
 
-_COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
 _TONES = {"good": "green", "bad": "yellow", "plain": ""}
 _SHOWN_OPTIONS = 5
 _SCALE_WIDTH = 56
@@ -44,15 +43,15 @@ def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Pat
     if card.moves:
         parts.append(_titled("Next", list(_moves(card.moves))))
     if files:
-        parts.append(_titled("Written", [_plain(_listed(files))]))
+        parts.append(_titled("Written", [plain(_listed(files))]))
     return Group(*parts)
 
 
 def _framed(card: Card) -> Panel:
-    colour = _COLOURS[card.tone]
-    lines: list[RenderableType] = [_plain(card.sentence, "bold")]
+    colour = TERMINAL_COLOURS[card.tone]
+    lines: list[RenderableType] = [plain(card.sentence, "bold")]
     if card.worth:
-        lines.append(_plain(f"{card.confidence.capitalize()}: {card.worth}.", "dim"))
+        lines.append(plain(f"{card.confidence.capitalize()}: {card.worth}.", "dim"))
     if card.gain is not None:
         lead = (
             "Expected gain" if not card.gain_of else f"The best alignment, {card.gain_of}, would change it by"
@@ -61,9 +60,9 @@ def _framed(card: Card) -> Panel:
         lines += [
             Text(),
             Text.assemble(
-                _plain(f"{lead} "),
-                _plain(f"{signed(gain.mean)} points", "bold"),
-                _plain(f", {percent(gain.level)} interval {interval(gain)}"),
+                plain(f"{lead} "),
+                plain(f"{signed(gain.mean)} points", "bold"),
+                plain(f", {percent(gain.level)} interval {interval(gain)}"),
             ),
             _Whisker(card, gain),
         ]
@@ -75,7 +74,7 @@ def _framed(card: Card) -> Panel:
     return Panel(
         Group(*lines),
         title=Text(f"{card.verdict}: {card.confidence}", style=f"bold {colour}"),
-        subtitle=_plain(card.scope, "dim"),
+        subtitle=plain(card.scope, "dim"),
         border_style=colour,
         padding=(0, 2),
     )
@@ -91,16 +90,16 @@ def _measured(card: Card) -> Table:
         if row.place:
             said.append(f", {clean(row.place)}", style="dim")
         value = f"{row.value}; {row.beside}" if row.beside else row.value
-        table.add_row(_plain(row.name), _plain(value), said)
+        table.add_row(plain(row.name), plain(value), said)
     return table
 
 
 def _slope(card: Card) -> Iterator[Text]:
     if card.before is not None and card.after is not None:
         yield Text.assemble(
-            _plain(f"Evidence alone {signed(card.before.mean)} ({interval(card.before)}), with the probe "),
-            _plain(f"{signed(card.after.mean)} ({interval(card.after)})", "bold"),
-            _plain(" points"),
+            plain(f"Evidence alone {signed(card.before.mean)} ({interval(card.before)}), with the probe "),
+            plain(f"{signed(card.after.mean)} ({interval(card.after)})", "bold"),
+            plain(" points"),
         )
 
 
@@ -129,10 +128,10 @@ def _option(option: OptionRow) -> tuple[Text, Text, Text, Text]:
         label += f", +{len(option.same)} like it"
     gain = option.row.gain
     return (
-        _plain(label),
-        _plain(signed(gain.mean) + ("+" if option.row.at_least else "")),
-        _plain("" if option.is_none else interval(gain)),
-        _plain(option.basis),
+        plain(label),
+        plain(signed(gain.mean) + ("+" if option.row.at_least else "")),
+        plain("" if option.is_none else interval(gain)),
+        plain(option.basis),
     )
 
 
@@ -147,9 +146,9 @@ def _moves(moves: Sequence[NextMove]) -> Iterator[RenderableType]:
                 ),
             )
         )
-        text = Text.assemble(_plain(move.text), _plain(f" [{price}]", "bold") if price else "")
+        text = Text.assemble(plain(move.text), plain(f" [{price}]", "bold") if price else "")
         if move.command:
-            text.append("\n").append(_plain(move.command, "cyan"))
+            text.append("\n").append(plain(move.command, "cyan"))
         yield _grid([(f"{number}.", text)])
 
 
@@ -180,7 +179,7 @@ class _Whisker:
         cells[first : last + 1] = line * (last + 1 - first)
         cells[place(0)] = zero
         cells[place(self._gain.mean)] = dot
-        yield _plain(f"{low} {''.join(cells)} {high}", "dim")
+        yield plain(f"{low} {''.join(cells)} {high}", "dim")
 
 
 def _grid(rows: "Sequence[tuple[str, str | Text]] | Iterator[tuple[str, str | Text]]") -> Table:
@@ -188,15 +187,9 @@ def _grid(rows: "Sequence[tuple[str, str | Text]] | Iterator[tuple[str, str | Te
     table.add_column(justify="right", no_wrap=True, style="bold")
     table.add_column()
     for head, text in rows:
-        table.add_row(_plain(head), text if isinstance(text, Text) else _plain(text))
+        table.add_row(plain(head), text if isinstance(text, Text) else plain(text))
     return table
 
 
 def _titled(title: str, parts: Sequence[RenderableType]) -> RenderableType:
     return Group(Text(), Text(title, style="bold"), Padding(Group(*parts), (0, 0, 0, 2)))
-
-
-def _plain(text: str, style: str = "") -> Text:
-    # Text, never markup: a label such as "[/]" must come out as it is. The ASCII hyphen, because a minus
-    # that an old terminal cannot encode would take the sign of a gain with it.
-    return Text(clean(text).replace(MINUS, "-"), style=style)

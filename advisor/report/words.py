@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from advisor.advice import Advice, Gain
 from advisor.decide import Verdict
 from advisor.findings.model.scale import LARGEST
@@ -15,6 +17,8 @@ from probes.signals import Estimate, Point, Signals, TaskGradient
 MINUS = "\N{MINUS SIGN}"
 _NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
 
+TERMINAL_COLOURS = {"align": "green", "do-not-align": "yellow", "open": "cyan"}
+"""By :func:`tone`."""
 DECISION_WORDS: dict[Verdict, str] = {"align": "Align", "do-not-align": "Fine-tune alone"}
 POINT_WORDS: dict[Point, str] = {"theta0": "as given", "theta_warm": "after warm-up"}
 TASK_GRADIENT_WORDS: dict[TaskGradient, str] = {
@@ -38,6 +42,15 @@ _REORDERING = frozenset("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
 
 def _steers(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs") or character in _REORDERING
+
+
+def plain(text: str, style: str = "") -> Text:
+    """``text`` for a terminal, as it is and never as markup: a label such as ``[/]`` must come out.
+
+    With the ASCII hyphen, because a minus that an old terminal cannot encode would take the sign of a gain
+    with it.
+    """
+    return Text(clean(text).replace(MINUS, "-"), style=style)
 
 
 def number(value: float, digits: int = 3) -> str:

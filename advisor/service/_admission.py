@@ -55,7 +55,9 @@ def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Pa
         **{"train": labelled, "bitext": pairs, "target_labels": labelled},
         **{"dictionary": data, "word_links": pairs},
     }
-    files = {name: read(spec) for name, read in readers.items() if (spec := getattr(request, name))}
+    files = {
+        name: read(spec) for name, read in readers.items() if (spec := getattr(request, name)) is not None
+    }
     return request.model_copy(update=files | {"model": _model(request.model, limits)})
 
 

@@ -7,16 +7,14 @@ Whatever goes wrong is answered with ``{"detail": "one sentence"}``.
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 
@@ -31,40 +29,19 @@ from probes.errors import InputError, RunError
 _SHORTEST_TOKEN = 16
 
 
-class Health(BaseModel):
-    """That the service answers."""
-
-    status: Literal["ok"] = "ok"
-
-
 def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:
-    """The API as an ASGI application.
-
-    Args:
-        queue: what runs probes.
-        token: what callers must send as ``Authorization: Bearer ...``; None lets everybody in.
-    """
-    app = FastAPI(
+    """The API as an ASGI application; see :func:`advisor.service.create_app`."""
+    app = FastAPIOffline(
         title="Alignment advisor",
         summary="Should a multilingual encoder be aligned before it is fine-tuned - and how?",
         description=__doc__,
         version="1",
-        dependencies=[Depends(_gate(token))],
         responses=answers(),
         lifespan=_lifespan(queue),
-        docs_url=None,
-        redoc_url=None,
     )
     _refuse_in_one_sentence(app)
-    _document_offline(app)
-
-    @app.get("/health")
-    def health() -> Health:
-        """Whether the service answers."""
-        return Health()
-
     app.state.queue = queue
-    app.include_router(routes)
+    app.include_router(routes, dependencies=[Depends(_gate(token))])
     return app
 
 
@@ -130,34 +107,6 @@ def _is_own_name(host: str) -> bool:
     except ValueError:
         return False
     return name is not None and is_loopback(name)
-
-
-def _document_offline(app: FastAPI) -> None:
-    """``/docs`` and ``/redoc`` with scripts and styles of this machine: FastAPI's own come from elsewhere."""
-    assets = "/docs-assets"
-    app.mount(assets, StaticFiles(packages=[("fastapi_offline", "static")]))
-    pages = {
-        "/docs": get_swagger_ui_html(
-            openapi_url=str(app.openapi_url),
-            title=app.title,
-            swagger_js_url=f"{assets}/swagger-ui-bundle.js",
-            swagger_css_url=f"{assets}/swagger-ui.css",
-            swagger_favicon_url=f"{assets}/favicon.png",
-        ),
-        "/redoc": get_redoc_html(
-            openapi_url=str(app.openapi_url),
-            title=app.title,
-            redoc_js_url=f"{assets}/redoc.standalone.js",
-            redoc_favicon_url=f"{assets}/favicon.png",
-            with_google_fonts=False,
-        ),
-    }
-
-    def shown(request: Request) -> Response:
-        return pages[request.url.path]
-
-    for path in pages:
-        app.add_route(path, shown, include_in_schema=False)
 
 
 def _refuse_in_one_sentence(app: FastAPI) -> None:

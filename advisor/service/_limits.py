@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -36,31 +36,36 @@ def _split_by(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _said(variable: str, default: Any, description: str) -> Any:
+    """A field that the environment may say; what holds where it does not stands in brackets."""
+    return Field(default, alias=variable, description=description)
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Limits(BaseModel):
-    """What a visitor may name, send and spend. The defaults are those of a server open to many.
-
-    Attributes:
-        roots: folders below which models and data may be named by path; none by default.
-        hub_ids: patterns (``*`` and ``?``) of hub ids, for models and ``hf:`` data sets alike.
-        upload_mb: size of one uploaded file, in MiB.
-        run_minutes: how long one run may take.
-        queue_length: how many runs may wait.
-        keep_days: finished runs are removed after so many days; None keeps them.
-        list_all: whether everybody sees every run, as suits a machine with one user.
-    """
+    """What a visitor may name, send and spend. The defaults are those of a server open to many."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    roots: Annotated[tuple[Path, ...], _split_by(os.pathsep)] = Field((), alias="ADVISOR_ROOTS")
-    hub_ids: Annotated[tuple[str, ...], _split_by(",")] = Field(WELL_KNOWN, alias="ADVISOR_HUB_IDS")
-    upload_mb: Positive = Field(50, alias="ADVISOR_MAX_UPLOAD_MB")
-    run_minutes: Positive = Field(60, alias="ADVISOR_MAX_RUN_MINUTES")
-    queue_length: int = Field(8, ge=1, alias="ADVISOR_MAX_QUEUE")
-    keep_days: Positive | None = Field(None, alias="ADVISOR_KEEP_DAYS")
-    list_all: bool = Field(False, alias="ADVISOR_LIST_ALL")
+    roots: Annotated[tuple[Path, ...], _split_by(os.pathsep)] = _said(
+        "ADVISOR_ROOTS", (), "folders below which files may be named, separated as in PATH (none)"
+    )
+    hub_ids: Annotated[tuple[str, ...], _split_by(",")] = _said(
+        "ADVISOR_HUB_IDS",
+        WELL_KNOWN,
+        "patterns of hub ids that may be loaded, by commas (well-known encoders)",
+    )
+    upload_mb: Positive = _said("ADVISOR_MAX_UPLOAD_MB", 50, "largest uploaded file in MiB (50)")
+    run_minutes: Positive = _said("ADVISOR_MAX_RUN_MINUTES", 60, "longest run (60; 240 on loopback)")
+    queue_length: Annotated[int, Field(ge=1)] = _said("ADVISOR_MAX_QUEUE", 8, "how many runs may wait (8)")
+    keep_days: Positive | None = _said(
+        "ADVISOR_KEEP_DAYS", None, "days after which a finished run is removed (never)"
+    )
+    list_all: bool = _said(
+        "ADVISOR_LIST_ALL", False, "true if every visitor sees every run (false; true on loopback)"
+    )
 
     @property
     def upload_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -48,6 +48,12 @@ class Problem(BaseModel):
     """What went wrong, in one sentence."""
 
     detail: str
+
+
+class Health(BaseModel):
+    """That the service answers."""
+
+    status: Literal["ok"] = "ok"
 
 
 class Uploaded(BaseModel):
@@ -115,6 +121,13 @@ def _of_type(media_type: str, **schema: str) -> dict[int | str, dict[str, Any]]:
 
 routes = APIRouter()
 """All operations; they find the queue in the state of the application."""
+
+
+@routes.get("/health")
+def health() -> Health:
+    """Whether the service answers."""
+    return Health()
+
 
 # --- questions that are answered at once -----------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advisor.report.words import MINUS, clean, duration, option_labels, signed
+from advisor.report.words import clean, duration, option_labels, plain, signed
 from probes.signals import Estimate
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def markdown(result: "TrialResult") -> str:
 
 def terminal(result: "TrialResult") -> RenderableType:
     """The same for ``rich.print``."""
-    notes = [Text.assemble(("! ", "yellow"), _plain(note)) for note in _notes(result)]
-    return Group(_plain(result.verdict, "bold"), Text(), _Fitted(list(_rows(result))), Text(), *notes)
+    notes = [Text.assemble(("! ", "yellow"), plain(note)) for note in _notes(result)]
+    return Group(plain(result.verdict, "bold"), Text(), _Fitted(list(_rows(result))), Text(), *notes)
 
 
 class _Fitted:
@@ -53,7 +53,7 @@ class _Fitted:
             table.add_column(heading, justify="right" if place else "left", no_wrap=True)
         for option, *cells in self.rows:
             if fits:
-                table.add_row(*map(_plain, (option, *cells)))
+                table.add_row(*map(plain, (option, *cells)))
             else:
                 table.add_row(_broken(option, ", "), *(_broken(cell, " [") for cell in cells))
         yield table
@@ -61,7 +61,7 @@ class _Fitted:
 
 def _broken(text: str, at: str) -> Text:
     """``text`` with a line break in place of the space of every ``at``."""
-    return Text(at.replace(" ", "\n")).join(map(_plain, text.split(at)))
+    return Text(at.replace(" ", "\n")).join(map(plain, text.split(at)))
 
 
 def html(result: "TrialResult") -> str:
@@ -123,8 +123,3 @@ def _points(value: float | None) -> str:
 
 def _cell(text: str) -> str:
     return clean(text).replace("|", r"\|")
-
-
-def _plain(text: str, style: str = "") -> Text:
-    # The ASCII hyphen, because a minus that an old terminal cannot encode would take a gain's sign with it.
-    return Text(clean(text).replace(MINUS, "-"), style=style)
