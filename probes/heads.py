@@ -21,7 +21,7 @@ from probes.batches import LabelledBatch, LabelledText, TokenizedPair, Tokenizer
 from probes.encoder import Encoder
 from probes.errors import InputError
 from probes.signals import Estimate
-from probes.tasks import Answers, Projection, TaskLevel
+from probes.tasks import Answers, Projection, TaskLevel, Unlabelled
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation strengths C that are tried."""
@@ -185,7 +185,7 @@ def project_labels(
 ) -> Projection:
     """Labels of target text that no one has labelled, carried over by the level from what a warmed-up model
     says of the source sides of linked pairs, or from ``labelled`` source texts."""
-    return head.level.project(pairs, tokenizer, lambda items: predict(encoder, head, items), labelled)
+    return head.level.project(Unlabelled(pairs, tokenizer, partial(predict, encoder, head), labelled))
 
 
 def _length_batches(items: Sequence[LabelledText]) -> Iterator[list[int]]:

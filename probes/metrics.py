@@ -12,23 +12,9 @@ from probes.signals import Estimate
 _RESAMPLES = 400
 
 
-def score(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metric: str, seed: int = 0
-) -> Estimate:
-    """Accuracy over labels or F1 over exact spans, in points (0-100), with a bootstrap interval.
-
-    Args:
-        gold, predicted: label sequences, one a sentence (of length 1 for sentence and pair tasks).
-        metric: ``accuracy``, or ``span-f1`` for BIO tags.
-        seed: of the bootstrap over sentences (percentile interval, 400 resamples).
-
-    Where there is no span, in the labels or in what was predicted, nothing was missed and the score is 100.
-    """
-    return score_counts(counts(gold, predicted, metric), seed)
-
-
 def score_counts(counts: NDArray[np.float64], seed: int = 0) -> Estimate:
-    """The same from the counts of each sentence, shape (sentences, 2)."""
+    """A score in points (0-100) from the counts of each sentence, shape (sentences, 2), with the percentile
+    interval of 400 bootstraps over sentences. Where nothing is counted nothing was missed, and it is 100."""
     generator = np.random.default_rng(seed)
     draws = generator.integers(len(counts), size=(_RESAMPLES, len(counts)))
     values = points(counts[draws].sum(axis=1))
@@ -39,7 +25,12 @@ def score_counts(counts: NDArray[np.float64], seed: int = 0) -> Estimate:
 def counts(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], metric: str
 ) -> NDArray[np.float64]:
-    """For each sentence two numbers whose sums over sentences make the score; shape (sentences, 2)."""
+    """For each sentence two numbers whose sums over sentences make the score; shape (sentences, 2).
+
+    Args:
+        gold, predicted: label sequences, one a sentence (of length 1 for sentence and pair tasks).
+        metric: ``accuracy``, or ``span-f1`` for BIO tags.
+    """
     rows = [_counts(truth, guess, metric) for truth, guess in zip(gold, predicted, strict=True)]
     return np.array(rows, dtype=np.float64)
 

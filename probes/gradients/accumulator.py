@@ -175,14 +175,7 @@ class GradientAccumulator:
         for b in range(len(self.sizes)):
             flat = torch.stack([sketch[loss][b] for loss in self.losses for sketch in sketches]).double()
             between[b] = (flat @ flat.T).cpu().numpy().reshape(losses, rounds, losses, rounds)
-        return Moments(
-            losses=self.losses,
-            blocks=tuple(self.sizes),
-            sizes=np.array(list(self.sizes.values())),
-            sums=between.sum(axis=(2, 4)),
-            within=np.einsum("bikjk->bijk", between).copy(),
-            between=between,
-        )
+        return Moments.of_products(self.losses, self.sizes, between)
 
     def moments(self) -> Moments:
         """Everything the estimators need, as small numpy arrays; exact wherever it can be."""

@@ -102,12 +102,5 @@ def _moments(sketches: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> dict[
     for i, block in enumerate(blocks):
         flat = np.concatenate([sketches[target][block][:rounds] for target in targets]).astype(np.float64)
         between[i] = (flat @ flat.T).reshape(between.shape[1:])
-    found = Moments(
-        losses=targets,
-        blocks=blocks,
-        sizes=np.ones(len(blocks), dtype=np.int64),
-        sums=between.sum(axis=(2, 4)),
-        within=np.einsum("bikjk->bijk", between).copy(),
-        between=between,
-    )
+    found = Moments.of_products(targets, dict.fromkeys(blocks, 1), between)
     return {TOTAL: found.total(blocks, TOTAL)} | {block: found.total((block,), block) for block in blocks}

@@ -8,6 +8,7 @@ share batches within a round, so only products between *different* rounds are un
 and with a = b for the squared norm. All functions work on inner products alone, never on gradients.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +41,18 @@ class Moments:
     sums: Array
     within: Array
     between: Array
+
+    @classmethod
+    def of_products(cls, losses: tuple[str, ...], sizes: Mapping[str, int], between: Array) -> "Moments":
+        """The moments that products between single rounds make up; ``sizes`` are those of the blocks."""
+        return cls(
+            losses=losses,
+            blocks=tuple(sizes),
+            sizes=np.array(list(sizes.values())),
+            sums=between.sum(axis=(2, 4)),
+            within=np.einsum("bikjk->bijk", between).copy(),
+            between=between,
+        )
 
     @property
     def rounds(self) -> int:

@@ -6,29 +6,20 @@ from typing import Literal, TypeVar
 
 import torch
 
-from probes.errors import InputError, NotFiniteError
+from probes.errors import NotFiniteError
+from probes.request import Precision
 
 T = TypeVar("T")
 
 PassPrecision = Literal["fp32", "bf16"]
 """Format of the matrix products of a pass. Weights, gradients, losses and sums are in fp32 either way."""
 
-PRECISIONS = ("auto", "fp32", "bf16")
-"""What may be asked for."""
 
-
-def choose_precision(wanted: str, device: torch.device) -> PassPrecision:
-    """The precision to run in: ``auto`` is bf16 where the hardware multiplies it faster than fp32.
-
-    Raises:
-        InputError: if there is no such precision.
-    """
-    match wanted:
-        case "auto":
-            return "bf16" if has_fast_bf16(device) else "fp32"
-        case "fp32" | "bf16":
-            return wanted
-    raise InputError(f"No precision is called '{wanted}': choose one of {', '.join(PRECISIONS)}.")
+def choose_precision(wanted: Precision, device: torch.device) -> PassPrecision:
+    """The precision to run in: ``auto`` is bf16 where the hardware multiplies it faster than fp32."""
+    if wanted == "auto":
+        return "bf16" if has_fast_bf16(device) else "fp32"
+    return wanted
 
 
 def or_in_fp32(precision: PassPrecision, take: Callable[[PassPrecision], T]) -> tuple[T, PassPrecision]:

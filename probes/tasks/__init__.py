@@ -7,10 +7,10 @@ A new level is one new module here, a class with what :class:`TaskLevel` asks fo
 from importlib import import_module
 from pkgutil import iter_modules
 
-from probes.tasks._level import Answers, Cases, Guess, Projection, TaskLevel, level_called, register
+from probes.tasks._level import Answers, Cases, Projection, TaskLevel, Unlabelled, level_called, register
 
 for _module in iter_modules(__path__):
     if not _module.name.startswith("_"):
         import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["Answers", "Cases", "Guess", "Projection", "TaskLevel", "level_called", "register"]
+__all__ = ["Answers", "Cases", "Projection", "TaskLevel", "Unlabelled", "level_called", "register"]

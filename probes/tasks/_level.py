@@ -38,6 +38,23 @@ class Cases:
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Translations of text to carry labels over to.
+
+    Attributes:
+        pairs: linked bitext that no objective's gradient is taken on.
+        tokenizer: for joining pairs.
+        guess: what the model says of texts.
+        labelled: source texts with labels, for where the model cannot be asked.
+    """
+
+    pairs: Sequence[TokenizedPair]
+    tokenizer: Tokenizer
+    guess: Guess
+    labelled: Sequence[LabelledText] = ()
+
+
+@dataclass(frozen=True)
 class Projection:
     """Target texts with the labels a model gave their translations.
 
@@ -87,13 +104,7 @@ class TaskLevel(Protocol):
     def decode(self, logits: Tensor, text: TextBatch) -> Answers:
         """The answer on each text of a batch."""
 
-    def project(
-        self,
-        pairs: Sequence[TokenizedPair],
-        tokenizer: Tokenizer,
-        guess: Guess,
-        labelled: Sequence[LabelledText],
-    ) -> Projection:
+    def project(self, bitext: Unlabelled) -> Projection:
         """Carry what the model says of source sides over to the target sides; or, where the model cannot be
         asked, what ``labelled`` source texts say."""
 

@@ -1,12 +1,11 @@
 """A label for a text."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-from probes.batches import LabelledText, TokenizedPair, TokenizedText, Tokenizer
+from probes.batches import LabelledText, TokenizedText, Tokenizer
 from probes.data import Example, SentenceExample
 from probes.tasks._classification import TextClassification
-from probes.tasks._level import Guess, Projection, register
+from probes.tasks._level import Projection, Unlabelled, register
 
 
 @register
@@ -20,16 +19,11 @@ class SentenceLevel(TextClassification):
         assert isinstance(example, SentenceExample)
         return tokenizer.text(example.text)
 
-    def project(
-        self,
-        pairs: Sequence[TokenizedPair],
-        tokenizer: Tokenizer,
-        guess: Guess,
-        labelled: Sequence[LabelledText],
-    ) -> Projection:
+    def project(self, bitext: Unlabelled) -> Projection:
         """The translation inherits the label."""
-        answers = guess([LabelledText(pair.source, (0,)) for pair in pairs])
+        answers = bitext.guess([LabelledText(pair.source, (0,)) for pair in bitext.pairs])
         items = tuple(
-            LabelledText(pair.target, tuple(labels)) for pair, labels in zip(pairs, answers, strict=True)
+            LabelledText(pair.target, tuple(labels))
+            for pair, labels in zip(bitext.pairs, answers, strict=True)
         )
         return Projection(items, 1.0)

@@ -34,7 +34,7 @@ from probes.batches import (
 from probes.data import Example, SpanExample
 from probes.encoder import Encoder
 from probes.tasks._answers import articles_of, exact_match, overlap
-from probes.tasks._level import Answers, Cases, Guess, Projection, TaskLevel, register
+from probes.tasks._level import Answers, Cases, Projection, TaskLevel, Unlabelled, register
 
 _PASSAGE = 1
 """``words`` of a passage's subwords."""
@@ -153,17 +153,11 @@ class SpanLevel(TaskLevel):
             for at, margin in answers
         ]
 
-    def project(
-        self,
-        pairs: Sequence[TokenizedPair],
-        tokenizer: Tokenizer,
-        guess: Guess,
-        labelled: Sequence[LabelledText],
-    ) -> Projection:
+    def project(self, bitext: Unlabelled) -> Projection:
         """Carry answers along the word links of their passages, as far as labelled questions and passages are
         among the pairs: the model cannot be asked about a sentence without a question."""
-        translated = {pair.strings[0].strip(): pair for pair in pairs}
-        known = {id(item.asked): item.asked for item in labelled if isinstance(item, Window)}
+        translated = {pair.strings[0].strip(): pair for pair in bitext.pairs}
+        known = {id(item.asked): item.asked for item in bitext.labelled if isinstance(item, Window)}
         both = [
             (asked, translated[asked.question], translated[asked.passage.strip()])
             for asked in known.values()
@@ -174,7 +168,7 @@ class SpanLevel(TaskLevel):
             return Projection((), 0.0, why)
         carried = [_carried(asked, question, passage) for asked, question, passage in both]
         examples = [example for example in carried if example]
-        return Projection(tuple(self.labelled(tokenizer, examples, {})), len(examples) / len(both))
+        return Projection(tuple(self.labelled(bitext.tokenizer, examples, {})), len(examples) / len(both))
 
     def counts(
         self, items: Sequence[LabelledText], answers: Answers, labels: Sequence[str], metric: str

@@ -11,7 +11,6 @@ from probes.batches import (
     LabelledBatch,
     LabelledText,
     TextBatch,
-    TokenizedPair,
     TokenizedText,
     Tokenizer,
     collate_texts,
@@ -19,7 +18,7 @@ from probes.batches import (
 from probes.data import Example, TokenExample
 from probes.encoder import Encoder
 from probes.tasks._classification import Classification
-from probes.tasks._level import Answers, Cases, Guess, Projection, register
+from probes.tasks._level import Answers, Cases, Projection, Unlabelled, register
 
 
 @register
@@ -63,17 +62,13 @@ class TokenLevel(Classification):
         best = logits.argmax(-1).tolist()
         return [_by_word(row, words) for row, words in zip(best, text.words.tolist(), strict=True)]
 
-    def project(
-        self,
-        pairs: Sequence[TokenizedPair],
-        tokenizer: Tokenizer,
-        guess: Guess,
-        labelled: Sequence[LabelledText],
-    ) -> Projection:
+    def project(self, bitext: Unlabelled) -> Projection:
         """Carry labels along the word links; sentences that receive none are left out."""
-        answers = guess([LabelledText(pair.source, (0,) * _words(pair.source)) for pair in pairs])
+        answers = bitext.guess(
+            [LabelledText(pair.source, (0,) * _words(pair.source)) for pair in bitext.pairs]
+        )
         items, carried, words = [], 0, 0
-        for pair, labels in zip(pairs, answers, strict=True):
+        for pair, labels in zip(bitext.pairs, answers, strict=True):
             projected = [IGNORED] * _words(pair.target)
             for i, j in pair.links:
                 if i < len(labels) and j < len(projected):

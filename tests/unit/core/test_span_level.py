@@ -21,7 +21,7 @@ from probes.budget import Budget
 from probes.data import SpanExample
 from probes.heads import fit_head, predict, score_head
 from probes.material.sampling import shuffled, split_source
-from probes.tasks import level_called
+from probes.tasks import Unlabelled, level_called
 from probes.tasks._answers import articles_of, exact_match, overlap
 from probes.tasks.span import SpanLevel, Window
 from tests.conftest import Load
@@ -312,15 +312,17 @@ def test_answers_are_carried_along_the_links_of_a_translated_passage() -> None:
     question = words.translation(asked.question, "Wer singt?")
     labelled = LEVEL.labelled(words, [asked, other], {})
 
-    found = LEVEL.project([question, passage], words, lambda _: [], labelled)
+    found = LEVEL.project(Unlabelled([question, passage], words, lambda _: [], labelled))
     (window,) = found.items
     assert isinstance(window, Window)
     assert window.asked == SpanExample("Wer singt?", "Anna Berger singt jede Nacht.", ((0, "Anna Berger"),))
     assert window.said(*window.labels) == "Anna Berger"
     assert (found.coverage, found.missing) == (1.0, "")
 
-    unlinked = LEVEL.project([question, replace(passage, links=())], words, lambda _: [], labelled)
+    unlinked = LEVEL.project(
+        Unlabelled([question, replace(passage, links=())], words, lambda _: [], labelled)
+    )
     assert (unlinked.items, unlinked.coverage) == ((), 0.0)
-    none = LEVEL.project([passage], words, lambda _: [], labelled)
+    none = LEVEL.project(Unlabelled([passage], words, lambda _: [], labelled))
     assert none.items == ()
     assert "no labelled question together with its passage" in none.missing
