@@ -90,21 +90,14 @@ def _load_config(name: str) -> PretrainedConfig:
         raise InputError(_why_not_found(name, error)) from error
     kind = config.model_type
     if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and config.is_encoder_decoder:
-        raise InputError(
-            f"'{name}' ('{kind}') is an encoder with a decoder that transformers loads as one: "
-            "choose an encoder such as xlm-roberta-base."
-        )
-    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
+        why = "is an encoder with a decoder that transformers loads as one"
+    elif kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES:
         return cast(PretrainedConfig, config)
-    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise InputError(
-            f"'{name}' is a decoder ('{kind}'), and alignment of encoders is what is measured here: "
-            "choose an encoder such as xlm-roberta-base."
-        )
-    raise InputError(
-        f"'{name}' is of type '{kind}', which transformers cannot load as a text encoder: "
-        "choose an encoder such as xlm-roberta-base."
-    )
+    elif kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        why = "is a decoder, and alignment of encoders is what is measured here"
+    else:
+        why = "is of a type that transformers cannot load as a text encoder"
+    raise InputError(f"'{name}' ('{kind}') {why}: choose an encoder such as xlm-roberta-base.")
 
 
 def _why_not_found(name: str, error: Exception) -> str:
@@ -127,17 +120,16 @@ def _load_tokenizer(name: str) -> PreTrainedTokenizerFast:
             f"The tokenizer of '{name}' cannot be loaded as a fast tokenizer: save one beside the model "
             "(tokenizer.json)."
         ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        refuse_unconverted(name)
-        raise InputError(
-            f"'{name}' has no fast tokenizer, so subwords cannot be traced to words: "
-            "save one beside the model (tokenizer.json)."
-        )
     ordinary = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
-    if not any(character.isalnum() for piece in ordinary for character in piece):
+    problem = None
+    if not getattr(tokenizer, "is_fast", False):
+        problem = "has no fast tokenizer, so subwords cannot be traced to words"
+    elif not any(character.isalnum() for piece in ordinary for character in piece):
         # Without its files, transformers makes an empty tokenizer of the architecture's usual class.
+        problem = "has no tokenizer"
+    if problem:
         refuse_unconverted(name)
-        raise InputError(f"'{name}' has no tokenizer: save one beside the model (tokenizer.json).")
+        raise InputError(f"'{name}' {problem}: save one beside the model (tokenizer.json).")
     return cast(PreTrainedTokenizerFast, tokenizer)
 
 
@@ -182,12 +174,7 @@ def _check_vocabulary(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) 
             f"'{name}' has {len(beyond)} tokens added to its tokenizer ({min(beyond)} first) for which "
             "there are no embeddings: call model.resize_token_embeddings(len(tokenizer)) and save both again."
         )
-    if beyond:
-        raise InputError(
-            f"'{name}' has a tokenizer of {pieces:,} pieces but fewer embeddings: "
-            "the tokenizer belongs to another model."
-        )
-    if pieces < _FEWEST_PIECES * rows and rows - pieces > _PADDING:
+    if beyond or (pieces < _FEWEST_PIECES * rows and rows - pieces > _PADDING):
         raise InputError(
             f"'{name}' has a tokenizer of {pieces:,} pieces for {rows:,} embeddings: the tokenizer belongs "
             "to another model, so save the right one beside it."
