@@ -1,20 +1,18 @@
 """What readers yield and how it is counted: every record is either kept or dropped for a reason."""
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from probes.errors import InputError
 from probes.signals import DataFacts
 
 if TYPE_CHECKING:
     from probes.data.examples import Example
-import math
-import re
-from collections.abc import Sequence
-from functools import lru_cache
-
-from probes.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
