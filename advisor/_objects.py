@@ -26,10 +26,7 @@ def as_files(fields: Mapping[str, Any], tokenizer: Any = None) -> Iterator[tuple
         tokenizer: of the model; by default what its name stands for.
 
     Yields:
-        The fields, and what the new paths begin with, for :func:`without`.
-
-    Raises:
-        InputError: if an object is none of these.
+        The fields, and what the new paths begin with.
     """
     files = dict(fields)
     with TemporaryDirectory(prefix="advisor-") as folder:

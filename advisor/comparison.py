@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -23,8 +23,6 @@ class ComparedOption:
     """One option as one result has it.
 
     Attributes:
-        question: model, languages and task.
-        option: what was done about alignment.
         score: on target text, in points; None where none was taken.
         gain: over fine-tuning alone, in points, from ``low`` to ``high`` with probability ``level``; the ends
             are None where a single run has no interval.
@@ -54,8 +52,8 @@ def compared(paths: Sequence[str | Path]) -> list[ComparedOption]:
     """
     rows = [row for path in paths for row in _rows_of(Path(path))]
     order = list(dict.fromkeys(row.question for row in rows))
-    together = [row for question in order for row in rows if row.question == question]
-    return [ComparedOption(**{**asdict(row), "best": _is_best(row, together)}) for row in together]
+    rows.sort(key=lambda row: order.index(row.question))
+    return [replace(row, best=_is_best(row, rows)) for row in rows]
 
 
 def _is_best(row: ComparedOption, rows: Sequence[ComparedOption]) -> bool:

@@ -31,14 +31,9 @@ Curves = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Tracked:
-    """What is logged of one run.
+    """What is logged of one run: results by name, and curves by step.
 
-    Attributes:
-        name: of the run.
-        parameters: what was asked.
-        numbers: results, each by its name.
-        curves: by step (of training; per cent of a run in a race; depth in a probe), each by its name.
-        files: to keep with it.
+    Steps are of training, per cent of a run in a race, and the depth in a probe.
     """
 
     name: str

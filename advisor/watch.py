@@ -50,9 +50,6 @@ class AlignmentCallback(TrainerCallback):
         target_labels: labelled target-language data, prepared as ``train_dataset`` is; the cosines of its
             gradient are then what notes are about.
         watching: fields of :class:`Watching`.
-
-    Raises:
-        InputError: if something given cannot be used.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from advisor.advice import Advice, Alternative, Reason
 from advisor.decide import decide
 from advisor.options import Option
 from advisor.race.result import RaceResult
+from advisor.race.start import without_weight
 from advisor.race.store import ALONE, WINNER
 from advisor.recipe import anchor_recipe, write_recipe
 from probes.errors import InputError
@@ -29,14 +30,10 @@ the race has spent on it is not spent again. With `goes_on_from: null` it begins
 
 
 def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
-    """The advice once a race is known: its arms have the gains that were measured here.
+    """The advice once a race, or where it lies, is known: its arms have the gains that were measured here.
 
     The race began with what the findings expected and weighed its looks against it, so that its gains take
     the place of theirs. Options that it did not run keep theirs and are not advised over those it ran.
-
-    Args:
-        advice: from evidence, or from a probe.
-        race: of the same question, or where it lies; None leaves the advice as it is.
 
     Raises:
         InputError: if the race cannot be read or asked another question.
@@ -52,26 +49,26 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
             f"The race was of {race.model}, {race.source} to {race.target}, {race.task}, and the question is "
             f"about {asked.model}, {asked.source} to {asked.target}, {asked.task}: name the race of the same."
         )
-    raced = {_bare(arm.option): arm for arm in race.arms}
-    rows = {
-        row.option: (
-            row
-            if (arm := raced.get(_bare(row.option))) is None or not arm.looks
-            else Alternative(option=arm.option, gain=arm.gain, basis="measured-here", direct=row.direct)
-        )
-        for row in advice.alternatives
-    }
-    measured = [row for row in rows.values() if row.basis == "measured-here"]
-    decision = decide(
-        [row.gain.of(row.option, row.basis, row.direct) for row in measured], min_gain=advice.min_gain
-    )
-    by_option = {row.option: row for row in rows.values()}
-    order = dict.fromkeys(
-        (*decision.order, *(row.option for row in advice.alternatives if row in rows.values()))
-    )
-    alternatives = tuple(by_option[option] for option in order if option in by_option)
+    raced = {without_weight(arm.option): arm for arm in race.arms if arm.looks}
+    rows: dict[Option, Alternative] = {}
+    for row in advice.alternatives:
+        arm = raced.get(without_weight(row.option))
+        if arm is None:
+            rows[row.option] = row
+        else:
+            rows[arm.option] = Alternative(
+                option=arm.option, gain=arm.gain, basis="measured-here", direct=row.direct
+            )
+    measured = [
+        row.gain.of(row.option, row.basis, row.direct)
+        for row in rows.values()
+        if row.basis == "measured-here"
+    ]
+    decision = decide(measured, min_gain=advice.min_gain)
+    alternatives = tuple(rows[option] for option in dict.fromkeys((*decision.order, *rows)) if option in rows)
     best = next((arm for arm in race.arms if arm.option == decision.order[0]), race.arms[0])
-    before = next((row.gain for row in advice.alternatives if _bare(row.option) == _bare(best.option)), None)
+    asked_for = without_weight(best.option)
+    before = next((row.gain for row in advice.alternatives if without_weight(row.option) == asked_for), None)
     return advice.model_copy(
         update={
             "decision": decision.decision,
@@ -86,10 +83,6 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
             "next_moves": (),
         }
     )
-
-
-def _bare(option: Option) -> Option:
-    return option.model_copy(update={"weight": None})
 
 
 def _reason(race: RaceResult, option: Option, effect: float) -> Reason:
@@ -108,20 +101,15 @@ def winners_recipe(racer: "Racer", result: RaceResult, request: ProbeRequest) ->
     """The files of a recipe that goes on from where the advised run was left; its state is kept beside them.
 
     None while the advised option was not run.
-
-    Raises:
-        RunError: if the disk fails.
     """
-    seed = racer.setup.seeds[0]
     place = next((i for i, option in enumerate(racer.options) if option == result.option), ALONE)
-    begun = seed in racer.tuned_alone if place == ALONE else (place, seed) in racer.reached
-    begun = begun and place not in racer.dropped  # whose state is gone
-    if not begun:
+    states = racer.state_of(place)
+    if not states:
         return {}
-    racer.store.save_winner(racer.state_of(place))
-    recipe = anchor_recipe(racer.engine.recipe(result.option, seed), Path.cwd())
-    recipe = recipe.model_copy(update={"output": "trained", "goes_on_from": WINNER})
-    recipe = recipe.model_copy(update={"target_labels": racer.engine.labels})
+    racer.store.save_winner(states)
+    recipe = anchor_recipe(racer.engine.recipe(result.option, racer.setup.seeds[0]), Path.cwd())
+    own = {"output": "trained", "goes_on_from": WINNER, "target_labels": racer.engine.labels}
+    recipe = recipe.model_copy(update=own)
     return {
         "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
         "recipe/recipe.yaml": write_recipe(recipe, result.summary),

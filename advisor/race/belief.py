@@ -32,12 +32,9 @@ class Belief:
     """The joint distribution of the arms' final gains in points; fine-tuning alone gains 0 by definition.
 
     Attributes:
-        mean: expected before any look, shape (arms,).
-        covariance: of the gains before any look, shape (arms, arms).
-        errors: what looks tell.
-        level: of the task.
-        looks: taken so far.
-        values: what they showed: gains in points, shape (looks,).
+        mean, covariance: of the gains before any look, shapes (arms,) and (arms, arms).
+        errors: what looks tell on tasks of this ``level``.
+        values: what the looks so far showed: gains in points, shape (looks,).
         sampling: covariance of ``values`` from the choice of test sentences, shape (looks, looks); 0 if None.
     """
 
@@ -52,13 +49,7 @@ class Belief:
     def after(
         self, looks: Sequence[Look], values: Sequence[float], sampling: Array | None = None
     ) -> "Belief":
-        """The belief after further looks.
-
-        Args:
-            looks: where.
-            values: what they showed, in points.
-            sampling: of the old looks and these, shape (all, all).
-        """
+        """The belief after further looks that showed ``values``; ``sampling`` is of all looks then."""
         return replace(self, looks=(*self.looks, *looks), values=(*self.values, *values), sampling=sampling)
 
     def posterior(self) -> tuple[Array, Array, float]:
@@ -159,11 +150,9 @@ Stop = Literal["sure", "not worth going on", "time", "all were run"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that could be run next.
+    """Something that could be run next: the looks that it gives, up to how far it runs, and its cost.
 
-    Attributes:
-        looks: that it would give; the last one is how far it runs.
-        cost: in seconds or passes, of whatever it needs that was not yet run.
+    The cost is in seconds or passes, of whatever it needs that was not yet run.
     """
 
     looks: tuple[Look, ...]
@@ -171,18 +160,10 @@ class Step:
 
 
 def next_step(belief: Belief, steps: Iterable[Step], budget: float = float("inf")) -> Step | None:
-    """The step that is worth most for what it costs: knowledge gradient over cost.
+    """The affordable step that is worth most for what it costs: knowledge gradient over cost.
 
     Where no single step could change the choice, the arm most likely to beat the one that leads is run on,
     or the leader, whichever was looked at less: top-two sampling without chance.
-
-    Args:
-        belief: so far.
-        steps: that are possible.
-        budget: what is left, in the unit of the costs.
-
-    Returns:
-        The step; None if nothing can be afforded.
     """
     affordable = [step for step in steps if step.cost <= budget]
     if not affordable:
@@ -196,13 +177,9 @@ def next_step(belief: Belief, steps: Iterable[Step], budget: float = float("inf"
 
 
 def stop_reason(belief: Belief, steps: Sequence[Step], budget: float, min_gain: float) -> Stop | None:
-    """Why the race is over; None while it is not.
+    """Why the race is over, given the possible steps and what is left in the unit of costs; None while not.
 
-    Args:
-        belief: so far.
-        steps: that are possible.
-        budget: what is left, in the unit of the costs.
-        min_gain: smallest gain of interest in points; a tenth of it is not worth going on for.
+    A tenth of the smallest gain of interest (``min_gain``, points) is not worth going on for.
     """
     if not steps:
         return "all were run"

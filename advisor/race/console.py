@@ -67,7 +67,8 @@ def race_table(result: "RaceResult") -> RenderableType:
         table.add_column(heading, justify="right" if place else "left")
     for arm in result.arms:
         table.add_row(*_row(arm))
-    table.add_row("none (fine-tune only)", "", _reach(result.alone), "", "0", f"{result.best_alone:.0%}")
+    alone = _share(result.reach_alone)
+    table.add_row("none (fine-tune only)", "", alone, "", "0", f"{result.best_alone:.0%}")
     lines = [_kept_back(result), _cost(result), *result.notes]
     return Group(
         Text(f"{result.summary} Confidence: {result.confidence}.", style="bold"),
@@ -83,16 +84,14 @@ def _row(arm: "ArmResult") -> tuple[str, ...]:
     return (
         str(arm.option),
         f"{arm.expected:+.1f}",
-        "out" if arm.error else _reach(arm.looks),
+        "out" if arm.error else _share(arm.reach),
         "" if arm.measured is None else f"{arm.measured:+.1f}",
         f"{gain.mean:+.1f} [{gain.low:+.1f} to {gain.high:+.1f}]",
         f"{arm.best:.0%}",
     )
 
 
-def _reach(looks: "tuple[object, ...]") -> str:
-    """How far the run got: the smaller share of its two phases."""
-    reach = max((min(look.align, look.tune) for look in looks), default=0.0)  # type: ignore[attr-defined]
+def _share(reach: float) -> str:
     return f"{reach:.0%}" if reach else "not run"
 
 

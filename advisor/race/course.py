@@ -15,10 +15,7 @@ HOPELESS = 0.01
 class Course(ABC):
     """Keeps account of a race. What arms have in common - fine-tuning alone - is run and paid for once.
 
-    Args:
-        options: the arms.
-        plan: the length of a whole run.
-        seeds: that may be used; an arm gets the next one when its run with the last is whole.
+    An arm gets the next seed when its run with the last is whole.
 
     Attributes:
         spent: so far, in the unit of the costs.
@@ -58,11 +55,7 @@ class Course(ABC):
         ]
 
     def drop(self, chances: Sequence[float]) -> None:
-        """Give up arms that were looked at and will hardly be the best.
-
-        Args:
-            chances: P(best) of fine-tuning alone and of each arm.
-        """
+        """Give up arms that will hardly be the best, given P(best) of fine-tuning alone and of each arm."""
         begun = {arm for arm, _ in self.reached}
         self.dropped |= {arm for arm in begun if chances[arm + 1] < HOPELESS}
 

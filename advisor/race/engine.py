@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.rungs import Rung, RungPlan
-from advisor.race.store import RaceStore, TimesOfSteps
+from advisor.race.store import DivergedError, RaceStore, TimesOfSteps, align_state, tune_state
 from advisor.training import Recipe, Shared
 from advisor.training.encoders import ids_of, reading_all
 from advisor.training.phase import Phase
-from advisor.training.phases import Alignment, FineTuning
+from advisor.training.run import Alignment, FineTuning
 from advisor.training.setting import Setting, prepare, trainable
 from probes.errors import RunError
 from probes.heads import predict
@@ -28,10 +28,6 @@ T = TypeVar("T")
 _TARGET = "target"
 _TIMED = 3
 """Steps that a timing run takes of each phase; the first is not counted."""
-
-
-class DivergedError(RunError):
-    """A loss or a weight is not finite any more."""
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
@@ -144,16 +140,6 @@ class Engine:
         if reached is not None:
             tuning.phase.load_state(self.store.load_weights(tune_state(name, plan, reached)))
         return tuning
-
-
-def align_state(name: str, plan: RungPlan, rung: Rung) -> str:
-    """Name of the state of an alignment phase at a rung."""
-    return f"{name}-align-{plan.steps(rung)[0]}"
-
-
-def tune_state(name: str, plan: RungPlan, rung: Rung) -> str:
-    """Name of the state of fine-tuning at a rung."""
-    return f"{name}-tune-{'-'.join(map(str, plan.steps(rung)))}"
 
 
 @contextmanager

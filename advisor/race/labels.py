@@ -24,10 +24,6 @@ def guide_part(labels: Sequence[Sequence[object]], seed: int) -> NDArray[np.bool
     """Which half of the texts guides the race; the other half is kept back for the final estimate.
 
     Stratified by the label of a text that is the rarest of all, so that both halves have what is rare.
-
-    Args:
-        labels: of every text.
-        seed: of the split.
     """
     counts = Counter(label for row in labels for label in row)
     strata = [min((counts[label], str(label)) for label in row) if row else (0, "") for row in labels]
@@ -41,10 +37,7 @@ def guide_part(labels: Sequence[Sequence[object]], seed: int) -> NDArray[np.bool
 def resampled_gains(arm: Array, alone: Array, part: NDArray[np.bool_], seed: int = 0) -> Array:
     """The gain on bootstrap samples of a part of the texts, the same samples at every look; shape (samples,).
 
-    Args:
-        arm, alone: counts of a look and of fine-tuning alone at it, shape (texts, 2).
-        part: which texts.
-        seed: of the bootstrap.
+    ``arm`` and ``alone`` are counts of a look and of fine-tuning alone at it, shape (texts, 2).
     """
     texts = int(part.sum())
     drawn = np.random.default_rng(seed).multinomial(texts, np.full(texts, 1 / texts), size=_RESAMPLES)

@@ -1,9 +1,10 @@
 """``advisor race``: from a request to a result, however often it is interrupted."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from advisor.advice import Advice
 from advisor.files import reserved, write_or_rescue
@@ -20,7 +21,7 @@ from probes.progress import Stopwatch
 from probes.request import ProbeRequest
 
 if TYPE_CHECKING:
-    from advisor.race.engine import Engine
+    import torch
 
 
 def run_race(
@@ -69,7 +70,7 @@ def run_race(
     from advisor.study import training_on  # torch takes seconds to import
 
     with reserved(out), training_on(request.device) as device:
-        return _raced(request, typed, advice, RaceStore(out), watcher, minutes, steps, str(device))
+        return _raced(request, typed, advice, RaceStore(out), watcher, minutes, steps, device)
 
 
 def _raced(
@@ -80,11 +81,12 @@ def _raced(
     watcher: RaceWatcher,
     minutes: float,
     steps: int | None,
-    device: str,
+    device: "torch.device",
 ) -> RaceResult:
-    from advisor.race.engine import is_out_of_memory
+    from advisor.race.engine import Engine, is_out_of_memory
     from advisor.race.replay.fit import shipped_errors
     from advisor.race.running import Racer
+    from advisor.study import precision_on
     from probes.encoder import load_encoder
     from probes.material.inputs import read_inputs
 
@@ -93,15 +95,19 @@ def _raced(
     encoder = load_encoder(request.model)
     hashes = [encoder.sha256, *(fact.sha256 for fact in inputs.facts)]
     key = key_of(request, hashes, options=[str(option) for option in options], steps=steps)
-    unavailable = [] if encoder.masked_lm is not None else ["mlm", "tlm"]
-    arms = arms_to_time(advice, options, unavailable)
-    codes = (inputs.source.code, inputs.target.code)
+    arms = arms_to_time(advice, options, [] if encoder.masked_lm is not None else ["mlm", "tlm"])
     errors = shipped_errors()
+    settings = {
+        "source": inputs.source.code,
+        "target": inputs.target.code,
+        "max_steps": steps,
+        "mixed_precision": precision_on(device),
+    }
     setup = _taken_up(store, key, minutes)
     halvings = setup.halvings if setup else 0
     while True:
-        watch = Stopwatch(watcher)
-        engine = _engine(request, codes, store, watch, steps, halvings, device)
+        recipe = partial(_recipe, request, halvings, settings)
+        engine = Engine(recipe, str(request.target_labels), store, Stopwatch(watcher), Shared())
         try:
             if setup is None:
                 setup = set_up(engine, arms, advice, key=key, minutes=minutes, halvings=halvings, began=began)
@@ -119,9 +125,7 @@ def _raced(
                 ) from problem
             halvings, setup = halvings + 1, None
             if 2**halvings > 16:
-                raise RunError(
-                    "Even a batch of one is too large for the memory of this machine."
-                ) from problem
+                raise RunError("Even a batch of one is too large for this machine's memory.") from problem
     result = result_of(racer, stopped)
     counted = counting(advice, result)
     answer = {"advice.json": counted.model_dump_json(indent=2) + "\n"}
@@ -154,37 +158,14 @@ def _advice(request: ProbeRequest, signals: str | Path | None) -> Advice:
     )
 
 
-def _engine(
-    request: ProbeRequest,
-    codes: tuple[str, str],
-    store: RaceStore,
-    watch: Stopwatch,
-    steps: int | None,
-    halvings: int,
-    device: str,
-) -> "Engine":
-    import torch
-
-    from advisor.race.engine import Engine
-    from advisor.study import precision_on
-
-    precision = precision_on(torch.device(device))
-
-    def recipe(option: Option, seed: int) -> Recipe:
-        whole = Recipe.of(
-            request,
-            option,
-            source=codes[0],
-            target=codes[1],
-            max_steps=steps,
-            mixed_precision=precision,
-            seed=seed,
-        )
-        smaller = {
-            "batch_size": max(1, whole.batch_size >> halvings),
-            "align_batch_size": max(2, whole.align_batch_size >> halvings),
-            "gradient_accumulation": 1 << halvings,
-        }
-        return whole.model_copy(update=smaller)
-
-    return Engine(recipe, str(request.target_labels), store, watch, Shared())
+def _recipe(
+    request: ProbeRequest, halvings: int, settings: Mapping[str, Any], option: Option, seed: int
+) -> Recipe:
+    """The run of an option, with a smaller batch where memory was short: for all options alike."""
+    whole = Recipe.of(request, option, seed=seed, **settings)
+    smaller = {
+        "batch_size": max(1, whole.batch_size >> halvings),
+        "align_batch_size": max(2, whole.align_batch_size >> halvings),
+        "gradient_accumulation": 1 << halvings,
+    }
+    return whole.model_copy(update=smaller)

@@ -1,5 +1,6 @@
 """What a race ends with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -45,10 +46,9 @@ class LookResult(Frozen):
 
 
 class ArmResult(Frozen):
-    """One option.
+    """One option, and those ``alike`` that it stands for.
 
     Attributes:
-        alike: options that it stands for.
         expected: mean gain, before anything was run.
         measured: gain at the last look on the texts that guided the race, as it was seen.
         gain: what is believed in the end, with the luck of the draw taken off.
@@ -68,7 +68,11 @@ class ArmResult(Frozen):
     @property
     def reach(self) -> float:
         """How far it was run: the smaller share of its two phases."""
-        return max((min(look.align, look.tune) for look in self.looks), default=0.0)
+        return _reach(self.looks)
+
+
+def _reach(looks: Sequence[LookResult]) -> float:
+    return max((min(look.align, look.tune) for look in looks), default=0.0)
 
 
 class RaceResult(Frozen):
@@ -130,6 +134,11 @@ class RaceResult(Frozen):
         return next((arm for arm in self.arms if arm.option == self.option), None)
 
     @property
+    def reach_alone(self) -> float:
+        """How far fine-tuning alone was run."""
+        return _reach(self.alone)
+
+    @property
     def summary(self) -> str:
         """The answer in one sentence."""
         if self.winner is None:
@@ -151,7 +160,7 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
             option=option,
             alike=setup.alike[i],
             expected=setup.mean[i],
-            measured=_measured(racer, i),
+            measured=None if (look := _last(racer, i)) is None else racer.seen[look],
             gain=_gain(draws[:, i + 1], setup.min_gain),
             best=0.0 if i in racer.lost else float(chances[i + 1]),
             looks=tuple(_looks(racer, i)),
@@ -166,8 +175,10 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
     decision = decide(expected, min_gain=setup.min_gain)
     place = next((i for i, arm in enumerate(arms) if arm.option == decision.option), None)
     return RaceResult(
-        **setup.model_dump(include={"model", "source", "target", "task", "metric", "min_gain"}),
-        **setup.model_dump(include={"align_steps", "tune_steps", "halvings"}),
+        **setup.model_dump(
+            include={"model", "source", "target", "task", "metric", "min_gain", "halvings"}
+            | {"align_steps", "tune_steps"}
+        ),
         decision=decision.decision,
         confidence=decision.confidence,
         probability=decision.probability,
@@ -201,11 +212,6 @@ def _last(racer: Racer, arm: int) -> Look | None:
     """The look that got furthest."""
     looks = [look for look in racer.seen if look.arm == arm]
     return max(looks, key=lambda look: (look.rung.align, look.rung.tune), default=None)
-
-
-def _measured(racer: Racer, arm: int) -> float | None:
-    look = _last(racer, arm)
-    return None if look is None else racer.seen[look]
 
 
 def _looks(racer: Racer, arm: int) -> list[LookResult]:

@@ -48,15 +48,10 @@ class RungPlan:
         )
 
     def passes(self, option: Option, rung: Rung, reached: Rung | None = None) -> float:
-        """Forward and backward passes over a batch from one rung of an option to the next.
+        """Forward and backward passes over a batch from one rung of an option (None: the start) to the next.
 
         Alignment goes on from where it stopped. Fine-tuning does so only on an encoder that was not aligned
         further meanwhile; otherwise it starts anew.
-
-        Args:
-            option: what is run.
-            rung: where to.
-            reached: where from; None for the start.
         """
         tune = rung.tune * self.tune_steps
         before = 0.0 if reached is None or reached.align < rung.align else reached.tune * self.tune_steps

@@ -14,7 +14,16 @@ from advisor.race.errors import ErrorModel, Look
 from advisor.race.labels import FEW, gain, guide_part, resampled_gains
 from advisor.race.rungs import Rung, RungPlan, rungs_of
 from advisor.race.start import prior_of
-from advisor.race.store import ALONE, LookRecord, RaceStore, Setup, StepRecord
+from advisor.race.store import (
+    ALONE,
+    DivergedError,
+    LookRecord,
+    RaceStore,
+    Setup,
+    StepRecord,
+    align_state,
+    tune_state,
+)
 
 if TYPE_CHECKING:
     from advisor.race.console import RaceWatcher
@@ -30,12 +39,6 @@ _SLOWER = (0.5, 3.0)
 
 class Racer(Course):
     """A race under way. Made anew from its folder it stands where the last one was left.
-
-    Args:
-        setup: what is raced.
-        store: where it is kept.
-        engine: what runs the arms.
-        errors: what looks tell.
 
     Attributes:
         counts: by arm (-1: fine-tuning alone), seed, rung: counts of every target text.
@@ -64,10 +67,9 @@ class Racer(Course):
 
     def looks(self, arm: int, seed: int) -> Sequence[Look]:
         """Two at each rung of the ladder."""
-        rungs = rungs_of(self.options[arm], self.setup.shares)
         return [
             Look(arm, seed, Rung(rung.align, share))
-            for rung in rungs
+            for rung in rungs_of(self.options[arm], self.setup.shares)
             for share in (_BEFORE * rung.tune, rung.tune)
         ]
 
@@ -75,8 +77,8 @@ class Racer(Course):
         """Seconds, by the timing run."""
         alone = 0.0
         if rung.tune > self.tuned_alone.get(seed, 0.0):
-            alone = self.seconds(ALONE, Rung(1.0, rung.tune), self._alone(seed))
-        return alone + self.seconds(arm, rung, self.reached.get((arm, seed)))
+            alone = self.seconds(ALONE, Rung(1.0, rung.tune), self.rung_of(ALONE, seed))
+        return alone + self.seconds(arm, rung, self.rung_of(arm, seed))
 
     def steps(self) -> list[Step]:
         """Those that end on a rung, not at the look before it."""
@@ -87,9 +89,11 @@ class Racer(Course):
         """Shares of fine-tuning up to ``most`` that are looked at."""
         return [look for share in self.setup.shares for look in (_BEFORE * share, share) if share <= most]
 
-    def _alone(self, seed: int) -> Rung | None:
-        tuned = self.tuned_alone.get(seed)
-        return None if tuned is None else Rung(1.0, tuned)
+    def rung_of(self, arm: int, seed: int) -> Rung | None:
+        """How far a run (-1: of fine-tuning alone) has got; None if it has not begun."""
+        if arm != ALONE:
+            return self.reached.get((arm, seed))
+        return Rung(1.0, self.tuned_alone[seed]) if seed in self.tuned_alone else None
 
     def seconds(self, arm: int, rung: Rung, reached: Rung | None) -> float:
         """Seconds that a run takes from one rung to another; fine-tuning alone is the last of the times."""
@@ -106,21 +110,14 @@ class Racer(Course):
     # --- belief ------------------------------------------------------------------------------------------
 
     def belief(self, part: NDArray[np.bool_] | None = None) -> Belief:
-        """What is believed after every look, on the texts that guide the race or on others.
-
-        Args:
-            part: which texts to score on; None for those that guide.
-        """
+        """What is believed after every look, on the texts that guide the race (None) or on others."""
         setup = self.setup
         prior = prior_of(setup.options, np.array(setup.mean), np.array(setup.sd), self.errors)
         looks = list(self.seen)
-        scores = [self._gain(look, self.guide if part is None else part) for look in looks]
+        scores = [gain(*self.both(look), self.guide if part is None else part) for look in looks]
         samples = [self._samples(look, part) for look in looks]
         sampling = np.atleast_2d(np.cov(np.array(samples))) if samples else None
         return Belief(*prior, self.errors, setup.level).after(looks, scores, sampling)
-
-    def _gain(self, look: Look, part: NDArray[np.bool_]) -> float:
-        return gain(*self.both(look), part)
 
     def _samples(self, look: Look, part: NDArray[np.bool_] | None) -> Array:
         if part is not None:
@@ -164,12 +161,10 @@ class Racer(Course):
     def _run(
         self, arm: int, seed: int, rung: Rung, shares: Sequence[float], wanted_by: Look | None = None
     ) -> None:
-        from advisor.race.engine import DivergedError
-
         missing = [share for share in shares if (arm, seed, Rung(rung.align, share)) not in self.counts]
         if not missing:
             return
-        reached = self._alone(seed) if arm == ALONE else self.reached.get((arm, seed))
+        reached = self.rung_of(arm, seed)
         option = NO_ALIGNMENT if arm == ALONE else self.options[arm]
         begin = time.perf_counter()
         error: str | None = None
@@ -218,7 +213,7 @@ class Racer(Course):
                 self._begun = record.for_arm, record.seed, Rung(record.for_align, record.tune)
         else:
             taken = [Look(record.arm, record.seed, Rung(record.align, look.tune)) for look in record.looks]
-            self.took(Step(tuple(taken), 0.0), [self._gain(look, self.guide) for look in taken])
+            self.took(Step(tuple(taken), 0.0), [gain(*self.both(look), self.guide) for look in taken])
             self.drop(self.belief().best_probabilities().tolist())
         self.spent = self.elapsed
 
@@ -239,12 +234,14 @@ class Racer(Course):
         return min(max(ratio, _SLOWER[0]), _SLOWER[1])
 
     def state_of(self, arm: int) -> dict[str, Any]:
-        """The states that a recipe goes on from: of an arm's first seed (-1: fine-tuning alone)."""
-        from advisor.race.engine import align_state, tune_state
+        """The states that a recipe goes on from: of an arm's first seed (-1: fine-tuning alone).
 
+        Empty where it was not begun or is out.
+        """
         seed = self.setup.seeds[0]
-        rung = Rung(1.0, self.tuned_alone[seed]) if arm == ALONE else self.reached[arm, seed]
-        name = _name(arm, seed)
+        name, rung = _name(arm, seed), self.rung_of(arm, seed)
+        if rung is None or arm in self.dropped:
+            return {}
         states = {"tune": self.store.load_weights(tune_state(name, self.plan, rung))}
         if arm != ALONE and self.options[arm].schedule is Schedule.SEQUENTIAL:
             states["align"] = self.store.load_weights(align_state(name, self.plan, rung))
@@ -252,8 +249,6 @@ class Racer(Course):
 
     def _weights(self) -> Iterator[str]:
         """Names of the states that something may go on from."""
-        from advisor.race.engine import align_state, tune_state
-
         for seed, tuned in self.tuned_alone.items():
             yield tune_state(_name(ALONE, seed), self.plan, Rung(1.0, tuned))
         for (arm, seed), rung in self.reached.items():

@@ -33,12 +33,9 @@ _LEAST_SD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """An option that is run, for itself and for those that it cannot be told apart from.
+    """An option that is run, for itself and for those that it cannot be told apart from (``alike``).
 
-    Attributes:
-        option: what is run.
-        mean, sd: of its gain as the findings expect it, in points.
-        alike: options of the same loss and schedule whose expected gains are as good as the same.
+    ``mean`` and ``sd`` are of its gain as the findings expect it, in points.
     """
 
     option: Option
@@ -52,10 +49,6 @@ def arms_of(expected: Sequence[Expected], min_gain: float) -> list[Arm]:
 
     Options of one objective and schedule share an arm where their expected gains differ by less than
     ``min_gain``: nothing that a race sees would tell them apart. The best of them is run.
-
-    Args:
-        expected: of every option that aligns.
-        min_gain: smallest gain of interest, in points.
     """
     arms: list[Arm] = []
     for row in sorted(expected, key=lambda row: -row.mean):
@@ -73,10 +66,7 @@ def arms_of(expected: Sequence[Expected], min_gain: float) -> list[Arm]:
 def prior_of(options: Sequence[Option], mean: Array, sd: Array, errors: ErrorModel) -> tuple[Array, Array]:
     """Means and covariance of the arms' gains: the findings' spread, correlated as in the studies.
 
-    Args:
-        options: of the arms.
-        mean, sd: of each gain in points, shape (arms,).
-        errors: knows how the gains of like arms go together.
+    ``mean`` and ``sd`` are of each gain in points, shape (arms,).
     """
     correlation = errors.correlation(
         [str(option.objective) for option in options], [str(option.schedule) for option in options]
@@ -93,6 +83,11 @@ SEEDS = (0, 1)
 """An arm gets the second once it was run to its end with the first."""
 
 
+def without_weight(option: Option) -> Option:
+    """The option as it is whatever its weight."""
+    return option.model_copy(update={"weight": None})
+
+
 def key_of(request: ProbeRequest, hashes: Sequence[str], **more: object) -> str:
     """A name for all that decides the numbers of a race."""
     asked = request.model_dump(mode="json", exclude={"budget", "device", "precision", "seed"})
@@ -101,25 +96,18 @@ def key_of(request: ProbeRequest, hashes: Sequence[str], **more: object) -> str:
 
 
 def arms_to_time(advice: Advice, options: Sequence[Option], unavailable: Sequence[str]) -> list[Arm]:
-    """The arms to choose from, the most promising first.
+    """The arms to choose from, the most promising first: ``options``, or else whatever is worth it.
 
-    Args:
-        advice: what is expected of every option.
-        options: the only ones to race; none: whatever is expected to be worth it.
-        unavailable: objectives that the encoder cannot be trained with.
-
-    Raises:
-        InputError: if one of ``options`` is unknown to the advice or cannot be run.
+    Objectives that are ``unavailable`` are those that the encoder cannot be trained with.
     """
     rows = {
-        row.option.model_copy(update={"weight": None}): row
+        without_weight(row.option): row
         for row in advice.alternatives
         if row.option != NO_ALIGNMENT and row.option.objective not in unavailable
     }
-    wanted = [weighted(option) for option in options if option != NO_ALIGNMENT] or list(rows)
     expected = []
-    for option in wanted:
-        row = rows.get(option.model_copy(update={"weight": None}))
+    for option in [option for option in options if option != NO_ALIGNMENT] or list(rows):
+        row = rows.get(without_weight(option))
         if row is None:
             raise InputError(f"'{option}' cannot be raced with this encoder: leave it out.")
         expected.append(row.gain.of(weighted(option), row.basis, row.direct))
@@ -131,12 +119,7 @@ def ladder_of(plan: RungPlan, times: TimesOfSteps, seconds: float) -> tuple[tupl
     """Shares at which is looked, and how many arms the time lets begin.
 
     The lowest rung is an eighth of a run or, where that is too long for the time, as small a share as lets
-    two arms take it in half of the time.
-
-    Args:
-        plan: the length of a whole run.
-        times: of steps; arms in the order in which they would begin.
-        seconds: that the race may take.
+    two arms take it in half of the time. Arms are in the order in which they would begin.
     """
     lowest = SHARES[0]
     while _first_rungs(plan, times, lowest, 2) > _FIRST_LOOKS * seconds and _halves(plan, lowest):
@@ -174,16 +157,9 @@ def set_up(
     halvings: int,
     began: float,
 ) -> Setup:
-    """Decide arms and ladder from a short timing run.
+    """Decide arms, of which as many begin as the time allows, and ladder from a short timing run.
 
-    Args:
-        engine: that will run them.
-        arms: the most promising first; as many begin as the time allows.
-        advice: what the findings expect.
-        key: of the race.
-        minutes: that the race may take.
-        halvings: of the batch, so far.
-        began: when it did, on :func:`time.perf_counter`.
+    The race began at ``began`` on :func:`time.perf_counter`.
     """
     setting = engine.setting(NO_ALIGNMENT, 0)
     plan = RungPlan(setting.align_steps, setting.steps)
@@ -191,19 +167,11 @@ def set_up(
     elapsed = time.perf_counter() - began
     shares, count = ladder_of(plan, times, minutes * 60 - elapsed)
     chosen = list(arms[:count])
-    times = TimesOfSteps(
-        align=times.align[:count],
-        tune=(*times.tune[:count], times.tune[-1]),
-        look=times.look,
-        start=times.start,
-    )
-    question, task = advice.question, setting.texts.task
+    tune = (*times.tune[:count], times.tune[-1])
+    task = setting.texts.task
     return Setup(
+        **advice.question.model_dump(include={"model", "source", "target", "task"}),
         key=key,
-        model=question.model,
-        source=question.source,
-        target=question.target,
-        task=question.task,
         metric=task.metric,
         level=task.level,
         minutes=minutes,
@@ -218,6 +186,6 @@ def set_up(
         shares=shares,
         seeds=SEEDS,
         halvings=halvings,
-        times=times,
+        times=times.model_copy(update={"align": times.align[:count], "tune": tune}),
         elapsed=round(elapsed, 3),
     )

@@ -22,12 +22,11 @@ from pydantic import BaseModel
 
 from advisor.files import replacement, write_files
 from advisor.options import Option
-from advisor.race.rungs import Rung
+from advisor.race.rungs import Rung, RungPlan
 from probes.errors import InputError, RunError
 from probes.schema import Frozen
 
 T = TypeVar("T", bound=BaseModel)
-
 WINNER = "state.pt"
 """What the recipe goes on from, beside it."""
 ALONE = -1
@@ -55,12 +54,10 @@ class Setup(Frozen):
 
     Attributes:
         key: of everything that decides its numbers, so that a folder is not gone on with by another race.
-        options, mean, sd: the arms with what was expected of them.
+        options, mean, sd: the arms with what was expected of them; ``alike`` are those they stand for.
         left_out: arms that the time did not allow.
-        alike: options that each arm stands for.
         halvings: how often the batch was halved for want of memory.
         shares: of the ladder.
-        times: what its costs are reckoned with.
         elapsed: seconds that it took to get ready.
     """
 
@@ -131,29 +128,35 @@ class StepRecord(Frozen):
         return Rung(self.align, self.tune)
 
 
-class RaceStore:
-    """The folder of a race.
+class DivergedError(RunError):
+    """A loss or a weight is not finite any more."""
 
-    Args:
-        folder: created with the first file.
-    """
+
+def align_state(name: str, plan: RungPlan, rung: Rung) -> str:
+    """Name of the state of an alignment phase at a rung."""
+    return f"{name}-align-{plan.steps(rung)[0]}"
+
+
+def tune_state(name: str, plan: RungPlan, rung: Rung) -> str:
+    """Name of the state of fine-tuning at a rung."""
+    return f"{name}-tune-{'-'.join(map(str, plan.steps(rung)))}"
+
+
+class RaceStore:
+    """The folder of a race, created with the first file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def setup(self) -> Setup | None:
-        """What the race is; None before it has begun.
-
-        Raises:
-            InputError: if the folder holds something else.
-        """
+        """What the race is; None before it has begun."""
         return self._read(Setup, self.folder / "race.json")
 
     def begin(self, setup: Setup) -> None:
         """Write down what the race is; steps of an attempt that ran out of memory go."""
         for name in ("steps", "weights"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        self._write("race.json", setup)
+        self.change(setup)
 
     def change(self, setup: Setup) -> None:
         """Write down that it may take another time."""
@@ -170,17 +173,10 @@ class RaceStore:
 
     def finish(self, result: BaseModel, files: Mapping[str, str]) -> None:
         """Write the result, and files beside it."""
-        content = result.model_dump_json(indent=2) + "\n"
-        write_files(self.folder, {"result.json": content, **files})
-
-    # --- weights -----------------------------------------------------------------------------------------
+        write_files(self.folder, {"result.json": result.model_dump_json(indent=2) + "\n", **files})
 
     def save_weights(self, name: str, state: dict[str, Any]) -> None:
-        """Keep a state in the place of an earlier one of that name.
-
-        Raises:
-            RunError: if the disk fails.
-        """
+        """Keep a state in the place of an earlier one of that name."""
         import torch
 
         path = self._weights(name)
@@ -194,11 +190,7 @@ class RaceStore:
             ) from error
 
     def load_weights(self, name: str) -> dict[str, Any]:
-        """A state that was kept.
-
-        Raises:
-            RunError: if it is not there any more.
-        """
+        """A state that was kept."""
         import torch
 
         try:
@@ -225,7 +217,7 @@ class RaceStore:
         return self.folder / "weights" / f"{name}.pt"
 
     def _write(self, name: str, content: BaseModel) -> None:
-        write_files(self.folder, {name: content.model_dump_json(indent=None) + "\n"})
+        write_files(self.folder, {name: content.model_dump_json() + "\n"})
 
     def _read(self, kind: type[T], path: Path) -> T | None:
         try:

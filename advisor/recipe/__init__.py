@@ -5,7 +5,7 @@ Importing this package loads neither torch nor transformers; only ``advisor.reci
 
 from advisor.recipe._files import joint_files, recipe_files, recipe_for
 from advisor.recipe._paths import OFFLINE_MODELS, anchor_bitext, anchor_data, anchor_model, anchor_recipe
-from advisor.recipe._yaml import comment, entry, first_problem, load_yaml, read_recipe, write_recipe
+from advisor.recipe._yaml import commented, load_yaml, read_recipe, write_recipe
 from advisor.training import Recipe
 
 __all__ = [
@@ -15,9 +15,7 @@ __all__ = [
     "anchor_data",
     "anchor_model",
     "anchor_recipe",
-    "comment",
-    "entry",
-    "first_problem",
+    "commented",
     "joint_files",
     "load_yaml",
     "read_recipe",

@@ -5,46 +5,24 @@ from importlib.resources import files
 from pathlib import Path
 
 from advisor.advice import Advice
-from advisor.options import WordPairs
+from advisor.options import Option, WordPairs
 from advisor.recipe._paths import anchor_recipe
 from advisor.recipe._yaml import write_recipe
 from advisor.training import Recipe, weighted
 from probes.request import ProbeRequest
 
-__all__ = ["joint_files", "recipe_files", "recipe_for"]
-
-_README = """\
-# Training recipe
-
-{verdict}
-
-    python train.py recipe.yaml                  # the whole run
-    python train.py recipe.yaml --max-steps 2    # a few steps, to see that it works
-    python trainer.py recipe.yaml                # the same losses on transformers.Trainer: yours to change
-
-It needs the installed `alignment-advisor` package, whose readers and losses it uses: the very ones the
-probe measured with. All settings stand in `recipe.yaml`, each with a comment. On several GPUs, run
-`accelerate launch train.py recipe.yaml`.
-
-The folder `trained/` (`output` in the recipe, or `--output DIR`) is written in one go at the end:
-
-- the encoder and its tokenizer, for `AutoModel.from_pretrained` or another probe;
-- `head.safetensors`: the task's linear classifier on the last hidden state, with the names of the labels;
-- `metrics.json`: scores on held-out source text and on target labels, before (a classifier on the
-  untouched encoder's frozen features) and after training;
-- `log.jsonl`: losses and learning rate of every optimiser step; `recipe.yaml`: the recipe as it was run.
-
-To learn what alignment really changes, run the recipe once more with `objective: none` and other seeds, and
-compare the scores on target labels that had no part in the advice: one run differs from the next by half a
-point or more from its seed alone.
-"""
+_OURS = files("advisor.recipe")
 
 
-def _scripts() -> dict[str, str]:
-    """The whole run as a command, and as a short script on transformers.Trainer."""
+def _files(recipe: Recipe, verdict: str, alternative: Option | None = None) -> dict[str, str]:
+    """The whole run as a command, and as a short script on transformers.Trainer, with what they read."""
+    scripts = {
+        f"recipe/{name}": _OURS.joinpath(name).read_text("utf-8") for name in ("train.py", "trainer.py")
+    }
     return {
-        f"recipe/{name}": files("advisor.recipe").joinpath(name).read_text(encoding="utf-8")
-        for name in ("train.py", "trainer.py")
+        **scripts,
+        "recipe/recipe.yaml": write_recipe(recipe, verdict, alternative),
+        "recipe/README.md": _OURS.joinpath("recipe.md").read_text("utf-8").format(verdict=verdict),
     }
 
 
@@ -60,11 +38,7 @@ def recipe_files(advice: Advice, request: ProbeRequest) -> dict[str, str]:
     switchable = advice.confidence == "open" and not advice.aligns and best is not None
     alternative = weighted(best.option) if switchable and best is not None else None
     verdict = " ".join(f"Advice ({advice.decision}, {advice.confidence}): {advice.summary}".split())
-    return {
-        **_scripts(),
-        "recipe/recipe.yaml": write_recipe(recipe_for(advice, request), verdict, alternative),
-        "recipe/README.md": _README.format(verdict=verdict),
-    }
+    return _files(recipe_for(advice, request), verdict, alternative)
 
 
 def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> dict[str, str]:
@@ -87,11 +61,7 @@ def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> 
     recipe = anchor_recipe(one.model_copy(update=further), Path.cwd())
     recipe = recipe.model_copy(update={"output": one.output})
     verdict = f"Alignment of {', '.join(request.target for request in requests)} in one run. {best.summary}"
-    return {
-        **_scripts(),
-        "recipe/recipe.yaml": write_recipe(recipe, verdict),
-        "recipe/README.md": _README.format(verdict=verdict),
-    }
+    return _files(recipe, verdict)
 
 
 def recipe_for(advice: Advice, request: ProbeRequest) -> Recipe:

@@ -3,19 +3,19 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from advisor.options import Option
 from advisor.recipe._paths import anchor_recipe
 from advisor.training import Recipe
 from probes.errors import InputError
 
-__all__ = ["comment", "entry", "first_problem", "load_yaml", "read_recipe", "write_recipe"]
+T = TypeVar("T", bound=BaseModel)
 
 _WIDTH = 100
 _SECTIONS = {
@@ -43,22 +43,47 @@ def write_recipe(recipe: Recipe, header: str = "", alternative: Option | None = 
         header: comment at the top.
         alternative: another option, written as a comment that can be switched to.
     """
-    lines = [*comment(header), "# Relative paths count from this file's folder."]
-    values = recipe.model_dump(mode="json")
-    for name, field in Recipe.model_fields.items():
+    lines = [*_comment(header), "# Relative paths count from this file's folder."]
+    for name, written in commented(recipe, set()):
         if name in _SECTIONS:
             lines += ["", f"# --- {_SECTIONS[name]} ---"]
-        lines += comment(field.description or "")
-        if name != "option":
-            lines += entry(name, values[name])
-            continue
-        lines += ["option:"]
-        for part, note in _OPTION.items():
-            lines += [f"  {line}" for line in (*comment(note), *entry(part, values[name][part]))]
-        if alternative is not None:
+        lines += written
+        if name == "option" and alternative is not None:
             lines += ["# To try the best-looking option instead, put this in place of the one above:"]
-            lines += [f"# {line}" for line in entry("option", alternative.model_dump(mode="json"))]
+            lines += [f"# {line}" for line in _entry("option", alternative.model_dump(mode="json"))]
     return "\n".join(lines) + "\n"
+
+
+def commented(model: BaseModel, explained: set[tuple[type, str]]) -> Iterator[tuple[str, list[str]]]:
+    """The fields of ``model``, each as lines of YAML; a comment stands above the first of each kind."""
+    plain = model.model_dump(mode="json")
+    for name, field in type(model).model_fields.items():
+        lines: list[str] = []
+        if (type(model), name) not in explained:
+            explained.add((type(model), name))
+            lines += _comment(_OPTION[name] if isinstance(model, Option) else field.description or "")
+        yield name, [*lines, *_value(name, getattr(model, name), plain[name], explained)]
+
+
+def _value(name: str, value: object, plain: Any, explained: set[tuple[type, str]]) -> Iterator[str]:
+    def fields(part: BaseModel) -> list[str]:
+        return [line for _, lines in commented(part, explained) for line in lines]
+
+    match value:
+        case BaseModel():
+            yield f"{name}:"
+            yield from (f"  {line}" for line in fields(value))
+        case dict() if any(isinstance(item, BaseModel) for item in value.values()):
+            yield f"{name}:"
+            for key, item in value.items():
+                yield from (f"  {line}" for line in _value(key, item, plain[key], explained))
+        case list() if any(isinstance(item, BaseModel) for item in value):
+            yield f"{name}:"
+            for item in value:
+                first, *rest = fields(item)
+                yield from (f"  - {first}", *(f"    {line}" for line in rest))
+        case _:
+            yield from _entry(name, plain)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -67,47 +92,42 @@ def read_recipe(path: str | Path) -> Recipe:
     Raises:
         InputError: if the file cannot be read, is not YAML, or is no recipe; it names the key and the line.
     """
-    path = Path(path)
-    content = load_yaml(path, "name the recipe.yaml that a probe wrote")
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no recipe: write one 'key: value' a line, as in the one a probe writes.")
-    try:
-        # By way of JSON, where strict types still let names stand for enumeration members.
-        recipe = Recipe.model_validate_json(json.dumps(content, default=str))
-    except ValidationError as error:
-        raise InputError(
-            f"{path} is no recipe that can be run ({first_problem(error)}): correct it there."
-        ) from error
-    return anchor_recipe(recipe, path.parent)
+    recipe = load_yaml(Recipe, Path(path), "recipe", "name the recipe.yaml that a probe wrote")
+    return anchor_recipe(recipe, Path(path).parent)
 
 
-def load_yaml(path: Path, cure: str) -> object:
-    """The content of a YAML file, read strictly, as JSON could hold it (dates become text).
-
-    Args:
-        path: the file.
-        cure: what to do where it cannot be read.
+def load_yaml(model: type[T], path: Path, kind: str, cure: str) -> T:
+    """What a YAML file holds, read strictly.
 
     Raises:
-        InputError: if it cannot be read or is not YAML; it names the line.
+        InputError: if it cannot be read, is not YAML (it names the line), or holds no such thing.
     """
     try:
-        content: object = json.loads(json.dumps(yaml.load(path.read_bytes(), Loader=_Loader), default=str))
-        return content
+        content = yaml.load(path.read_bytes(), Loader=_Loader)
+        # By way of JSON, where strict types still let names stand for enumeration members.
+        plain = json.dumps(content, default=str)
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror or error}): {cure}.") from error
     # A day or a number that cannot be is a ValueError, a date as a key a TypeError.
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML ({_yaml_problem(error)}): correct it there.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no {kind}, which has one 'key: value' a line: {cure}.")
+    try:
+        return model.model_validate_json(plain)
+    except ValidationError as error:
+        raise InputError(
+            f"{path} is no {kind} that can be run ({_first_problem(error)}): correct it there."
+        ) from error
 
 
-def comment(text: str) -> Iterator[str]:
+def _comment(text: str) -> Iterator[str]:
     """``text`` as comment lines."""
     for line in textwrap.wrap(text, _WIDTH - 2, break_long_words=False, break_on_hyphens=False):
         yield f"# {line}"
 
 
-def entry(name: str, value: object) -> Iterable[str]:
+def _entry(name: str, value: object) -> list[str]:
     """``name: value`` as lines of YAML."""
     text = yaml.dump({name: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
     return text.rstrip("\n").split("\n")
@@ -119,7 +139,7 @@ def _yaml_problem(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError) -> str:
     """Where and what the first problem is, as part of a sentence."""
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")

@@ -1,9 +1,9 @@
 """The grid that a plan spans: cells, and the runs of each in the order of their turn."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, product, zip_longest
 
 from advisor.options import NO_ALIGNMENT
 from advisor.study._plan import Plan
@@ -137,24 +137,22 @@ class Grid:
 
     def runs(self, cell: Cell) -> Iterator[PlannedRun]:
         """The aligned runs of a cell: all options of a seed together; last those that wait for the probe."""
-        options: Sequence[PlannedOption] = sorted(self.plan.planned_options, key=lambda o: o.from_norms)
         for from_norms in (False, True):
-            for seed in self.plan.seeds:
-                for option in options:
-                    if option.from_norms is from_norms:
-                        yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
+            options = [option for option in self.plan.planned_options if option.from_norms is from_norms]
+            for seed, option in product(self.plan.seeds, options):
+                yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
 
     def block_runs(self) -> Iterator[PlannedRun]:
         """The runs that the plan's blocks ask for, block by block."""
         for block in self.plan.blocks:
             selection = Selection(block.only)
             runs: dict[PlannedRun, None] = {}
-            for cell in filter(selection.__contains__, self.cells):
-                for seed in block.seeds or self.plan.seeds:
-                    for option in block.planned_options:
-                        target = None if option.option == NO_ALIGNMENT else cell.target
-                        run = PlannedRun(cell.model, cell.task, cell.source, target, option, seed, block.name)
-                        runs[run] = None
+            cells = filter(selection.__contains__, self.cells)
+            seeds = block.seeds or self.plan.seeds
+            for cell, seed, option in product(cells, seeds, block.planned_options):
+                target = None if option.option == NO_ALIGNMENT else cell.target
+                run = PlannedRun(cell.model, cell.task, cell.source, target, option, seed, block.name)
+                runs[run] = None
             yield from runs
 
     def training(self, run: PlannedRun) -> TrainingPlan:
@@ -167,16 +165,6 @@ class Grid:
         """What a run does otherwise."""
         block = self._blocks.get(run.block)
         return None if block is None else block.experiment
-
-    @property
-    def stages(self) -> Iterator[tuple[Cell, ...]]:
-        """Cells of one model and pair together, since they share their alignment: first one pair of every
-        model, then another, so that all groups grow alike."""
-        by_model: dict[str, dict[tuple[str, str], list[Cell]]] = {}
-        for cell in self.cells:
-            by_model.setdefault(cell.model, {}).setdefault((cell.source, cell.target), []).append(cell)
-        for row in zip_longest(*(pairs.values() for pairs in by_model.values())):
-            yield from (tuple(cells) for cells in row if cells)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -205,14 +193,21 @@ class Grid:
 
     def in_turn(self) -> Iterator[Cell | PlannedRun]:
         """Fine-tuning alone when it is first needed, then cell by cell (which stands for its probe) with its
-        runs, so that whole cells finish early; last the blocks."""
+        runs, so that whole cells finish early; last the blocks.
+
+        Cells of one model and pair stand together, since they share their alignment: first one pair of every
+        model, then another, so that all groups grow alike.
+        """
+        by_model: dict[str, dict[tuple[str, str], list[Cell]]] = {}
+        for cell in self.cells:
+            by_model.setdefault(cell.model, {}).setdefault((cell.source, cell.target), []).append(cell)
         begun: set[tuple[str, str, str]] = set()
-        for cells in self.stages:
-            for cell in cells:
-                group = (cell.model, cell.task, cell.source)
-                if group not in begun:
-                    begun.add(group)
-                    yield from self.baselines(*group)
-                yield cell
-                yield from self.runs(cell)
+        stages = zip_longest(*(pairs.values() for pairs in by_model.values()), fillvalue=())
+        for cell in chain.from_iterable(chain.from_iterable(stages)):
+            group = (cell.model, cell.task, cell.source)
+            if group not in begun:
+                begun.add(group)
+                yield from self.baselines(*group)
+            yield cell
+            yield from self.runs(cell)
         yield from self.block_runs()

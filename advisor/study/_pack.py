@@ -27,19 +27,6 @@ cd "$(dirname "$0")" || exit 2
 export PYTHONPATH=. HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE
 exec "${PYTHON:-python3}" -m advisor study run plan.yaml --out study "$@"
 """
-_README = """\
-# A packed study
-
-    sh run.sh --jobs 4        # runs it, or goes on with it
-    sh run.sh --only target=wo,task=pos
-
-It needs Python 3.11 or newer with the packages below, and no network: encoders, data and the source of the
-advisor are here. Afterwards bring `study/` back: `advisor study compile study --out records.csv`.
-
-Encoders hold only the vocabulary that the plan's data use. The data keep the licences they came with.
-
-{requirements}
-"""
 
 
 class PackReport(Frozen):
@@ -99,7 +86,8 @@ def _fill(folder: Path, grid: Grid, limit_mib: float) -> PackReport:
     packed = packed.model_copy(update={"data": "data"})
     (folder / "plan.yaml").write_text(write_plan(packed), encoding="utf-8")
     (folder / "run.sh").write_text(_RUN, encoding="utf-8")
-    (folder / "README.md").write_text(_README.format(requirements=_requirements()), encoding="utf-8")
+    readme = Path(__file__).with_name("pack.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(readme.format(requirements=_requirements()), encoding="utf-8")
     _check(folder, limit_mib)
     encoders, every, *packages = (_mib(folder / part) for part in ("data/encoders", "data", *_PACKAGES))
     parts = {"encoders": encoders, "data": every - encoders, "source": sum(packages)}

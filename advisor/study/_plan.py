@@ -1,29 +1,18 @@
 """The plan of a study: a grid of models, language pairs, tasks, options and seeds, as a YAML file."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from advisor.files import write_files
 from advisor.options import NO_ALIGNMENT
-from advisor.recipe import (
-    OFFLINE_MODELS,
-    anchor_bitext,
-    anchor_data,
-    anchor_model,
-    comment,
-    entry,
-    first_problem,
-    load_yaml,
-)
+from advisor.recipe import anchor_bitext, anchor_data, anchor_model, commented, load_yaml
 from advisor.study._schema import (
     Block,
-    ContinuedMlm,
     Derived,
     Name,
     PairPlan,
@@ -55,10 +44,6 @@ class Plan(Strict):
 
     Fine-tuning alone needs no target language: it is run once for a model, task and seed, and scored on the
     task's test data of every pair. The descriptions of the fields are the comments in a written plan.
-
-    Raises:
-        pydantic.ValidationError: if a key is unknown, a value has the wrong type or range, a name is
-            unknown, or the parts do not fit together.
     """
 
     data: str = Field(
@@ -181,15 +166,7 @@ def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: b
         InputError: if it is not a plan that can be run; one sentence that names the key.
     """
     path = Path(path)
-    content = load_yaml(path, "write a plan with 'advisor study plan --out plan.yaml'")
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no plan: write one with 'advisor study plan --out plan.yaml'.")
-    try:
-        plan = Plan.model_validate_json(json.dumps(content, default=str))
-    except ValidationError as error:
-        raise InputError(
-            f"{path} is no plan that can be run ({first_problem(error)}): correct it there."
-        ) from error
+    plan = _checked(path)
     root = Path(data).absolute() if data is not None else (path.parent / Path(plan.data).expanduser())
     if needs_data and not root.is_dir():
         raise InputError(f"The data folder {root} is not there: name another with data: or --data.")
@@ -200,10 +177,17 @@ def read_plan(path: str | Path, data: str | Path | None = None, *, needs_data: b
     return anchored.model_copy(update={"data": str(root)})
 
 
+def _checked(path: Path) -> Plan:
+    """The plan in a file, its file names as they are."""
+    return load_yaml(Plan, path, "plan", "write a plan with 'advisor study plan --out plan.yaml'")
+
+
 def write_plan(plan: Plan) -> str:
     """``plan`` as YAML, every key explained where it stands first."""
     lines = ["# A study: every model, task, pair, option and seed. Check it: advisor study plan THIS_FILE"]
-    return "\n".join([*lines, *_fields(plan, "", set())]) + "\n"
+    for _, written in commented(plan, set()):
+        lines += ["", *written]
+    return "\n".join(lines) + "\n"
 
 
 def write_example(path: Path, plan: Plan) -> None:
@@ -217,69 +201,6 @@ def write_example(path: Path, plan: Plan) -> None:
     write_files(path.parent, {path.name: write_plan(plan)})
 
 
-def _fields(model: BaseModel, indent: str, explained: set[tuple[type, str]]) -> Iterator[str]:
-    """The fields of ``model``; a comment stands above the first of each kind."""
-    for name, field in type(model).model_fields.items():
-        if not indent:
-            yield ""
-        if (type(model), name) not in explained:
-            explained.add((type(model), name))
-            yield from (f"{indent}{line}" for line in comment(field.description or ""))
-        yield from _value(name, getattr(model, name), indent, explained)
-
-
-def _value(name: str, value: object, indent: str, explained: set[tuple[type, str]]) -> Iterator[str]:
-    deeper = indent + "  "
-    match value:
-        case BaseModel():
-            yield f"{indent}{name}:"
-            yield from _fields(value, deeper, explained)
-        case dict() if any(isinstance(item, BaseModel) for item in value.values()):
-            yield f"{indent}{name}:"
-            for key, item in value.items():
-                yield from _value(key, item, deeper, explained)
-        case list() if any(isinstance(item, BaseModel) for item in value):
-            yield f"{indent}{name}:"
-            for item in value:
-                first, *rest = (line[1:] for line in _fields(item, " ", explained))
-                yield f"{deeper}- {first}"
-                yield from (f"{deeper}  {line}" for line in rest)
-        case _:
-            yield from (f"{indent}{line}" for line in entry(name, value))
-
-
 def example_plan() -> Plan:
     """A small plan that shows every key."""
-    return Plan(
-        data="data",
-        models={
-            "bundled": OFFLINE_MODELS[0],
-            "bundled-6": Derived(base=OFFLINE_MODELS[0], layers=6),
-            "bundled-mlm": Derived(
-                base=OFFLINE_MODELS[0], continued_mlm=ContinuedMlm(bitext=["bitext/en-wo.tsv"])
-            ),
-        },
-        pairs=[
-            PairPlan(target="wo", bitext="bitext/en-wo.tsv"),
-            PairPlan(target="de", bitext="bitext/en-de.news.tsv+bitext/en-de.talks.tsv"),
-        ],
-        tasks={
-            "pos": TaskPlan(
-                train="pos/{source}.train.conllu",
-                source_test="pos/{source}.test.conllu",
-                target_test="pos/{target}.test.conllu",
-            ),
-            "topic": TaskPlan(
-                train="topic/{source}.train.tsv",
-                target_test="topic/{target}.test.tsv",
-                target_labels="topic/{target}.dev.tsv",
-                targets=["wo"],
-            ),
-        },
-        options=[
-            "token-contrastive:joint:0.1",
-            "token-contrastive:joint:norms",
-            "sentence-contrastive:sequential",
-        ],
-        seeds=[0, 1, 2],
-    )
+    return _checked(Path(__file__).with_name("example.yaml"))

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from advisor.files import write_files
 from advisor.options import Option
@@ -18,6 +18,7 @@ from probes.errors import InputError
 from probes.schema import Frozen
 from probes.signals import Estimate, Signals
 
+M = TypeVar("M", bound=BaseModel)
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 Status = Literal["done", "failed", "diverged"]
@@ -136,15 +137,11 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def path(self, configuration: Configuration) -> Path:
-        """Where the record of ``configuration`` is or will be."""
-        return self._folder / f"{configuration.key}.json"
-
     def find(self, configuration: Configuration) -> Record | None:
         """The record of ``configuration``, if it was run; an error if the file of that name is another's."""
-        path = self.path(configuration)
+        path = self._folder / f"{configuration.key}.json"
         record = read_record(path)
-        if record is not None and record.configuration.key != configuration.key:
+        if record is not None and record.configuration.key != path.stem:
             raise InputError(
                 f"{path} is not the record that its name says: delete it to have that run done again."
             )
@@ -152,8 +149,8 @@ class Records:
 
     def save(self, record: Record) -> Path:
         """Write a record in one move: no reader and no crash ever meets half of it."""
-        path = self.path(record.configuration)
-        write_files(self._folder, {path.name: record.model_dump_json(indent=1) + "\n"})
+        name = f"{record.configuration.key}.json"
+        (path,) = write_files(self._folder, {name: record.model_dump_json(indent=1) + "\n"})
         return path
 
 
@@ -238,21 +235,16 @@ def read_records(source: str | Path) -> Iterator[Record]:
         InputError: if there are none, or one cannot be read.
     """
     source = Path(source)
-    count = 0
     if source.is_file():
-        for name, content in _contents(source, "record"):
-            count += 1
-            try:
-                yield Record.model_validate(content)
-            except ValidationError as error:
-                raise InputError(f"{source} holds something at {name} that is no record.") from error
+        records = _archived(Record, source, "record")
     else:
-        for file in sorted((source / "records").glob("*.json")):
-            record = read_record(file)
-            if record is not None:
-                count += 1
-                yield record
-    if not count:
+        files = map(read_record, sorted((source / "records").glob("*.json")))
+        records = (("", record) for record in files if record is not None)
+    empty = True
+    for _, record in records:
+        empty = False
+        yield record
+    if empty:
         raise InputError(f"{source} holds no records: name the --out of 'advisor study run'.")
 
 
@@ -264,15 +256,19 @@ def read_signals(source: str | Path) -> Iterator[tuple[str, Signals]]:
     """
     source = Path(source)
     if source.is_file():
-        for name, content in _contents(source, "signals"):
-            try:
-                yield name, Signals.model_validate_json(json.dumps(content))
-            except ValidationError as error:
-                raise InputError(f"{source} holds something at {name} that is no signals.") from error
-    else:
-        probes = source / "probes"
-        for file in sorted([*probes.glob("*.json"), *probes.glob("*.json.gz")]):
-            yield file.name.split(".json")[0], Signals.load(file)
+        yield from _archived(Signals, source, "signals")
+        return
+    probes = source / "probes"
+    for file in sorted([*probes.glob("*.json"), *probes.glob("*.json.gz")]):
+        yield file.name.split(".json")[0], Signals.load(file)
+
+
+def _archived(model: type[M], archive: Path, kind: Kind) -> Iterator[tuple[str, M]]:
+    for name, content in _contents(archive, kind):
+        try:
+            yield name, model.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise InputError(f"{archive} holds something at {name} that is no {kind}.") from error
 
 
 def _plans(source: Path) -> Iterable[str]:

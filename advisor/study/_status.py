@@ -135,9 +135,9 @@ def _probe(state: State, cell: Cell) -> Literal["done", "failed", "left", "none"
     if state.grid.plan.probe is None:
         return "none"
     step = state.probe_step(cell)
-    if step is None:
+    if step is None or not (step.taken or step.failure.exists()):
         return "left"
-    return "done" if step.taken else "failed" if step.failure.exists() else "left"
+    return "done" if step.taken else "failed"
 
 
 class PlanOverview(Frozen):

@@ -35,7 +35,6 @@ class Workers:
 
     Attributes:
         jobs: worker processes of this machine; several may share one GPU.
-        device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads of each; a Dask worker does one step at a time, however many threads it has.
         dask: address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers do them instead.
         until: time of the system's clock from which no run is begun; what is under way is finished.
@@ -281,15 +280,11 @@ def dask_workers(workers: Workers) -> Iterator[tuple[Doing, int]]:
 def joblib_backend(jobs: int, dask: str | None = None) -> Iterator[int]:
     """What joblib runs on within the context: processes of this machine, or the workers of a Dask cluster.
 
-    Args:
-        jobs: processes, where there is no cluster.
-        dask: address of a scheduler.
-
     Yields:
         How much is done at a time.
 
     Raises:
-        InputError: if Dask is not installed, no scheduler answers, or it has no workers.
+        InputError: if Dask is not installed, no scheduler answers at its address, or it has no workers.
     """
     from joblib import parallel_config
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from advisor.training.losses import Losses
     from advisor.training.outcome import Outcome
     from advisor.training.phase import PHASES, Phase
-    from advisor.training.phases import Alignment, FineTuning, scores
-    from advisor.training.run import train
+    from advisor.training.run import Alignment, FineTuning, scores, train
     from advisor.training.setting import prepare, trainable
     from advisor.training.trainer import make_trainer, save_encoder, train_on
 
@@ -59,7 +58,7 @@ __all__ = [
     "word_pairs_of",
 ]
 
-_TORCH = ("losses", "outcome", "phase", "phases", "run", "setting", "trainer")
+_TORCH = ("losses", "outcome", "phase", "run", "setting", "trainer")
 """Modules that need torch, each after those that it needs."""
 
 

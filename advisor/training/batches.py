@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import torch
+from torch.utils.data import RandomSampler
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -64,9 +65,7 @@ class Batches(Generic[T, B]):
             self._generator.manual_seed(self._seed)
             self._epoch = -1
         while self._epoch < epoch:
-            if self._epoch >= 0:  # a sampler that has come to its end has drawn one order too many
-                torch.randperm(len(self._items), generator=self._generator)
             # a loader draws a seed for its workers first
             torch.empty((), dtype=torch.int64).random_(generator=self._generator)
-            self._order = torch.randperm(len(self._items), generator=self._generator).tolist()
+            self._order = list(RandomSampler(self._items, generator=self._generator))
             self._epoch += 1

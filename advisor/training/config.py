@@ -71,8 +71,7 @@ class Experiment(Frozen):
         refit_head: whether a fitted head is fitted anew on the features after sequential alignment.
         warm_steps: steps of fine-tuning, at the alignment's learning rate, that are taken in the place of
             alignment; then the head is fitted anew and fine-tuning begins.
-        align_stop: stop the alignment phase after so many steps of its schedule.
-        stop: stop fine-tuning after so many steps of its schedule.
+        align_stop, stop: stop alignment and fine-tuning after so many steps of their schedules.
     """
 
     model_config = ConfigDict(strict=True)
@@ -89,10 +88,6 @@ class Recipe(Frozen):
 
     The descriptions of the fields are the comments in ``recipe.yaml``. Defaults follow the published
     alignment runs where those say (Gaschi et al. 2023, arXiv:2306.02790; Bakos et al. 2025).
-
-    Raises:
-        pydantic.ValidationError: if a key is unknown, a value has the wrong type or range, or the option
-            needs something that is not given (bitext, a dictionary, word links, a weight).
     """
 
     model_config = ConfigDict(strict=True)
@@ -206,10 +201,8 @@ class Recipe(Frozen):
     def of(cls, request: ProbeRequest, option: Option, **settings: Any) -> Self:
         """The run of an option on what a request names, with the published weight and learning rate.
 
-        Args:
-            request: its target labels, budget, precision and seed are not used.
-            option: what is done about alignment.
-            settings: the fields that are not to have their defaults.
+        The request's target labels, budget, precision and seed are not used; ``settings`` are the fields that
+        are not to have their defaults.
         """
         columns = asdict(request.columns) if request.columns else {}
         fields: dict[str, Any] = {

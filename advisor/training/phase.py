@@ -239,13 +239,12 @@ class Phase:
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:
         device = self.losses.encoder.device
-        before = RandomState.now(device)
-        self._random.restore(device)
-        try:
-            yield
-        finally:
-            self._random = RandomState.now(device)
-            before.restore(device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            self._random.restore(device)
+            try:
+                yield
+            finally:
+                self._random = RandomState.now(device)
 
 
 @torch.no_grad()

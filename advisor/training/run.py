@@ -1,15 +1,16 @@
-"""A whole run, from its recipe to its scores."""
+"""A whole run, from its recipe to its scores, and the two phases that it is made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from advisor.training.config import Recipe
-from advisor.training.encoders import ids_of
-from advisor.training.outcome import Outcome, StepLog
-from advisor.training.phases import Alignment, FineTuning
+from advisor.training.encoders import extended_copy, ids_of, reading_all
+from advisor.training.losses import Losses
+from advisor.training.outcome import Outcome, StepLog, evaluate_on
+from advisor.training.phase import Feed, Phase, RandomState
 from advisor.training.setting import Setting, prepare, trainable
 from advisor.training.shared import Shared
 from probes.batches import TokenizedPair
@@ -18,6 +19,122 @@ from probes.errors import InputError, RunError
 from probes.heads import Head
 from probes.progress import Progress, Stopwatch
 from probes.signals import Estimate
+
+
+class Alignment:
+    """The alignment phase of a sequential run. It depends on no task: runs on several tasks share it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.pairs = setting.pairs()
+        encoder = trainable(setting, self.pairs, [])
+        shuffled = setting.experiment.pairing == "shuffled"
+        losses = Losses(encoder, setting.recipe.option, None, setting.given, shuffled=shuffled)
+        with torch.random.fork_rng():
+            setting.fresh_random_state()
+            random = RandomState.now(encoder.device)
+        self.phase = Phase(
+            "align",
+            losses,
+            Feed(pairs=setting.paired(self.pairs)),
+            {"alignment": 1.0},
+            setting.recipe,
+            accelerator=setting.accelerator,
+            steps=setting.align_steps,
+            learning_rate=setting.recipe.align_learning_rate,
+            random=random,
+        )
+
+    def encoder(self, steps: int, watch: Stopwatch, used: Sequence[int]) -> Encoder:
+        """A copy of the encoder after so many steps, with embeddings of its own for ``used`` as well.
+
+        Steps that were taken already are not taken again; it must not have gone further.
+        """
+        assert steps >= self.phase.taken
+        if steps > self.phase.taken:
+            with watch.phase("align", steps - self.phase.taken):
+                self.phase.advance(steps, watch)
+        return extended_copy(self.phase.losses.encoder, used)
+
+    @classmethod
+    def of(cls, setting: Setting, steps: int) -> "Alignment":
+        """The alignment of a run, kept for others; anew where the one that is kept has gone too far."""
+        recipe, given = setting.recipe, setting.given
+        key = (
+            *(given.sha256, given.precision, given.device, setting.tokenizer.max_length, recipe.source),
+            *(recipe.target, recipe.bitext, recipe.dictionary, recipe.word_links, recipe.option, recipe.seed),
+            *(setting.align_steps, recipe.align_batch_size, recipe.align_learning_rate, recipe.warmup_share),
+            *(recipe.weight_decay, recipe.max_gradient_norm, recipe.gradient_accumulation),
+            *(recipe.mixed_precision, setting.experiment.pairing),
+        )
+        alignment = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
+        if alignment.phase.taken > steps:
+            setting.shared.forget("alignment")
+            alignment = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
+        return alignment
+
+
+class FineTuning:
+    """Fine-tuning, with the alignment loss beside it in joint training.
+
+    Args:
+        setting: of the run.
+        encoder: trained in place.
+        head: a fitted classifier; None for a random one.
+        pairs: that joint training aligns with.
+        name: of the phase.
+        steps, learning_rate: of its schedule; by default the recipe's.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        encoder: Encoder,
+        head: Head | None,
+        pairs: Sequence[TokenizedPair] = (),
+        *,
+        name: str = "fine-tune",
+        steps: int | None = None,
+        learning_rate: float | None = None,
+    ) -> None:
+        self._setting = setting
+        recipe = setting.recipe
+        with torch.random.fork_rng():
+            setting.fresh_random_state()
+            weight = torch.empty(len(setting.texts.labels), encoder.hidden_size)
+            weight.normal_(std=0.02)  # transformers' start of a head
+            self.head = Head(weight, torch.zeros(len(weight)), setting.level).to(encoder.device)
+            random = RandomState.now(encoder.device)
+        if head is not None:
+            self.head.load_state_dict(head.state_dict())
+        shuffled = setting.experiment.pairing == "shuffled"
+        self.losses = Losses(encoder, recipe.option, self.head, setting.given, shuffled=shuffled)
+        self.phase = Phase(
+            name,
+            self.losses,
+            Feed(setting.labelled(), setting.paired(pairs) if pairs else None),
+            {"task": 1.0, "alignment": recipe.option.weight or 0.0},
+            recipe,
+            accelerator=setting.accelerator,
+            steps=steps or setting.steps,
+            learning_rate=learning_rate or recipe.learning_rate,
+            random=random,
+        )
+
+    def scores(self, sets: Collection[str] | None = None) -> dict[str, Estimate]:
+        """Points on sets of scored texts (None: all) as the weights are now."""
+        return scores(self._setting, self.losses, sets)
+
+
+def scores(setting: Setting, losses: Losses, sets: Collection[str] | None = None) -> dict[str, Estimate]:
+    """Points on held-out source text and on every target language (None), or some, as the weights are now."""
+    losses.eval()
+    assert losses.head is not None
+    texts = setting.texts
+    with reading_all(losses.encoder):
+        return {
+            name: evaluate_on(losses.encoder, losses.head, texts.scored[name], texts)
+            for name in (texts.scored if sets is None else sets)
+        }
 
 
 def train(
@@ -46,8 +163,7 @@ def train(
         own = {} if recipe.target_labels is None else {"target": recipe.target_labels}
         targets = own | recipe.also_labels
     with torch.random.fork_rng():
-        watch = Stopwatch(progress)
-        setting = prepare(recipe, targets, shared, watch)
+        setting = prepare(recipe, targets, shared, Stopwatch(progress))
         with _matrix_products(recipe, setting.given.device):
             return _train(setting, targets, looks)
 
@@ -131,11 +247,9 @@ def _warmed(setting: Setting, encoder: Encoder, head: Head | None, steps: int) -
 @contextmanager
 def _matrix_products(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Let a GPU take matrix products of fp32 in TF32 if the recipe says so."""
-    if recipe.mixed_precision != "tf32" or device.type != "cuda":
-        yield
-        return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+    if recipe.mixed_precision == "tf32" and device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
