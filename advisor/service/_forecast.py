@@ -32,6 +32,7 @@ _START = 15.0
 """Seconds to start Python, import torch and load an encoder."""
 _OBJECTIVES = tuple(name for name, facts in OBJECTIVES.items() if not facts.mlm_head)
 """Those that any encoder can be probed with."""
+_NULLS = tuple(name for name in _OBJECTIVES if OBJECTIVES[name].parallel)
 
 
 class Forecast(BaseModel):
@@ -102,11 +103,9 @@ def forecast(
         forward=forward,
         lookahead=forward,
         labelled=3 * forward,
-        encode_pairs=forward,
-        objectives=dict.fromkeys(_OBJECTIVES, 2 * forward),
-        accumulate=0.0,
-        sketch=0.0,
-        optimiser=0.0,
+        aligned=(1 + 2 * (len(_OBJECTIVES) + len(_NULLS))) * forward,
+        walks=0.0,
+        step=0.0,
         labelled_bytes=0,
         pair_bytes=0,
     )
@@ -130,7 +129,6 @@ def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: in
         rounds=rounds,
         processes=1,
         tasks=tasks,
-        nulls=tuple(name for name in _OBJECTIVES if OBJECTIVES[name].parallel),
         task_subwords=tasks * batch,
         pair_subwords=2 * pair_batch,
         warm_up_steps=budget.warm_up_steps,
@@ -144,8 +142,7 @@ def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: in
         resident_bytes=int(_RUNTIME_BYTES + 2 * 4 * size.total),
         peak_bytes=0,
         gradient_bytes=gradient,
-        sum_bytes=gradient,
-        sketch_bytes=0,
+        sum_bytes=(tasks + len(_OBJECTIVES)) * gradient,
     )
 
 

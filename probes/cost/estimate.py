@@ -1,7 +1,6 @@
 """Time and memory of a probe: arithmetic on a few measured passes and on the sizes of what is to be done."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 _GIB = 2**30
@@ -14,12 +13,9 @@ class PassTimes:
     Attributes:
         forward, lookahead: forward pass without a graph, in fp32 and in the run's precision, a subword.
         labelled: forward and backward of the task loss, a subword.
-        encode_pairs: forward of both sides of translation pairs, a subword.
-        objectives: what each objective takes on encoded pairs (its loss, and its backward pass), a subword of
-            both sides.
-        accumulate: of one gradient, once.
-        sketch: the same for a null, once.
-        optimiser: of one optimiser step, once.
+        aligned: the same of all objectives and nulls on pairs encoded once, a subword of both sides.
+        walks: of all gradients of a round, once.
+        step: of the optimiser.
         labelled_bytes, pair_bytes: held by the graph of one batch of labelled texts, or of translation pairs
             with the objective whose own part is the largest.
     """
@@ -27,11 +23,9 @@ class PassTimes:
     forward: float
     lookahead: float
     labelled: float
-    encode_pairs: float
-    objectives: Mapping[str, float]
-    accumulate: float
-    sketch: float
-    optimiser: float
+    aligned: float
+    walks: float
+    step: float
     labelled_bytes: int
     pair_bytes: int
 
@@ -44,7 +38,6 @@ class Workload:
         rounds: gradient rounds at each of the two points.
         processes: that share them out.
         tasks: task gradients in a round.
-        nulls: objectives that are also taken on shuffled pairs.
         task_subwords, pair_subwords: of one round: all its task batches, both sides of its pairs.
         warm_up_steps: optimiser steps.
         warm_up_subwords: of all steps together.
@@ -52,14 +45,12 @@ class Workload:
         lookahead_subwords: the same of the lookahead.
         resident_bytes, peak_bytes: held now, and at most so far.
         gradient_bytes: one gradient of one loss in fp32.
-        sum_bytes: one running sum.
-        sketch_bytes: all sketches of one point.
+        sum_bytes: all running sums and sketches of one point.
     """
 
     rounds: int
     processes: int
     tasks: int
-    nulls: tuple[str, ...]
     task_subwords: float
     pair_subwords: float
     warm_up_steps: int
@@ -70,7 +61,6 @@ class Workload:
     peak_bytes: int
     gradient_bytes: int
     sum_bytes: int
-    sketch_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +83,17 @@ class CostEstimate:
 
 def estimate_cost(times: PassTimes, work: Workload) -> CostEstimate:
     """Estimate what a run takes once the encoder is loaded."""
-    aligned = sum(times.objectives.values()) + sum(times.objectives[name] for name in work.nulls)
-    a_round = (
-        work.task_subwords * times.labelled
-        + work.pair_subwords * (times.encode_pairs + aligned)
-        + (work.tasks + len(times.objectives)) * times.accumulate
-        + len(work.nulls) * times.sketch
-    )
+    a_round = work.task_subwords * times.labelled + work.pair_subwords * times.aligned + times.walks
     seconds = (
         2 * math.ceil(work.rounds / work.processes) * a_round
         + work.warm_up_subwords * times.labelled
-        + work.warm_up_steps * times.optimiser
+        + work.warm_up_steps * times.step
         + work.forward_subwords * times.forward
         + work.lookahead_subwords * times.lookahead
     )
     # Beside the start: the warm copy with its gradient and Adam's two moments; or the warm copy with Adam's
     # scale, running sums and the references of the round.
     warm_up = 4 * work.gradient_bytes + times.labelled_bytes
-    sums = (work.tasks + len(times.objectives)) * work.sum_bytes
-    rounds = (2 + work.tasks) * work.gradient_bytes + sums + work.sketch_bytes + times.pair_bytes
+    rounds = (2 + work.tasks) * work.gradient_bytes + work.sum_bytes + times.pair_bytes
     peak = max(work.peak_bytes, work.resident_bytes + max(warm_up, rounds))
     return CostEstimate(seconds, peak / _GIB)

@@ -71,23 +71,21 @@ def time_passes(
             first = clock(task_gradient)
         labelled_bytes = saved()
         again = clock(task_gradient)
-        encode, each, pair_bytes = _time_objectives(model, losses, pairs, clock)
+        aligned, pair_bytes = _time_objectives(model, losses, pairs, clock)
         fresh = task_gradient()
         with torch.no_grad():
             lookahead = clock(lambda: head.loss(encoder, batch))
     with torch.no_grad():
         forward = clock(lambda: head.loss(encoder, batch))
     walk, sketch = _time_walks(encoder, fresh, references, clock)
-    count, both = subwords(texts), subwords(pairs)
+    count = subwords(texts)
     return PassTimes(
         forward=forward / count,
         lookahead=lookahead / count,
         labelled=min(first, again) / count,  # the least disturbed, since so much is counted in these
-        encode_pairs=encode / both,
-        objectives={name: seconds / both for name, seconds in each.items()},
-        accumulate=walk,
-        sketch=sketch,
-        optimiser=2 * walk,  # reads and writes about twice as much
+        aligned=aligned / subwords(pairs),
+        walks=(references + len(losses)) * walk + len(nulls_of(losses)) * sketch,
+        step=2 * walk,  # reads and writes about twice as much
         labelled_bytes=labelled_bytes,
         pair_bytes=pair_bytes,
     )
@@ -95,8 +93,8 @@ def time_passes(
 
 def _time_objectives(
     model: ModelAt, losses: Mapping[str, AlignmentLoss], pairs: Sequence[TokenizedPair], clock: Clock
-) -> tuple[float, dict[str, float], int]:
-    """Seconds to encode the pairs, and of each loss on them; bytes held with the largest of them."""
+) -> tuple[float, int]:
+    """Seconds to encode the pairs and of all losses and nulls on them; bytes held with the largest."""
     encoder, parameters = model.encoder, model.encoder.block_parameters()
     linked = collate_pairs(
         [replace(pair, links=_diagonal(pair)) for pair in pairs], model.tokenizer, encoder.device
@@ -104,15 +102,13 @@ def _time_objectives(
     _differentiate(next(iter(losses.values())), PairView(encoder, linked), parameters)
     view = PairView(encoder, linked)
     with _saved_bytes(encoder) as saved:
-        encode = clock(lambda: (view.source, view.target))
-    shared_bytes = saved()
-    each: dict[str, float] = {}
-    own_bytes = 0
+        total = clock(lambda: (view.source, view.target))
+    shared_bytes, own_bytes, nulls = saved(), 0, nulls_of(losses)
     for name, loss in losses.items():
         with _saved_bytes(encoder) as saved:
-            each[name] = clock(partial(_differentiate, loss, view, parameters))
+            total += (1 + (name in nulls)) * clock(partial(_differentiate, loss, view, parameters))
         own_bytes = max(own_bytes, saved())
-    return encode, each, shared_bytes + own_bytes
+    return total, shared_bytes + own_bytes
 
 
 def _differentiate(
@@ -193,7 +189,7 @@ def forecast_cost(encoder: Encoder, material: Material, budget: Budget, context:
     tasks = 2 + bool(material.target)
     model = ModelAt("theta0", encoder, _any_head(encoder, material), material.tokenizer)
     times = time_passes(model, losses, texts, pairs, references=tasks, precision=context.precision)
-    return estimate_cost(times, _workload(encoder, material, budget, context, times, len(texts)))
+    return estimate_cost(times, _workload(encoder, material, budget, context, tuple(losses)))
 
 
 def _any_head(encoder: Encoder, material: Material) -> Head:
@@ -210,11 +206,9 @@ def _workload(
     material: Material,
     budget: Budget,
     context: Context,
-    times: PassTimes,
-    batch: int,
+    losses: Sequence[str],
 ) -> Workload:
-    """The work there is; ``batch`` source sentences are in a round."""
-    objectives, tasks = times.objectives, 2 + bool(material.target)
+    tasks = 2 + bool(material.target)
     in_pairs = subwords(material.pairs) / len(material.pairs)  # of a pair's two sides
     in_text = subwords(material.source.fit) / len(material.source.fit)
     in_target = subwords(material.target) / max(1, len(material.target)) or in_pairs / 2
@@ -229,14 +223,13 @@ def _workload(
         material.pairs[budget.rounds * material.pair_batch :][: budget.rounds * material.pair_batch]
     )
     size = 4 * sum(p.numel() for p in encoder.parameters())
-    nulls = nulls_of(objectives)
-    losses = tasks + len(objectives) + len(nulls)
+    sums = tasks + len(losses)
+    sketches = len(encoder.blocks) * budget.rounds * (sums + len(nulls_of(losses)))
     return Workload(
         rounds=budget.rounds,
         processes=context.processes.count,
         tasks=tasks,
-        nulls=nulls,
-        task_subwords=batch * in_text
+        task_subwords=len(material.source.rounds[0]) * in_text
         + min(budget.batch_size, len(material.target) // budget.rounds) * in_target
         + min(budget.batch_size, reserved // budget.rounds) * projected,
         pair_subwords=material.pair_batch * in_pairs,
@@ -247,10 +240,9 @@ def _workload(
         + subwords(material.source.held_out)
         + subwords(material.target)
         + reserved * projected,
-        lookahead_subwords=(2 + 3 * len(objectives)) * sum(sets),
+        lookahead_subwords=(2 + 3 * len(losses)) * sum(sets),
         resident_bytes=resident_bytes(encoder.device),
         peak_bytes=peak_bytes(encoder.device),
         gradient_bytes=size,
-        sum_bytes=size * sum_dtype_for(encoder).itemsize // 4,
-        sketch_bytes=4 * SKETCH_WIDTH * len(encoder.blocks) * budget.rounds * losses,
+        sum_bytes=sums * size * sum_dtype_for(encoder).itemsize // 4 + 4 * SKETCH_WIDTH * sketches,
     )
