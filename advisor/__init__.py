@@ -29,6 +29,7 @@ from advisor._request import spelled_out
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import Option, WordPairs
+from advisor.recommend import Asked
 from advisor.recommend import ask as _ask
 from advisor.recommend import recommend as _recommend
 from advisor.report import Report
@@ -36,8 +37,6 @@ from probes.request import ProbeRequest
 from probes.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from advisor.race import RaceResult
     from advisor.race.console import RaceWatcher
     from advisor.study import TrialResult, Watcher
@@ -46,51 +45,18 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "Option", "Report", "WordPairs", "ask", "probe", "race", "recommend", "trial"]
 
 
-def ask(
-    model: str,
-    *,
-    source: str,
-    target: str,
-    task: str,
-    word_pairs: WordPairs | str | None = None,
-    min_gain: float = DEFAULT_MIN_GAIN,
-    trial: "TrialResult | str | Path | None" = None,
-    pretrained_on: "Sequence[str]" = (),
-    like: str | None = None,
-    train_steps: int | None = None,
-) -> Report:
+@spelled_out(Asked, required=("source",))
+def ask(asked: Asked, *, trial: "TrialResult | str | Path | None" = None) -> Report:
     """Advise from evidence, without measuring anything.
 
     Args:
-        model: a hub id, a folder, or the name of an offline encoder; evidence is matched by its last part.
-        source: language of the labelled data.
-        target: language the model is to be used in.
-        task: one of ``probes.catalogue.TASKS``.
-        word_pairs: where aligned words would come from.
-        min_gain: smallest gain of interest, in points.
         trial: an own trial of the same question, or the path of its folder or ``trial.json``.
-        pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
-        like: an encoder that the evidence knows and that the model is like.
-        train_steps: of fine-tuning; by default as many as published runs of the task took.
 
     Raises:
         InputError: if the model only decodes, a language, the task or ``like`` is unknown, or the trial
             cannot be read or asked another question.
     """
-    return Report(
-        _ask(
-            model=model,
-            source=source,
-            target=target,
-            task=task,
-            word_pairs=word_pairs,
-            min_gain=min_gain,
-            trial=trial,
-            pretrained_on=pretrained_on,
-            like=like,
-            train_steps=train_steps,
-        )
-    )
+    return Report(_ask(asked, trial))
 
 
 def recommend(

@@ -12,13 +12,18 @@ R = TypeVar("R")
 
 
 def spelled_out(
-    *, leave_out: Collection[str] = (), required: Collection[str] = (), objects: bool = False
+    of: Any = ProbeRequest,
+    *,
+    leave_out: Collection[str] = (),
+    required: Collection[str] = (),
+    objects: bool = False,
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Decorator: the first parameter, a request, is given as keyword arguments, the model by position too.
 
     A request that is there already is taken as well. Signature and documentation name every field.
 
     Args:
+        of: type of the request.
         leave_out: fields that the function does not ask for; they keep their defaults.
         required: fields that it cannot do without, though a request can.
         objects: whether model and data may be objects. The function then takes ``tokenizer``, and ``hidden``:
@@ -27,7 +32,7 @@ def spelled_out(
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         _, *own = (one for one in signature(function).parameters.values() if one.name != "hidden")
-        asked = {name: field for name, field in ProbeRequest.model_fields.items() if name not in leave_out}
+        asked = {name: field for name, field in of.model_fields.items() if name not in leave_out}
         parameters = [
             Parameter(
                 name,
@@ -41,14 +46,14 @@ def spelled_out(
 
         @wraps(function)
         def call(*args: Any, **named: Any) -> R:
-            if args and isinstance(args[0], ProbeRequest):
+            if args and isinstance(args[0], of):
                 return function(*args, **named)
             given = spelled.bind(*args, **named).arguments
             rest = {parameter.name: given.pop(parameter.name) for parameter in own if parameter.name in given}
             if not objects:
-                return function(ProbeRequest.of(**given), **rest)
+                return function(of.of(**given), **rest)
             with as_files(given, rest.get("tokenizer")) as (files, hidden):
-                return function(ProbeRequest.of(**files), **rest, hidden=hidden)
+                return function(of.of(**files), **rest, hidden=hidden)
 
         call.__signature__ = spelled  # type: ignore[attr-defined]
         lines = "\n".join(f"    {name}: {field.description}" for name, field in asked.items())

@@ -144,9 +144,8 @@ def _role(name: str) -> Role:
 
 def plain_type(field: FieldInfo) -> Any:
     """The type of a field without its limits: what a signature shows."""
-    if field.default is not None:
-        return field.annotation
-    return Columns | None if Columns in get_args(field.annotation) else str | None
+    limited = any(hasattr(part, "__metadata__") for part in get_args(field.annotation))
+    return str | None if field.default is None and limited else field.annotation
 
 
 def problem_in(error: ValidationError) -> str:

@@ -17,7 +17,9 @@ from advisor.advice import (
     Support,
     Worth,
 )
-from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, option_space
+from advisor.options import NO_ALIGNMENT, FrozenLayers, Option, Schedule, WordPairs, option_space
+from advisor.recommend import Asked
+from advisor.recommend import ask as ask_evidence
 from probes.signals import (
     TOTAL,
     ConflictRow,
@@ -498,3 +500,14 @@ def make_open(**overrides: Any) -> Advice:
         ),
     }
     return make_advice(**(fields | overrides))
+
+
+SEQUENTIAL = Option(
+    objective="token-contrastive", schedule=Schedule.SEQUENTIAL, word_pairs=WordPairs.DICTIONARY
+)
+"""What most published runs did."""
+
+
+def ask(trial: Any = None, **question: Any) -> Advice:
+    """Advice from evidence on the question that has these fields."""
+    return ask_evidence(Asked.of(**question), trial)

@@ -6,7 +6,7 @@ from advisor.advice import Advice
 from advisor.app import _question, _show, _state
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.options import WordPairs
-from advisor.recommend import ask
+from advisor.recommend import Asked, ask
 from advisor.report import Report
 
 
@@ -53,4 +53,7 @@ def render() -> None:
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _ask(model: str, source: str, target: str, task: str, word_pairs: str, min_gain: float) -> Advice:
-    return ask(model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain)
+    question = Asked.of(
+        model=model, source=source, target=target, task=task, word_pairs=word_pairs, min_gain=min_gain
+    )
+    return ask(question)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from advisor.app import _files, _pictures, _question, _run, _show, _state
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.recommend import ask, recommend
+from advisor.recommend import Asked, ask, recommend
 from advisor.report import Report, words
 from advisor.study import OptionResult, TrialResult
 from probes.catalogue import METRICS
@@ -76,9 +76,8 @@ def _trial(result: TrialResult) -> None:
 
 
 def _asked(result: TrialResult, trial: TrialResult | None = None) -> Report:
-    return Report(
-        ask(model=result.model, source=result.source, target=result.target, task=result.task, trial=trial)
-    )
+    asked = Asked(model=result.model, source=result.source, target=result.target, task=result.task)
+    return Report(ask(asked, trial))
 
 
 def _expected(result: TrialResult) -> Report | None:

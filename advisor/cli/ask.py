@@ -11,7 +11,8 @@ from advisor.cli._run import answer, counting_race, show_grid
 from advisor.console import errors
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.files import write_files
-from advisor.grid import Asked, ask_grid, crossed, grid_page, read_questions
+from advisor.grid import ask_grid, crossed, grid_page, read_questions
+from advisor.recommend import Asked
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
 from probes.errors import InputError
@@ -94,7 +95,7 @@ def ask(
         show_grid(grid, as_json=as_json, strict=strict, lines=sort != "question")
         return
     with errors.status("Weighing the evidence"):
-        advice = ask_evidence(**dict(asked[0]), trial=trial)
+        advice = ask_evidence(asked[0], trial)
     answer(Report(counting_race(advice, race)), as_json)
 
 

@@ -1,7 +1,7 @@
 """Many targets, many encoders at once: questions crossed or from a file, answered as one table."""
 
 from advisor.grid.joint import JointAnswer
-from advisor.grid.questions import Asked, crossed, listed, read_questions
+from advisor.grid.questions import crossed, read_questions
 from advisor.grid.run import (
     compare_targets,
     folder_of,
@@ -19,7 +19,6 @@ __all__ = [
     "SORTS",
     "AnswerCell",
     "AnswerGrid",
-    "Asked",
     "JointAnswer",
     "Score",
     "Sort",
@@ -30,7 +29,6 @@ __all__ = [
     "grid_page",
     "grid_table",
     "in_processes",
-    "listed",
     "probe_cells",
     "read_questions",
     "spread",

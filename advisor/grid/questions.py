@@ -2,41 +2,15 @@
 
 import csv
 import json
-import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 
-from advisor.decide import DEFAULT_MIN_GAIN
+from advisor.recommend import Asked, listed
 from probes.errors import InputError
-from probes.schema import Frozen
-
-
-def listed(text: str | Sequence[str]) -> tuple[str, ...]:
-    """The parts of ``A,B,C``, each once; what exists on disk under that very name is one."""
-    if not isinstance(text, str):
-        return tuple(text)
-    whole = "," not in text or os.path.exists(text)
-    return tuple(
-        dict.fromkeys([text] if whole else [part.strip() for part in text.split(",") if part.strip()])
-    )
-
-
-class Asked(Frozen):
-    """One question of a grid: what :func:`advisor.ask` takes, with its defaults."""
-
-    model: Annotated[str, Field(min_length=1)]
-    source: str = "en"
-    target: Annotated[str, Field(min_length=1)]
-    task: Annotated[str, Field(min_length=1)]
-    word_pairs: str | None = None
-    min_gain: float = DEFAULT_MIN_GAIN
-    pretrained_on: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    like: str | None = None
-    train_steps: int | None = None
 
 
 def crossed(

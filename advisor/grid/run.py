@@ -13,10 +13,9 @@ from advisor.files import write_files
 from advisor.findings import load_findings
 from advisor.findings.evidence import find_encoder
 from advisor.grid.joint import JointAnswer, joint_answer
-from advisor.grid.questions import listed
 from advisor.grid.table import AnswerCell
 from advisor.recipe import joint_files, recipe_files
-from advisor.recommend import recommend
+from advisor.recommend import listed, recommend
 from advisor.report import Report, rescued
 from advisor.sample import located
 from probes.errors import InputError, RunError

@@ -9,9 +9,8 @@ from typing import Literal, TypeAlias
 
 from advisor.advice import Advice
 from advisor.grid.joint import JointAnswer
-from advisor.grid.questions import Asked
 from advisor.grid.scores import Score, scores_of
-from advisor.recommend import ask
+from advisor.recommend import Asked, ask
 from probes.errors import InputError, RunError
 from probes.schema import Frozen
 
@@ -141,6 +140,6 @@ def ask_grid(questions: Sequence[Asked]) -> AnswerGrid:
 def _answered(question: Asked) -> AnswerCell:
     names = question.model_dump(include={"model", "source", "target", "task"})
     try:
-        return AnswerCell(**names, advice=ask(**dict(question)))
+        return AnswerCell(**names, advice=ask(question))
     except (InputError, RunError) as error:
         return AnswerCell(**names, problem=str(error))

@@ -14,7 +14,7 @@ from advisor.race.console import RaceWatcher
 from advisor.race.result import RaceResult, result_of
 from advisor.race.start import arms_to_time, key_of, set_up
 from advisor.race.store import RaceStore, Setup
-from advisor.recommend import ask, recommend
+from advisor.recommend import Asked, ask, recommend
 from advisor.training import Recipe, Shared, word_pairs_of
 from probes.errors import InputError, RunError
 from probes.progress import Stopwatch
@@ -148,14 +148,8 @@ def _taken_up(store: RaceStore, key: str, minutes: float) -> Setup | None:
 def _advice(request: ProbeRequest, signals: str | Path | None) -> Advice:
     if signals is not None:
         return recommend(signals, min_gain=request.min_gain)
-    return ask(
-        model=request.model,
-        source=request.source,
-        target=request.target,
-        task=request.task,
-        word_pairs=word_pairs_of(request),
-        min_gain=request.min_gain,
-    )
+    question = request.model_dump(include={"model", "source", "target", "task", "min_gain"})
+    return ask(Asked(**question, word_pairs=word_pairs_of(request)))
 
 
 def _recipe(

@@ -200,7 +200,7 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
 def _gain(draws: Array, min_gain: float) -> Gain:
     low, high = np.quantile(draws, _INTERVAL)
     return Gain(
-        mean=float(draws.mean()),
+        mean=float(np.median(draws)),
         low=float(low),
         high=float(high),
         probability_positive=float((draws > 0).mean()),
@@ -251,7 +251,7 @@ def _agreement(racer: Racer, belief: Belief) -> float:
     same = []
     for split in range(_SPLITS):
         part = guide_part(labels, seed=split)
-        picks = [int(racer.belief(half).draws().mean(axis=0).argmax()) for half in (part, ~part)]
+        picks = [int(np.append(0.0, racer.belief(half).expected).argmax()) for half in (part, ~part)]
         same.append(picks[0] == picks[1])
     return float(np.mean(same))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from advisor.advice import Advice
 from advisor.decide import Expected
+from advisor.findings.model import scale
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.race.errors import ErrorModel
 from advisor.race.rungs import SHARES, Rung, RungPlan
@@ -64,14 +65,17 @@ def arms_of(expected: Sequence[Expected], min_gain: float) -> list[Arm]:
 
 
 def prior_of(options: Sequence[Option], mean: Array, sd: Array, errors: ErrorModel) -> tuple[Array, Array]:
-    """Means and covariance of the arms' gains: the findings' spread, correlated as in the studies.
+    """Means and covariance of the arms' gains on the model's scale: the findings', correlated as in studies.
 
-    ``mean`` and ``sd`` are of each gain in points, shape (arms,).
+    ``mean`` and ``sd`` are of each gain in points, shape (arms,); ``sd`` from an 80 % interval.
     """
     correlation = errors.correlation(
         [str(option.objective) for option in options], [str(option.schedule) for option in options]
     )
-    return mean, sd[:, None] * correlation * sd
+    # An interval of half a width h about z is 2 A cosh(z / A) sinh(h / A) points wide.
+    half = scale.A * np.arcsinh(_WIDTH / 2 * sd * scale.unit(mean) / scale.A)
+    spread = half / (_WIDTH / 2)
+    return scale.to_scale(mean), spread[:, None] * correlation * spread
 
 
 _FIRST_LOOKS = 0.5

@@ -7,5 +7,6 @@ Nothing here imports torch: advice from evidence or from saved signals takes a s
 """
 
 from advisor.recommend._answer import ask, check_min_gain, recommend
+from advisor.recommend._asked import Asked, listed
 
-__all__ = ["ask", "check_min_gain", "recommend"]
+__all__ = ["Asked", "ask", "check_min_gain", "listed", "recommend"]

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,7 @@ from advisor.findings import load_findings, worth_of
 from advisor.findings.evidence import find_encoder, find_task
 from advisor.findings.model import scale
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Schedule, WordPairs
+from advisor.recommend._asked import Asked
 from advisor.recommend._doubts import support_of, warnings_on
 from advisor.recommend._moves import next_moves
 from advisor.recommend._outlooks import Outlook, decide_on, gain_of, outlooks_of
@@ -29,32 +30,12 @@ if TYPE_CHECKING:
     from advisor.study import TrialResult
 
 
-def ask(
-    *,
-    model: str,
-    source: str,
-    target: str,
-    task: str,
-    word_pairs: WordPairs | str | None = None,
-    min_gain: float = DEFAULT_MIN_GAIN,
-    trial: "TrialResult | str | Path | None" = None,
-    pretrained_on: Sequence[str] = (),
-    like: str | None = None,
-    train_steps: int | None = None,
-) -> Advice:
+def ask(asked: Asked, trial: "TrialResult | str | Path | None" = None) -> Advice:
     """Advice from evidence, without measuring anything.
 
     Args:
-        model: a hub id, a local path or an offline encoder's name; evidence is matched by its last part.
-        source: language of the labelled data, in any common form (``en``, ``eng``, ``eng_Latn``).
-        target: language the model is to be used in.
-        task: one of ``probes.catalogue.TASKS``, or ``qa``; a benchmark's name will do.
-        word_pairs: where aligned words would come from; by default as in the trial, else a dictionary.
-        min_gain: smallest gain of interest, in points, at least 0.
-        trial: an own trial of the same question, or the path of its folder or ``trial.json``.
-        pretrained_on: all languages that the model was pretrained on, where the evidence does not know it.
-        like: an encoder that the evidence knows and that the model is like.
-        train_steps: of fine-tuning; by default as many as published runs of the task took.
+        asked: the question.
+        trial: an own trial of it, or the path of its folder or ``trial.json``.
 
     Raises:
         InputError: if the model only decodes, a language, the task, ``word_pairs`` or ``like`` is unknown,
@@ -62,34 +43,39 @@ def ask(
             cannot be read or asked another question.
 
     Example:
-        >>> ask(model="xlm-roberta-base", source="en", target="yo", task="pos").decision
+        >>> ask(Asked(model="xlm-roberta-base", source="en", target="yo", task="pos")).decision
         'align'
     """
     started = time.perf_counter()
     trial = read_trial(trial)
+    word_pairs = asked.word_pairs
     if word_pairs is None:
         of_trial_options = [row.option.word_pairs for row in trial.options] if trial else []
         word_pairs = next(filter(None, of_trial_options), WordPairs.DICTIONARY)
     if word_pairs not in set(WordPairs):
         raise InputError(f"'{word_pairs}' is no source of word pairs: choose one of {', '.join(WordPairs)}.")
     findings = load_findings()
-    languages = tuple(parse_language(language).code for language in pretrained_on)
-    encoder = find_encoder(model, findings.tables.encoders, pretrained_on=languages, like=like)
-    of_task = find_task(task)
+    languages = tuple(parse_language(language).code for language in asked.pretrained_on)
+    task = find_task(asked.task)
     situation = Situation(
         question=Question(
-            model=model, source=source, target=target, task=of_task.name, pretrained_on=languages, like=like
+            model=asked.model,
+            source=asked.source,
+            target=asked.target,
+            task=task.name,
+            pretrained_on=languages,
+            like=asked.like,
         ),
-        source=parse_language(source),
-        target=parse_language(target),
-        task=of_task,
+        source=parse_language(asked.source),
+        target=parse_language(asked.target),
+        task=task,
         word_pairs=WordPairs(word_pairs),
-        min_gain=check_min_gain(min_gain),
+        min_gain=check_min_gain(asked.min_gain),
         signals=None,
         findings=findings,
-        encoder=encoder,
+        encoder=find_encoder(asked.model, findings.tables.encoders, pretrained_on=languages, like=asked.like),
         trial=trial,
-        train_steps=check_train_steps(train_steps),
+        train_steps=check_train_steps(asked.train_steps),
     )
     return _advise(situation, started)
 

@@ -104,14 +104,11 @@ class Situation:
     def case(self, option: Option) -> Case:
         """The option on the question's model, task and language."""
         return self.findings.cases.case(
+            option,
             model=self._asked,
             encoder=unknown_encoder(self.model) if self.untrained else self.encoder,
             task=self.task.name,
             target=self.target.code,
-            objective=option.objective,
-            schedule=option.schedule or "",
-            frozen_layers=option.frozen_layers,
-            word_pairs=option.word_pairs or "",
             train_steps=self.train_steps,
         )
 

@@ -120,7 +120,7 @@ def _grid(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
 
 
 def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> tuple[str, str]:
-    from advisor.recommend import ask
+    from advisor.recommend import Asked, ask
     from advisor.study import run_trial
 
     (request,) = job.cells
@@ -128,7 +128,7 @@ def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> tuple[str, str]
         request, plan.options, seeds=plan.seeds, steps=plan.steps, out=folder, watcher=_TrialRelay(tell)
     )
     question = request.model_dump(include={"model", "source", "target", "task", "min_gain"})
-    return ask(**question, trial=result).decision, result.verdict
+    return ask(Asked(**question), result).decision, result.verdict
 
 
 def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> tuple[str, str]:

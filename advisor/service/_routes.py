@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_tables
-from advisor.grid import AnswerGrid, Asked, ask_grid, crossed
+from advisor.grid import AnswerGrid, ask_grid, crossed
 from advisor.race import RaceResult
+from advisor.recommend import Asked
 from advisor.recommend import ask as ask_evidence
 from advisor.recommend import recommend as recommend_from
 from advisor.service._preview import Preview, look
@@ -137,7 +138,7 @@ def ask(
     question: Annotated[Asked, Query()],
 ) -> Advice:
     """Advice from the evidence alone, at once."""
-    return ask_evidence(**dict(question))
+    return ask_evidence(question)
 
 
 @routes.post("/ask")

@@ -8,8 +8,8 @@ from collections import Counter
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
-from advisor.recommend import ask
 from advisor.report.words import interval
+from tests.factories import ask
 
 MODELS = (
     "xlm-roberta-base",

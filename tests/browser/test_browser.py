@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from advisor.advice import Advice
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.sample import sample_path
 from advisor.service import Run
 from advisor.study import TrialResult
 from probes.signals import Signals
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, Server, serve
 from tests.conftest import Checkpoint
-from tests.factories import make_advice, make_signals
+from tests.factories import ask, make_advice, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, wait_for
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import asyncio
 from html import escape
 from pathlib import Path
 
-from advisor.recommend import ask
 from tests.browser.server import Server, serve
 from tests.browser.session import Session
+from tests.factories import ask
 from tests.unit.service.stubs import wait_for
 
 TARGETS = ("tr", "de", "yo", "fi", "zh")

@@ -18,12 +18,12 @@ from advisor.app._pictures import expected_gain
 from advisor.app._run import label
 from advisor.findings import load_findings
 from advisor.findings.reports import load_figures
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.report import Report, words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
 from tests.browser.trials import make_trial, write_trial
-from tests.factories import make_advice, make_open, make_signals
+from tests.factories import ask, make_advice, make_open, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
 
 HOSTILE = "<script>alert(1)</script>![x](https://evil.example/x.png)"

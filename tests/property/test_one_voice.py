@@ -12,14 +12,14 @@ from advisor.advice import Advice
 from advisor.findings import load_tables
 from advisor.options import NO_ALIGNMENT
 from advisor.recipe import recipe_for
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.report import Report, card_of
 from advisor.training import weighted
 from probes.catalogue import OBJECTIVES, TASKS
 from probes.request import ProbeRequest
 from probes.signals import TOTAL, Signals
 from tests.examples import examples
-from tests.factories import estimate, make_signals
+from tests.factories import ask, estimate, make_signals
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,11 @@ from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_findings, load_tables
 from advisor.findings.evidence import normalise_model
 from advisor.options import NO_ALIGNMENT
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from probes.catalogue import TASKS
 from probes.signals import TOTAL, CosineRow, Estimate, Signals
 from tests.examples import examples
-from tests.factories import make_signals
+from tests.factories import ask, make_signals
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from advisor.options import Option, option_space
 from advisor.recipe import recipe_files, recipe_for
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.report import Report
 from advisor.sample import sample_path
 from probes.budget import BUDGETS, Budget
@@ -20,6 +20,7 @@ from probes.request import ProbeRequest
 from probes.run import run_probe
 from probes.signals import Signals
 from tests.conftest import Checkpoint
+from tests.factories import ask
 
 pytestmark = pytest.mark.slow
 

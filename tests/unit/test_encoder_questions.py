@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from advisor.recommend import ask
 from probes.errors import InputError
+from tests.factories import ask
 
 
 def test_a_decoder_is_refused() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from advisor.cli import app
-from advisor.grid import AnswerGrid, Asked, ask_grid, crossed, grid_page, read_questions
-from advisor.recommend import ask
+from advisor.grid import AnswerGrid, ask_grid, crossed, grid_page, read_questions
+from advisor.recommend import Asked, ask
 from probes.errors import InputError
 
 MODELS = ("xlm-roberta-base", "mbert", "distilmbert", "bundled", "never-heard-of")
@@ -40,7 +40,7 @@ def grid() -> AnswerGrid:
 def test_a_grid_gives_the_numbers_of_each_question_alone(asked: list[Asked]) -> None:
     for question, cell in zip(asked, ask_grid(asked).cells, strict=True):
         assert cell.advice is not None
-        alone = ask(**dict(question))
+        alone = ask(question)
         assert cell.advice.model_dump(exclude={"provenance"}) == alone.model_dump(exclude={"provenance"})
 
 

@@ -8,10 +8,10 @@ import pytest
 import advisor
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.study import TrialResult, summarise
 from probes.errors import InputError
-from tests.factories import make_signals
+from tests.factories import ask, make_signals
 from tests.unit.study.made_up import JOINT, SEQUENTIAL, make_record, make_records
 
 NONE = [54.0, 54.5, 53.5]

@@ -7,7 +7,7 @@ import pytest
 
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.recipe import read_recipe, recipe_files, recipe_for
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.report import Report
 from advisor.sample import sample_path
 from advisor.service import look
@@ -16,6 +16,7 @@ from probes.budget import BUDGETS, Budget
 from probes.request import ProbeRequest
 from probes.run import run_probe
 from tests.conftest import Checkpoint
+from tests.factories import ask
 
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 

@@ -15,11 +15,11 @@ from advisor.advice import Advice
 from advisor.findings import SignalStage, load_findings
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.options import NO_ALIGNMENT, Schedule, joint_weight, option_space
-from advisor.recommend import ask, recommend
+from advisor.recommend import recommend
 from advisor.recommend._moves import _settled
 from probes.errors import InputError
 from probes.signals import DataFacts, Signals
-from tests.factories import estimate, make_signals, unresolved
+from tests.factories import ask, estimate, make_signals, unresolved
 
 
 def _ask(model: str, target: str, task: str, **more: object) -> Advice:
@@ -314,7 +314,7 @@ def test_advice_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from advisor.recommend import ask; "
+        "import sys; from advisor import ask; "
         "ask(model='xlm-roberta-base', source='en', target='yo', task='pos'); "
         "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'pandas', 'statsmodels'} & set(sys.modules); "
         "print(heavy); sys.exit(len(heavy))"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from advisor.findings.evidence._effects import Effect, Tables, level_of
 from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from advisor.findings.evidence._languages import LanguageFacts
+from advisor.options import Option
 
 Key = tuple[str, ...]
 
@@ -137,30 +138,32 @@ class CaseMaker:
 
     def case(
         self,
+        option: Option | Effect,
         *,
         model: str,
         task: str,
         target: str,
-        objective: str,
-        schedule: str,
-        frozen_layers: str,
-        word_pairs: str,
         encoder: EncoderFacts | None = None,
         train_steps: int | None = None,
     ) -> Case:
         """A question's case, which belongs to no source.
 
         Args:
+            option: what is done, or an effect of it.
+            model: the encoder.
+            task: its name.
+            target: code of the language.
             encoder: where the tables do not have it.
             train_steps: of fine-tuning; as many as published runs took when None.
         """
         language = self._tables.languages.get(target)
+        word_pairs = str(option.word_pairs or "")
         encoder = encoder or self._tables.encoders.get(model) or unknown_encoder(model)
         facts = language_facts(language, encoder) if language else ()
         return Case(
-            objective=objective,
-            schedule=schedule,
-            frozen_layers=frozen_layers,
+            objective=str(option.objective),
+            schedule=str(option.schedule or ""),
+            frozen_layers=str(option.frozen_layers),
             pairs=PAIR_MIXTURE.get(word_pairs, ((word_pairs, 1.0),)) if word_pairs else (),
             model=model,
             task=task,
@@ -186,13 +189,10 @@ class CaseMaker:
 
     def _of_effect(self, effect: Effect) -> Case:
         case = self.case(
+            effect,
             model=effect.model,
             task=effect.task,
             target=effect.target,
-            objective=effect.objective,
-            schedule=effect.schedule,
-            frozen_layers=effect.frozen_layers,
-            word_pairs=effect.word_pairs,
             train_steps=effect.train_steps,
         )
         run = effect.checkpoint or f"{effect.source_id}:{case.option}:{effect.word_pairs}:{effect.setup}"

@@ -15,7 +15,7 @@ def claims(
     geometry: Sequence[Geometry],
     choices: Sequence[Choice],
 ) -> list[str]:
-    """One Markdown bullet for each question that the records can say something about.
+    """One sentence for each question that the records can say something about.
 
     Args:
         rows: every signal over all records.
@@ -23,13 +23,12 @@ def claims(
         choices: what following signals is worth beside other ways.
     """
     by_signal = {row.signal: row for row in rows}
-    found = [
+    return [
         *_distances([row for name, row in by_signal.items() if SIGNALS[name].kind == "distance"]),
         *_orthogonal(geometry),
         *_survivors(rows),
         *_probe_or_trial(choices),
     ]
-    return [f"- {line}" for line in found]
 
 
 def _distances(rows: Sequence[SignalRow]) -> Iterator[str]:

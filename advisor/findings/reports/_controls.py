@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 from advisor.findings.evidence import TABLES, read_rows
+from advisor.findings.reports._figures import render
 from probes.signals import Estimate
 
 _TABLE = "controls.csv"
@@ -142,49 +143,7 @@ class ControlReport(BaseModel):
 
     def markdown(self) -> str:
         """All tables."""
-        if not self.due_to:
-            return "There are no controls among the records.\n"
-        lines = [
-            "Differences of the score on target-language data, in points: means over the last two looks, one "
-            "seed a run. Intervals are over cells.",
-            "",
-            "| What | Cells | Points [95 %] |",
-            "|---|---:|---:|",
-            *(f"| {row.what} | {row.cells} | {_in_words(row.points)} |" for row in self.due_to),
-        ]
-        for said, names, rows in (
-            (
-                "Mean gains over fine-tuning alone along the runs of a grid, by steps of fine-tuning:",
-                ("Cells", "Option"),
-                [(str(row.cells), row.option, row.gains) for row in self.along],
-            ),
-            (
-                "Gains over fine-tuning alone along one long run, by steps of fine-tuning:",
-                ("Cell", "Option"),
-                [(row.cell, row.option, row.gains) for row in self.horizon],
-            ),
-        ):
-            lines += _by_steps(said, names, rows)
-        return "\n".join(lines) + "\n"
-
-
-def _by_steps(
-    said: str, names: tuple[str, str], rows: Sequence[tuple[str, str, dict[int, float]]]
-) -> list[str]:
-    """Gains by steps of fine-tuning as a Markdown table; nothing without rows."""
-    if not rows:
-        return []
-    steps = sorted({step for *_, gains in rows for step in gains})
-    return [
-        *("", said, "", f"| {' | '.join(names)} | {' | '.join(map(str, steps))} |"),
-        f"|---|---|{'---:|' * len(steps)}",
-        *(
-            f"| {first} | {second} | "
-            + " | ".join(f"{gains[step]:+.1f}" if step in gains else "" for step in steps)
-            + " |"
-            for first, second, gains in rows
-        ),
-    ]
+        return render("controls", report=self)
 
 
 @dataclass(frozen=True)
@@ -256,12 +215,6 @@ def _mean(values: Sequence[float]) -> Estimate:
         return Estimate(value=mean, note="a single cell")
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
     return Estimate(value=mean, low=mean - half, high=mean + half)
-
-
-def _in_words(points: Estimate) -> str:
-    if points.value is None or points.low is None or points.high is None:
-        return "" if points.value is None else f"{points.value:+.1f}"
-    return f"{points.value:+.1f} [{points.low:+.1f}, {points.high:+.1f}]"
 
 
 def _along(path: Path) -> Iterator[AlongRow]:

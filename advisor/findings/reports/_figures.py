@@ -1,6 +1,8 @@
 """What a validation found, figure by figure with intervals from drawing whole languages; and in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from advisor.findings.reports._cells import Split
 from probes.schema import Frozen
 
 Array = NDArray[np.float64]
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 class Figure(BaseModel):
@@ -232,104 +235,20 @@ class Validation(Frozen):
 
     def markdown(self) -> str:
         """The figures as Markdown tables."""
-        return "\n".join(
-            (
-                *_overview(self),
-                "",
-                *_bands(self),
-                "",
-                *_ablations(self),
-                *(line for report in self.splits for line in ("", *_split(report))),
-            )
-        )
+        return render("validation", validation=self, knows_the_lab=KNOWS_THE_LAB)
 
 
-def _overview(validation: Validation) -> Iterator[str]:
-    yield (
-        "| left out | cells | regret of the advice | where it knows the lab | of the best simple rule "
-        "| coverage, % | signs right, % | rank in a cell |"
+def render(name: str, /, *, root: Path = TEMPLATES, **values: Any) -> str:
+    """A template filled in; it ends without a line break.
+
+    Args:
+        name: of its file, without ``.md.jinja``.
+        root: where it lies.
+        values: that it names.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # no answer waits for it
+
+    environment = Environment(
+        loader=FileSystemLoader(root), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    yield "|---|---|---|---|---|---|---|---|"
-    for report in validation.splits:
-        others = (method for method in report.methods if not method.name.startswith("advice"))
-        simple = min(others, key=lambda method: method.regret.value)
-        in_lab = next((m.regret for m in report.methods if m.name == KNOWS_THE_LAB), "")
-        yield (
-            f"| one {report.split} | {report.cells} | {report.methods[0].regret} "
-            f"| {in_lab} | {simple.regret} ({simple.name}) "
-            f"| {_percent(report.coverage)}; of labs {100 * report.coverage_of_labs:.0f} "
-            f"| {_percent(report.signs)} | {report.rank or ''} |"
-        )
-
-
-def _bands(validation: Validation) -> Iterator[str]:
-    yield "What the words of confidence were worth: share of decisions that were right, of how many cells."
-    yield ""
-    yield "| left out | likely | leaning | open |"
-    yield "|---|---|---|---|"
-    rows = [(f"one {report.split}", report.bands) for report in validation.splits]
-    for name, bands in [*rows, ("all together", validation.bands)]:
-        yield f"| {name} | " + " | ".join(map(_band, bands)) + " |"
-
-
-def _ablations(validation: Validation) -> Iterator[str]:
-    if not validation.ablations:
-        return
-    yield "What each part is worth: the same figures without it."
-    yield ""
-    yield "| without | left out | regret (with it) | coverage of labs, % (with it) | likely (with it) |"
-    yield "|---|---|---|---|---|"
-    for row in validation.ablations:
-        coverage = ""
-        if row.coverage is not None and row.coverage_with is not None:
-            coverage = f"{100 * row.coverage:.0f} ({100 * row.coverage_with:.0f})"
-        likely = ""
-        if row.likely is not None and row.likely_with is not None:
-            likely = f"{_band(row.likely)} ({_band(row.likely_with)})"
-        yield (
-            f"| {row.without} | one {row.split} | {row.regret:.2f} ({row.regret_with:.2f}) | {coverage} "
-            f"| {likely} |"
-        )
-
-
-def _split(report: SplitReport) -> Iterator[str]:
-    yield f"### One {report.split} left out"
-    yield ""
-    yield (
-        f"{report.folds} refits, {report.cells} cells; the best option in hindsight gains "
-        f"{report.hindsight:.2f} points a cell."
-        + (
-            f" About {report.floor} points of any regret are seed noise, whose winners hindsight picks: the "
-            "floor is what choosing on four seeds and scoring on the fifth loses."
-            if report.floor
-            else ""
-        )
-    )
-    yield ""
-    yield "| method | regret | regret, labs alike | kept | hurt by > 0.5, % | error on the model's scale |"
-    yield "|---|---|---|---|---|---|"
-    for method in report.methods:
-        error = f"{method.rmse:.2f}" if method.rmse is not None else ""
-        yield (
-            f"| {method.name} | {method.regret} | {method.regret_of_labs:.2f} | {method.kept} "
-            f"| {_percent(method.hurt)} | {error} |"
-        )
-
-    if not report.tasks:
-        return
-    yield ""
-    yield "| task | harm warned of | encouraged where none | decisions right, % | kept | by any option |"
-    yield "|---|---|---|---|---|---|"
-    for row in report.tasks:
-        yield (
-            f"| {row.task} | {row.warned} of {row.harmed} | {row.encouraged} of {row.cells - row.harmed} "
-            f"| {100 * row.right:.0f} | {row.kept:+.2f} | {row.kept_by_any:+.2f} |"
-        )
-
-
-def _band(band: Band) -> str:
-    return f"{100 * band.right:.0f} % of {band.cells}" if band.cells else "none"
-
-
-def _percent(figure: Figure) -> str:
-    return f"{100 * figure.value:.0f} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+    return environment.get_template(f"{name}.md.jinja").render(values).rstrip("\n")

@@ -6,7 +6,7 @@ squares, by fits that have not seen its group or, as the harder hold-out, any gr
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,37 +167,3 @@ def _verdict(
         return "failure"
     enough = all(change.value <= _CHANGE[signal.gradient] for change in changes)
     return "success" if enough and within is not None and abs(within.value) >= _WITHIN else "partial"
-
-
-def markdown(tests: Sequence[RegisteredTest]) -> Iterator[str]:
-    """The test as a table."""
-    if not tests:
-        yield "Too few own records for the registered test."
-        return
-    if not tests[0].counts:
-        yield (
-            "No run of 300 steps or more is on file yet. What follows is the registered test on the shorter "
-            "runs that were measured before it was registered: they may be fitted on and are not scored."
-        )
-        yield ""
-    yield (
-        "Change of the root mean squared error of predicted gains by one signal, in points, beside the mean "
-        "gain of the same option in other groups; 95 % intervals, groups drawn with replacement."
-    )
-    yield ""
-    yield (
-        "| signal | rows | groups | states | error without | one group left out | one state left out "
-        "| within groups, r | slope | verdict |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for test in tests:
-        verdict = test.verdict if test.counts else f"({test.verdict})"
-        yield (
-            f"| {test.signal} | {test.rows} | {test.groups} | {test.states} | {test.error:.2f} "
-            f"| {_signed(test.by_group)} | {_signed(test.by_state)} | {_signed(test.within)} "
-            f"| {test.slope:+.2f} | {verdict} |"
-        )
-
-
-def _signed(figure: Figure | None) -> str:
-    return "" if figure is None else f"{figure.value:+.2f} [{figure.low:+.2f}, {figure.high:+.2f}]"

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables
+from advisor.findings.reports._figures import render
 
 _DRAWS = 2000
 
@@ -50,22 +51,8 @@ class Summary(BaseModel):
 
     def markdown(self) -> str:
         """The findings as Markdown tables, one a group."""
-        parts = []
-        for group in dict.fromkeys(finding.group for finding in self.findings):
-            lines = [
-                f"### {group[0].upper()}{group[1:]}",
-                "",
-                "| | points [95 %] | above 0, % | effects | languages | sources |",
-                "|---|---|---|---|---|---|",
-            ]
-            for row in self.findings:
-                if row.group == group:
-                    lines.append(
-                        f"| {row.level} | {row.gain:+.2f} [{row.low:+.2f}, {row.high:+.2f}] "
-                        f"| {100 * row.positive:.0f} | {row.effects} | {row.languages} | {row.sources} |"
-                    )
-            parts.append("\n".join(lines))
-        return "\n\n".join(parts)
+        groups = list(dict.fromkeys(finding.group for finding in self.findings))
+        return render("summary", findings=self.findings, groups=groups)
 
 
 def show(root: Path = TABLES) -> Summary:

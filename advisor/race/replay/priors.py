@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import load_tables
-from advisor.findings.evidence import OWN, Case, CaseMaker, OwnRecord, Tables, normalise_model, observations
+from advisor.findings.evidence import OWN, CaseMaker, OwnRecord, Tables, normalise_model, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages
 from advisor.options import Option
 from advisor.race.replay.traces import Trace
@@ -31,7 +31,9 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
         stages = fit_stages(rest, maker, model)
         records = [row for row in tables.records if (row.model, row.task) == (name, group[1])]
         for trace in (trace for trace in traces if trace.group == group):
-            cases = [_case(maker, trace, name, option) for option in trace.options]
+            cases = [
+                maker.case(option, model=name, task=group[1], target=trace.target) for option in trace.options
+            ]
             expected = model.predict(cases)
             shifts = np.array([_shift(stages, records, trace, option) for option in trace.options])
             moved = expected.moved(shifts[:, 0], shifts[:, 1])
@@ -65,18 +67,6 @@ def _without(tables: Tables, model: str, task: str) -> Tables:
         tables,
         effects=tuple(row for row in tables.effects if row.locator not in ids or other(row)),
         records=tuple(filter(other, tables.records)),
-    )
-
-
-def _case(maker: CaseMaker, trace: Trace, model: str, option: Option) -> Case:
-    return maker.case(
-        model=model,
-        task=trace.group[1],
-        target=trace.target,
-        objective=str(option.objective),
-        schedule=str(option.schedule),
-        frozen_layers=str(option.frozen_layers),
-        word_pairs=str(option.word_pairs or ""),
     )
 
 

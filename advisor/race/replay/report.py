@@ -1,13 +1,13 @@
 """The replay in numbers and as a picture: what ``advisor findings race`` prints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.race.errors import Look
-from advisor.race.replay.play import BUDGETS, Replay, replay
+from advisor.race.replay.play import BUDGETS, Playthrough, replay
 from advisor.race.replay.priors import with_priors
 from advisor.race.replay.traces import Trace, shipped_traces
 from advisor.race.rungs import WHOLE, Rung
@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 _FEWEST = 20
 """Moments in a band of P(best) from which on its worth is printed."""
 _DRAWS = 1000
+_AT = BUDGETS.index(2.0)
 
 
 class Way(Frozen):
@@ -38,11 +39,11 @@ class Way(Frozen):
     regret: tuple[float | None, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
-    spent: float | None
+    spent: float
 
 
 class Decile(Frozen):
-    """Moments at which P(best) of the pick lay in a decile."""
+    """Moments at which a probability of the pick lay in a decile."""
 
     low: float
     moments: int
@@ -69,8 +70,12 @@ class RaceReport(Frozen):
         cells, groups: played.
         judged_by_others: cases judged by seeds that the race did not see; the others by their own end.
         budgets: in whole runs of a sequential option, by passes.
+        winning, best: what P(winning) and P(best) were worth.
+        align_looks: runs whose alignment was cut short.
         run_minutes, probe_minutes: that a whole run and a probe take, in the middle.
-        probe_regret: of the race at two whole runs, without and with a probe that is paid for.
+        probe_regret: of the race at two whole runs: without a probe, with one that is paid
+            for, with a free one.
+        probe_worth: minutes of running that a free probe saves; None if no race without one gets as far.
     """
 
     cells: int
@@ -79,11 +84,14 @@ class RaceReport(Frozen):
     judged_by_others: int
     budgets: tuple[float, ...]
     ways: tuple[Way, ...]
-    bands: tuple[Decile, ...]
+    winning: tuple[Decile, ...]
+    best: tuple[Decile, ...]
     rungs: tuple[RungWorth, ...]
+    align_looks: int
     run_minutes: float
     probe_minutes: float | None
-    probe_regret: tuple[float, float] | None
+    probe_regret: tuple[float, float, float] | None
+    probe_worth: float | None
 
     def markdown(self) -> str:
         """The tables."""
@@ -98,40 +106,44 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
         traces: others than those of the shipped studies, with their priors.
     """
     cells = with_priors(shipped_traces()) if traces is None else list(traces)
-    played = replay(cells, jobs)
+    cases = replay(cells, jobs)
+    sure = np.array([moment for case in cases for moment in case.sure])
     probes = [trace.probe_seconds for trace in cells if trace.probe_seconds]
+    run_minutes = float(np.median([trace.seconds for trace in cells if trace.seconds])) / 60
+    ways = sorted(_ways(cases), key=lambda way: _or_inf(way.regret[_AT]))
+    probed = [case.regret for case in cases if "race after a probe" in case.regret]
     return RaceReport(
         cells=len(cells),
         groups=len({trace.group for trace in cells}),
-        cases=len(played.groups),
-        judged_by_others=int(played.judged_by_others.sum()),
+        cases=len(cases),
+        judged_by_others=sum(case.by_others for case in cases),
         budgets=BUDGETS,
-        ways=tuple(_ways(played)),
-        bands=tuple(_bands(played.sure)),
+        ways=tuple(ways),
+        winning=tuple(_bands(sure[:, [1, 2]])),
+        best=tuple(_bands(sure[:, [0, 2]])),
         rungs=tuple(_rungs(cells)),
-        run_minutes=played.seconds / 60,
+        align_looks=sum(look.rung.align < 1 for trace in cells for look in trace.gains),
+        run_minutes=run_minutes,
         probe_minutes=float(np.median(probes)) / 60 if probes else None,
-        probe_regret=_probe_regret(played),
+        probe_regret=_probe_regret(probed) if probed else None,
+        probe_worth=_probe_worth(probed, run_minutes) if probed else None,
     )
 
 
-def _ways(played: Replay) -> Iterator[Way]:
-    for name, curve in played.curves.items():
-        tried = np.asarray(~np.isnan(curve.regret).all(axis=1))
-        if not tried.any():  # dearer than the largest budget
+def _ways(cases: Sequence[Playthrough]) -> Iterator[Way]:
+    for name in dict.fromkeys(name for case in cases for name in case.regret):
+        tried = [case for case in cases if name in case.regret and not np.isnan(case.regret[name]).all()]
+        if not tried:  # dearer than the largest budget
             continue
-        regret = curve.regret[tried]
-        groups = [group for group, was_tried in zip(played.groups, tried, strict=True) if was_tried]
-        mean = regret.mean(axis=0)
-        low, high = _interval(regret, groups)
-        stops = [] if curve.spent is None else [spent for spent in curve.spent[tried] if np.isfinite(spent)]
+        regret = np.array([case.regret[name] for case in tried])
+        low, high = _interval(regret, [case.group for case in tried])
         yield Way(
             name=name,
-            cases=len(regret),
-            regret=_numbers(mean),
+            cases=len(tried),
+            regret=_numbers(regret.mean(axis=0)),
             low=_numbers(low),
             high=_numbers(high),
-            spent=float(np.mean(stops)) if stops else None,
+            spent=float(np.mean([case.spent[name] for case in tried])),
         )
 
 
@@ -150,13 +162,16 @@ def _numbers(values: Array) -> tuple[float | None, ...]:
     return tuple(None if np.isnan(value) else round(float(value), 4) for value in values)
 
 
+def _or_inf(value: float | None) -> float:
+    return float("inf") if value is None else value
+
+
 def _bands(sure: Array) -> Iterator[Decile]:
     for tenth in range(10):
-        low = tenth / 10
-        inside = sure[(sure[:, 0] >= low) & (sure[:, 0] < low + 0.1 + 1e-9 * (tenth == 9))]
+        inside = sure[np.minimum(9, (10 * sure[:, 0]).astype(int)) == tenth]
         if len(inside) >= _FEWEST:
             said, right = inside.mean(axis=0)
-            yield Decile(low=low, moments=len(inside), said=float(said), right=float(right))
+            yield Decile(low=tenth / 10, moments=len(inside), said=float(said), right=float(right))
 
 
 def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:
@@ -171,7 +186,7 @@ def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:
             cost = trace.plan.passes(option, look.rung) / trace.plan.passes(option, WHOLE)
             pairs.setdefault(look.rung, []).append((gain, final, cost))
     for rung, rows in sorted(pairs.items(), key=lambda item: np.mean([row[2] for row in item[1]])):
-        if len(rows) < _FEWEST:
+        if len(rows) < (_FEWEST if rung.align == 1 else 3):
             continue
         gain, final, cost = np.array(rows).T
         slope = float(gain @ final / (gain @ gain))
@@ -186,15 +201,22 @@ def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:
         )
 
 
-def _probe_regret(played: Replay) -> tuple[float, float] | None:
-    """Regret at two whole runs of the race without and with a probe, paid for, on the same cases."""
-    curves = played.curves
-    if "race after a probe" not in curves or "race" not in curves:
+def _probe_regret(probed: Sequence[Mapping[str, Array]]) -> tuple[float, float, float]:
+    """Regret at two whole runs without a probe, with one and with a free one, on the same cases."""
+    names = "race", "race after a probe", "race after a probe that costs nothing"
+    rows = [[regret[name][_AT] for name in names] for regret in probed]
+    without, paid, free = np.nanmean(rows, axis=0).tolist()
+    return without, paid, free
+
+
+def _probe_worth(probed: Sequence[Mapping[str, Array]], run_minutes: float) -> float | None:
+    """Minutes more that the race takes to be as good as with a free probe after two whole runs."""
+    curve = np.minimum.accumulate(np.mean([regret["race"] for regret in probed], axis=0))
+    aim = float(np.mean([regret["race after a probe that costs nothing"][_AT] for regret in probed]))
+    if aim < curve[-1]:
         return None
-    at = BUDGETS.index(2.0)
-    without, probed = curves["race"].regret[:, at], curves["race after a probe"].regret[:, at]
-    both = ~np.isnan(without) & ~np.isnan(probed)
-    return (float(without[both].mean()), float(probed[both].mean())) if both.any() else None
+    needed = np.interp(-aim, -curve, BUDGETS)
+    return float(needed - BUDGETS[_AT]) * run_minutes
 
 
 def _lines(report: RaceReport) -> Iterator[str]:
@@ -204,25 +226,41 @@ def _lines(report: RaceReport) -> Iterator[str]:
         "others by the end of their own run. Regret: points lost against the best option in hindsight, "
         "fine-tuning alone among them; budgets in whole sequential runs, by passes of both phases."
     )
+    if report.align_looks:
+        yield f"{report.align_looks} of the looks are at runs whose alignment was cut short."
+    else:
+        yield (
+            "No run on record was looked at before its alignment was whole: the race plays with whole "
+            "alignment and pays for it, and what shorter alignment tells is the error model's prior."
+        )
     yield ""
     yield f"| way | races | {' | '.join(f'{budget:g}' for budget in report.budgets)} | stops at |"
     yield f"|---|---:|{'---:|' * len(report.budgets)}---:|"
-    for way in sorted(report.ways, key=lambda way: _at_two(report, way)):
+    for way in report.ways:
         cells = " | ".join("" if value is None else f"{value:.2f}" for value in way.regret)
-        yield f"| {way.name} | {way.cases} | {cells} | {'' if way.spent is None else f'{way.spent:.2f}'} |"
-    at = report.budgets.index(2.0)
+        yield f"| {way.name} | {way.cases} | {cells} | {way.spent:.2f} |"
     yield ""
     yield "At 2 whole runs, with 95 % intervals (bootstrap over groups):"
     yield ""
-    for way in sorted(report.ways, key=lambda way: _at_two(report, way)):
-        if way.regret[at] is not None:
-            yield f"- {way.name}: {way.regret[at]:.2f} [{way.low[at]:.2f} to {way.high[at]:.2f}]"
+    for way in report.ways:
+        if way.regret[_AT] is not None:
+            yield f"- {way.name}: {way.regret[_AT]:.2f} [{way.low[_AT]:.2f} to {way.high[_AT]:.2f}]"
     yield ""
-    yield "| P(best) of the race | moments | said | right |"
-    yield "|---|---:|---:|---:|"
-    for band in report.bands:
-        upto = f"{band.low:.1f} to {band.low + 0.1:.1f}"
-        yield f"| {upto} | {band.moments} | {band.said:.2f} | {band.right:.2f} |"
+    yield (
+        "How sure the race was of its pick, moment by moment. P(wins): that it shows the highest score at "
+        "the end of the cell's runs, whose luck counts, as it does in what it is held against. P(best): that "
+        "it gains most on average over seeds, which a race shows and no record can tell for certain."
+    )
+    yield ""
+    yield "| decile | moments | P(wins) said | right | moments | P(best) said | right |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    winning, best = ({band.low: band for band in bands} for bands in (report.winning, report.best))
+    for low in sorted(winning.keys() | best.keys()):
+        cells = " | ".join(
+            f"{band.moments} | {band.said:.2f} | {band.right:.2f}" if (band := bands.get(low)) else " | | "
+            for bands in (winning, best)
+        )
+        yield f"| {low:.1f} to {low + 0.1:.1f} | {cells} |"
     yield ""
     yield "What a look at a sequential run tells of its end:"
     yield ""
@@ -237,21 +275,17 @@ def _lines(report: RaceReport) -> Iterator[str]:
     yield _probe_line(report)
 
 
-def _at_two(report: RaceReport, way: Way) -> float:
-    value = way.regret[report.budgets.index(2.0)]
-    return float("inf") if value is None else value
-
-
 def _probe_line(report: RaceReport) -> str:
     if report.probe_regret is None or report.probe_minutes is None:
         return "No probe of these cells moves an expectation, so a probe saves a race no time."
-    without, probed = report.probe_regret
-    better = without - probed
-    verdict = f"saves {better:.2f} points" if better > 0 else f"loses {-better:.2f} points"
+    without, paid, free = report.probe_regret
+    worth = "more time than any race here took"
+    if report.probe_worth is not None:
+        worth = f"{report.probe_worth:.1f} min of running"
     return (
-        f"A probe takes {report.probe_minutes:.1f} min here, a whole run {report.run_minutes:.1f} min. Its "
-        f"time taken off, a probe before the race {verdict} of regret at 2 whole runs "
-        f"({without:.2f} without, {probed:.2f} with)."
+        f"A probe takes {report.probe_minutes:.1f} min here, a whole run {report.run_minutes:.1f} min. At 2 "
+        f"whole runs the race loses {without:.2f} points without a probe, {paid:.2f} with one whose time is "
+        f"taken off, {free:.2f} with one that costs nothing: what it tells is worth {worth}."
     )
 
 
@@ -267,7 +301,7 @@ def regret_chart(report: RaceReport, *, width: int = 640) -> "alt.LayerChart":
         for budget, value in zip(report.budgets, way.regret, strict=True)
         if value is not None
     ]
-    names = [way.name for way in sorted(report.ways, key=lambda way: _at_two(report, way))]
+    names = [way.name for way in report.ways]
     palette = [*COLOURS.values(), INKS["ink"], INKS["muted"], INKS["line"], "#000000", "#777777"]
     base = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X("budget:Q", title="budget, whole runs (passes of both phases)"),

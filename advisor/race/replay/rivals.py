@@ -27,13 +27,13 @@ class Moment:
         spent: in passes.
         pick: an arm's place, or -1 for fine-tuning alone.
         sure: P(best) of the pick, from policies that have one.
-        gain: that is expected of the pick, likewise.
+        winning: P that the pick is the best at the end of all its cell's runs, whose luck counts, likewise.
     """
 
     spent: float
     pick: int
-    sure: float | None = None
-    gain: float | None = None
+    sure: float = 0.0
+    winning: float = 0.0
 
 
 class Runner(Course):
@@ -42,11 +42,13 @@ class Runner(Course):
     Args:
         trace: whose runs these are.
         seeds: that may be used, in this order.
+        spent: before it begins.
     """
 
-    def __init__(self, trace: Trace, seeds: Sequence[int]) -> None:
+    def __init__(self, trace: Trace, seeds: Sequence[int], spent: float = 0.0) -> None:
         super().__init__(trace.options, trace.plan, seeds)
         self.trace = trace
+        self.spent = spent
 
     def looks(self, arm: int, seed: int) -> Sequence[Look]:
         """Those that were recorded."""
@@ -70,7 +72,11 @@ class Runner(Course):
 
 
 def race(
-    runner: Runner, prior: tuple[Array, Array], errors: ErrorModel, min_gain: float = 0.5
+    runner: Runner,
+    prior: tuple[Array, Array],
+    errors: ErrorModel,
+    budget: float = float("inf"),
+    min_gain: float = 0.5,
 ) -> Iterator[Moment]:
     """The race of this product, until it stops by itself.
 
@@ -78,19 +84,21 @@ def race(
         runner: of the cell.
         prior: means and covariance of the arms' gains.
         errors: what looks tell.
+        budget: in passes.
         min_gain: smallest gain of interest, in points.
     """
     belief = Belief(*prior, errors, runner.trace.level)
+    finals = [Look(arm, seed, WHOLE) for arm in range(len(runner.options)) for seed in runner.trace.seeds]
     while True:
-        mean, _, _ = belief.posterior()
-        chances = belief.best_probabilities()
+        mean, chances = belief.expected, belief.best_probabilities()
         pick = int(mean.argmax()) if mean.max() > 0 else NONE
-        yield Moment(runner.spent, pick, float(chances[pick + 1]), max(0.0, float(mean.max())))
+        sure = float(chances[pick + 1]), float(belief.winning_probabilities(finals)[pick + 1])
+        yield Moment(runner.spent, pick, *sure)
         runner.drop(chances.tolist())
-        steps = runner.steps()
-        if stop_reason(belief, steps, float("inf"), min_gain):
+        steps, left = runner.steps(), budget - runner.spent
+        if stop_reason(belief, steps, left, min_gain):
             return
-        step = next_step(belief, steps)
+        step = next_step(belief, steps, left)
         if step is None:
             return
         belief = belief.after(step.looks, runner.take(step))

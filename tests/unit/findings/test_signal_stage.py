@@ -11,8 +11,9 @@ from advisor.findings import SignalStage, load_tables
 from advisor.findings.evidence import OWN, CaseMaker, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, fit_stages, scale
 from advisor.findings.model._signal_stage import fit_slope
+from advisor.options import FrozenLayers
 from advisor.study._compile import signal_columns
-from tests.factories import make_signals
+from tests.factories import SEQUENTIAL, make_signals
 from tests.unit.findings.simulation import copy_tables, own_record
 
 
@@ -118,15 +119,9 @@ def test_records_in_the_table_teach_the_stage(tmp_path: Path) -> None:
     groups = product(("xlm-roberta-base", "bert-base-multilingual-cased"), ("pos", "ner", "nli", "topic"))
     for i, ((name, task), target) in enumerate(product(groups, ("tr", "de", "fi", "hi"))):
         cosine = float(random.uniform(-0.2, 0.3))
-        case = maker.case(
-            model=name,
-            task=task,
-            target=target,
-            objective="token-contrastive",
-            schedule="sequential",
-            frozen_layers=("none", "lower-half")[i % 2],
-            word_pairs="dictionary",
-        )
+        frozen = (FrozenLayers.NONE, FrozenLayers.LOWER_HALF)[i % 2]
+        option = SEQUENTIAL.model_copy(update={"frozen_layers": frozen})
+        case = maker.case(option, model=name, task=task, target=target)
         centre = float(model.predict([case]).centre[0])
         gain = float(scale.to_points(np.array(centre + 12 * (cosine - 0.05) + random.normal(0, 0.2))))
         rows.append(

@@ -6,18 +6,11 @@ import pytest
 
 from advisor.findings import load_findings
 from advisor.findings.evidence import LIGHT, Case
+from tests.factories import SEQUENTIAL
 
 
 def case(model: str, task: str, target: str) -> Case:
-    return load_findings().cases.case(
-        model=model,
-        task=task,
-        target=target,
-        objective="token-contrastive",
-        schedule="sequential",
-        frozen_layers="none",
-        word_pairs="dictionary",
-    )
+    return load_findings().cases.case(SEQUENTIAL, model=model, task=task, target=target)
 
 
 @pytest.mark.parametrize("target", ["wo", "tr"])

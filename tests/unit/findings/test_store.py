@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from advisor.findings import EffectModel, _store, load_findings, load_tables
+from tests.factories import SEQUENTIAL
 from tests.unit.findings.simulation import keep_rows, small_tables
 
 
@@ -20,15 +21,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def _centre(root: Path) -> float:
     findings = load_findings(root)
-    case = findings.cases.case(
-        model="xlm-roberta-base",
-        task="pos",
-        target="tr",
-        objective="token-contrastive",
-        schedule="sequential",
-        frozen_layers="none",
-        word_pairs="dictionary",
-    )
+    case = findings.cases.case(SEQUENTIAL, model="xlm-roberta-base", task="pos", target="tr")
     return float(findings.fit_of(case.model, case.task).predict([case]).centre[0])
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from advisor.findings.model import scale
 from advisor.race.belief import Belief
 from advisor.race.errors import ErrorModel, Look
 from advisor.race.replay.fit import fit_errors
@@ -15,20 +16,20 @@ def belief(arms: int = 2, errors: ErrorModel = TRUTH) -> Belief:
 
 
 def test_a_look_at_the_end_tells_more_than_one_on_the_way() -> None:
-    spread = [belief().after([Look(0, 0, rung)], [3.0]).posterior()[1][0, 0] for rung in (EARLY, WHOLE)]
+    spread = [belief().after([Look(0, 0, rung)], [3.0]).posterior.covariance[0, 0] for rung in (EARLY, WHOLE)]
     assert spread[1] < spread[0] < 9
 
 
 def test_the_winners_curse_is_taken_off() -> None:
-    mean, _, _ = belief().after([Look(0, 0, WHOLE)], [5.0]).posterior()
+    mean = belief().after([Look(0, 0, WHOLE)], [5.0]).expected
     assert 0 < mean[0] < 5
 
 
 def test_looks_of_another_arm_tell_of_the_noise_they_share() -> None:
     """Both up at once may be the baseline's bad luck: where one is known to gain nothing, it is."""
-    alone = belief().after([Look(0, 0, WHOLE)], [4.0]).posterior()[0][0]
+    alone = belief().after([Look(0, 0, WHOLE)], [4.0]).expected[0]
     certain = Belief(np.zeros(2), np.diag([9.0, 1e-6]), TRUTH, "token")
-    both = certain.after([Look(0, 0, WHOLE), Look(1, 0, WHOLE)], [4.0, 4.0]).posterior()[0][0]
+    both = certain.after([Look(0, 0, WHOLE), Look(1, 0, WHOLE)], [4.0, 4.0]).expected[0]
     assert both < alone
 
 
@@ -36,30 +37,45 @@ def test_sampling_error_widens() -> None:
     looks = [Look(0, 0, WHOLE)]
     sharp = belief().after(looks, [4.0])
     blurred = belief().after(looks, [4.0], sampling=np.array([[9.0]]))
-    assert blurred.posterior()[0][0] < sharp.posterior()[0][0]
-    assert blurred.posterior()[1][0, 0] > sharp.posterior()[1][0, 0]
+    assert blurred.expected[0] < sharp.expected[0]
+    assert blurred.posterior.covariance[0, 0] > sharp.posterior.covariance[0, 0]
 
 
 def test_surprise_makes_less_sure() -> None:
-    calm, wild = (belief().after([Look(0, 0, WHOLE)], [value]).posterior()[1][1, 1] for value in (1.0, 30.0))
+    calm, wild = (
+        belief().after([Look(0, 0, WHOLE)], [value]).posterior.covariance[1, 1] for value in (1.0, 30.0)
+    )
     assert wild > calm
 
 
 def test_the_order_of_looks_does_not_matter() -> None:
     looks, values = [Look(0, 0, EARLY), Look(1, 0, EARLY), Look(0, 0, WHOLE)], [2.0, -1.0, 1.0]
-    once = belief().after(looks, values).posterior()
+    once = belief().after(looks, values).posterior
     step_by_step = belief()
     for look, value in reversed(list(zip(looks, values, strict=True))):
         step_by_step = step_by_step.after([look], [value])
-    np.testing.assert_allclose(once[0], step_by_step.posterior()[0])
-    np.testing.assert_allclose(once[1], step_by_step.posterior()[1])
+    np.testing.assert_allclose(once.mean, step_by_step.posterior.mean, atol=1e-6)
+    np.testing.assert_allclose(once.covariance, step_by_step.posterior.covariance, atol=1e-6)
 
 
-def test_certainty_is_worth_more_than_any_look() -> None:
+def test_two_looks_are_worth_more_than_one() -> None:
     looks = [Look(arm, 0, WHOLE) for arm in range(2)]
     before = belief()
     one, both = before.value_of(looks[:1]), before.value_of(looks)
-    assert 0 < one < both < before.value_of_certainty()
+    assert 0 < one < both
+
+
+def test_what_was_seen_at_the_end_has_won_for_certain() -> None:
+    ends = [Look(arm, 0, WHOLE) for arm in range(2)]
+    np.testing.assert_allclose(belief().after(ends, [1.0, 3.0]).winning_probabilities(ends), [0, 0, 1])
+
+
+def test_gains_are_skewed_before_anything_is_seen() -> None:
+    """As in the findings: a tail of large gains, and the middle where they say."""
+    gains = Belief(np.array([1.0]), np.array([[9.0]]), TRUTH, "token").draws()[:, 1]
+    low, middle, high = np.quantile(gains, [0.1, 0.5, 0.9])
+    assert middle == pytest.approx(scale.to_points(np.array(1.0)), abs=0.1)
+    assert high - middle > 1.5 * (middle - low)
 
 
 @pytest.mark.slow

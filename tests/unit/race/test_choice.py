@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from advisor.findings.model import scale
 from advisor.race.belief import SURE, Belief, Step, next_step, stop_reason
 from advisor.race.errors import Look
 from advisor.race.replay.rivals import Moment, Runner, halving, race
@@ -50,7 +51,7 @@ def test_the_race_beats_halving_and_knows_how_sure_it_is() -> None:
         mean = generator.normal(1.0, 2.0, len(OPTIONS))
         trace, truth = cell(generator, mean)
         value = np.append(truth, 0.0)  # the last stands for fine-tuning alone, whose place is -1
-        moments = list(race(Runner(trace, (0, 1)), (mean, covariance_of()), TRUTH))
+        moments = list(race(Runner(trace, (0, 1)), (scale.to_scale(mean), covariance_of()), TRUTH, budget))
         blind = list(halving(Runner(trace, (0, 1)), None, budget))
         for name, found in (("race", moments), ("halving", blind)):
             lost[name].append(value.max() - value[_at(found, budget).pick])

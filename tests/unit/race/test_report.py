@@ -49,6 +49,7 @@ def test_the_replay_compares_every_way_at_every_budget(traces: list[Trace]) -> N
     table = report.markdown()
     assert "P(best)" in table
     assert "A probe takes 0.5 min here, a whole run 1.0 min." in table
+    assert "alignment was cut short" in table
     assert "race" in str(regret_chart(report).to_dict())
 
 

@@ -20,12 +20,11 @@ from schemathesis.specs.openapi.checks import (
 
 from advisor.advice import Advice
 from advisor.grid import AnswerGrid
-from advisor.recommend import ask
 from advisor.service import Limits, Run, create_app, serve
 from advisor.service._child import carry_out
 from advisor.service._runs import Job
 from probes.errors import InputError
-from tests.factories import make_advice, make_signals
+from tests.factories import ask, make_advice, make_signals
 from tests.unit.service.conftest import MakeQueue
 from tests.unit.service.stubs import FINISHES, SAMPLE, SESSION, WAITS, ended, let_go, make_queue, wait_for
 
