@@ -121,24 +121,24 @@ def recognise(tags: Mapping[str, int]) -> Scheme:
         stray = {}
     if not readings:
         return _bare(typed, tags)
-    most = max(reading.plausibility for reading in readings)
-    best = [reading for reading in readings if reading.plausibility == most]
-    if any(reading.tags != best[0].tags for reading in best):
-        other = next(reading for reading in best if reading.tags != best[0].tags)
-        tag = next(tag for tag in typed if best[0].tags[tag] != other.tags[tag])
+    most = max(map(_plausibility, readings))
+    best = [reading for reading in readings if _plausibility(reading) == most]
+    scheme = best[0]
+    other = next((reading for reading in best if reading.reading != scheme.reading), None)
+    if other is not None:
+        tag = next(tag for tag in typed if scheme.reading[tag] != other.reading[tag])
         first, second = (
-            f"{_MEANING[part]} of type {kind}" for part, kind in (best[0].tags[tag], other.tags[tag])
+            f"{_MEANING[part]} of type {kind}" for part, kind in (scheme.reading[tag], other.reading[tag])
         )
         raise SchemeError(f"'{tag}' can be {first} or {second}: rename the types")
-    reading = best[0].tags
-    closing = {"B", "E"} <= best[0].parts or "S" in best[0].parts
-    if closing:  # where all beginnings are marked, a type that never begins is a slip
-        begun = {kind for part, kind in reading.values() if part in ("B", "S")}
-        never = {tag: tags[tag] for tag, (_, kind) in reading.items() if kind not in begun}
-        if sum(never.values()) <= _STRAY * sum(tags[tag] for tag in reading):
-            reading = {tag: read for tag, read in reading.items() if tag not in never}
+    if scheme.closing:  # where all beginnings are marked, a type that never begins is a slip
+        begun = {kind for part, kind in scheme.reading.values() if part in ("B", "S")}
+        never = {tag: tags[tag] for tag, (_, kind) in scheme.reading.items() if kind not in begun}
+        if sum(never.values()) <= _STRAY * sum(tags[tag] for tag in scheme.reading):
+            scheme.reading = {tag: read for tag, read in scheme.reading.items() if tag not in never}
             stray = {**stray, **never}
-    return Scheme(best[0].name, reading, closing, stray)
+    scheme.stray = stray
+    return scheme
 
 
 def spans(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
@@ -191,62 +191,41 @@ def _refuse_others(typed: Sequence[str]) -> None:
         raise SchemeError(f"'{layered}' holds several layers of spans: leave one of them")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One way to take tags apart.
-
-    Attributes:
-        tags: each tag's part and type.
-        letters: that spell the parts.
-    """
-
-    tags: Tags
-    letters: frozenset[str]
-
-    @property
-    def parts(self) -> set[str]:
-        return {part for part, _ in self.tags.values()}
-
-    @property
-    def types(self) -> set[str]:
-        return {kind for _, kind in self.tags.values()}
-
-    @property
-    def plausibility(self) -> tuple[int, int]:
-        """Schemes have several parts of few types."""
-        return len(self.parts & {"B", "I"}), len(self.parts) - len(self.types)
-
-    @property
-    def name(self) -> str:
-        if self.letters & {"L", "U"}:
-            return "BILOU"
-        if self.letters & {"M", "W"}:
-            return "BMEWO" if "W" in self.letters else "BMES"
-        if self.letters & {"E", "S"}:
-            return "IOBES" if self.letters & {"B", "S"} else "IOE"
-        return "IOB2"
-
-
-def _readings(typed: Sequence[str]) -> Iterator[_Reading]:
+def _readings(typed: Sequence[str]) -> Iterator[Scheme]:
+    """Every way to take tags apart into letter and type."""
+    cuts = []
     for separator in _SEPARATORS:
-        before = [(tag[:1], tag[2:]) if tag[1:2] == separator else ("", "") for tag in typed]
-        after = [(tag[-1:], tag[:-2]) if tag[-2:-1] == separator else ("", "") for tag in typed]
-        yield from _reading(typed, before)
-        yield from _reading(typed, after)
-    yield from _reading(typed, [(tag, _UNTYPED) for tag in typed])
+        cuts.append([(tag[:1], tag[2:]) if tag[1:2] == separator else ("", "") for tag in typed])
+        cuts.append([(tag[-1:], tag[:-2]) if tag[-2:-1] == separator else ("", "") for tag in typed])
+    for pieces in (*cuts, [(tag, _UNTYPED) for tag in typed]):
+        if any(letter.upper() not in _PARTS or not kind for letter, kind in pieces):
+            continue
+        letters = {letter.upper() for letter, _ in pieces}
+        parts = {_PARTS[letter] for letter in letters}
+        doubtful = all(kind == _UNTYPED for _, kind in pieces) or any(
+            letter.islower() for letter, _ in pieces
+        )
+        if not doubtful or parts & {"B", "I"}:  # else types such as e-mail, or of one letter
+            tags = {
+                tag: (_PARTS[letter.upper()], kind) for tag, (letter, kind) in zip(typed, pieces, strict=True)
+            }
+            yield Scheme(_name(letters), tags, {"B", "E"} <= parts or "S" in parts)
 
 
-def _reading(typed: Sequence[str], cut: Sequence[tuple[str, str]]) -> Iterator[_Reading]:
-    """The reading that cuts tags into letter and type so, if it is one."""
-    if any(letter.upper() not in _PARTS or not kind for letter, kind in cut):
-        return
-    reading = _Reading(
-        {tag: (_PARTS[letter.upper()], kind) for tag, (letter, kind) in zip(typed, cut, strict=True)},
-        frozenset(letter.upper() for letter, _ in cut),
-    )
-    doubtful = reading.types == {_UNTYPED} or any(letter.islower() for letter, _ in cut)
-    if not doubtful or reading.parts & {"B", "I"}:  # else types such as e-mail, or of one letter
-        yield reading
+def _plausibility(scheme: Scheme) -> tuple[int, int]:
+    """Schemes have several parts of few types."""
+    parts, types = ({each[i] for each in scheme.reading.values()} for i in (0, 1))
+    return len(parts & {"B", "I"}), len(parts) - len(types)
+
+
+def _name(letters: Collection[str]) -> str:
+    if {*letters} & {"L", "U"}:
+        return "BILOU"
+    if {*letters} & {"M", "W"}:
+        return "BMEWO" if "W" in letters else "BMES"
+    if {*letters} & {"E", "S"}:
+        return "IOBES" if {*letters} & {"B", "S"} else "IOE"
+    return "IOB2"
 
 
 def _bare(typed: Sequence[str], tags: Collection[str]) -> Scheme:
