@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from probes.catalogue import METRICS, Task
-from probes.data._records import Dropped, LabelledRecords, label_of
-from probes.data._sentences import CONLLU, Layout, Sentence, Sentences, is_index, read_sentences
+from probes.data._records import Dropped, LabelledRecords, first_lines, label_of
+from probes.data._sentences import CONLLU, Sentences, is_index, read_sentences
 from probes.data._table import Columns
 from probes.data.examples import Example, SentenceExample, TokenExample
 from probes.data.files import InputFile
@@ -27,37 +27,28 @@ _LONGEST_TAG = 25
 _MOST_TAGS = 100
 
 
-def choose_columns(
-    sentences: Sentences, task: Task, words: str | None, tags: str | None, spec: str
-) -> tuple[int, int]:
+def choose_columns(sentences: Sentences, task: Task, words: str | None, tags: str | None) -> tuple[int, int]:
     """Where the word and its label are, counted from 0.
 
     Raises:
         InputError: if a column that was asked for is not there, or the label's cannot be told.
     """
-    layout = sentences.layout
-    word_at = _asked(layout, words, spec)
-    tag_at = _asked(layout, tags, spec)
+    word_at, tag_at = _asked(sentences, words), _asked(sentences, tags)
     if word_at is None:
-        word_at = _named(layout, _WORDS, sentences, spec, "word")
-    if tag_at is None and layout.names:
-        tag_at = _named(layout, _OF_TASK.get(task.name, ()), sentences, spec, "label")
-        if tag_at is None:
-            tag_at = _named(layout, _ANY_TASK, sentences, spec, "label")
-    columns = [_values(sentences.peeked, i) for i in range(layout.width)]
+        word_at = _named(sentences, _WORDS, "word")
     if tag_at is None:
-        tag_at = _by_content(sentences, columns, task, word_at, spec)
+        tag_at = _named(sentences, (*_OF_TASK.get(task.name, ()), *_ANY_TASK), "label")
+    rows = [row for sentence in sentences.peeked for row in sentence.rows]
+    columns = [Counter(row[i] for row in rows) for i in range(sentences.layout.width)]
+    if tag_at is None:
+        tag_at = _by_content(sentences, columns, task, word_at)
     if word_at is None:
         word_at = next((i for i in _possible_words(sentences, columns) if i != tag_at), int(tag_at == 0))
     return word_at, tag_at
 
 
-def name_of(layout: Layout, at: int) -> str:
-    """What a column is called in messages."""
-    return layout.names[at] if layout.names else f"column {at + 1}"
-
-
-def _asked(layout: Layout, name: str | None, spec: str) -> int | None:
+def _asked(sentences: Sentences, name: str | None) -> int | None:
+    layout = sentences.layout
     if name is None:
         return None
     folded = [column.casefold() for column in layout.names]
@@ -66,27 +57,23 @@ def _asked(layout: Layout, name: str | None, spec: str) -> int | None:
     if name.isascii() and name.isdigit() and 1 <= int(name) <= layout.width:
         return int(name) - 1
     if layout.names:
-        raise InputError(f"{spec} has no column '{name}': it declares {', '.join(layout.names)}.")
+        raise InputError(f"{sentences.spec} has no column '{name}': it declares {', '.join(layout.names)}.")
     raise InputError(
-        f"The columns of {spec} have no names such as '{name}': give numbers, 1 for the first of "
+        f"The columns of {sentences.spec} have no names such as '{name}': give numbers, 1 for the first of "
         f"{layout.width}."
     )
 
 
-def _named(layout: Layout, usual: Sequence[str], sentences: Sentences, spec: str, role: str) -> int | None:
+def _named(sentences: Sentences, usual: Sequence[str], role: str) -> int | None:
     """The column that the file declares under a usual name, namespaces such as ``PARSEME:`` aside."""
-    folded = [column.casefold().rpartition(":")[2] for column in layout.names]
+    folded = [column.casefold().rpartition(":")[2] for column in sentences.layout.names]
     for name in usual:
-        if folded.count(name) > 1:
-            at = [i for i, column in enumerate(folded) if column == name]
-            raise InputError(_ask(sentences, at, spec, role))
-        if name in folded:
-            return folded.index(name)
+        at = [i for i, column in enumerate(folded) if column == name]
+        if len(at) > 1:
+            raise InputError(_ask(sentences, at, role))
+        if at:
+            return at[0]
     return None
-
-
-def _values(sentences: Sequence[Sentence], at: int) -> Counter[str]:
-    return Counter(row[at] for sentence in sentences for row in sentence.rows)
 
 
 def _possible_words(sentences: Sentences, columns: Sequence[Counter[str]]) -> list[int]:
@@ -104,7 +91,7 @@ def _possible_words(sentences: Sentences, columns: Sequence[Counter[str]]) -> li
 
 
 def _by_content(
-    sentences: Sentences, columns: Sequence[Counter[str]], task: Task, word_at: int | None, spec: str
+    sentences: Sentences, columns: Sequence[Counter[str]], task: Task, word_at: int | None
 ) -> int:
     layout = sentences.layout
     fits = _is_spans if METRICS[task.metric].spans else _is_tags
@@ -124,11 +111,11 @@ def _by_content(
         return candidates[0]
     if not candidates and set(layout.names) == set(CONLLU):
         raise InputError(
-            f"{spec} is CoNLL-U, of which only UPOS is read unless another column is named: name the one "
-            "with "
-            f"{task.name} labels with --label-column, or give two columns, word and tag, in a .conll file."
+            f"{sentences.spec} is CoNLL-U, of which only UPOS is read unless another column is named: name "
+            f"the one with {task.name} labels with --label-column, or give two columns, word and tag, in a "
+            ".conll file."
         )
-    raise InputError(_ask(sentences, candidates or possible, spec, "label"))
+    raise InputError(_ask(sentences, candidates or possible, "label"))
 
 
 def _is_spans(values: Counter[str]) -> bool:
@@ -164,16 +151,14 @@ def _is_tags(values: Counter[str]) -> bool:
     return capital or 4 * len(values) <= values.total()
 
 
-def _ask(sentences: Sentences, candidates: Sequence[int], spec: str, role: str) -> str:
+def _ask(sentences: Sentences, candidates: Sequence[int], role: str) -> str:
     layout = sentences.layout
-    rows = [row for sentence in sentences.peeked[:3] for row in sentence.rows][:3]
-    shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows)
-    named: Callable[[int], str] = lambda i: name_of(layout, i)  # noqa: E731
-    which = ", ".join(map(named, candidates))
+    rows = [row for sentence in sentences.peeked[:3] for row in sentence.rows]
+    which = ", ".join(map(layout.name, candidates))
     return (
-        f"{spec} has {layout.width} columns, and {which} could hold the {role}: name it with --{role}-column "
-        f"(and the word's with --word-column), by {'name or ' if layout.names else ''}number from 1. Its "
-        f"first lines are {shown}."
+        f"{sentences.spec} has {layout.width} columns, and {which} could hold the {role}: name it with "
+        f"--{role}-column (and the word's with --word-column), by {'name or ' if layout.names else ''}number "
+        f"from 1. Its first lines are {first_lines(rows)}."
     )
 
 
@@ -190,8 +175,8 @@ def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) 
     least = max(2, *(int(name) for name in asked if name and name.isascii() and name.isdigit()), 0)
     sentences = read_sentences(file.lines(), file.spec, conllu=conllu, least=min(least, 100))
     layout = sentences.layout
-    word_at, tag_at = choose_columns(sentences, task, *asked, file.spec)
-    label = layout.names[tag_at] if layout.names and layout.names[tag_at] == "UPOS" else "label"
+    word_at, tag_at = choose_columns(sentences, task, *asked)
+    label = "UPOS" if layout.name(tag_at) == "UPOS" else "label"
     blank = () if METRICS[task.metric].spans else ("", "_")
 
     def examples() -> Iterator[Example | Dropped]:
@@ -208,8 +193,7 @@ def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) 
             else:
                 yield TokenExample(words, tuple(map(str, tags)))
 
-    chosen = {"words": name_of(layout, word_at), "labels": name_of(layout, tag_at)}
-    return LabelledRecords(chosen, examples())
+    return LabelledRecords({"words": layout.name(word_at), "labels": layout.name(tag_at)}, examples())
 
 
 def read_intents(file: InputFile) -> LabelledRecords:

@@ -8,7 +8,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import PurePath
 from typing import Any
 
-from probes.data._records import Dropped, text_of
+from probes.data._records import Dropped, first_lines, text_of
 from probes.data._rows import cells_of, read_json, read_parquet
 from probes.data._table import Row, Table, cell, is_hub_spec, load_table
 from probes.data._translation import (
@@ -182,8 +182,7 @@ def _from_cells(
     if sides and peeked and _alike(first, peeked[0], [names.index(side) for side in sides[:2]]):
         sides = None  # languages that every line states
     if sides is None and len(cells) != 2:
-        rows_shown = [cells, *(line for line in peeked if not isinstance(line, Dropped))]
-        shown = " / ".join(" | ".join(cell[:20] for cell in row) for row in rows_shown)
+        shown = first_lines([cells, *(line for line in peeked if not isinstance(line, Dropped))])
         raise InputError(
             f"{file.spec} has {len(cells)} column{'s' if len(cells) > 1 else ''} in its first line where "
             f"bitext has two: keep the {source.name} and the {target.name} text, separated by one tab, or "

@@ -3,9 +3,10 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import InputError
@@ -20,6 +21,11 @@ class Dropped:
     """A record that cannot be used, with the reason as it is reported."""
 
     reason: str
+
+
+def first_lines(rows: Iterable[Sequence[str]]) -> str:
+    """The first three rows in a message."""
+    return " / ".join(" | ".join(cell[:20] for cell in row) for row in islice(rows, 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ class Layout:
     tabbed: bool
     header: bool
 
+    def name(self, at: int) -> str:
+        """What a column is called in messages."""
+        return self.names[at] if self.names else f"column {at + 1}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -57,10 +61,12 @@ class Sentences:
     """A file's layout and its sentences.
 
     Attributes:
+        spec: the file, for messages.
         peeked: sentences from its start.
         stream: all of them, or why there is none.
     """
 
+    spec: str
     layout: Layout
     peeked: Sequence[Sentence]
     stream: Iterator[Sentence | Dropped]
@@ -90,7 +96,7 @@ def read_sentences(lines: Lines, spec: str, *, conllu: bool, least: int = 2) -> 
     stream = (sentence for block in blocks if (sentence := _parse(block, layout)) is not None)
     peeked = [s for s in sentences if isinstance(s, Sentence) and s.rows]
     kept = (s for s in chain(sentences, stream) if isinstance(s, Dropped) or s.rows)
-    return Sentences(layout, peeked, kept)
+    return Sentences(spec, layout, peeked, kept)
 
 
 def _blocks(lines: Lines) -> Iterator[Block | Dropped]:

@@ -61,10 +61,7 @@ def expand(spec: str, *, folders: bool = False) -> list[str]:
 
 def is_folder(spec: str) -> bool:
     """Whether there is a folder of that name."""
-    try:
-        return bool(spec.strip()) and Path(spec).expanduser().is_dir()
-    except (OSError, ValueError, RuntimeError):
-        return False
+    return bool(spec.strip()) and _exists(spec) and Path(spec).expanduser().is_dir()
 
 
 def _exists(spec: str) -> bool:

@@ -125,8 +125,9 @@ class TestTsv:
     def test_a_header_is_not_a_pair(self, tmp_path: Path, header: str) -> None:
         assert read_bitext(write(tmp_path, "a.tsv", header + "\na\tb\n"), EN, TR).pairs == (("a", "b"),)
 
-    def test_a_header_says_which_side_is_which(self, tmp_path: Path) -> None:
-        assert read_bitext(write(tmp_path, "a.tsv", "tr\ten\nb\ta\n"), EN, TR).pairs == (("a", "b"),)
+    @pytest.mark.parametrize("header", ["tr\ten", "target\tsource", "tgt\tsrc"])
+    def test_a_header_says_which_side_is_which(self, tmp_path: Path, header: str) -> None:
+        assert read_bitext(write(tmp_path, "a.tsv", f"{header}\nb\ta\n"), EN, TR).pairs == (("a", "b"),)
 
     def test_swapped_sides_show_in_their_scripts(self, tmp_path: Path) -> None:
         path = write(tmp_path, "a.tsv", "Hello\tПривет\nBye\tПока\n")
