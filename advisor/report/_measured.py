@@ -1,5 +1,6 @@
 """What a probe found on this model, a line each: number, judgement, place in the study."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +8,7 @@ from typing import Literal
 
 from advisor.findings import load_tables
 from advisor.report import words
-from probes.signals import DistanceRow, Estimate, Signals, TaskGradient
+from probes.signals import TOTAL, DistanceRow, Estimate, Signals, TaskGradient
 
 _SMALL_GAP, _WIDE_GAP = 5.0, 15.0
 """Points between source and target score of frozen features."""
@@ -77,13 +78,13 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
     if not signals.task_gradients:
         return
     gradient = signals.task_gradients[0]
-    ceilings = _ceilings(signals, gradient)
+    highest = ceilings(signals)
     for objective in signals.objectives:
         rows = [
             row
             for row in signals.cosines
             if (row.objective, row.task_gradient, row.point) == (objective, gradient, "theta_warm")
-            and row.block == "encoder"
+            and row.block == TOTAL
         ]
         if not rows:
             continue
@@ -91,8 +92,8 @@ def _directions(signals: Signals) -> Iterator[Measurement]:
         beside = []
         if null is not None and null.value is not None:
             beside.append(f"null {words.number(null.value, 2)}")
-        if objective in ceilings:
-            beside.append(f"ceiling {words.number(ceilings[objective], 2)}")
+        if (ceiling := highest.get((objective, gradient, TOTAL))) is not None:
+            beside.append(f"ceiling {words.number(ceiling, 2)}")
         shuffled = cosine.sign != 0 and null is not None and _overlap(cosine, null)
         yield Measurement(
             f"Cosine, {objective}",
@@ -113,16 +114,26 @@ def _overlap(one: Estimate, other: Estimate) -> bool:
     return max(one.low or 0.0, other.low or 0.0) <= min(one.high or 0.0, other.high or 0.0)
 
 
-def _ceilings(signals: Signals, gradient: TaskGradient) -> dict[str, float]:
-    """By objective, the most that the raw cosine over all layers could show (Spearman 1904)."""
+def ceilings(signals: Signals) -> dict[tuple[str, TaskGradient, str], float]:
+    """The highest raw cosine after warm-up that two single-batch gradients can be expected to reach.
+
+    Noise shrinks the raw cosine of two losses by the root of the product of their ceilings (Spearman 1904,
+    the correction for attenuation), so that gradients in full agreement would show this much and no more.
+
+    Returns:
+        By objective, task gradient and block, where both ceilings were measured and are above 0.
+    """
     of_loss = {
-        row.loss: row.ceiling.value
+        (row.loss, row.block): row.ceiling.value
         for row in signals.losses
-        if (row.point, row.block) == ("theta_warm", "encoder") and (row.ceiling.value or 0) > 0
+        if row.point == "theta_warm" and row.ceiling.value is not None and row.ceiling.value > 0
     }
-    task = of_loss.get(f"task:{gradient}")
     return {
-        name: float((value * task) ** 0.5) for name, value in of_loss.items() if task is not None and value
+        (row.objective, row.task_gradient, row.block): math.sqrt(objective * task)
+        for row in signals.cosines
+        if row.point == "theta_warm"
+        and (objective := of_loss.get((row.objective, row.block))) is not None
+        and (task := of_loss.get((f"task:{row.task_gradient}", row.block))) is not None
     }
 
 

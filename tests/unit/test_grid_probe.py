@@ -75,7 +75,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if request.target == "de" and len(taken) < 3:
             raise KeyboardInterrupt
         pulls = Pulls(("token-l2",), (), {"layer.0": np.zeros((1, 5, 8), dtype=np.float32)})
-        return make_signals(target=request.target, data=inputs.facts), pulls
+        return make_signals(2, ("token-l2",), target=request.target, data=inputs.facts), pulls
 
     monkeypatch.setattr(probes.run.TargetProbes, "measure", measure)
     return taken

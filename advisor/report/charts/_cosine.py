@@ -1,12 +1,12 @@
 """Direction: noise-corrected cosines, block by block and at one glance."""
 
-import math
 from collections.abc import Sequence
 from statistics import quantiles
 from typing import Any
 
 import altair as alt
 
+from advisor.report._measured import ceilings
 from advisor.report.charts.style import (
     COLOURS,
     INKS,
@@ -55,8 +55,8 @@ def cosine_chart(
     ]
     if not rows:
         return None
-    ceilings = _ceilings(signals)
-    low, high, drawn_ceilings = _frame(signals.cosines, ceilings)
+    highest = ceilings(signals)
+    low, high, drawn_ceilings = _frame(signals.cosines, highest)
     y = alt.Scale(domain=[low, high], nice=False, zero=False)
     values = [
         {
@@ -95,7 +95,7 @@ def cosine_chart(
     ]
     title = alt.Title(
         f"{clean(objective)} \N{MULTIPLICATION SIGN} {TASK_GRADIENT_WORDS[task_gradient]}",
-        subtitle=_in_short(rows, ceilings),
+        subtitle=_in_short(rows, highest),
     )
     return finish(layers, width=width, height=PANEL_HEIGHT, title=title)
 
@@ -140,27 +140,6 @@ def _background(values: Rows, x: alt.X, y: alt.Scale) -> list[alt.Chart]:
         .mark_tick(color=INKS["muted"], thickness=1.5, clip=True)
         .encode(y=alt.Y("ceiling:Q", scale=y)),
     ]
-
-
-def _ceilings(signals: Signals) -> _Ceilings:
-    """The highest raw cosine after warm-up that two single-batch gradients can be expected to reach.
-
-    Noise shrinks the raw cosine of two losses by the root of the product of their ceilings (Spearman
-    1904, the correction for attenuation), so that gradients in full agreement would show this much and
-    no more. Left out where either ceiling was not measured or is not above 0.
-    """
-    of_loss = {
-        (row.loss, row.block): row.ceiling.value
-        for row in signals.losses
-        if row.point == "theta_warm" and row.ceiling.value is not None and row.ceiling.value > 0
-    }
-    ceilings: _Ceilings = {}
-    for row in signals.cosines:
-        objective = of_loss.get((row.objective, row.block))
-        task = of_loss.get((f"task:{row.task_gradient}", row.block))
-        if row.point == "theta_warm" and objective is not None and task is not None:
-            ceilings[row.objective, row.task_gradient, row.block] = math.sqrt(objective * task)
-    return ceilings
 
 
 def _frame(rows: Sequence[CosineRow], ceilings: _Ceilings) -> tuple[float, float, _Ceilings]:
