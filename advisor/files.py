@@ -182,20 +182,26 @@ def write_files(directory: str | Path, files: Mapping[str, str | bytes | None]) 
         ValueError: if a relative path leads out of ``directory``.
     """
     directory = Path(directory)
-    paths = {name: _inside(name) for name in files}
+    contents = {
+        _inside(name): content.encode() if isinstance(content, str) else content
+        for name, content in files.items()
+    }
     check_output(directory, needed=0)
     with _told(directory):
         if directory.is_dir():
             # Beside the files: the folder may be a mount point, and its parent may be closed to us.
             with _hidden_folder(directory) as staging:
-                _fill(staging, files, paths)
-                _move(staging, directory, files, paths)
+                _fill(staging, contents)
+                _move(staging, directory, contents)
         else:
             with _created(directory.parent), _hidden_folder(directory.parent) as staging:
-                _fill(staging, files, paths)
+                _fill(staging, contents)
                 staging.rename(directory)
                 _sync(directory.parent)
-    return tuple(directory / paths[name] for name, content in files.items() if content is not None)
+    return tuple(directory / path for path, content in contents.items() if content is not None)
+
+
+_Contents = Mapping[PurePosixPath, bytes | None]
 
 
 def _inside(name: str) -> PurePosixPath:
@@ -221,37 +227,29 @@ def _exists(place: Path) -> bool:
     return True
 
 
-def _fill(staging: Path, files: Mapping[str, str | bytes | None], paths: Mapping[str, PurePosixPath]) -> None:
-    for name, content in files.items():
-        if content is None:
-            continue
-        target = staging / paths[name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+def _fill(staging: Path, contents: _Contents) -> None:
+    for path, content in contents.items():
+        if content is not None:
+            (staging / path).parent.mkdir(parents=True, exist_ok=True)
+            with (staging / path).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
 
 
-def _move(
-    staging: Path,
-    directory: Path,
-    files: Mapping[str, str | bytes | None],
-    paths: Mapping[str, PurePosixPath],
-) -> None:
-    targets = {name: directory / path for name, path in paths.items()}
-    for target in targets.values():
+def _move(staging: Path, directory: Path, contents: _Contents) -> None:
+    for target in (directory / path for path in contents):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, f"{target} is a folder")
         if not _nearest_existing(target.parent).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{target.parent} is a file")
-    for name, content in files.items():
+    for path, content in contents.items():
         if content is None:
-            targets[name].unlink(missing_ok=True)
+            (directory / path).unlink(missing_ok=True)
         else:
-            targets[name].parent.mkdir(parents=True, exist_ok=True)
-            (staging / paths[name]).replace(targets[name])
-    for folder in {directory, *(target.parent for target in targets.values())}:
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).replace(directory / path)
+    for folder in {directory, *((directory / path).parent for path in contents)}:
         if folder.is_dir():
             _sync(folder)
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -113,7 +112,7 @@ class AnswerGrid(Frozen):
 
     def to_json(self) -> str:
         """All cells with their whole answers."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+        return self.model_dump_json(indent=2)
 
     def to_csv(self) -> str:
         """A line a cell."""

@@ -4,13 +4,13 @@ Rough on purpose: once a run has timed its first batch, the same arithmetic know
 """
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic, perf_counter
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import computed_field
 
 from advisor.findings import load_tables
 from advisor.findings.evidence import normalise_model
@@ -18,6 +18,7 @@ from probes.budget import Budget, find_budget
 from probes.catalogue import OBJECTIVES
 from probes.cost import PassTimes, Workload, estimate_cost
 from probes.material.sampling import batch_size_for
+from probes.schema import Frozen
 
 _RUNTIME_BYTES = 2**30
 """What Python, torch and transformers hold before any weight."""
@@ -35,7 +36,7 @@ _OBJECTIVES = tuple(name for name, facts in OBJECTIVES.items() if not facts.mlm_
 _NULLS = tuple(name for name in _OBJECTIVES if OBJECTIVES[name].parallel)
 
 
-class Forecast(BaseModel):
+class Forecast(Frozen):
     """What a probe may cost on this machine's processor, as busy as it is now.
 
     Attributes:
@@ -43,8 +44,6 @@ class Forecast(BaseModel):
         fastest, slowest: the ends, in seconds.
         memory_gib: highest resident memory.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     seconds: float
     memory_gib: float
@@ -62,8 +61,7 @@ class Forecast(BaseModel):
         return 2 * self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
+class _Size(NamedTuple):
     """Parameters of an encoder: those of its layers, and all."""
 
     layers: float
@@ -98,7 +96,7 @@ def forecast(
     if size is None:
         return None
     subwords = min((characters or 80) / _CHARACTERS_PER_SUBWORD + 2, chosen.max_length)
-    forward = 2 * size.layers * subwords / (_efficiency() * _operations_per_second())
+    forward = 2 * size.layers * subwords / (_efficiency() * _operations_per_second(int(monotonic() / 60)))
     times = PassTimes(
         forward=forward,
         lookahead=forward,
@@ -134,11 +132,7 @@ def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: in
         warm_up_steps=budget.warm_up_steps,
         warm_up_subwords=budget.warm_up_steps * budget.batch_size,
         forward_subwords=2 * min(pairs or embedded, embedded) + fit + held_out,
-        lookahead_subwords=3
-        * len(_OBJECTIVES)
-        * tasks
-        * held_out
-        / 3,  # raw at both points, Adam-scaled after
+        lookahead_subwords=len(_OBJECTIVES) * tasks * held_out,  # a third of them, at three steps each
         resident_bytes=int(_RUNTIME_BYTES + 2 * 4 * size.total),
         peak_bytes=0,
         gradient_bytes=gradient,
@@ -190,13 +184,9 @@ def _efficiency() -> float:
     return _BF16_EFFICIENCY if flags & {"avx512_bf16", "bf16"} else _EFFICIENCY
 
 
-def _operations_per_second() -> float:
-    """Of matrix products in single precision, on the processor as busy as it is; measured once a minute."""
-    return _speed(int(monotonic() / 60))
-
-
 @lru_cache(maxsize=1)
-def _speed(_minute: int) -> float:
+def _operations_per_second(_minute: int) -> float:
+    """Of matrix products in single precision, on the processor as busy as it is; measured once a minute."""
     matrix = np.ones((512, 512), np.float32)
     matrix @ matrix  # the first one starts the threads
     begin, products = perf_counter(), 0

@@ -118,21 +118,19 @@ def _look(request: ProbeRequest, as_called: Callable[[str], str]) -> Preview:
     languages = source, target
     seen: list[InputPreview] = []
     for data, side in labelled:
-        checks = [_check(languages[side], data.texts[:_CHECKED])]
+        part = _seen(data, as_called, _check(languages[side], data.texts))
         other = bitext is not None and reads_like_other(data, bitext, side)
-        part = _seen(data, checks, as_called)
         seen.append(part.model_copy(update={"reads_like": languages[1 - side].name if other else None}))
-    texts: list[str] = []
+    texts = list(train.texts[:_CHECKED]) if train else []
     if bitext is not None:
         sides = [[pair[i] for pair in bitext.pairs[:_CHECKED]] for i in (0, 1)]
         texts += [*sides[0], *sides[1]]
-        seen.append(_seen(bitext, list(map(_check, languages, sides)), as_called))
+        seen.append(_seen(bitext, as_called, *map(_check, languages, sides)))
     if request.dictionary:
         dictionary = read_dictionary(request.dictionary)
         if bitext is not None:
             check_dictionary(dictionary, bitext, source, target)
-        seen.append(_seen(dictionary, [], as_called))
-    texts += train.texts[:_CHECKED] if train else ()
+        seen.append(_seen(dictionary, as_called))
     length = sum(map(_length, texts)) / max(1, len(texts))
     cost, problem = None, None
     try:
@@ -161,7 +159,7 @@ def _target_labels(request: ProbeRequest, train: LabelledData | None) -> Labelle
 
 
 def _seen(
-    data: LabelledData | Bitext | Dictionary, checks: Sequence[SideCheck], as_called: Callable[[str], str]
+    data: LabelledData | Bitext | Dictionary, as_called: Callable[[str], str], *checks: SideCheck
 ) -> InputPreview:
     """An input under the names that the visitor knows."""
     reading = reading_of(data)
@@ -170,12 +168,14 @@ def _seen(
         name=as_called(reading.name),
         columns={what: as_called(where) for what, where in reading.columns.items()},
         notes=tuple(map(as_called, reading.notes)),
-        checks=tuple(checks),
+        checks=checks,
     )
 
 
 def _check(language: Language, texts: Sequence[str]) -> SideCheck:
-    return SideCheck(language=language.name, expected=language.script, found=script_of(" ".join(texts)))
+    return SideCheck(
+        language=language.name, expected=language.script, found=script_of(" ".join(texts[:_CHECKED]))
+    )
 
 
 def _length(text: str) -> float:

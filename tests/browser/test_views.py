@@ -384,7 +384,7 @@ def test_names_from_files_are_text_and_nothing_else(open_page: OpenPage, finishe
     model = make_signals().model.model_copy(update={"id": HOSTILE})
     report = Report(
         make_advice(question=question, summary=HOSTILE),
-        make_signals(layers=2, model=model, unavailable={"mlm": HOSTILE}),
+        make_signals(2, ("token-l2",), model=model, unavailable={"mlm": HOSTILE}),
     )
     run = finished_run(SAMPLE.model_copy(update={"model": HOSTILE}), report=report)
     said = _said(open_page(view="read", run=run.id))
