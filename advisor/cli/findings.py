@@ -120,6 +120,8 @@ def card(
 ) -> None:
     """Validate everything anew and rewrite the findings card (for who changed tables, studies or model)."""
     from advisor.findings import write_card
+    from advisor.findings.reports import FIGURES
+    from advisor.race.replay.report import race_report, regret_chart
 
     if compile_first:
         from advisor.findings.evidence import TABLES
@@ -130,4 +132,6 @@ def card(
             compiled = compile_study(studies, TABLES / "records.csv", TABLES / "controls.csv")
         print_found(compiled, as_json=False)
     with errors.status("Validating and writing the card"):
-        write_card()
+        race = race_report(jobs=2)
+        regret_chart(race).save(str(FIGURES.with_name("race.svg")))
+        write_card(race=race.markdown())

@@ -48,6 +48,7 @@ class CardFigures(BaseModel):
         fingerprint: centre of the prediction (model's scale) for a few fixed questions.
         validation: the figures.
         signals: what probes tell of gains.
+        race: what a race is worth, in Markdown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class CardFigures(BaseModel):
     fingerprint: dict[str, float]
     validation: Validation
     signals: SignalReport
+    race: str = ""
 
 
 def fingerprint(findings: Findings) -> dict[str, float]:
@@ -73,8 +75,15 @@ def load_figures(path: Path = FIGURES) -> CardFigures:
     return CardFigures.model_validate_json(path.read_bytes())
 
 
-def write_card(*, card_path: Path = CARD, figures_path: Path = FIGURES, jobs: int = 2) -> CardFigures:
+def write_card(
+    *, card_path: Path = CARD, figures_path: Path = FIGURES, race: str = "", jobs: int = 2
+) -> CardFigures:
     """Validate everything and write the card and its figures anew (some minutes).
+
+    Args:
+        card_path, figures_path: where to.
+        race: what a race is worth, in Markdown; its picture is ``race.svg`` beside the card.
+        jobs: processes.
 
     Raises:
         InputError: if the tables have errors; nothing is written then.
@@ -85,7 +94,10 @@ def write_card(*, card_path: Path = CARD, figures_path: Path = FIGURES, jobs: in
             f"The tables have errors ({report.issues[0].text}): mend them before writing a card."
         )
     figures = CardFigures(
-        fingerprint=fingerprint(load_findings()), validation=validate(jobs=jobs), signals=signals()
+        fingerprint=fingerprint(load_findings()),
+        validation=validate(jobs=jobs),
+        signals=signals(),
+        race=race,
     )
     figures_path.write_text(figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
     card_path.write_text(card(figures), encoding="utf-8")

@@ -224,6 +224,7 @@ class Validation(Frozen):
         bands: what the words of confidence were worth over all splits.
         reliability: what was said of the option spoken of and what came, over all splits.
         ablations: the advice without one of its parts.
+        single: with languages left out one at a time; None where that was not asked for.
     """
 
     findings_sha256: str
@@ -232,6 +233,7 @@ class Validation(Frozen):
     bands: tuple[Band, ...]
     reliability: tuple[Bin, ...]
     ablations: tuple[Ablation, ...]
+    single: SplitReport | None = None
 
     def markdown(self) -> str:
         """The figures as Markdown tables."""

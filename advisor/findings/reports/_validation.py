@@ -26,6 +26,7 @@ from advisor.findings.model import (
     scale,
 )
 from advisor.findings.reports._cells import (
+    SINGLE,
     SPLITS,
     Fold,
     Split,
@@ -68,7 +69,8 @@ def validate(
 
     Args:
         split: ``language``, ``model``, ``task``, ``source`` or ``lab``; all of them when None.
-        ablations: whether to score the model without labs and without encoder facts as well.
+        ablations: whether to score the model without labs and without encoder facts as well, and with
+            languages left out one at a time.
         jobs: processes.
         draws: of the bootstrap.
         min_gain: smallest gain of interest, in points.
@@ -90,6 +92,8 @@ def validate(
         for name in names
         if ablations and name in chosen
     ]
+    if ablations and "language" in chosen:
+        parts.append(("", SINGLE))
     todo = [(without, fold) for without, name in parts for fold in folds(tables, name)]
     done = Parallel(n_jobs=jobs)(delayed(run_fold)(fold, without, root) for without, fold in todo)
     results: dict[tuple[str, Split], list[tuple[HeldOutCell, ...]]] = defaultdict(list)
@@ -99,14 +103,19 @@ def validate(
         part: [_judge(case, min_gain) for result in found for case in result]
         for part, found in results.items()
     }
-    reports = tuple(
-        report_of(tables, name, len(results["", name]), scored["", name], draws) for name in chosen
-    )
+    reports = {
+        name: report_of(tables, name, len(results["", name]), scored["", name], draws)
+        for without, name in parts
+        if not without
+    }
+    single = reports.pop(SINGLE, None)
+    scored.pop(("", SINGLE), None)
     every = [judged for name in chosen for judged in scored["", name]]
     return Validation(
         findings_sha256=tables.sha256,
         min_gain=min_gain,
-        splits=reports,
+        splits=tuple(reports.values()),
+        single=single,
         bands=bands_of(every),
         reliability=reliability_of(every),
         ablations=tuple(ablations_of(scored)),

@@ -1,11 +1,13 @@
 """The replay in numbers and as a picture: what ``advisor findings race`` prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.findings.reports import render
 from advisor.race.errors import Look
 from advisor.race.replay.play import BUDGETS, Playthrough, replay
 from advisor.race.replay.priors import with_priors
@@ -95,7 +97,7 @@ class RaceReport(Frozen):
 
     def markdown(self) -> str:
         """The tables."""
-        return "\n".join(_lines(self)) + "\n"
+        return render("replay", root=Path(__file__).parent, report=self, at=_AT)
 
 
 def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceReport:
@@ -217,76 +219,6 @@ def _probe_worth(probed: Sequence[Mapping[str, Array]], run_minutes: float) -> f
         return None
     needed = np.interp(-aim, -curve, BUDGETS)
     return float(needed - BUDGETS[_AT]) * run_minutes
-
-
-def _lines(report: RaceReport) -> Iterator[str]:
-    yield (
-        f"{report.cases} races over {report.cells} cells of {report.groups} groups; findings and error model "
-        f"had not seen the group. {report.judged_by_others} are judged by seeds that no race saw, the "
-        "others by the end of their own run. Regret: points lost against the best option in hindsight, "
-        "fine-tuning alone among them; budgets in whole sequential runs, by passes of both phases."
-    )
-    if report.align_looks:
-        yield f"{report.align_looks} of the looks are at runs whose alignment was cut short."
-    else:
-        yield (
-            "No run on record was looked at before its alignment was whole: the race plays with whole "
-            "alignment and pays for it, and what shorter alignment tells is the error model's prior."
-        )
-    yield ""
-    yield f"| way | races | {' | '.join(f'{budget:g}' for budget in report.budgets)} | stops at |"
-    yield f"|---|---:|{'---:|' * len(report.budgets)}---:|"
-    for way in report.ways:
-        cells = " | ".join("" if value is None else f"{value:.2f}" for value in way.regret)
-        yield f"| {way.name} | {way.cases} | {cells} | {way.spent:.2f} |"
-    yield ""
-    yield "At 2 whole runs, with 95 % intervals (bootstrap over groups):"
-    yield ""
-    for way in report.ways:
-        if way.regret[_AT] is not None:
-            yield f"- {way.name}: {way.regret[_AT]:.2f} [{way.low[_AT]:.2f} to {way.high[_AT]:.2f}]"
-    yield ""
-    yield (
-        "How sure the race was of its pick, moment by moment. P(wins): that it shows the highest score at "
-        "the end of the cell's runs, whose luck counts, as it does in what it is held against. P(best): that "
-        "it gains most on average over seeds, which a race shows and no record can tell for certain."
-    )
-    yield ""
-    yield "| decile | moments | P(wins) said | right | moments | P(best) said | right |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
-    winning, best = ({band.low: band for band in bands} for bands in (report.winning, report.best))
-    for low in sorted(winning.keys() | best.keys()):
-        cells = " | ".join(
-            f"{band.moments} | {band.said:.2f} | {band.right:.2f}" if (band := bands.get(low)) else " | | "
-            for bands in (winning, best)
-        )
-        yield f"| {low:.1f} to {low + 0.1:.1f} | {cells} |"
-    yield ""
-    yield "What a look at a sequential run tells of its end:"
-    yield ""
-    yield "| alignment | fine-tuning | runs | correlation | end per point seen | off by | cost in runs |"
-    yield "|---:|---:|---:|---:|---:|---:|---:|"
-    for rung in report.rungs:
-        yield (
-            f"| {rung.align:.2f} | {rung.tune:.2f} | {rung.runs} | {rung.correlation:.2f} | {rung.slope:.2f} "
-            f"| {rung.error:.1f} | {rung.cost:.2f} |"
-        )
-    yield ""
-    yield _probe_line(report)
-
-
-def _probe_line(report: RaceReport) -> str:
-    if report.probe_regret is None or report.probe_minutes is None:
-        return "No probe of these cells moves an expectation, so a probe saves a race no time."
-    without, paid, free = report.probe_regret
-    worth = "more time than any race here took"
-    if report.probe_worth is not None:
-        worth = f"{report.probe_worth:.1f} min of running"
-    return (
-        f"A probe takes {report.probe_minutes:.1f} min here, a whole run {report.run_minutes:.1f} min. At 2 "
-        f"whole runs the race loses {without:.2f} points without a probe, {paid:.2f} with one whose time is "
-        f"taken off, {free:.2f} with one that costs nothing: what it tells is worth {worth}."
-    )
 
 
 def regret_chart(report: RaceReport, *, width: int = 640) -> "alt.LayerChart":

@@ -96,6 +96,7 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
                 made.task,
                 target,
                 _plan(record).tune_steps,
+                made.settings.get("learning_rate"),
                 record.device,
             )
             run = cells[key].setdefault((made.option, made.seed, _plan(record).align_steps), {})
@@ -106,7 +107,7 @@ def traces_of(records: Iterable[Record]) -> list[Trace]:
                 lengths[key].append(_plan(record).align_steps)
     traces = []
     for key, by_length in cells.items():
-        model, _, task, target, steps, _ = key
+        model, _, task, target, steps, *_ = key
         plan = RungPlan(mode(lengths[key] or [steps]), steps)
         runs = {
             (option, seed): looks

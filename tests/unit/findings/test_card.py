@@ -1,6 +1,7 @@
 """The findings card and the summary it is written from."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
@@ -79,8 +80,14 @@ def test_one_command_compiles_the_studies_and_writes_the_card(monkeypatch: pytes
         done.extend([*studies, out.name, controls.name])
         return compiled
 
+    def write_card(race: str) -> None:
+        done.append(race)
+
+    report = mock.Mock(markdown=lambda: "card")
     monkeypatch.setattr("advisor.study.compile_study", compile_study)
-    monkeypatch.setattr("advisor.findings.write_card", lambda: done.append("card"))
+    monkeypatch.setattr("advisor.findings.write_card", write_card)
+    monkeypatch.setattr("advisor.race.replay.report.race_report", lambda jobs: report)
+    monkeypatch.setattr("advisor.race.replay.report.regret_chart", lambda report: mock.Mock())
     found = CliRunner().invoke(app, ["findings", "card", "--compile"])
     assert found.exit_code == 0, found.output
     studies = sorted((TABLES.parent / "study").glob("*.study.xz"))
