@@ -1,7 +1,6 @@
 """What tokenisation does to the two languages, before any model sees them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
@@ -12,13 +11,6 @@ from probes.words import word_spans
 
 _LONGEST = 2000
 """Characters of a text that are counted: far more than a sentence has, and little enough for any memory."""
-
-
-class _Counts(NamedTuple):
-    subwords: int
-    unknown: int
-    words: int
-    characters: int
 
 
 def text_facts(
@@ -41,29 +33,28 @@ def text_facts(
     for texts, language in ((source_texts, source), (target_texts, target)):
         if not any(map(word_spans, texts)):
             raise InputError(f"The {language.name} texts are empty: give at least one sentence.")
-    sides = [_count(texts, tokenizer) for texts in (source_texts, target_texts)]
     per_word = source.spaced and target.spaced
-    fertilities = [side.subwords / (side.words if per_word else side.characters) for side in sides]
-    unknown_rates = [side.unknown / max(side.subwords, 1) for side in sides]
+    (fertility, unknown), (target_fertility, target_unknown) = (
+        _rates(texts, tokenizer, per_word) for texts in (source_texts, target_texts)
+    )
     return TextFacts(
-        source_fertility=fertilities[0],
-        target_fertility=fertilities[1],
-        source_unknown_rate=unknown_rates[0],
-        target_unknown_rate=unknown_rates[1],
+        source_fertility=fertility,
+        target_fertility=target_fertility,
+        source_unknown_rate=unknown,
+        target_unknown_rate=target_unknown,
         source_script=script_of(" ".join(source_texts)),
         target_script=script_of(" ".join(target_texts)),
         fertility_unit="word" if per_word else "character",
     )
 
 
-def _count(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> _Counts:
+def _rates(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, per_word: bool) -> tuple[float, float]:
+    """Subwords a word or a character, and the share of them that is unknown."""
     texts = [text[:_LONGEST] for text in texts]
     # Not verbose: a text longer than the model reads is nothing to warn of here.
     encoding = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)
     ids = [i for text in encoding["input_ids"] for i in text]
-    return _Counts(
-        subwords=len(ids),
-        unknown=sum(i == tokenizer.unk_token_id for i in ids),
-        words=sum(len(word_spans(text)) for text in texts),
-        characters=sum(not character.isspace() for text in texts for character in text),
-    )
+    words = sum(len(word_spans(text)) for text in texts)
+    characters = sum(not character.isspace() for text in texts for character in text)
+    unknown = sum(i == tokenizer.unk_token_id for i in ids)
+    return len(ids) / (words if per_word else characters), unknown / max(len(ids), 1)

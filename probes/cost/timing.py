@@ -187,18 +187,11 @@ def forecast_cost(encoder: Encoder, material: Material, budget: Budget, context:
     texts = max(material.source.rounds, key=subwords)
     pairs = max(deal(material.pairs, budget.rounds, material.pair_batch), key=subwords)
     tasks = 2 + bool(material.target)
-    model = ModelAt("theta0", encoder, _any_head(encoder, material), material.tokenizer)
+    weight = torch.zeros(len(material.labels), encoder.hidden_size, device=encoder.device)
+    head = Head(weight, weight[:, 0].clone(), level_called(material.level))  # costs what a fitted one does
+    model = ModelAt("theta0", encoder, head, material.tokenizer)
     times = time_passes(model, losses, texts, pairs, references=tasks, precision=context.precision)
     return estimate_cost(times, _workload(encoder, material, budget, context, tuple(losses)))
-
-
-def _any_head(encoder: Encoder, material: Material) -> Head:
-    """A head of random weights: it costs what a fitted one does."""
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(len(material.labels), encoder.hidden_size, generator=generator)
-    bias = torch.zeros(len(material.labels), device=encoder.device)
-    level = level_called(material.level)
-    return Head(weight.to(encoder.device) / encoder.hidden_size, bias, level)
 
 
 def _workload(
