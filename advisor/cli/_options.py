@@ -9,24 +9,11 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from advisor.console import Debug, Json
 from advisor.grid import Sort
 from advisor.sample import located
 from advisor.trackers import Tracker
 from probes.data import Columns
 from probes.request import COLUMNS, ProbeRequest, plain_type
-
-__all__ = [
-    "AnswerFolder",
-    "Debug",
-    "DryRun",
-    "Json",
-    "OwnRace",
-    "OwnTrial",
-    "ReportTo",
-    "asking",
-    "option",
-]
 
 OwnTrial = Annotated[
     Path | None,

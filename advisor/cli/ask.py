@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from advisor.cli._options import CsvFile, Debug, HtmlFile, Json, OwnRace, OwnTrial, Sorted, Strict, option
+from advisor.cli._options import CsvFile, HtmlFile, OwnRace, OwnTrial, Sorted, Strict, option
 from advisor.cli._run import answer, counting_race, show_grid
-from advisor.console import errors
+from advisor.console import Debug, Json, errors
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.files import write_files
 from advisor.grid import ask_grid, crossed, grid_page, read_questions

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from advisor.cli._options import Debug, Json, option
-from advisor.console import print_found
+from advisor.cli._options import option
+from advisor.console import Debug, Json, print_found
 from advisor.corpora import find_data
 
 

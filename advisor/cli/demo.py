@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import AnswerFolder, Debug, Json, option
+from advisor.cli._options import AnswerFolder, option
 from advisor.cli._run import probe_and_answer
+from advisor.console import Debug, Json
 from advisor.sample import sample_path
 from probes.request import ProbeRequest
 

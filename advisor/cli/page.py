@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug
+from advisor.console import Debug
 
 
 def page(

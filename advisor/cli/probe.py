@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import AnswerFolder, Debug, DryRun, Json, ReportTo, Sorted, Strict, asking
+from advisor.cli._options import AnswerFolder, DryRun, ReportTo, Sorted, Strict, asking
 from advisor.cli._run import only_read, probe_and_answer, probe_many, show_grid
+from advisor.console import Debug, Json
 from advisor.grid import spread, with_paths
 from probes.errors import InputError
 from probes.request import ProbeRequest

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, DryRun, Json, ReportTo, asking
+from advisor.cli._options import DryRun, ReportTo, asking
 from advisor.cli._run import only_read, read_and_say, settle_libraries
-from advisor.console import console, errors
+from advisor.console import Debug, Json, console, errors
 from advisor.trackers import check_tracker, log_run, of_race
 from probes.request import ProbeRequest
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli._options import Debug, Json, OwnRace, OwnTrial, option
+from advisor.cli._options import OwnRace, OwnTrial, option
 from advisor.cli._run import answer, counting_race
-from advisor.console import errors
+from advisor.console import Debug, Json, errors
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.recommend import recommend as recommend_from
 from advisor.report import Report

@@ -26,6 +26,7 @@ from probes.signals import Signals
 
 if TYPE_CHECKING:
     from probes.data import LabelledData
+    from probes.gradients.between import Pulls
     from probes.material.inputs import Inputs
     from probes.run import TargetProbes
 
@@ -87,65 +88,61 @@ def probe_cells(
     for request in requests:
         groups[request.model_dump_json(exclude=set(_OF_TARGET))].append(request)
     for group in groups.values():
-        yield from _Group(group, out, watcher).cells()
+        yield from _probe_group(group, out, watcher)
 
 
-class _Group:
-    """Cells of one encoder and task."""
-
-    def __init__(self, requests: Sequence[ProbeRequest], out: Path, watcher: Progress | None) -> None:
-        self._requests = requests
-        self._out = out
-        self._watcher = watcher
-        self._train: LabelledData | None = None
-        self._probes: TargetProbes | None = None
-
-    def cells(self) -> Iterator[AnswerCell]:
-        for request in self._requests:
-            names = request.model_dump(include={"model", "source", "target", "task"})
-            try:
-                report, problem = self._report(request)
-            except (InputError, RunError) as error:
-                yield AnswerCell(**names, problem=str(error))
-                continue
-            place = folder_of(request, self._out).relative_to(self._out)
-            yield AnswerCell(
-                **names,
-                advice=report.advice,
-                measured=tuple(report.measured.items()),
-                folder=None if problem else str(place),
-                problem=problem,
-            )
-
-    def _report(self, request: ProbeRequest) -> tuple[Report, str | None]:
-        """The report of a cell, kept from before or measured now, and why it could not be written."""
-        request = with_paths(request)
-        inputs = read_inputs(request, self._train)
-        self._train = inputs.train
-        folder = folder_of(request, self._out)
-        kept = _kept(request, folder, inputs)
-        if kept is not None:
-            return kept, None
-        if self._probes is None:
-            from probes.run import TargetProbes  # torch takes seconds to import
-
-            self._probes = TargetProbes(request, several=len(self._requests) > 1)
-        signals, pulls = self._probes.measure(request, self._watcher, inputs)
-        report = Report(recommend(signals, min_gain=request.min_gain), signals)
-
-        def write(place: Path) -> None:
-            report.write(
-                place, recipe_files(report.advice, request) | {"request.json": request.model_dump_json()}
-            )
-            pulls.save(place / "pulls.npz")
-
+def _probe_group(
+    requests: Sequence[ProbeRequest], out: Path, watcher: Progress | None
+) -> Iterator[AnswerCell]:
+    """Cells of one encoder and task: training data and what their probes share are had once."""
+    train: LabelledData | None = None
+    shared: TargetProbes | None = None
+    for asked in requests:
+        names = asked.model_dump(include={"model", "source", "target", "task"})
+        folder, problem = folder_of(asked, out), None
         try:
-            write(folder)
-        except (InputError, RunError, OSError) as error:
-            rescue = rescued(write)
-            where = f"its results are in {rescue}" if rescue else "its results are only in this table"
-            return report, f"{str(error).rstrip('.')}; {where}."
-        return report, None
+            request = with_paths(asked)
+            inputs = read_inputs(request, train)
+            train = inputs.train
+            report = _kept(request, folder, inputs)
+            if report is None:
+                shared = shared or _shared_by(requests, request)
+                signals, pulls = shared.measure(request, watcher, inputs)
+                report = Report(recommend(signals, min_gain=request.min_gain), signals)
+                problem = _write(report, pulls, request, folder)
+        except (InputError, RunError) as error:
+            yield AnswerCell(**names, problem=str(error))
+            continue
+        yield AnswerCell(
+            **names,
+            advice=report.advice,
+            measured=tuple(report.measured.items()),
+            folder=None if problem else str(folder.relative_to(out)),
+            problem=problem,
+        )
+
+
+def _shared_by(requests: Sequence[ProbeRequest], first: ProbeRequest) -> "TargetProbes":
+    from probes.run import TargetProbes  # torch takes seconds to import
+
+    return TargetProbes(first, several=len(requests) > 1)
+
+
+def _write(report: Report, pulls: "Pulls", request: ProbeRequest, folder: Path) -> str | None:
+    """Write a cell's report; says why that could not be done, and where it is instead."""
+    extra = recipe_files(report.advice, request) | {"request.json": request.model_dump_json()}
+
+    def write(place: Path) -> None:
+        report.write(place, extra)
+        pulls.save(place / "pulls.npz")
+
+    try:
+        write(folder)
+    except (InputError, RunError, OSError) as error:
+        rescue = rescued(write)
+        where = f"its results are in {rescue}" if rescue else "its results are only in this table"
+        return f"{str(error).rstrip('.')}; {where}."
+    return None
 
 
 def with_paths(request: ProbeRequest) -> ProbeRequest:

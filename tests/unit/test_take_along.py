@@ -13,7 +13,6 @@ from advisor.cli import app
 from advisor.comparison import STYLES, ComparedOption, compared
 from advisor.model_card import model_card
 from advisor.recipe import write_recipe
-from advisor.report import Report
 from advisor.training import Recipe
 from probes.errors import InputError
 from tests.browser.test_race import standing
@@ -28,9 +27,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {name: root / name for name in ("probe", "trial", "race", "trained")}
     signals = make_signals(layers=4)
     question = make_advice().question
-    Report(make_advice(), signals).write(made["probe"])
-    for name in ("trial", "race", "trained"):
-        made[name].mkdir()
+    for folder in made.values():
+        folder.mkdir()
+    (made["probe"] / "advice.json").write_text(make_advice().model_dump_json())
+    (made["probe"] / "signals.json").write_text(signals.model_dump_json())
     write_trial(made["trial"])
     (made["race"] / "result.json").write_text(standing().model_dump_json())
     recipe = Recipe(

@@ -22,7 +22,7 @@ def test_json_holds_advice_and_signals_and_reads_back() -> None:
 
 
 def test_an_answer_without_signals_takes_the_place_of_one_with_them(tmp_path: Path) -> None:
-    Report(make_advice(), make_signals(objectives=("token-l2",))).write(tmp_path)
+    Report(make_advice(), make_signals(2, ("token-l2",))).write(tmp_path)
     assert (tmp_path / "signals.json").exists()
     Report(make_open()).write(tmp_path)
     assert not (tmp_path / "signals.json").exists()
