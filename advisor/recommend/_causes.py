@@ -29,17 +29,6 @@ class Cause:
     evidence: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """A family of terms that a practitioner would call one thing."""
-
-    feature: str
-    phrase: Callable[[Case, str], str]
-    """Subject of the sentence, from the case and the language's name."""
-    concerns: Callable[[Case, Effect], bool]
-    """Whether an effect speaks of it."""
-
-
 _COVERAGE = {
     "high": "That the encoder's pretraining saw much",
     "low": "That the encoder's pretraining saw little",
@@ -52,83 +41,55 @@ _PAIRS = {
 }
 
 
-def _frozen_words(case: Case) -> str:
-    layers = {
-        "none": "no layer frozen",
-        "lower-half": "the lower half frozen",
-        "upper-half": "the upper half frozen",
-    }
-    return f"Aligning with {layers[case.frozen_layers]}"
-
-
-def _schedule_words(case: Case) -> str:
-    return "Aligning before" if case.schedule == "sequential" else "Aligning jointly with"
-
-
-_KINDS: Mapping[str, _Family] = {
-    kind.feature: kind
-    for kind in (
-        _Family(
-            "model and task",
-            lambda case, _: f"{case.model} on {case.task}, over all languages,",
-            lambda case, effect: (effect.model, effect.task) == (case.model, case.task),
-        ),
-        _Family(
-            "objective",
-            lambda case, _: f"The objective {case.objective} on {case.level}-level tasks",
-            lambda case, effect: effect.objective == case.objective,
-        ),
-        _Family(
-            "schedule",
-            lambda case, _: f"{_schedule_words(case)} fine-tuning",
-            lambda case, effect: effect.schedule == case.schedule,
-        ),
-        _Family(
-            "frozen layers",
-            lambda case, _: _frozen_words(case),
-            lambda case, effect: effect.frozen_layers == case.frozen_layers,
-        ),
-        _Family(
-            "word pairs",
-            lambda case, _: (
-                f"Finding word pairs {' or '.join(_PAIRS.get(kind, kind) for kind, _ in case.pairs)}"
-            ),
-            lambda case, effect: effect.word_pairs in {kind for kind, _ in case.pairs},
-        ),
-        _Family(
-            "pretraining data",
-            lambda case, name: f"{_COVERAGE[case.resource]} {name}",
-            lambda case, effect: effect.task == case.task,
-        ),
-        _Family(
-            "writing",
-            lambda case, name: f"How {name} is written",
-            lambda case, effect: effect.task == case.task,
-        ),
-        _Family(
-            "the encoder",
-            lambda case, _: f"The size and pretraining of {case.model}",
-            lambda case, effect: True,
-        ),
-        _Family(
-            "training length",
-            lambda case, _: f"Fine-tuning {'longer' if case.length > 0 else 'shorter'} than published runs",
-            lambda case, effect: True,
-        ),
-        _Family(
-            "this language",
-            lambda case, name: f"{name} itself, in runs on it,",
-            lambda case, effect: effect.target == case.target,
-        ),
-        _Family(
-            "general level",
-            lambda case, _: "Alignment in general, over all models and tasks,",
-            lambda case, effect: True,
-        ),
-    )
+_LAYERS = {
+    "none": "no layer frozen",
+    "lower-half": "the lower half frozen",
+    "upper-half": "the upper half frozen",
 }
+_SCHEDULES = {"sequential": "Aligning before", "joint": "Aligning jointly with"}
 
-
+_FAMILIES: Mapping[str, tuple[Callable[[Case, str], str], Callable[[Case, Effect], bool]]] = {
+    "model and task": (
+        lambda case, _: f"{case.model} on {case.task}, over all languages,",
+        lambda case, effect: (effect.model, effect.task) == (case.model, case.task),
+    ),
+    "objective": (
+        lambda case, _: f"The objective {case.objective} on {case.level}-level tasks",
+        lambda case, effect: effect.objective == case.objective,
+    ),
+    "schedule": (
+        lambda case, _: f"{_SCHEDULES[case.schedule]} fine-tuning",
+        lambda case, effect: effect.schedule == case.schedule,
+    ),
+    "frozen layers": (
+        lambda case, _: f"Aligning with {_LAYERS[case.frozen_layers]}",
+        lambda case, effect: effect.frozen_layers == case.frozen_layers,
+    ),
+    "word pairs": (
+        lambda case, _: f"Finding word pairs {' or '.join(_PAIRS.get(kind, kind) for kind, _ in case.pairs)}",
+        lambda case, effect: effect.word_pairs in {kind for kind, _ in case.pairs},
+    ),
+    "pretraining data": (
+        lambda case, name: f"{_COVERAGE[case.resource]} {name}",
+        lambda case, effect: effect.task == case.task,
+    ),
+    "writing": (
+        lambda _, name: f"How {name} is written",
+        lambda case, effect: effect.task == case.task,
+    ),
+    "the encoder": (lambda case, _: f"The size and pretraining of {case.model}", lambda *_: True),
+    "training length": (
+        lambda case, _: f"Fine-tuning {'longer' if case.length > 0 else 'shorter'} than published runs",
+        lambda *_: True,
+    ),
+    "this language": (
+        lambda _, name: f"{name} itself, in runs on it,",
+        lambda case, effect: effect.target == case.target,
+    ),
+    "general level": (lambda *_: "Alignment in general, over all models and tasks,", lambda *_: True),
+}
+"""Families of terms that a practitioner would call one thing: the subject of the sentence about one, from the
+case and the language's name, and whether an effect speaks of it."""
 _FEATURE_OF_PART = (
     # the first part that a term has decides what it is called
     ("coverage", "pretraining data"),
@@ -180,14 +141,14 @@ def causes(
     by_size = sorted(zip(effects, without, strict=True), key=lambda one: -abs(with_all - one[1]))
     for feature, rest in by_size:
         points = with_all - rest
-        kind = _KINDS[feature]
-        counts = Counter(effect.source_id for effect in rows if kind.concerns(case, effect))
+        phrase, concerns = _FAMILIES[feature]
+        counts = Counter(effect.source_id for effect in rows if concerns(case, effect))
         total = sum(counts.values())
         if not total:
             continue
         verb = "raises" if points > 0 else "lowers"
         text = (
-            f"{kind.phrase(case, language)} {verb} the expected gain by {abs(points):.1f} points "
+            f"{phrase(case, language)} {verb} the expected gain by {abs(points):.1f} points "
             f"({total} effects)."
         )
         evidence = tuple(source for source, _ in counts.most_common(_SOURCES_NAMED))

@@ -82,105 +82,106 @@ def _unknown_encoder(situation: Situation) -> str | None:
 
 def warnings_on(situation: Situation, support: Support, best: Outlook) -> Iterator[Note]:
     """What speaks against trusting the advice; a code may come twice."""
-    if situation.untrained:
-        yield Note(
-            code="untrained-encoder",
-            text="The frozen features of this checkpoint tell no labels apart and find no translations: it "
-            "looks untrained, or damaged, and what is known of its name does not hold for it.",
-        )
+    for code, text in _doubts(situation, support, best):
+        yield Note(code=code, text=text)
     if situation.signals is not None:
-        yield from _conflict(situation.signals, best)
+        yield from situation.signals.notes
+
+
+def _doubts(situation: Situation, support: Support, best: Outlook) -> Iterator[tuple[str, str]]:
+    signals = situation.signals
+    if situation.untrained:
+        yield (
+            "untrained-encoder",
+            "The frozen features of this checkpoint tell no labels apart and find no translations: it looks "
+            "untrained, or damaged, and what is known of its name does not hold for it.",
+        )
+    if signals is not None:
+        yield from _conflict(signals, best)
     for what in support.unseen:
         text = _unknown_encoder(situation) if what == "model" else None
-        yield Note(code=f"unseen-{what}", text=text or _UNSEEN_TEXT[what])
+        yield f"unseen-{what}", text or _UNSEEN_TEXT[what]
     if {effect.source_id for effect in situation.evidence} == {OWN_RECORDS}:
-        yield Note(
-            code="own-trials-only",
-            text="All that is known of this encoder comes from own short trials on little data, not from "
+        yield (
+            "own-trials-only",
+            "All that is known of this encoder comes from own short trials on little data, not from "
             "published runs.",
         )
     if not support.unseen and support.distance:
-        yield Note(
-            code="unseen-combination",
-            text="Model, task and language were each measured, but never together.",
-        )
-    if situation.target.code not in situation.findings.tables.languages:
-        yield Note(
-            code="language-without-facts",
-            text=f"Nothing is on file about {situation.target.name}, not even what pretraining saw of it.",
+        yield "unseen-combination", "Model, task and language were each measured, but never together."
+    target = situation.target
+    if target.code not in situation.findings.tables.languages:
+        yield (
+            "language-without-facts",
+            f"Nothing is on file about {target.name}, not even what pretraining saw of it.",
         )
     if situation.source.code != EVIDENCE_SOURCE:
-        yield Note(
-            code="unseen-source-language",
-            text="Nearly all evidence transfers from English: how far it holds from "
-            f"{situation.source.name} is not known.",
+        yield (
+            "unseen-source-language",
+            f"Nearly all evidence transfers from English: how far it holds from {situation.source.name} is "
+            "not known.",
         )
     if not best.expected.direct:
-        yield Note(
-            code="option-without-evidence",
-            text=f"No published effect that may be pooled used {best.option}.",
-        )
-    if situation.signals is not None:
-        yield from _signal_warnings(situation, situation.signals)
+        yield "option-without-evidence", f"No published effect that may be pooled used {best.option}."
+    if signals is not None:
+        yield from _doubts_of_signals(situation.findings, signals)
 
 
-def _conflict(signals: Signals, best: Outlook) -> Iterator[Note]:
+def _conflict(signals: Signals, best: Outlook) -> Iterator[tuple[str, str]]:
     """That the loss spoken of pulls against the task, if it does: never to be headlined without saying so."""
     for gradient in signals.task_gradients:
         cosine = signals.cosine(best.option.objective, gradient)
         if gradient != "source" and cosine is not None and cosine.sign < 0:
-            yield Note(
-                code="loss-in-conflict",
-                text=f"{best.option.objective} pulls against the task on target text: cosine {cosine}.",
+            yield (
+                "loss-in-conflict",
+                f"{best.option.objective} pulls against the task on target text: cosine {cosine}.",
             )
             return
 
 
-def _signal_warnings(situation: Situation, signals: Signals) -> Iterator[Note]:
+def _doubts_of_signals(findings: Findings, signals: Signals) -> Iterator[tuple[str, str]]:
     gradients = dict.fromkeys(signal.gradient for signal in LEADING_SIGNALS)
     asked = [[signals.cosine(name, gradient) for gradient in gradients] for name in signals.objectives]
     measured = [cosines for cosines in asked if any(cosines)]
     if not measured:
-        yield Note(
-            code="no-target-gradient",
-            text="Neither target labels nor projected ones were to be had, so none of the signals that may "
-            "move the answer is there.",
+        yield (
+            "no-target-gradient",
+            "Neither target labels nor projected ones were to be had, so none of the signals that may move "
+            "the answer is there.",
         )
     lost = sum(not any(cosine and cosine.resolved for cosine in cosines) for cosines in measured)
     if lost:
-        yield Note(
-            code="signals-unresolved",
-            text=f"The cosine with the target-task gradient could not be told from noise for {lost} of "
+        yield (
+            "signals-unresolved",
+            f"The cosine with the target-task gradient could not be told from noise for {lost} of "
             f"{len(measured)} objectives: more rounds or more bitext would help.",
         )
-    yield from _validity(situation.findings, signals)
+    yield from _validity(findings, signals)
     bitext = [data for data in signals.data if data.role.startswith("bitext")]
     pairs = sum(data.kept for data in bitext)
     if bitext and pairs < _LITTLE_BITEXT:
-        yield Note(
-            code="little-bitext",
-            text=f"Only {pairs} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
+        yield (
+            "little-bitext",
+            f"Only {pairs} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
         )
-    retrieval = [
-        row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved
-    ]
-    if retrieval:
-        highest, chance = max((row.value.value or 0.0, row.chance or 0.0) for row in retrieval)
-        if highest < max(5 * chance, 0.05):
-            yield Note(
-                code="misaligned-bitext",
-                text=f"Even the best layer finds only {100 * highest:.1f} % of the translations: "
-                "the bitext's sides may not correspond, or the encoder does not know the language.",
-            )
+    forward = [row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved]
+    highest, chance = max(
+        ((row.value.value or 0.0, row.chance or 0.0) for row in forward), default=(1.0, 0.0)
+    )
+    if highest < max(5 * chance, 0.05):
+        yield (
+            "misaligned-bitext",
+            f"Even the best layer finds only {100 * highest:.1f} % of the translations: the bitext's sides "
+            "may not correspond, or the encoder does not know the language.",
+        )
     if not signals.model.mlm_head:
-        yield Note(
-            code="no-mlm-head",
-            text="tlm and mlm were left out: the checkpoint has no masked-language-modelling head.",
+        yield (
+            "no-mlm-head",
+            "tlm and mlm were left out: the checkpoint has no masked-language-modelling head.",
         )
-    yield from signals.notes
 
 
-def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
+def _validity(findings: Findings, signals: Signals) -> Iterator[tuple[str, str]]:
     """What keeps the leading signals from moving the advice."""
     if any(moving_signal(findings, signals, name) for name in signals.objectives):
         return
@@ -191,7 +192,4 @@ def _validity(findings: Findings, signals: Signals) -> Iterator[Note]:
     else:
         records = max(stage.records for stage in stages.values())
         text = f"{records} own trials are too few, or do not show, that the measured signals predict the gain"
-    yield Note(
-        code="signals-not-validated",
-        text=f"{text}: the signals are shown but did not move this advice.",
-    )
+    yield "signals-not-validated", f"{text}: the signals are shown but did not move this advice."

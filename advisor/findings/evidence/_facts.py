@@ -16,14 +16,10 @@ def read_languages(root: Path) -> Iterator[LanguageFacts]:
     for row in read_rows(root / "languages.csv"):
         code = row.text("code")
         uriel = distances.get(code)
-        yield LanguageFacts(
-            code=code,
-            name=row.text("name"),
-            script=row.text("script"),
-            family=row.text("family"),
-            genus=row.text("genus"),
+        yield row.read(
+            LanguageFacts,
+            {},
             spaced=row.flag("space_delimited"),
-            cc100_gib=row.number("cc100_gib"),
             wikipedia_gib=row.maybe_number("wiki2020_gib") or 0.0,
             in_cc100=row.flag("in_cc100_release"),
             in_wikipedia=row.flag("in_mbert"),
@@ -67,20 +63,14 @@ def read_encoders(path: Path, corpora: Mapping[str, Corpus]) -> Iterator[tuple[s
             (kind for kind in ("cc100", "wikipedia") if any(c.startswith(kind) for c in names)), ""
         )
         parallel = row.text("parallel", ("yes", "no", "unknown"))
-        read[name] = EncoderFacts(
-            name=name,
-            family=row.text("family"),
-            kind=row.text("kind", _KINDS),  # type: ignore[arg-type]  # one of them
-            year=row.maybe_count("year"),
-            parameters_m=row.maybe_number("parameters_m"),
-            layers=row.maybe_count("layers"),
-            width=row.maybe_count("width"),
-            vocabulary=row.maybe_count("vocabulary"),
+        read[name] = row.read(
+            EncoderFacts,
+            {},
+            kind=row.text("kind", _KINDS),
             objectives=tuple(row.text("objectives").split()),
             parallel=None if parallel == "unknown" else parallel == "yes",
             corpora=(*own, *(read[base].corpora if base else ())),
             amounts=amounts or (read[base].amounts if base else ""),
-            citation=row.text("citation"),
         )
         for known_as in (name, *map(normalise_model, row.text("aliases").split())):
             if known_as in taken:

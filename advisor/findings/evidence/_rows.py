@@ -3,12 +3,14 @@
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from probes.errors import InputError
 
 _Number = TypeVar("_Number", int, float)
+_Made = TypeVar("_Made")
 
 
 class Row:
@@ -30,6 +32,23 @@ class Row:
             raise self.fail(column, f"'{value}' is not one of {', '.join(c or '(blank)' for c in choices)}")
         return value
 
+    def read(self, kind: type[_Made], choices: Mapping[str, tuple[str, ...]], /, **known: Any) -> _Made:
+        """A dataclass whose fields are read from the columns of the same names, by their types.
+
+        Args:
+            kind: of the dataclass.
+            choices: what columns may hold.
+            known: fields that are known otherwise. A field with a default may have no column.
+        """
+        for field in fields(kind):  # type: ignore[arg-type]  # a dataclass
+            without = field.default is not MISSING or field.default_factory is not MISSING
+            if field.name not in known and not (without and field.name not in self.cells):
+                if field.type is str:
+                    known[field.name] = self.text(field.name, choices.get(field.name))
+                else:
+                    known[field.name] = getattr(self, _READERS[field.type])(field.name)
+        return kind(**known)
+
     def number(self, column: str) -> float:
         """A finite number."""
         value = self.maybe_number(column)
@@ -40,6 +59,10 @@ class Row:
     def maybe_number(self, column: str) -> float | None:
         """A finite number, or None where the cell is blank."""
         return self._cast(column, float)
+
+    def maybe_text(self, column: str) -> str | None:
+        """A cell, or None where it is blank."""
+        return self.text(column) or None
 
     def numbers(self, column: str) -> tuple[float, ...]:
         """Numbers separated by spaces; none where the column is missing."""
@@ -80,3 +103,15 @@ def read_rows(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(file)
         for cells in reader:
             yield Row(path, reader.line_num, cells)
+
+
+_READERS: Mapping[Any, str] = {
+    float: "number",
+    float | None: "maybe_number",
+    int | None: "maybe_count",
+    str | None: "maybe_text",
+    bool: "flag",
+    bool | None: "maybe_flag",
+    tuple[float, ...]: "numbers",
+}
+"""What reads a field, by its type."""

@@ -18,9 +18,9 @@ Adding a paper's results takes one file under ``effects/`` and one line in ``sou
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TypedDict
 
 from advisor.findings.evidence._effects import (
     EARLY,
@@ -46,79 +46,37 @@ from probes.errors import InputError
 TABLES = Path(__file__).parent.parent / "tables"
 
 
-def _option_fields(row: Row, baseline: bool = False) -> dict[str, str]:
-    blank = ("",) if baseline else ()
+_SHARED = {field.name for field in fields(Effect)} & {field.name for field in fields(SeedScores)}
+"""What seed scores say of an effect."""
+
+
+def _choices() -> dict[str, tuple[str, ...]]:
+    """What columns may hold."""
     return {
-        "objective": row.text("objective", (*OBJECTIVES, *OUTSIDE, *(("none",) if baseline else ()))),
-        "schedule": row.text("schedule", (*SCHEDULES, *blank)),
-        "frozen_layers": row.text("frozen_layers", FROZEN_LAYERS),
-        "word_pairs": row.text("word_pairs", (*WORD_PAIRS, "")),
-    }
-
-
-class _Dose(TypedDict):
-    """How much alignment and fine-tuning there was, as far as a source says."""
-
-    pairs_per_language: int | None
-    aligned_languages: int | None
-    target_aligned: bool | None
-    align_steps: int | None
-    train_steps: int | None
-
-
-def _dose(row: Row) -> _Dose:
-    return {
-        "pairs_per_language": row.maybe_count("pairs_per_language"),
-        "aligned_languages": row.maybe_count("aligned_languages"),
-        "target_aligned": row.maybe_flag("target_aligned"),
-        "align_steps": row.maybe_count("align_steps"),
-        "train_steps": row.maybe_count("train_steps"),
+        "objective": (*OBJECTIVES, *OUTSIDE),
+        "schedule": SCHEDULES,
+        "frozen_layers": FROZEN_LAYERS,
+        "word_pairs": (*WORD_PAIRS, ""),
+        "task": (*TASKS, *PUBLISHED_ONLY),
+        "metric": ("accuracy", "f1", "em", "unstated"),
+        "stratum": tuple(STRATA),
+        "comparison": ("vs-unaligned", "marginal"),
+        "reliability": ("per-seed", "published", "unpublished", "secondary"),
     }
 
 
 def _read_effects(path: Path, lab: str) -> Iterator[Effect]:
+    choices = _choices()
     for row in read_rows(path):
-        yield Effect(
-            source_id=path.stem,
-            lab=lab,
-            model=row.text("model"),
-            **_option_fields(row),
-            setup=row.text("setup"),
-            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
-            benchmark=row.text("benchmark"),
-            metric=row.text("metric", ("accuracy", "f1", "em", "unstated")),
-            source=row.text("source"),
-            target=row.text("target"),
-            baseline=row.maybe_number("baseline"),
-            aligned=row.maybe_number("aligned"),
-            gain=row.number("gain"),
-            gain_sd=row.maybe_number("gain_sd"),
-            baseline_sd=None,
-            aligned_sd=row.maybe_number("aligned_sd"),
-            n_seeds=row.maybe_count("n_seeds"),
-            stratum=row.text("stratum", tuple(STRATA)),
-            comparison=row.text("comparison", ("vs-unaligned", "marginal")),
-            reliability=row.text("reliability", ("per-seed", "published", "unpublished", "secondary")),
-            checkpoint=row.text("checkpoint"),
-            **_dose(row),
-            locator=row.text("locator"),
-        )
+        yield row.read(Effect, choices, source_id=path.stem, lab=lab, baseline_sd=None)
 
 
 def _read_scores(path: Path) -> Iterator[SeedScores]:
+    choices = _choices()
+    choices |= {"objective": (*choices["objective"], "none"), "schedule": (*SCHEDULES, "")}
     for row in read_rows(path):
-        seeds = [column for column in row.cells if column.startswith("seed_")]
-        yield SeedScores(
-            source_id=path.stem,
-            model=row.text("model"),
-            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
-            metric=row.text("metric", ("accuracy", "f1", "em")),
-            **_option_fields(row, baseline=True),
-            source=row.text("source"),
-            target=row.text("target"),
-            **_dose(row),
-            scores=tuple(row.number(column) for column in seeds),
-        )
+        scores = tuple(row.number(column) for column in row.cells if column.startswith("seed_"))
+        yield row.read(SeedScores, choices, source_id=path.stem, scores=scores)
 
 
 def sample_sd(values: Sequence[float]) -> float | None:
@@ -141,19 +99,10 @@ def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Eff
         gains = [after - before for after, before in zip(row.scores, baseline, strict=True)]
         n = len(gains)
         yield Effect(
-            source_id=source.id,
+            **{name: getattr(row, name) for name in _SHARED},
             lab=source.lab,
-            model=row.model,
-            objective=row.objective,
-            schedule=row.schedule,
-            frozen_layers=row.frozen_layers,
-            word_pairs=row.word_pairs,
             setup="",
-            task=row.task,
             benchmark="",
-            metric=row.metric,
-            source=row.source,
-            target=row.target,
             baseline=sum(baseline) / n,
             aligned=sum(row.scores) / n,
             gain=sum(gains) / n,
@@ -165,11 +114,6 @@ def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Eff
             comparison="vs-unaligned",
             reliability="per-seed",
             checkpoint="",
-            pairs_per_language=row.pairs_per_language,
-            aligned_languages=row.aligned_languages,
-            target_aligned=row.target_aligned,
-            align_steps=row.align_steps,
-            train_steps=row.train_steps,
             locator=f"per-seed scores, scores/{source.id}.csv",
         )
 
@@ -217,38 +161,26 @@ _COSINES = {
 
 
 def _read_records(path: Path) -> Iterator[OwnRecord]:
+    choices = _choices()
     for row in read_rows(path):
         cosines: dict[str, tuple[float, float]] = {}
         for name, column in _COSINES.items():
             value = row.maybe_number(column)
             if value is not None:
                 cosines[name] = (value, row.maybe_number(f"{column}_se") or 0.0)
-        yield OwnRecord(
-            id=row.text("id"),
-            model=row.text("model"),
-            source=row.text("source"),
-            target=row.text("target"),
-            task=row.text("task", (*TASKS, *PUBLISHED_ONLY)),
-            **_option_fields(row),
-            weight=row.maybe_number("weight"),
+        yield row.read(
+            OwnRecord,
+            choices,
             seeds=row.maybe_count("seeds") or 1,
-            baseline=row.maybe_number("baseline"),
-            gain=row.number("gain"),
-            gain_sd=row.maybe_number("gain_sd"),
             cosines=cosines,
-            baseline_scores=row.numbers("baseline_scores"),
-            aligned_scores=row.numbers("aligned_scores"),
             early_scores={
                 share: (row.numbers(f"{share}_baseline_scores"), row.numbers(f"{share}_aligned_scores"))
                 for share in EARLY
             },
             late_scores=(row.numbers("late_baseline_scores"), row.numbers("late_aligned_scores")),
+            signals=_signals(row),
             run_seconds=next(iter(row.numbers("run_seconds")), None),
             probe_seconds=next(iter(row.numbers("probe_seconds")), None),
-            signals=_signals(row),
-            steps=row.maybe_count("steps") if "steps" in row.cells else None,
-            align_steps=row.maybe_count("align_steps") if "align_steps" in row.cells else None,
-            device=row.cells.get("device") or "",
         )
 
 
@@ -284,17 +216,9 @@ def load_tables(root: Path = TABLES) -> Tables:
     """
     languages = {facts.code: facts for facts in read_languages(root)}
     corpora = {corpus.name: corpus for corpus in read_corpora(root / "corpora.csv", languages)}
-    labs = {
-        row.text("lab"): Lab(row.text("lab"), row.text("people"), row.text("code") or None)
-        for row in read_rows(root / "labs.csv")
-    }
+    labs = {row.text("lab"): row.read(Lab, {}, id=row.text("lab")) for row in read_rows(root / "labs.csv")}
     sources = {
-        row.text("source_id"): Source(
-            id=row.text("source_id"),
-            citation=row.text("citation"),
-            url=row.text("url") or None,
-            lab=row.text("lab"),
-        )
+        row.text("source_id"): row.read(Source, {}, id=row.text("source_id"))
         for row in read_rows(root / "sources.csv")
     }
     effects: list[Effect] = []

@@ -3,7 +3,7 @@
 from advisor.findings.reports._card import FIGURES, CardFigures, card, load_figures, write_card
 from advisor.findings.reports._controls import ControlReport, controls
 from advisor.findings.reports._encoders import EncoderReport, encoders
-from advisor.findings.reports._figures import Figure, Method, SplitReport, Validation, render
+from advisor.findings.reports._figures import Figure, Method, Resample, SplitReport, Validation, render
 from advisor.findings.reports._signal_report import SignalReport, signals
 from advisor.findings.reports._summary import GroupFinding, Summary, show
 from advisor.findings.reports._validation import validate
@@ -16,6 +16,7 @@ __all__ = [
     "Figure",
     "GroupFinding",
     "Method",
+    "Resample",
     "SignalReport",
     "SplitReport",
     "Summary",

@@ -38,42 +38,21 @@ def _mean_of(*by: str) -> Rival:
 
 def _ridge(train: Sequence[Effect], test: Sequence[Effect], maker: CaseMaker) -> Array:
     """Ridge regression on encoder, task, both, option and the language's facts."""
-    index: dict[str, int] = {}
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
 
-    def row(effect: Effect, grow: bool) -> dict[int, float]:
+    def row(effect: Effect) -> dict[str, str | float]:
         case = maker.of_effect(effect)
-        values = {
-            "one": 1.0,
-            **{
-                f"{name}={value}": 1.0
-                for name, value in (
-                    ("task", case.task),
-                    ("model", case.model),
-                    ("cell", f"{case.model}:{case.task}"),
-                    ("option", case.option),
-                )
-            },
-            **{f"fact {i}": value for i, value in enumerate(case.facts) if value},
-            **{f"encoder {i}": value for i, value in enumerate(case.encoder) if value},
-        }
-        if grow:
-            for name in values:
-                index.setdefault(name, len(index))
-        return {index[name]: value for name, value in values.items() if name in index}
+        names = {"task": case.task, "model": case.model, "option": case.option}
+        facts = {f"{i}": float(value) for i, value in enumerate((*case.facts, *case.encoder)) if value}
+        return {"one": 1.0, "cell": f"{case.model}:{case.task}", **names, **facts}
 
-    rows = [row(effect, grow=True) for effect in train]
-    x = _dense(rows, len(index))
     y = scale.to_scale(np.array([effect.gain for effect in train]))
-    coefficients = np.linalg.solve(x.T @ x + _RIDGE * np.eye(len(index)), x.T @ y)
-    return np.asarray(_dense([row(effect, grow=False) for effect in test], len(index)) @ coefficients)
-
-
-def _dense(rows: Sequence[Mapping[int, float]], width: int) -> Array:
-    x = np.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        for column, value in row.items():
-            x[i, column] = value
-    return x
+    ridge = make_pipeline(DictVectorizer(sparse=False), Ridge(_RIDGE, fit_intercept=False)).fit(
+        [*map(row, train)], y
+    )
+    return np.asarray(ridge.predict([*map(row, test)]))
 
 
 RIVALS: Mapping[str, Rival] = {

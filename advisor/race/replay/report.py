@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.findings.reports import render
+from advisor.findings.reports import Figure, Resample, render
 from advisor.race.errors import Look
 from advisor.race.replay.play import BUDGETS, Playthrough, replay
 from advisor.race.replay.priors import with_priors
@@ -30,18 +30,22 @@ class Way(Frozen):
     """A way of choosing.
 
     Attributes:
-        regret: mean points lost at each budget; None where it has no answer yet in some case.
-        low, high: 95 % interval of that, by a bootstrap over groups.
+        regret: mean points lost at each budget, with a 95 % interval by a bootstrap over groups; None where
+            it has no answer yet in some case.
         spent: whole runs until it stopped by itself, on average.
         cases: cells and seeds that it was tried on.
     """
 
     name: str
     cases: int
-    regret: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
+    regret: tuple[Figure | None, ...]
     spent: float
+
+    @property
+    def at_two(self) -> float:
+        """Regret at two whole runs; infinite without an answer by then."""
+        at = self.regret[_AT]
+        return at.value if at else float("inf")
 
 
 class Decile(Frozen):
@@ -112,7 +116,7 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
     sure = np.array([moment for case in cases for moment in case.sure])
     probes = [trace.probe_seconds for trace in cells if trace.probe_seconds]
     run_minutes = float(np.median([trace.seconds for trace in cells if trace.seconds])) / 60
-    ways = sorted(_ways(cases), key=lambda way: _or_inf(way.regret[_AT]))
+    ways = sorted(_ways(cases), key=lambda way: way.at_two)
     probed = [case.regret for case in cases if "race after a probe" in case.regret]
     return RaceReport(
         cells=len(cells),
@@ -138,34 +142,13 @@ def _ways(cases: Sequence[Playthrough]) -> Iterator[Way]:
         if not tried:  # dearer than the largest budget
             continue
         regret = np.array([case.regret[name] for case in tried])
-        low, high = _interval(regret, [case.group for case in tried])
+        resample = Resample([", ".join(case.group) for case in tried], _DRAWS)  # cases of a group are alike
         yield Way(
             name=name,
             cases=len(tried),
-            regret=_numbers(regret.mean(axis=0)),
-            low=_numbers(low),
-            high=_numbers(high),
+            regret=tuple(None if np.isnan(at).any() else resample.mean(at) for at in regret.T),
             spent=float(np.mean([case.spent[name] for case in tried])),
         )
-
-
-def _interval(regret: Array, groups: Sequence[tuple[str, str]]) -> tuple[Array, Array]:
-    """Bootstrap over groups, whose cases are alike."""
-    names = sorted(set(groups))
-    rows = [np.array([group == name for group in groups]) for name in names]
-    sums = np.array([regret[row].sum(axis=0) for row in rows])
-    counts = np.array([row.sum() for row in rows])
-    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), _DRAWS)
-    means = drawn @ sums / (drawn @ counts)[:, None]
-    return np.quantile(means, 0.025, axis=0), np.quantile(means, 0.975, axis=0)
-
-
-def _numbers(values: Array) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else round(float(value), 4) for value in values)
-
-
-def _or_inf(value: float | None) -> float:
-    return float("inf") if value is None else value
 
 
 def _bands(sure: Array) -> Iterator[Decile]:
@@ -228,7 +211,7 @@ def regret_chart(report: RaceReport, *, width: int = 640) -> "alt.LayerChart":
     from advisor.report.charts import COLOURS, INKS
 
     values = [
-        {"way": way.name, "budget": budget, "regret": value}
+        {"way": way.name, "budget": budget, "regret": value.value}
         for way in report.ways
         for budget, value in zip(report.budgets, way.regret, strict=True)
         if value is not None
