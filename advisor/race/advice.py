@@ -17,17 +17,6 @@ from probes.request import ProbeRequest
 if TYPE_CHECKING:
     from advisor.race.running import Racer
 
-_README = """\
-# Recipe of a race
-
-{summary}
-
-    python train.py recipe.yaml
-
-goes on from where the race left this run (`{state}`), to the same digits as if it had never stopped: what
-the race has spent on it is not spent again. With `goes_on_from: null` it begins at the start.
-"""
-
 
 def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
     """The advice once a race, or where it lies, is known: its arms have the gains that were measured here.
@@ -110,8 +99,9 @@ def winners_recipe(racer: "Racer", result: RaceResult, request: ProbeRequest) ->
     recipe = anchor_recipe(racer.engine.recipe(result.option, racer.setup.seeds[0]), Path.cwd())
     own = {"output": "trained", "goes_on_from": WINNER, "target_labels": racer.engine.labels}
     recipe = recipe.model_copy(update=own)
+    readme = files("advisor.race").joinpath("recipe.md").read_text(encoding="utf-8")
     return {
         "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
         "recipe/recipe.yaml": write_recipe(recipe, result.summary),
-        "recipe/README.md": _README.format(summary=result.summary, state=WINNER),
+        "recipe/README.md": readme.format(summary=result.summary, state=WINNER),
     }

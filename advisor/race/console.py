@@ -29,11 +29,7 @@ class RaceWatcher(Progress):
 
 
 class ConsoleRace(PhaseBar, RaceWatcher):
-    """Says what is raced, what each step showed, and what is believed then.
-
-    Args:
-        phases: of a run, each in words.
-    """
+    """Says what is raced, what each step showed, and what is believed then."""
 
     def begins(self, setup: Setup, steps: int) -> None:
         """Say which arms race, and for how long."""

@@ -39,14 +39,7 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Engine:
-    """Trains arms and scores them by sentence.
-
-    Attributes:
-        recipe: of an option and a seed.
-        labels: labelled target-language data, all of it scored at every look.
-        store: keeps states.
-        shared: what runs have in common.
-    """
+    """Trains arms and scores them by sentence, on all target labels at every look."""
 
     recipe: Callable[[Option, int], Recipe]
     labels: str

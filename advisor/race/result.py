@@ -1,29 +1,26 @@
 """What a race ends with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from advisor.advice import Gain
 from advisor.decide import Confidence, Verdict, decide
 from advisor.options import Option
-from advisor.race.belief import Belief, Stop
+from advisor.race.belief import Stop
 from advisor.race.errors import Look
 from advisor.race.labels import gain, guide_part, resampled_gains
 from advisor.race.rungs import WHOLE
 from advisor.race.running import Racer
-from advisor.race.store import ALONE
+from advisor.race.store import ALONE, Finite, Raced
 from probes.metrics import points
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
 
 Array = NDArray[np.float64]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
 RESULT_FILE = "result.json"
 _SPLITS = 20
 """Ways to keep half of few labels back."""
@@ -31,12 +28,7 @@ _INTERVAL = (0.1, 0.9)
 
 
 class LookResult(Frozen):
-    """A score on the way, on all target labels.
-
-    Attributes:
-        align, tune: shares of the two phases.
-        score: in points; ``gain`` over fine-tuning alone at the same look.
-    """
+    """A score on all target labels in points, with its gain, at shares of the two phases."""
 
     seed: int
     align: Finite
@@ -75,7 +67,7 @@ def _reach(looks: Sequence[LookResult]) -> float:
     return max((min(look.align, look.tune) for look in looks), default=0.0)
 
 
-class RaceResult(Frozen):
+class RaceResult(Raced):
     """A whole race.
 
     Attributes:
@@ -88,17 +80,8 @@ class RaceResult(Frozen):
         labels: target texts scored.
         stopped: why the race ended.
         minutes, minutes_whole: it took, and whole runs of all arms would have taken.
-        left_out: options that the time did not allow.
-        halvings: how often the batch was halved for want of memory.
     """
 
-    schema_version: Literal[1] = 1
-    model: str
-    source: str
-    target: str
-    task: str
-    metric: str
-    min_gain: Finite
     decision: Verdict
     confidence: Confidence
     probability: Finite
@@ -109,13 +92,8 @@ class RaceResult(Frozen):
     kept_back: Estimate
     agreement: Finite | None
     labels: int
-    align_steps: int
-    tune_steps: int
     stopped: Stop
-    minutes: Finite
     minutes_whole: Finite
-    left_out: tuple[Option, ...]
-    halvings: int
     notes: tuple[str, ...]
 
     @classmethod
@@ -175,10 +153,7 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
     decision = decide(expected, min_gain=setup.min_gain)
     place = next((i for i, arm in enumerate(arms) if arm.option == decision.option), None)
     return RaceResult(
-        **setup.model_dump(
-            include={"model", "source", "target", "task", "metric", "min_gain", "halvings"}
-            | {"align_steps", "tune_steps"}
-        ),
+        **setup.model_dump(include=Raced.model_fields.keys() - {"minutes"}),
         decision=decision.decision,
         confidence=decision.confidence,
         probability=decision.probability,
@@ -187,12 +162,11 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
         alone=tuple(_looks(racer, ALONE)),
         best_alone=float(chances[0]),
         kept_back=_kept_back(racer, place),
-        agreement=_agreement(racer, belief) if racer.few else None,
+        agreement=_agreement(racer) if racer.few else None,
         labels=len(racer.guide),
         stopped=stopped,
         minutes=racer.now / 60,
         minutes_whole=_whole(racer) / 60,
-        left_out=setup.left_out,
         notes=tuple(_notes(racer)),
     )
 
@@ -214,22 +188,15 @@ def _last(racer: Racer, arm: int) -> Look | None:
     return max(looks, key=lambda look: (look.rung.align, look.rung.tune), default=None)
 
 
-def _looks(racer: Racer, arm: int) -> list[LookResult]:
+def _looks(racer: Racer, arm: int) -> Iterator[LookResult]:
     every = np.ones(len(racer.guide), dtype=bool)
-    looks = []
-    for (place, seed, rung), counts in racer.counts.items():
+    for place, seed, rung in sorted(racer.counts):
         if place == arm:
-            alone = racer.counts[ALONE, seed, type(rung)(1.0, rung.tune)]
-            looks.append(
-                LookResult(
-                    seed=seed,
-                    align=rung.align,
-                    tune=rung.tune,
-                    score=float(points(counts.sum(axis=0))),
-                    gain=gain(counts, alone, every),
-                )
+            counts = racer.both(Look(arm, seed, rung))
+            score = float(points(counts[0].sum(axis=0)))
+            yield LookResult(
+                seed=seed, align=rung.align, tune=rung.tune, score=score, gain=gain(*counts, every)
             )
-    return sorted(looks, key=lambda look: (look.seed, look.align, look.tune))
 
 
 def _kept_back(racer: Racer, arm: int | None) -> Estimate:
@@ -245,14 +212,14 @@ def _kept_back(racer: Racer, arm: int | None) -> Estimate:
     return Estimate(value=gain(*counts, ~racer.guide), low=float(low), high=float(high), level=0.95)
 
 
-def _agreement(racer: Racer, belief: Belief) -> float:
+def _agreement(racer: Racer) -> float:
     """How often the half of the labels that is left out would have chosen as the other half does."""
     labels = racer.engine.target_labels()
     same = []
     for split in range(_SPLITS):
         part = guide_part(labels, seed=split)
-        picks = [int(np.append(0.0, racer.belief(half).expected).argmax()) for half in (part, ~part)]
-        same.append(picks[0] == picks[1])
+        one, other = (np.append(0.0, racer.belief(half).expected).argmax() for half in (part, ~part))
+        same.append(one == other)
     return float(np.mean(same))
 
 

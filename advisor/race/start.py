@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -45,25 +45,6 @@ class Arm:
     alike: tuple[Option, ...] = ()
 
 
-def arms_of(expected: Sequence[Expected], min_gain: float) -> list[Arm]:
-    """The arms, the one that is expected to gain most first.
-
-    Options of one objective and schedule share an arm where their expected gains differ by less than
-    ``min_gain``: nothing that a race sees would tell them apart. The best of them is run.
-    """
-    arms: list[Arm] = []
-    for row in sorted(expected, key=lambda row: -row.mean):
-        for i, arm in enumerate(arms):
-            kin = (arm.option.objective, arm.option.schedule) == (row.option.objective, row.option.schedule)
-            if kin and arm.mean - row.mean < min_gain:
-                arms[i] = Arm(arm.option, arm.mean, arm.sd, (*arm.alike, row.option))
-                break
-        else:
-            sd = max(_LEAST_SD, (row.high - row.low) / _WIDTH)
-            arms.append(Arm(row.option, row.mean, sd))
-    return arms
-
-
 def prior_of(options: Sequence[Option], mean: Array, sd: Array, errors: ErrorModel) -> tuple[Array, Array]:
     """Means and covariance of the arms' gains on the model's scale: the findings', correlated as in studies.
 
@@ -102,6 +83,8 @@ def key_of(request: ProbeRequest, hashes: Sequence[str], **more: object) -> str:
 def arms_to_time(advice: Advice, options: Sequence[Option], unavailable: Sequence[str]) -> list[Arm]:
     """The arms to choose from, the most promising first: ``options``, or else whatever is worth it.
 
+    Options of one objective and schedule share an arm where their expected gains differ by less than the
+    smallest gain of interest: nothing that a race sees would tell them apart. The best of them is run.
     Objectives that are ``unavailable`` are those that the encoder cannot be trained with.
     """
     rows = {
@@ -109,14 +92,23 @@ def arms_to_time(advice: Advice, options: Sequence[Option], unavailable: Sequenc
         for row in advice.alternatives
         if row.option != NO_ALIGNMENT and row.option.objective not in unavailable
     }
-    expected = []
+    expected: list[Expected] = []
     for option in [option for option in options if option != NO_ALIGNMENT] or list(rows):
         row = rows.get(without_weight(option))
         if row is None:
             raise InputError(f"'{option}' cannot be raced with this encoder: leave it out.")
         expected.append(row.gain.of(weighted(option), row.basis, row.direct))
-    alike = 0.0 if options else advice.min_gain  # who names options wants them told apart
-    return arms_of(expected, alike)[:_MOST_ARMS]
+    apart = 0.0 if options else advice.min_gain  # who names options wants them told apart
+    arms: list[Arm] = []
+    for one in sorted(expected, key=lambda one: -one.mean):
+        for i, arm in enumerate(arms):
+            kin = (arm.option.objective, arm.option.schedule) == (one.option.objective, one.option.schedule)
+            if kin and arm.mean - one.mean < apart:
+                arms[i] = replace(arm, alike=(*arm.alike, one.option))
+                break
+        else:
+            arms.append(Arm(one.option, one.mean, max(_LEAST_SD, (one.high - one.low) / _WIDTH)))
+    return arms[:_MOST_ARMS]
 
 
 def ladder_of(plan: RungPlan, times: TimesOfSteps, seconds: float) -> tuple[tuple[float, ...], int]:
@@ -125,11 +117,11 @@ def ladder_of(plan: RungPlan, times: TimesOfSteps, seconds: float) -> tuple[tupl
     The lowest rung is an eighth of a run or, where that is too long for the time, as small a share as lets
     two arms take it in half of the time. Arms are in the order in which they would begin.
     """
-    lowest = SHARES[0]
-    while _first_rungs(plan, times, lowest, 2) > _FIRST_LOOKS * seconds and _halves(plan, lowest):
+    lowest, arms, shorter = SHARES[0], len(times.align), min(plan.align_steps, plan.tune_steps)
+    seconds *= _FIRST_LOOKS
+    while _first_rungs(plan, times, lowest, 2) > seconds and shorter * lowest / 2 >= _FEWEST_STEPS:
         lowest /= 2
-    arms = len(times.align)
-    while arms > 1 and _first_rungs(plan, times, lowest, arms) > _FIRST_LOOKS * seconds:
+    while arms > 1 and _first_rungs(plan, times, lowest, arms) > seconds:
         arms -= 1
     shares = [lowest]
     while shares[-1] < 1.0:
@@ -145,10 +137,6 @@ def _first_rungs(plan: RungPlan, times: TimesOfSteps, share: float, arms: int) -
     for of_align, of_tune in list(zip(times.align, times.tune, strict=False))[:arms]:
         spent += align * of_align + tune * of_tune + times.start + 2 * times.look
     return spent
-
-
-def _halves(plan: RungPlan, share: float) -> bool:
-    return min(plan.align_steps, plan.tune_steps) * share / 2 >= _FEWEST_STEPS
 
 
 def set_up(

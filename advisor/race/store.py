@@ -14,11 +14,11 @@ of the step before, to the same digits.
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from advisor.files import replacement, write_files
 from advisor.options import Option
@@ -27,6 +27,7 @@ from probes.errors import InputError, RunError
 from probes.schema import Frozen
 
 T = TypeVar("T", bound=BaseModel)
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 WINNER = "state.pt"
 """What the recipe goes on from, beside it."""
 ALONE = -1
@@ -49,38 +50,47 @@ class TimesOfSteps(Frozen):
     start: float
 
 
-class Setup(Frozen):
-    """What a race is, as decided at its start.
+class Raced(Frozen):
+    """What is raced, as both its setup and its result have it.
 
     Attributes:
-        key: of everything that decides its numbers, so that a folder is not gone on with by another race.
-        options, mean, sd: the arms with what was expected of them; ``alike`` are those they stand for.
-        left_out: arms that the time did not allow.
+        left_out: options that the time did not allow.
         halvings: how often the batch was halved for want of memory.
-        shares: of the ladder.
-        elapsed: seconds that it took to get ready.
     """
 
     schema_version: Literal[1] = 1
-    key: str
     model: str
     source: str
     target: str
     task: str
     metric: str
+    min_gain: Finite
+    minutes: Finite
+    align_steps: int
+    tune_steps: int
+    left_out: tuple[Option, ...]
+    halvings: int
+
+
+class Setup(Raced):
+    """What a race is, as decided at its start.
+
+    Attributes:
+        key: of everything that decides its numbers, so that a folder is not gone on with by another race.
+        options, mean, sd: the arms with what was expected of them; ``alike`` are those they stand for.
+        minutes: that it may take.
+        shares: of the ladder.
+        elapsed: seconds that it took to get ready.
+    """
+
+    key: str
     level: str
-    minutes: float
-    min_gain: float
     options: tuple[Option, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     alike: tuple[tuple[Option, ...], ...]
-    left_out: tuple[Option, ...]
-    align_steps: int
-    tune_steps: int
     shares: tuple[float, ...]
     seeds: tuple[int, ...]
-    halvings: int
     times: TimesOfSteps
     elapsed: float
 
@@ -121,11 +131,6 @@ class StepRecord(Frozen):
     error: str | None = None
     for_arm: int | None = None
     for_align: float | None = None
-
-    @property
-    def rung(self) -> Rung:
-        """Where it ended."""
-        return Rung(self.align, self.tune)
 
 
 class DivergedError(RunError):

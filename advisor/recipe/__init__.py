@@ -4,8 +4,17 @@ Importing this package loads neither torch nor transformers; only ``advisor.reci
 """
 
 from advisor.recipe._files import joint_files, recipe_files, recipe_for
-from advisor.recipe._paths import OFFLINE_MODELS, anchor_bitext, anchor_data, anchor_model, anchor_recipe
-from advisor.recipe._yaml import commented, load_yaml, read_recipe, write_recipe
+from advisor.recipe._yaml import (
+    OFFLINE_MODELS,
+    anchor_bitext,
+    anchor_data,
+    anchor_model,
+    anchor_recipe,
+    commented,
+    load_yaml,
+    read_recipe,
+    write_recipe,
+)
 from advisor.training import Recipe
 
 __all__ = [

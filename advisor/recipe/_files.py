@@ -6,8 +6,7 @@ from pathlib import Path
 
 from advisor.advice import Advice
 from advisor.options import Option, WordPairs
-from advisor.recipe._paths import anchor_recipe
-from advisor.recipe._yaml import write_recipe
+from advisor.recipe._yaml import anchor_recipe, write_recipe
 from advisor.training import Recipe, weighted
 from probes.request import ProbeRequest
 

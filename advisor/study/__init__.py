@@ -8,20 +8,10 @@ that runs it elsewhere.
 Importing this package loads neither torch nor transformers; what runs something does when it is called.
 """
 
-from advisor.study._compile import CompileReport, compile_study
+from advisor.study._compile import compile_study
 from advisor.study._pack import pack_study
 from advisor.study._plan import example_plan, read_plan, write_example
-from advisor.study._record import (
-    Configuration,
-    CurvePoint,
-    Record,
-    Records,
-    Scores,
-    archive_study,
-    read_record,
-    read_records,
-    read_signals,
-)
+from advisor.study._record import Record, Records, archive_study, read_record, read_records
 from advisor.study._run_once import precision_on, training_on
 from advisor.study._runner import run_study
 from advisor.study._status import overview, study_status
@@ -31,14 +21,10 @@ from advisor.study.trial.run import DEFAULT_OPTIONS, ConsoleWatcher, Watcher, ru
 
 __all__ = [
     "DEFAULT_OPTIONS",
-    "CompileReport",
-    "Configuration",
     "ConsoleWatcher",
-    "CurvePoint",
     "OptionResult",
     "Record",
     "Records",
-    "Scores",
     "TrialResult",
     "Watcher",
     "Workers",
@@ -52,7 +38,6 @@ __all__ = [
     "read_plan",
     "read_record",
     "read_records",
-    "read_signals",
     "run_study",
     "run_trial",
     "study_status",

@@ -20,13 +20,6 @@ from probes.schema import Frozen
 LIMIT_MIB = 60
 _HUB = "hf:"
 _PACKAGES = ("advisor", "probes")
-_RUN = """\
-#!/bin/sh
-# Runs the study in this folder, or goes on with it. Options of `advisor study run` may follow.
-cd "$(dirname "$0")" || exit 2
-export PYTHONPATH=. HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE
-exec "${PYTHON:-python3}" -m advisor study run plan.yaml --out study "$@"
-"""
 
 
 class PackReport(Frozen):
@@ -85,7 +78,7 @@ def _fill(folder: Path, grid: Grid, limit_mib: float) -> PackReport:
     packed = _chosen(grid, models).renamed(lambda base: names[base], inside, inside)
     packed = packed.model_copy(update={"data": "data"})
     (folder / "plan.yaml").write_text(write_plan(packed), encoding="utf-8")
-    (folder / "run.sh").write_text(_RUN, encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("run.sh"), folder / "run.sh")
     readme = Path(__file__).with_name("pack.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(readme.format(requirements=_requirements()), encoding="utf-8")
     _check(folder, limit_mib)

@@ -42,12 +42,9 @@ class CellStatus(Frozen):
 
 
 class StudyStatus(Frozen):
-    """A whole study.
+    """A whole study, and each error with how often it occurred.
 
-    Attributes:
-        seconds: of work done so far, over all processes.
-        seconds_left: of work left, judged by the runs that have ended; None before the first.
-        errors: each error with how often it occurred.
+    Seconds are of work over all processes; what is left is judged by the runs that have ended.
     """
 
     runs: RunTally
@@ -144,9 +141,7 @@ class PlanOverview(Frozen):
     """The size of a study.
 
     Attributes:
-        baselines: runs of fine-tuning alone, shared by all pairs.
-        runs: aligned runs.
-        probes: one a cell, or none.
+        baselines: runs of fine-tuning alone, shared by all pairs; ``runs`` are aligned.
         needs_head: how many of the runs take a model with an MLM head, and are left out for others.
         seconds: of work for one process without the probes, judged by the runs of another study; None where
             none is known.

@@ -26,7 +26,6 @@ class Losses(nn.Module):
 
     Args:
         encoder: trained in place.
-        option: decides the objective and the frozen layers.
         head: the task's classifier; None where only the alignment loss is asked for.
         start: the encoder as it was given, for losses that hold on to it; None: a copy of ``encoder``.
         shuffled: whether the alignment loss is taken on pairs that do not translate each other.

@@ -74,15 +74,10 @@ class Alignment:
 
 
 class FineTuning:
-    """Fine-tuning, with the alignment loss beside it in joint training.
+    """Fine-tuning, with the alignment loss on ``pairs`` beside it in joint training.
 
-    Args:
-        setting: of the run.
-        encoder: trained in place.
-        head: a fitted classifier; None for a random one.
-        pairs: that joint training aligns with.
-        name: of the phase.
-        steps, learning_rate: of its schedule; by default the recipe's.
+    The encoder is trained in place, with a fitted classifier or a random one. Steps and learning rate are of
+    the phase's schedule; by default the recipe's.
     """
 
     def __init__(

@@ -10,12 +10,11 @@ import torch
 from accelerate import Accelerator
 
 from advisor.options import Schedule
-from advisor.training.batches import Batches
 from advisor.training.config import Experiment, Recipe
 from advisor.training.data import LabelledTexts, read_pairs, read_texts
 from advisor.training.encoders import ids_of, reading_all, trainable_copy
 from advisor.training.outcome import evaluate_on
-from advisor.training.phase import make_accelerator
+from advisor.training.phase import Batches, make_accelerator
 from advisor.training.shared import Shared
 from probes.batches import LabelledBatch, LabelledText, PairBatch, TokenizedPair, Tokenizer, collate_pairs
 from probes.encoder import Encoder, load_encoder

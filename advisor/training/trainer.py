@@ -1,11 +1,11 @@
 """The losses, texts and pairs of a recipe as :class:`transformers.Trainer` takes them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, product
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -28,20 +28,6 @@ class WeightedLosses(nn.Module):
         losses: dict[str, Tensor] = self.losses(labelled, pairs)
         terms = [self.weights[name] * loss for name, loss in losses.items()]
         return {"loss": sum(terms[1:], terms[0]), **losses}
-
-
-class TextsBesidePairs(Dataset[tuple[LabelledText | None, TokenizedPair | None]]):
-    """Labelled texts, each beside a translation pair; where one of the two is empty, the other alone."""
-
-    def __init__(self, texts: Sequence[LabelledText], pairs: Sequence[TokenizedPair]) -> None:
-        self._texts, self._pairs = texts, pairs
-
-    def __len__(self) -> int:
-        return len(self._texts) or len(self._pairs)
-
-    def __getitem__(self, i: int) -> tuple[LabelledText | None, TokenizedPair | None]:
-        pair = self._pairs[i % len(self._pairs)] if self._pairs else None
-        return (self._texts[i] if self._texts else None), pair
 
 
 def make_trainer(
@@ -80,7 +66,8 @@ def make_trainer(
         use_cpu=setting.given.device.type == "cpu",
     )
     weights = {"task": 1.0, "alignment": (recipe.option.weight or 0.0) if texts else 1.0}
-    data = TextsBesidePairs(texts, pairs)
+    # labelled texts, each beside a translation pair; where one of the two is empty, the other alone
+    data: Any = list(zip(texts, cycle(pairs or [None]), strict=False) if texts else product([None], pairs))
     return Trainer(WeightedLosses(losses, weights), arguments, collate, data)
 
 

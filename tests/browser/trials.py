@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.study import CurvePoint, Record, Records, TrialResult, summarise
+from advisor.study import Record, Records, TrialResult, summarise
+from advisor.study._record import CurvePoint
 from tests.unit.study.made_up import JOINT, SEQUENTIAL, make_records
 
 SCORES: Mapping[Option, list[float]] = {

@@ -130,8 +130,7 @@ class OptionResult(Frozen):
     """One option over its seeds.
 
     Attributes:
-        seeds: how many runs are done.
-        pairs: how many of them have a run of ``none`` with the same seed.
+        seeds: how many runs are done; ``pairs`` of them have a run of ``none`` with the same seed.
         unfinished: how many failed or diverged.
         target, source: mean scores in points over the runs that are done; None if there is none.
         target_gain, source_gain: aligned minus unaligned score in points, paired by seed, with a 95 %

@@ -36,11 +36,7 @@ class Watcher(Progress):
 
 
 class ConsoleWatcher(PhaseBar, Watcher):
-    """Says how many runs there are, how each ended, and after each the time left.
-
-    Args:
-        phases: the phases of a run, each in words.
-    """
+    """Says how many runs there are, how each ended, and after each the time left."""
 
     def __init__(self, phases: Mapping[str, str]) -> None:
         super().__init__(phases)

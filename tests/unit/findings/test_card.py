@@ -11,7 +11,7 @@ from advisor.findings import load_findings, load_tables, show
 from advisor.findings.evidence import TABLES
 from advisor.findings.reports import card, load_figures, write_card
 from advisor.findings.reports._card import CARD, fingerprint
-from advisor.study import CompileReport
+from advisor.study._compile import CompileReport
 from probes.errors import InputError
 
 

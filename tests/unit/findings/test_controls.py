@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from advisor.findings.reports._controls import CONTRASTS, controls
-from advisor.study._controls import CONTROL_COLUMNS
+from advisor.study._compile import CONTROL_COLUMNS
 
 
 def table(path: Path, lines: list[tuple[str, str, str, str, str, float, str]]) -> Path:

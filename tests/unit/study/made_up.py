@@ -1,7 +1,7 @@
 """Records with scores as a test wants them."""
 
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.study import Configuration, Record, Scores
+from advisor.study._record import Configuration, Record, Scores
 from probes.signals import Estimate
 
 JOINT = Option.parse("token-contrastive:joint:0.1")

@@ -9,8 +9,7 @@ import pytest
 
 from advisor.options import NO_ALIGNMENT
 from advisor.study import Record
-from advisor.study._compile import compile_study
-from advisor.study._controls import curve_of
+from advisor.study._compile import compile_study, curve_of
 from advisor.study._record import EarlyScores, Records, archive_study, read_records, read_signals
 from probes.errors import InputError
 from probes.signals import Estimate

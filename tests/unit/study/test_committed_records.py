@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from advisor.findings.evidence import TABLES
-from advisor.study import compile_study, read_records, read_signals
+from advisor.study import compile_study, read_records
+from advisor.study._record import read_signals
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 
 from advisor.findings.evidence import TABLES, check, load_tables
 from advisor.options import NO_ALIGNMENT, Option
-from advisor.study import Record, Scores
+from advisor.study import Record
 from advisor.study._compile import COLUMNS, compile_study
-from advisor.study._record import CurvePoint, EarlyScores, Records
+from advisor.study._record import CurvePoint, EarlyScores, Records, Scores
 from probes.errors import InputError
 from probes.signals import Estimate, Signals
 from tests.factories import make_signals

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.training import Alignment, Experiment, FineTuning, Shared, prepare, train
-from advisor.training.batches import Batches
+from advisor.training.phase import Batches
 from probes.progress import Stopwatch
 from tests.unit.training.test_train import changed, folder, make_option, make_recipe, weights
 

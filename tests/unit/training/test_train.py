@@ -17,9 +17,8 @@ from advisor.recipe import Recipe, joint_files, read_recipe, write_recipe
 from advisor.recipe.train import main
 from advisor.sample import sample_path
 from advisor.training import PHASES, Losses, Phase, Shared, train
-from advisor.training.batches import Batches
 from advisor.training.data import read_pairs, shares
-from advisor.training.phase import Feed, RandomState
+from advisor.training.phase import Batches, Feed, RandomState
 from probes.batches import PairBatch, Tokenizer, collate_pairs
 from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder, load_encoder
