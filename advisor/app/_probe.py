@@ -12,6 +12,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from advisor.app import _question, _run, _show, _state
 from advisor.corpora import find_data
+from advisor.recommend import Asked
 from advisor.report import words
 from advisor.sample import LANGUAGES, SAMPLE_PREFIX
 from advisor.service import InputPreview, Preview, Upload, look
@@ -118,7 +119,7 @@ def _preview(request: ProbeRequest) -> Preview | str:
 # --- where the data comes from ---------------------------------------------------------------------------
 
 
-def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
+def _sample(question: Asked) -> dict[str, Any] | None:
     source, target, task = question.source, question.target, question.task
     if source != "en" or target not in LANGUAGES[1:] or task not in _SAMPLE_TASKS:
         st.info(
@@ -138,7 +139,7 @@ def _sample(question: _question.AskedHere) -> dict[str, Any] | None:
     }
 
 
-def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
+def _uploads(question: Asked) -> dict[str, Any] | None:
     st.caption(
         "Files are yours alone: nobody else can name them, and they are removed a day after their last run, "
         "or with it."
@@ -146,7 +147,7 @@ def _uploads(question: _question.AskedHere) -> dict[str, Any] | None:
     return _own(question, _uploaded)
 
 
-def _paths(question: _question.AskedHere) -> dict[str, Any] | None:
+def _paths(question: Asked) -> dict[str, Any] | None:
     roots = _state.queue().limits.roots
     where = " or ".join(f"`{root}`" for root in roots)
     st.caption(
@@ -156,9 +157,7 @@ def _paths(question: _question.AskedHere) -> dict[str, Any] | None:
     return _own(question, _typed)
 
 
-def _own(
-    question: _question.AskedHere, named: Callable[[DeltaGenerator, str, FieldInfo], str]
-) -> dict[str, Any] | None:
+def _own(question: Asked, named: Callable[[DeltaGenerator, str, FieldInfo], str]) -> dict[str, Any] | None:
     """Ask for each kind of data; where some is missing, say which public sets there are."""
     places = zip(_grid(len(_FILES), 2), _FILES.items(), strict=True)
     specs = {role: spec for place, (role, field) in places if (spec := named(place, role, field))}

@@ -1,12 +1,12 @@
 """The question: model, languages, task; the same inputs in every view that asks."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import streamlit as st
 
 from advisor.app import _state
 from advisor.findings import load_tables
+from advisor.recommend import Asked
 from probes.catalogue import TASKS
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -14,17 +14,7 @@ from probes.languages import parse_language
 _DEFAULTS = {"model": "xlm-roberta-base", "source": "en", "target": "tr", "task": "pos"}
 
 
-@dataclass(frozen=True, slots=True)
-class AskedHere:
-    """What is asked about."""
-
-    model: str
-    source: str
-    target: str
-    task: str
-
-
-def question_inputs(*, model: str | None = None) -> AskedHere:
+def question_inputs(*, model: str | None = None) -> Asked:
     """Ask for model, source, target and task; starts from the link and keeps it up to date.
 
     Args:
@@ -48,9 +38,8 @@ def question_inputs(*, model: str | None = None) -> AskedHere:
     with columns[3]:
         task = st.selectbox("Task", list(TASKS), key="task", persist_state="session")
     source, target = short(source), short(target)
-    question = AskedHere(chosen, source, target, task)
     _state.keep_link(model=chosen, source=source, target=target, task=task)
-    return question
+    return Asked(model=chosen, source=source, target=target, task=task)
 
 
 def _choice(label: str, name: str, offered: tuple[str, ...], explanation: str) -> str:
@@ -66,7 +55,7 @@ def _choice(label: str, name: str, offered: tuple[str, ...], explanation: str) -
         help=explanation,
         persist_state="session",
     )
-    return (chosen or current).strip()[:200]
+    return (chosen or "").strip()[:200] or current
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -108,6 +109,19 @@ def _written(report: Report, out: Path, request: ProbeRequest, as_json: bool) ->
             typer.echo(report.signals.model_dump_json(), err=True)
         where = f"the results are in {folder}" if folder else "what was measured is printed above"
         raise type(error)(f"{str(error).rstrip('.')}; {where}.") from error
+
+
+@contextmanager
+def for_real(request: ProbeRequest, report_to: Tracker | None, interrupted: str) -> Iterator[None]:
+    """What a trial and a race do around their runs; ``interrupted`` says what is kept of stopped ones."""
+    check_tracker(report_to)
+    settle_libraries()
+    read_and_say(request)
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(f"Interrupted: {interrupted}", markup=False)
+        raise typer.Exit(130) from None
 
 
 def answer(report: Report, as_json: bool, files: Sequence[Path] = ()) -> None:

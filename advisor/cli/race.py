@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from advisor.cli._options import DryRun, ReportTo, asking
-from advisor.cli._run import only_read, read_and_say, settle_libraries
+from advisor.cli._run import for_real, only_read
 from advisor.console import Debug, Json, console, errors
-from advisor.trackers import check_tracker, log_run, of_race
+from advisor.trackers import log_run, of_race
 from probes.request import ProbeRequest
 
 
@@ -45,14 +45,11 @@ def race(
     if dry_run:
         only_read([request], as_json)
         return
-    check_tracker(report_to)
-    settle_libraries()
-    from advisor.race import run_race
-    from advisor.race.console import ConsoleRace, race_table
-    from advisor.training import PHASES  # torch takes seconds to import
+    with for_real(request, report_to, f"the same command goes on from {out}."):
+        from advisor.race import run_race
+        from advisor.race.console import ConsoleRace, race_table
+        from advisor.training import PHASES  # torch takes seconds to import
 
-    read_and_say(request)
-    try:
         with ConsoleRace(PHASES).shown() as watcher:
             result = run_race(
                 request,
@@ -63,9 +60,6 @@ def race(
                 out=out,
                 watcher=watcher,
             )
-    except KeyboardInterrupt:
-        errors.print(f"Interrupted: the same command goes on from {out}.", markup=False)
-        raise typer.Exit(130) from None
     log_run(report_to, of_race(request, result, out))
     if as_json:
         typer.echo(result.model_dump_json(indent=2))

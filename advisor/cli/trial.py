@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from advisor.cli._options import DryRun, ReportTo, asking
-from advisor.cli._run import only_read, read_and_say, settle_libraries
+from advisor.cli._run import for_real, only_read
 from advisor.console import Debug, Json, console, errors
-from advisor.trackers import check_tracker, log_run, of_trial
+from advisor.trackers import log_run, of_trial
 from probes.request import ProbeRequest
 
 
@@ -45,24 +45,15 @@ def trial(
             "One seed cannot decide: the gain of a single run has no interval. Two or more do (--seeds 3); "
             "what is run now counts then too."
         )
-    check_tracker(report_to)
-    settle_libraries()
-    from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
-    from advisor.training import PHASES as TRAINING_PHASES  # torch takes seconds to import
+    kept = f"runs that had ended are kept in {out / 'records'}, and the same command goes on from there."
+    with for_real(request, report_to, kept):
+        from advisor.study import DEFAULT_OPTIONS, ConsoleWatcher, run_trial
+        from advisor.training import PHASES  # torch takes seconds to import
 
-    read_and_say(request)
-    try:
-        with ConsoleWatcher(TRAINING_PHASES).shown() as watcher:
+        with ConsoleWatcher(PHASES).shown() as watcher:
             result = run_trial(
                 request, options or DEFAULT_OPTIONS, seeds=seeds, steps=steps, out=out, watcher=watcher
             )
-    except KeyboardInterrupt:
-        errors.print(
-            f"Interrupted: runs that had ended are kept in {out / 'records'}, and the same command goes on "
-            "from there.",
-            markup=False,
-        )
-        raise typer.Exit(130) from None
     log_run(report_to, of_trial(request, result, out))
     if as_json:
         typer.echo(result.model_dump_json(indent=2))

@@ -311,6 +311,13 @@ def _held(server: Server, run_id: str) -> Iterator[None]:
     wait_for(lambda: server.store.run(run_id).seconds_left, seconds=120)
     (process,) = psutil.Process(server.process.pid).children()
     process.suspend()
+    versions: list[int] = []
+
+    def all_is_written() -> bool:  # of what the process had told before
+        versions.append(server.store.run(run_id).version)
+        return versions.count(versions[-1]) > 50
+
+    wait_for(all_is_written, seconds=120)
     record = server.store.record(run_id)
     assert record.cost is not None
     server.store.change(record, cost=record.cost.model_copy(update={"seconds": 600.0}))

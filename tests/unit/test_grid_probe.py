@@ -81,6 +81,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return taken
 
 
+@pytest.mark.slow
 def test_a_bad_cell_loses_no_other_and_what_is_done_is_kept(measured: list[str], tmp_path: Path) -> None:
     cells = spread(request_for("bundled", "tr,de,xx"))
     with pytest.raises(KeyboardInterrupt):
