@@ -2,31 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from advisor.advice import Reason
 from advisor.findings.evidence import Case, Effect, Key
 from advisor.findings.model import scale
 
 _SOURCES_NAMED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One thing about a case that moved its prediction.
-
-    Attributes:
-        feature: stable name for programs.
-        effect: points it added.
-        text: in words.
-        evidence: ids of the sources it rests on, the one with most effects first.
-    """
-
-    feature: str
-    effect: float
-    text: str
-    evidence: tuple[str, ...]
 
 
 _COVERAGE = {
@@ -121,7 +104,7 @@ def _feature(term: str, key: Key) -> str:
 
 def causes(
     case: Case, parts: Mapping[tuple[str, Key], float], centre: float, rows: Sequence[Effect], language: str
-) -> Iterator[Cause]:
+) -> Iterator[Reason]:
     """What moved the prediction of a case, the largest first.
 
     An effect is how far the median gain would move, in points, if the terms behind it were 0.
@@ -152,4 +135,4 @@ def causes(
             f"({total} effects)."
         )
         evidence = tuple(source for source, _ in counts.most_common(_SOURCES_NAMED))
-        yield Cause(feature, points, text, evidence)
+        yield Reason(text=text, feature=feature, effect=points, evidence=evidence)

@@ -41,13 +41,7 @@ _QUARTILES = 1.349
 
 
 def next_moves(situation: Situation, decision: Decision, best: Outlook) -> tuple[NextMove, ...]:
-    """The moves there are, the best value for its time first, at most three.
-
-    Args:
-        situation: what is asked and known.
-        decision: what was decided.
-        best: the aligning option that the decision turns on.
-    """
+    """The moves there are, the best value for its time first, at most three, where ``best`` is decided on."""
     gain = best.gain
     width = 2 * _NORMAL.inv_cdf((1 + gain.level) / 2)
     sd = (gain.high - gain.low) / width

@@ -18,13 +18,8 @@ _REASONS = 3
 
 def reasons_for(situation: Situation, best: Outlook) -> tuple[Reason, ...]:
     """The terms that moved the prediction most, the largest first."""
-    reasons = [
-        Reason(text=cause.text, feature=cause.feature, effect=cause.effect, evidence=cause.evidence)
-        for cause in islice(
-            causes(best.case, best.parts, best.centre, situation.evidence, situation.target.name),
-            _REASONS,
-        )
-    ]
+    moved = causes(best.case, best.parts, best.centre, situation.evidence, situation.target.name)
+    reasons = list(islice(moved, _REASONS))
     of_evidence = len(reasons)  # what was measured here is always told
     if best.by_trial:
         reasons.append(_trial_reason(situation, best))

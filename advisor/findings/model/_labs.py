@@ -43,9 +43,6 @@ def log_prior(spread: float) -> float:
 def replications(effects: Sequence[Effect]) -> Mapping[str, tuple[float, int]]:
     """How far labs' mean gains on one encoder and task differ, and how many means that is from, by stratum.
 
-    Args:
-        effects: that a fit of their stratum may use.
-
     Returns:
         Standard deviation on the model's scale over labs within encoders and tasks that more than one lab
         measured.

@@ -143,12 +143,7 @@ class SignalStage:
         return self.slope != 0.0
 
     def shift(self, value: float, error: float) -> tuple[float, float]:
-        """What to add to a prediction's centre, and the standard deviation this adds to it.
-
-        Args:
-            value: of the signal.
-            error: its standard error.
-        """
+        """What a value of the signal and its standard error add to a prediction's centre, and to its sd."""
         centred = value - self.centre
         return self.slope * centred, ((self.slope_sd * centred) ** 2 + (self.slope * error) ** 2) ** 0.5
 
@@ -183,12 +178,7 @@ class HeldOut:
     variances: Array
 
     def slope_on(self, values: Array, rows: NDArray[np.bool_] | None = None) -> SignalStage:
-        """The second stage that a signal gives, from all effects or from some of them.
-
-        Args:
-            values: of the signal, NaN where there is none, shape (effects,).
-            rows: which effects to use.
-        """
+        """The second stage by a signal, NaN where there is none, shape (effects,), from all or some rows."""
         chosen = np.flatnonzero(np.isfinite(values) if rows is None else rows & np.isfinite(values))
         if not len(chosen):
             return SignalStage()
@@ -208,13 +198,7 @@ def own_effects(tables: Tables) -> list[tuple[Effect, OwnRecord]]:
 
 
 def hold_groups_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect]) -> HeldOut:
-    """Predict own effects, each without the own effects of its group.
-
-    Args:
-        model: fitted in this process to evidence that holds all of ``own``.
-        maker: of its cases.
-        own: own effects.
-    """
+    """Predict own effects, of which ``model`` was fitted to all in this process, each without its group's."""
     observed = observations(own, maker)
     errors, variances = np.zeros(len(own)), np.zeros(len(own))
     groups = [f"{effect.model}, {effect.task}" for effect in own]
@@ -227,13 +211,7 @@ def hold_groups_out(model: EffectModel, maker: CaseMaker, own: Sequence[Effect])
 
 
 def fit_stages(tables: Tables, maker: CaseMaker, model: EffectModel) -> dict[LeadingSignal, SignalStage]:
-    """Fit a stage for each leading signal to the own records of the tables.
-
-    Args:
-        tables: the evidence.
-        maker: of its cases.
-        model: fitted to the own effects of the same tables in this process.
-    """
+    """Fit a stage for each leading signal; the model was fitted to the own effects in this process."""
     own = own_effects(tables)
     held = hold_groups_out(model, maker, [effect for effect, _ in own])
     records = [record for _, record in own]

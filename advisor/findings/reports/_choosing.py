@@ -45,13 +45,7 @@ class Choice(BaseModel):
 
 
 def choose(held: HeldOut, records: Sequence[OwnRecord], draws: int) -> tuple[Choice, ...]:
-    """What each way of choosing gets, the best first.
-
-    Args:
-        held: predictions for the records, by a model that never saw their groups in own records.
-        records: shape (n,).
-        draws: of the bootstrap.
-    """
+    """What each way of choosing gets, the best first; ``held`` never saw a record's group in own records."""
     cells = [np.array(rows) for rows in cells_of(records).values()]
     gains = np.array([record.outcome for record in records])
     best = np.array([max(0.0, gains[rows].max()) for rows in cells])

@@ -15,13 +15,7 @@ def claims(
     geometry: Sequence[Geometry],
     choices: Sequence[Choice],
 ) -> list[str]:
-    """One sentence for each question that the records can say something about.
-
-    Args:
-        rows: every signal over all records.
-        geometry: of gradients.
-        choices: what following signals is worth beside other ways.
-    """
+    """One sentence for each question that the records can say something about."""
     by_signal = {row.signal: row for row in rows}
     return [
         *_distances([row for name, row in by_signal.items() if SIGNALS[name].kind == "distance"]),

@@ -62,9 +62,6 @@ class Resample:
         """Pearson's correlation; None where one of the two does not vary.
 
         Of ranks it is Spearman's: ranking anew in each draw would change the third decimal and cost a minute.
-
-        Args:
-            x, y: shape (cells,).
         """
         if x.std() == 0 or y.std() == 0:
             return None

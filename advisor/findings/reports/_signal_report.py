@@ -70,10 +70,6 @@ class SignalReport(BaseModel):
 def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
     """Compare the signals of own records with their gains.
 
-    Args:
-        root: of the tables.
-        draws: of the bootstrap.
-
     Returns:
         The figures; the same on every call. Without records its tables are empty.
     """

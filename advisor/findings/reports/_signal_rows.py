@@ -72,12 +72,7 @@ class SignalPart(BaseModel):
 
 
 def signal_rows(records: Sequence[OwnRecord], draws: int) -> tuple[SignalRow, ...]:
-    """Every signal that enough records have, by strength of the partial correlation.
-
-    Args:
-        records: own records.
-        draws: of the bootstrap.
-    """
+    """Every signal that enough records have, by strength of the partial correlation."""
     names = sorted({name for record in records for name in _signals_of(record)})
     found = []
     for name in names:
@@ -91,13 +86,7 @@ def signal_rows(records: Sequence[OwnRecord], draws: int) -> tuple[SignalRow, ..
 
 
 def signal_parts(records: Sequence[OwnRecord], names: Sequence[str], draws: int) -> tuple[SignalPart, ...]:
-    """Some signals in each encoder and each level of tasks: what holds over all should hold in every one.
-
-    Args:
-        records: own records.
-        names: of the signals.
-        draws: of the bootstrap.
-    """
+    """Some signals in each encoder and each level of tasks: what holds over all should hold in every one."""
     groups: defaultdict[str, list[OwnRecord]] = defaultdict(list)
     for record in records:
         groups[record.model].append(record)

@@ -1,8 +1,9 @@
 """The error model fitted to the runs of the studies: the mode of its posterior under wide priors."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,16 +18,23 @@ from advisor.race.replay.traces import Trace, shipped_traces
 
 Array = NDArray[np.float64]
 
-_LOGARITHMIC = (
-    *("tune_drift", "align_drift", "seed", "look", "cell_sd", "objective_sd", "schedule_sd", "own_sd"),
-)
-"""Parameters above 0: their priors are log-normal about :class:`ErrorModel`'s defaults."""
-_SHARES = ("drift_shared", "baseline_share")
-"""Parameters between 0 and 1: fitted as log-odds, about the defaults."""
-_SLOPES = ("tune_slope", "align_slope")
-_WIDTHS = {"log": 1.0, "odds": 1.5, "slope": 0.5, "tails": 0.5, "level": 0.5}
-"""Standard deviations of the priors, on the scale of the fit."""
 _FEWEST_TAILS = 2.5
+_Scale = tuple[Callable[[float], float], Callable[[float], float], float]
+_LOG: _Scale = (math.log, math.exp, 1.0)
+_ODDS: _Scale = (lambda share: math.log(share / (1 - share)), lambda odds: 1 / (1 + math.exp(-odds)), 1.5)
+_SLOPE: _Scale = (float, float, 0.5)
+_TAILS: _Scale = (lambda tails: math.log(tails - _FEWEST_TAILS), lambda x: _FEWEST_TAILS + math.exp(x), 0.5)
+_SCALES: Mapping[str, _Scale] = {
+    **dict.fromkeys(("tune_drift", "align_drift", "seed", "look"), _LOG),
+    **dict.fromkeys(("cell_sd", "objective_sd", "schedule_sd", "own_sd"), _LOG),
+    **dict.fromkeys(("drift_shared", "baseline_share"), _ODDS),
+    **dict.fromkeys(("tune_slope", "align_slope"), _SLOPE),
+    "tails": _TAILS,
+}
+"""On what scale a parameter is fitted: there, back, and the standard deviation there of its prior, whose
+centre are :class:`ErrorModel`'s defaults."""
+_LEVEL_WIDTH = 0.5
+"""The same of a level's factor, whose scale is the logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +48,13 @@ class _Cells:
 
 
 def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: int = 60) -> ErrorModel:
-    """Fit to what traces show; without any, the priors' centres come back.
-
-    Args:
-        traces: of whole cells.
-        start: where the search begins, such as the fit to nearly the same traces.
-        steps: at most so many, of the search.
-    """
+    """Fit to traces of whole cells, from ``start``; without any, the priors' centres come back."""
     cells = list(_alike(traces))
     levels = sorted({cell.level for cell in cells})
     if not cells:
         return ErrorModel()
     prior = _pack(ErrorModel(by_level=dict.fromkeys(levels, 1.0)), levels)
-    widths = _widths(levels)
+    widths = np.array([width for *_, width in _SCALES.values()] + [_LEVEL_WIDTH] * len(levels))
 
     def loss(vector: Array) -> float:
         errors = _unpack(vector, levels)
@@ -105,23 +107,11 @@ def _log_density(cells: _Cells, errors: ErrorModel) -> float:
 
 
 def _pack(errors: ErrorModel, levels: Sequence[str]) -> Array:
-    logs = [np.log(getattr(errors, name)) for name in _LOGARITHMIC]
-    odds = [np.log(getattr(errors, name) / (1 - getattr(errors, name))) for name in _SHARES]
-    slopes = [getattr(errors, name) for name in _SLOPES]
-    factors = [np.log(errors.by_level.get(level, 1.0)) for level in levels]
-    return np.array([*logs, *odds, *slopes, np.log(errors.tails - _FEWEST_TAILS), *factors])
+    own = [there(getattr(errors, name)) for name, (there, *_) in _SCALES.items()]
+    return np.array([*own, *(math.log(errors.by_level.get(level, 1.0)) for level in levels)])
 
 
 def _unpack(vector: Array, levels: Sequence[str]) -> ErrorModel:
     values = iter(vector.tolist())
-    fields = {name: float(np.exp(next(values))) for name in _LOGARITHMIC}
-    fields |= {name: float(1 / (1 + np.exp(-next(values)))) for name in _SHARES}
-    fields |= {name: next(values) for name in _SLOPES}
-    tails = _FEWEST_TAILS + float(np.exp(next(values)))
-    by_level = {level: float(np.exp(next(values))) for level in levels}
-    return replace(ErrorModel(), **fields, tails=tails, by_level=by_level)
-
-
-def _widths(levels: Sequence[str]) -> Array:
-    kinds = ["log"] * len(_LOGARITHMIC) + ["odds"] * len(_SHARES) + ["slope"] * len(_SLOPES)
-    return np.array([_WIDTHS[kind] for kind in (*kinds, "tails", *["level"] * len(levels))])
+    own = {name: back(next(values)) for name, (_, back, _) in _SCALES.items()}
+    return ErrorModel(**own, by_level={level: math.exp(next(values)) for level in levels})

@@ -44,12 +44,7 @@ class Playthrough:
 
 
 def replay(traces: Sequence[Trace], jobs: int = 1) -> list[Playthrough]:
-    """Play every cell with every seed.
-
-    Args:
-        traces: with expectations that do not know their groups.
-        jobs: processes.
-    """
+    """Play every cell with every seed; the traces' expectations do not know their groups."""
     whole = fit_errors(traces)
     played = Parallel(n_jobs=jobs)(
         delayed(_play_group)(

@@ -105,12 +105,7 @@ class RaceReport(Frozen):
 
 
 def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceReport:
-    """Replay the race on the shipped studies.
-
-    Args:
-        jobs: processes.
-        traces: others than those of the shipped studies, with their priors.
-    """
+    """Replay the race on the shipped studies, or on other traces with their priors."""
     cells = with_priors(shipped_traces()) if traces is None else list(traces)
     cases = replay(cells, jobs)
     sure = np.array([moment for case in cases for moment in case.sure])

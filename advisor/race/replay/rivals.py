@@ -78,15 +78,7 @@ def race(
     budget: float = float("inf"),
     min_gain: float = 0.5,
 ) -> Iterator[Moment]:
-    """The race of this product, until it stops by itself.
-
-    Args:
-        runner: of the cell.
-        prior: means and covariance of the arms' gains.
-        errors: what looks tell.
-        budget: in passes.
-        min_gain: smallest gain of interest, in points.
-    """
+    """The race of this product, until it stops by itself; costs and budget are in passes."""
     belief = Belief(*prior, errors, runner.trace.level)
     finals = [Look(arm, seed, WHOLE) for arm in range(len(runner.options)) for seed in runner.trace.seeds]
     while True:
@@ -143,12 +135,6 @@ def sampled_bands(
 ) -> Iterator[Moment]:
     """Successive halving over arms that PriorBand draws (Mallik et al. 2023): the prior's mode first, then
     each from the prior with probability eta / (1 + eta), else at random.
-
-    Args:
-        runner: of the cell.
-        prior: expected gain of each arm.
-        budget: in passes.
-        generator: of the draws.
     """
     arms = len(prior)
     weights = np.exp((prior - prior.max()) / max(1.0, float(prior.std())))
@@ -164,11 +150,6 @@ def sampled_bands(
 def paired_pruner(runner: Runner, prior: Array, level: float = 0.1) -> Iterator[Moment]:
     """Arms one after the other, the best of the prior first; one is pruned where a signed-rank test over the
     looks that it shares with the best so far says that it is behind (Optuna's ``WilcoxonPruner``).
-
-    Args:
-        runner: of the cell.
-        prior: expected gain of each arm.
-        level: of the one-sided test.
     """
     seed, champion = runner.seeds[0], NONE
     best: dict[Rung, float] = {}
