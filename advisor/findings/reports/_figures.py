@@ -1,5 +1,6 @@
 """What a validation found, figure by figure with intervals from drawing whole languages; and in words."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,15 @@ def _figure(value: float, drawn: Array) -> Figure:
     return Figure(value=value, low=low, high=high)
 
 
-def ranks(values: Array) -> Array:
-    """Ranks, ties at their mean."""
-    _, of, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[of], dtype=np.float64)
+def centred(values: Array, groups: Sequence[object]) -> Array:
+    """Values less the mean of their group."""
+    members: defaultdict[object, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups):
+        members[group].append(i)
+    result = values.copy()
+    for rows in members.values():
+        result[rows] -= values[rows].mean()
+    return result
 
 
 KNOWS_THE_LAB = "advice that knows the lab"

@@ -5,7 +5,6 @@ the other groups (an encoder state and a task), and from that plus a straight li
 squares, by fits that have not seen its group or, as the harder hold-out, any group of its encoder state.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from advisor.findings.evidence import LONG, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
-from advisor.findings.reports._figures import Figure, Resample
+from advisor.findings.reports._figures import Figure, Resample, centred
 
 Array = NDArray[np.float64]
 
@@ -89,8 +88,8 @@ def _test(signal: LeadingSignal, records: Sequence[OwnRecord], *, counts: bool) 
     if len(set(states)) > 1:
         by_state = _change(resample, *_errors(x, y, options, groups, states))
     within = [f"{group}: {option}" for group, option in zip(groups, options, strict=True)]
-    correlation = resample.correlation(_centred(x, within), _centred(y, within))
-    slope = float(np.polyfit(_centred(x, options), _centred(y, options), 1)[0])
+    correlation = resample.correlation(centred(x, within), centred(y, within))
+    slope = float(np.polyfit(centred(x, options), centred(y, options), 1)[0])
     return RegisteredTest(
         signal=str(signal),
         rows=len(rows),
@@ -145,17 +144,6 @@ def _change(resample: Resample, plain: Array, with_signal: Array) -> Figure:
     return Figure(
         value=float(np.sqrt(with_signal.mean()) - np.sqrt(plain.mean())), low=float(low), high=float(high)
     )
-
-
-def _centred(values: Array, groups: Sequence[str]) -> Array:
-    """Values less the mean of their group."""
-    members: defaultdict[str, list[int]] = defaultdict(list)
-    for i, group in enumerate(groups):
-        members[group].append(i)
-    centred = values.copy()
-    for rows in members.values():
-        centred[rows] -= values[rows].mean()
-    return centred
 
 
 def _verdict(

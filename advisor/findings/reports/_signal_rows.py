@@ -6,16 +6,18 @@ in each group of records that share model, task and option; and only the partial
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy.stats import rankdata
+from statsmodels.stats.multitest import multipletests
 
 from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports._choosing import option_of
-from advisor.findings.reports._figures import Figure, Resample, ranks
+from advisor.findings.reports._figures import Figure, Resample, centred
 from probes.catalogue import SIGNALS, TASKS
 
 Array = NDArray[np.float64]
@@ -80,7 +82,9 @@ def signal_rows(records: Sequence[OwnRecord], draws: int) -> tuple[SignalRow, ..
         languages = {record.target for record in known}
         if len(known) >= _LEAST_RECORDS and len(languages) >= _LEAST_LANGUAGES:
             found.append(_row(name, known, draws))
-    adjusted = _holm({row.signal: row.p for row in found if row.p is not None})
+    tested = {row.signal: row.p for row in found if row.p is not None}
+    corrected = multipletests(list(tested.values()), method="holm")[1] if tested else []
+    adjusted = dict(zip(tested, map(float, corrected), strict=True))
     found = [row.model_copy(update={"p_adjusted": adjusted.get(row.signal)}) for row in found]
     return tuple(sorted(found, key=lambda row: -abs(row.partial.value) if row.partial else 0.0))
 
@@ -115,17 +119,19 @@ def _row(name: str, known: Sequence[OwnRecord], draws: int) -> SignalRow:
     x = np.array([_signals_of(record)[name] for record in known])
     gains = np.array([record.gain for record in known])
     resample = Resample([record.target for record in known], draws)
-    within_x, within_y = _within(ranks(x), known), _within(ranks(gains), known)
-    partial = resample.correlation(within_x, within_y)
+    of_x, of_gains = rankdata(x), rankdata(gains)
+    groups = [(record.model, record.task, *option_of(record)) for record in known]
+    within_x = centred(of_x, groups)
+    partial = resample.correlation(within_x, centred(of_gains, groups))
     clear = np.array([abs(record.gain) > _CLEAR * _error(record) for record in known])
     right = np.where(clear, (np.sign(x) == np.sign(gains)).astype(float), np.nan)
     return SignalRow(
         signal=name,
         records=len(known),
         languages=len({record.target for record in known}),
-        correlation=resample.correlation(ranks(x), ranks(gains)),
+        correlation=resample.correlation(of_x, of_gains),
         partial=partial,
-        p=None if partial is None else _permuted(within_x, ranks(gains), known),
+        p=None if partial is None else _permuted(within_x, of_gains, known),
         sign_right=resample.mean(right) if SIGNALS[name].signed else None,
         clear=int(clear.sum()),
     )
@@ -134,17 +140,6 @@ def _row(name: str, known: Sequence[OwnRecord], draws: int) -> SignalRow:
 def _error(record: OwnRecord) -> float:
     """Standard error of a gain, in points; infinite where the spread over seeds is not known."""
     return float("inf") if record.gain_sd is None else record.gain_sd / record.seeds**0.5
-
-
-def _within(values: Array, records: Sequence[OwnRecord]) -> Array:
-    """Values less the mean of those that share model, task and option."""
-    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-    for i, record in enumerate(records):
-        groups[record.model, record.task, *option_of(record)].append(i)
-    result = values.copy()
-    for members in groups.values():
-        result[members] -= values[members].mean()
-    return result
 
 
 def _permuted(x: Array, gain_ranks: Array, records: Sequence[OwnRecord]) -> float:
@@ -166,15 +161,6 @@ def _permuted(x: Array, gain_ranks: Array, records: Sequence[OwnRecord]) -> floa
     # x sums to 0 in every group, so the gains need not be centred there
     reached = np.abs(drawn @ x) >= abs(float(gain_ranks @ x)) - 1e-9
     return float((1 + reached.sum()) / (1 + _PERMUTATIONS))
-
-
-def _holm(p: Mapping[str, float]) -> dict[str, float]:
-    """Holm's adjusted p-values (1979)."""
-    adjusted, least = {}, 0.0
-    for i, (name, value) in enumerate(sorted(p.items(), key=lambda item: item[1])):
-        least = max(least, min(1.0, (len(p) - i) * value))
-        adjusted[name] = least
-    return adjusted
 
 
 _THETA0 = "theta0_"

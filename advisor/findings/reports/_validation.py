@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from advisor.decide import DEFAULT_MIN_GAIN, Decision, decide
 from advisor.findings.evidence import LIGHT, TABLES, CaseMaker, direct, load_tables, observations
@@ -35,10 +36,7 @@ from advisor.findings.reports._cells import (
     folds,
     in_fold,
 )
-from advisor.findings.reports._figures import (
-    Validation,
-    ranks,
-)
+from advisor.findings.reports._figures import Validation
 from advisor.findings.reports._rivals import RIVALS
 from advisor.findings.reports._scores import Judged, ablations_of, bands_of, reliability_of, report_of
 from advisor.options import NO_ALIGNMENT, Kind, Option
@@ -226,7 +224,7 @@ def _judge(held: HeldOutCell, min_gain: float) -> Judged:
         positive=(float(chance), gain_of[spoken_of] > 0),
         covered=float((away < _Z80).mean()),
         signs=float((np.sign(held.prediction.centre) == np.sign(gains)).mean()),
-        rank=float(np.corrcoef(ranks(held.prediction.centre), ranks(gains))[0, 1])
+        rank=float(np.corrcoef(rankdata(held.prediction.centre), rankdata(gains))[0, 1])
         if varied
         else float("nan"),
         errors={name: float(((z - values) ** 2).mean()) for name, values in centres.items()},
