@@ -14,7 +14,7 @@ from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports import Figure, SignalReport
 from advisor.findings.reports._choosing import Choice
 from advisor.findings.reports._claims import claims
-from advisor.findings.reports._signal_rows import _holm, gradient_geometry, signal_parts, signal_rows
+from advisor.findings.reports._signal_rows import gradient_geometry, signal_parts, signal_rows
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 
@@ -118,10 +118,6 @@ def test_an_encoder_that_contradicts_the_others_is_shown() -> None:
     assert parts["odd"].partial.value < -0.8
     assert parts["token tasks"].records == len(records)
     assert signal_parts(records, ["no_such_signal"], draws=50) == ()
-
-
-def test_holm_orders_and_bounds() -> None:
-    assert _holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
 
 
 def test_the_questions_are_answered_from_the_figures() -> None:
