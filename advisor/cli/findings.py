@@ -134,4 +134,4 @@ def card(
     with errors.status("Validating and writing the card"):
         race = race_report(jobs=2)
         regret_chart(race).save(str(FIGURES.with_name("race.svg")))
-        write_card(race=race.markdown())
+        write_card(race=race.markdown(), shift=race.shift)

@@ -69,6 +69,8 @@ class ErrorModel:
         by_level: factor on all errors for tasks of a level (1 for levels that were not seen).
         cell_sd, objective_sd, schedule_sd, own_sd: of the gains before anything is known, by what arms have
             in common: the cell, the objective, the schedule, nothing.
+        shift: how much more runs of this code gain than findings expect of a lab that they have not seen, on
+            the findings' scale.
     """
 
     tune_slope: float = 0.1
@@ -85,6 +87,7 @@ class ErrorModel:
     objective_sd: float = 1.0
     schedule_sd: float = 2.0
     own_sd: float = 1.0
+    shift: float = 0.0
 
     def slope(self, looks: Looks) -> Array:
         """What a look shows of the final gain, shape (n,)."""

@@ -56,7 +56,7 @@ def prior_of(options: Sequence[Option], mean: Array, sd: Array, errors: ErrorMod
     # An interval of half a width h about z is 2 A cosh(z / A) sinh(h / A) points wide.
     half = scale.A * np.arcsinh(_WIDTH / 2 * sd * scale.unit(mean) / scale.A)
     spread = half / (_WIDTH / 2)
-    return scale.to_scale(mean), spread[:, None] * correlation * spread
+    return scale.to_scale(mean) + errors.shift, spread[:, None] * correlation * spread
 
 
 _FIRST_LOOKS = 0.5

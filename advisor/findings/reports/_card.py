@@ -49,6 +49,7 @@ class CardFigures(BaseModel):
         validation: the figures.
         signals: what probes tell of gains.
         race: what a race is worth, in Markdown.
+        shift: how much more own runs gained than was expected of them, on the model's scale.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,7 @@ class CardFigures(BaseModel):
     validation: Validation
     signals: SignalReport
     race: str = ""
+    shift: float = 0.0
 
 
 def fingerprint(findings: Findings) -> dict[str, float]:
@@ -76,13 +78,14 @@ def load_figures(path: Path = FIGURES) -> CardFigures:
 
 
 def write_card(
-    *, card_path: Path = CARD, figures_path: Path = FIGURES, race: str = "", jobs: int = 2
+    *, card_path: Path = CARD, figures_path: Path = FIGURES, race: str = "", shift: float = 0.0, jobs: int = 2
 ) -> CardFigures:
     """Validate everything and write the card and its figures anew (some minutes).
 
     Args:
         card_path, figures_path: where to.
         race: what a race is worth, in Markdown; its picture is ``race.svg`` beside the card.
+        shift: how much more own runs gained than was expected of them, on the model's scale.
         jobs: processes.
 
     Raises:
@@ -98,6 +101,7 @@ def write_card(
         validation=validate(jobs=jobs),
         signals=signals(),
         race=race,
+        shift=shift,
     )
     figures_path.write_text(figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
     card_path.write_text(card(figures), encoding="utf-8")

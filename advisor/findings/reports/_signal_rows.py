@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.stats import rankdata
-from statsmodels.stats.multitest import multipletests
 
 from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports._choosing import option_of
@@ -82,6 +81,8 @@ def signal_rows(records: Sequence[OwnRecord], draws: int) -> tuple[SignalRow, ..
         languages = {record.target for record in known}
         if len(known) >= _LEAST_RECORDS and len(languages) >= _LEAST_LANGUAGES:
             found.append(_row(name, known, draws))
+    from statsmodels.stats.multitest import multipletests  # takes a second to import
+
     tested = {row.signal: row.p for row in found if row.p is not None}
     corrected = multipletests(list(tested.values()), method="holm")[1] if tested else []
     adjusted = dict(zip(tested, map(float, corrected), strict=True))

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +12,8 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
+from advisor.findings.model import scale
+from advisor.findings.reports import load_figures
 from advisor.options import Option
 from advisor.race.errors import ErrorModel, Looks
 from advisor.race.replay.traces import Trace, shipped_traces
@@ -33,6 +35,8 @@ _SCALES: Mapping[str, _Scale] = {
 }
 """On what scale a parameter is fitted: there, back, and the standard deviation there of its prior, whose
 centre are :class:`ErrorModel`'s defaults."""
+_SHIFT_SD = 1.0
+"""Of the shift's prior."""
 _LEVEL_WIDTH = 0.5
 """The same of a level's factor, whose scale is the logarithm."""
 
@@ -63,13 +67,29 @@ def fit_errors(traces: Sequence[Trace], start: ErrorModel | None = None, steps: 
 
     first = prior if start is None else _pack(start, levels)
     fitted = minimize(loss, first, method="L-BFGS-B", options={"maxiter": steps})
-    return _unpack(fitted.x, levels)
+    return replace(_unpack(fitted.x, levels), shift=shift_of(traces))
+
+
+def shift_of(traces: Sequence[Trace]) -> float:
+    """How much more was gained than expected, on the findings' scale: the mean over groups, drawn to 0."""
+    off: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for trace in traces:
+        if trace.expected is not None and trace.seeds:
+            gained = scale.to_scale(trace.final(trace.seeds)) - scale.to_scale(trace.expected)
+            off[trace.group].append(float(gained.mean()))
+    if len(off) < 2:
+        return 0.0
+    means = np.array([np.mean(values) for values in off.values()])
+    return float(means.sum() / (len(means) + means.var(ddof=1) / _SHIFT_SD**2))
 
 
 @lru_cache(maxsize=1)
 def shipped_errors() -> ErrorModel:
-    """What looks tell, as the studies that the findings rest on have it; a few seconds at first use."""
-    return fit_errors(shipped_traces())
+    """What looks tell, as the studies that the findings rest on have it; a few seconds at first use.
+
+    The shift, for which findings are refitted group by group, is the one that the card was written with.
+    """
+    return replace(fit_errors(shipped_traces()), shift=load_figures().shift)
 
 
 def _alike(traces: Sequence[Trace]) -> Iterator[_Cells]:

@@ -1,7 +1,7 @@
 """The race and its rivals on recorded cells, whose groups neither findings nor error model had seen."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -87,15 +87,17 @@ def _play(trace: Trace, seed: int, errors: ErrorModel) -> Playthrough:
 def _policies(trace: Trace, seed: int, errors: ErrorModel) -> dict[str, Policy]:
     """Every way of choosing, by what it may spend, in passes."""
 
+    nothing = np.zeros(len(trace.options))
+
     def race(mean: Array, sd: Array, paid: float = 0.0) -> Policy:
-        prior = prior_of(trace.options, mean, sd, errors)
+        knows = errors if mean is not nothing else replace(errors, shift=0.0)
+        prior = prior_of(trace.options, mean, sd, knows)
         return lambda budget: rivals.race(Runner(trace, (seed,), paid), prior, errors, budget)
 
     def runner() -> Runner:
         return Runner(trace, (seed,))
 
     mean, sd, probed = trace.expected, trace.expected_sd, trace.signalled
-    nothing = np.zeros(len(trace.options))
     ways: dict[str, Policy] = {
         "race without prior": race(nothing, nothing + errors.spread()),
         "halving without prior": lambda budget: rivals.halving(runner(), None, budget),

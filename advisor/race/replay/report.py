@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from advisor.findings.reports import Figure, Resample, render
 from advisor.race.errors import Look
+from advisor.race.replay.fit import shift_of
 from advisor.race.replay.play import BUDGETS, Playthrough, replay
 from advisor.race.replay.priors import with_priors
 from advisor.race.replay.traces import Trace, shipped_traces
@@ -77,6 +78,7 @@ class RaceReport(Frozen):
         judged_by_others: cases judged by seeds that the race did not see; the others by their own end.
         budgets: in whole runs of a sequential option, by passes.
         winning, best: what P(winning) and P(best) were worth.
+        shift: how much more was gained than expected, on the findings' scale.
         align_looks: runs whose alignment was cut short.
         run_minutes, probe_minutes: that a whole run and a probe take, in the middle.
         probe_regret: of the race at two whole runs: without a probe, with one that is paid
@@ -93,6 +95,7 @@ class RaceReport(Frozen):
     winning: tuple[Decile, ...]
     best: tuple[Decile, ...]
     rungs: tuple[RungWorth, ...]
+    shift: float
     align_looks: int
     run_minutes: float
     probe_minutes: float | None
@@ -123,6 +126,7 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
         winning=tuple(_bands(sure[:, [1, 2]])),
         best=tuple(_bands(sure[:, [0, 2]])),
         rungs=tuple(_rungs(cells)),
+        shift=shift_of(cells),
         align_looks=sum(look.rung.align < 1 for trace in cells for look in trace.gains),
         run_minutes=run_minutes,
         probe_minutes=float(np.median(probes)) / 60 if probes else None,

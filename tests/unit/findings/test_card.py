@@ -80,10 +80,10 @@ def test_one_command_compiles_the_studies_and_writes_the_card(monkeypatch: pytes
         done.extend([*studies, out.name, controls.name])
         return compiled
 
-    def write_card(race: str) -> None:
+    def write_card(race: str, shift: float) -> None:
         done.append(race)
 
-    report = mock.Mock(markdown=lambda: "card")
+    report = mock.Mock(markdown=lambda: "card", shift=1.0)
     monkeypatch.setattr("advisor.study.compile_study", compile_study)
     monkeypatch.setattr("advisor.findings.write_card", write_card)
     monkeypatch.setattr("advisor.race.replay.report.race_report", lambda jobs: report)

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from advisor.findings.model import scale
 from advisor.race.belief import Belief
 from advisor.race.errors import ErrorModel, Look
-from advisor.race.replay.fit import fit_errors
+from advisor.race.replay.fit import fit_errors, shift_of
 from advisor.race.rungs import WHOLE, Rung
+from advisor.race.start import prior_of
 from tests.unit.race.simulation import OPTIONS, TRUTH, cell, covariance_of
 
 EARLY = Rung(0.25, 0.25)
@@ -87,6 +90,22 @@ def test_the_fit_finds_the_truth_again() -> None:
         assert getattr(fitted, name) == pytest.approx(getattr(TRUTH, name), rel=0.35), name
     assert fitted.align_slope == pytest.approx(TRUTH.align_slope, abs=0.1)
     assert fitted.tune_slope == pytest.approx(TRUTH.tune_slope, abs=0.1)
+
+
+def test_what_others_gained_more_than_expected_is_expected_of_the_next() -> None:
+    generator = np.random.default_rng(3)
+    traces = [cell(generator, np.zeros(len(OPTIONS)))[0] for _ in range(6)]
+    expected = [
+        replace(
+            trace, group=(f"m{i}", "pos"), expected=scale.to_points(scale.to_scale(trace.final((0, 1))) - 1.5)
+        )
+        for i, trace in enumerate(traces)
+        for gained in [scale.to_scale(trace.final((0, 1)))]
+    ]
+    assert shift_of(expected) == pytest.approx(1.5, abs=1e-6)
+    assert shift_of(traces) == 0.0
+    shifted = prior_of(OPTIONS, np.zeros(5), np.ones(5), ErrorModel(shift=1.5))[0]
+    np.testing.assert_allclose(shifted, 1.5)
 
 
 def test_without_runs_the_fit_is_the_prior() -> None:
