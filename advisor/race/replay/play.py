@@ -119,7 +119,7 @@ def _policies(trace: Trace, seed: int, errors: ErrorModel) -> dict[str, Policy]:
         ways |= {
             "probe alone": lambda _: _alone(probed, paid),
             "race after a probe": race(probed, sd, paid),
-            "race after a probe that costs nothing": race(probed, sd),
+            "race after a free probe": race(probed, sd),
         }
     return ways
 

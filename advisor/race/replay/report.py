@@ -187,7 +187,7 @@ def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:
 
 def _probe_regret(probed: Sequence[Mapping[str, Array]]) -> tuple[float, float, float]:
     """Regret at two whole runs without a probe, with one and with a free one, on the same cases."""
-    names = "race", "race after a probe", "race after a probe that costs nothing"
+    names = "race", "race after a probe", "race after a free probe"
     rows = [[regret[name][_AT] for name in names] for regret in probed]
     without, paid, free = np.nanmean(rows, axis=0).tolist()
     return without, paid, free
@@ -196,7 +196,7 @@ def _probe_regret(probed: Sequence[Mapping[str, Array]]) -> tuple[float, float, 
 def _probe_worth(probed: Sequence[Mapping[str, Array]], run_minutes: float) -> float | None:
     """Minutes more that the race takes to be as good as with a free probe after two whole runs."""
     curve = np.minimum.accumulate(np.mean([regret["race"] for regret in probed], axis=0))
-    aim = float(np.mean([regret["race after a probe that costs nothing"][_AT] for regret in probed]))
+    aim = float(np.mean([regret["race after a free probe"][_AT] for regret in probed]))
     if aim < curve[-1]:
         return None
     needed = np.interp(-aim, -curve, BUDGETS)
@@ -204,24 +204,29 @@ def _probe_worth(probed: Sequence[Mapping[str, Array]], run_minutes: float) -> f
 
 
 def regret_chart(report: RaceReport, *, width: int = 640) -> "alt.LayerChart":
-    """Regret against budget, a line a way."""
+    """Regret against budget, a line a way that has a figure at every budget."""
     import altair as alt
 
     from advisor.report.charts import COLOURS, INKS
 
+    lines = [way for way in report.ways if None not in way.regret]
     values = [
         {"way": way.name, "budget": budget, "regret": value.value}
-        for way in report.ways
+        for way in lines
         for budget, value in zip(report.budgets, way.regret, strict=True)
         if value is not None
     ]
-    names = [way.name for way in report.ways]
-    palette = [*COLOURS.values(), INKS["ink"], INKS["muted"], INKS["line"], "#000000", "#777777"]
-    base = alt.Chart(alt.InlineData(values=values)).encode(
+    names = [way.name for way in lines]
+    colours = alt.Scale(domain=names, range=[*COLOURS.values(), INKS["ink"], INKS["muted"], "#777777"])
+    chart = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X("budget:Q", title="budget, whole runs (passes of both phases)"),
         y=alt.Y("regret:Q", title="regret, points", scale=alt.Scale(type="symlog", constant=0.1)),
-        color=alt.Color("way:N", sort=names, scale=alt.Scale(domain=names, range=palette), title=None),
-        strokeDash=alt.StrokeDash("way:N", sort=names, title=None),
+        color=alt.Color(
+            "way:N",
+            scale=colours,
+            title=None,
+            legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3, labelLimit=0),
+        ),
+        strokeWidth=alt.condition(alt.datum.way == "race", alt.value(4), alt.value(1.5)),
     )
-    layers = [base.mark_line(interpolate="step-after"), base.mark_point(size=24)]
-    return alt.LayerChart(layer=layers, width=width, height=280)
+    return alt.LayerChart(layer=[chart.mark_line(interpolate="step-after")], width=width, height=280)
