@@ -307,10 +307,9 @@ def is_usual(record: Record, usual: Usual) -> bool:
         return False
     if record.block is None:
         return True
-    of_group = usual.get((made.model_sha256, made.task), set())
-    return any(_settings(record)[: len(settings)] == settings for settings in of_group) or any(
-        settings[:2] == _settings(record)[:2] and len(_settings(record)) == 2 for settings in of_group
-    )
+    mine, of_group = _settings(record), usual.get((made.model_sha256, made.task), set())
+    alike = {settings for settings in of_group if len(settings) == len(mine)}
+    return mine in alike or (not alike and mine[:2] in {settings[:2] for settings in of_group})
 
 
 def _settings(record: Record) -> tuple[object, ...]:

@@ -190,6 +190,20 @@ def test_only_runs_that_differ_in_nothing_else_are_paired(tmp_path: Path) -> Non
         assert compile_study([folder], tmp_path / "records.csv").unpaired == 1, change
 
 
+def test_a_block_that_aligns_for_fewer_steps_is_a_control(tmp_path: Path) -> None:
+    def aligned(steps: int, block: str | None) -> Record:
+        record = named(make_record(SEQUENTIAL, 0, 53.0))
+        settings = record.configuration.settings | {"align_steps": steps}
+        configuration = record.configuration.model_copy(update={"settings": settings})
+        return record.model_copy(update={"configuration": configuration, "block": block})
+
+    none, joint = named(make_record(NO_ALIGNMENT, 0, 50.0)), named(make_record(JOINT, 0, 53.0))
+    more_options = joint.model_copy(update={"block": "more-options"})
+    folder = save(tmp_path, [none, aligned(120, None), aligned(60, "half-alignment"), more_options])
+    report = compile_study([folder], tmp_path / "records.csv")
+    assert (report.rows, report.controls) == (2, 1)
+
+
 def test_fine_tuning_alone_is_shared_by_languages_and_options(tmp_path: Path) -> None:
     def scored_on_two(record: Record) -> Record:
         configuration = record.configuration.model_copy(update={"scored": {"wo": "2" * 64, "eu": "3" * 64}})
