@@ -40,7 +40,23 @@ def _asked(label: str, description: str, default: Any = ..., **limits: Any) -> A
     return Field(default, title=label, description=description, **limits)
 
 
-class ProbeRequest(BaseModel):
+class Request(BaseModel):
+    """What somebody asks for, made from keyword arguments."""
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """The request that has these fields.
+
+        Raises:
+            InputError: if there is no such request; it says what is wrong, in one sentence.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise InputError(problem_in(error)) from error
+
+
+class ProbeRequest(Request):
     """What to probe, and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,18 +126,6 @@ class ProbeRequest(BaseModel):
         le=100,
         allow_inf_nan=False,
     )
-
-    @classmethod
-    def of(cls, **fields: Any) -> Self:
-        """The request that has these fields.
-
-        Raises:
-            InputError: if there is no such request; it says what is wrong, in one sentence.
-        """
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise InputError(problem_in(error)) from error
 
     @classmethod
     def fields_of(cls, role: Role) -> dict[str, FieldInfo]:

@@ -2,13 +2,12 @@
 
 import os.path
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from advisor.decide import DEFAULT_MIN_GAIN
-from probes.errors import InputError
-from probes.request import problem_in
+from probes.request import Request
 from probes.schema import Frozen
 
 
@@ -22,7 +21,7 @@ def listed(text: str | Sequence[str]) -> tuple[str, ...]:
     )
 
 
-class Asked(Frozen):
+class Asked(Frozen, Request):
     """A question that evidence answers, without measuring anything."""
 
     model: str = Field(
@@ -55,15 +54,3 @@ class Asked(Frozen):
         default=None,
         description="Of fine-tuning; by default as many as published runs of the task took.",
     )
-
-    @classmethod
-    def of(cls, **fields: Any) -> Self:
-        """The question that has these fields.
-
-        Raises:
-            InputError: if there is no such question; it says what is wrong, in one sentence.
-        """
-        try:
-            return cls(**fields)
-        except ValidationError as error:
-            raise InputError(problem_in(error)) from error
