@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from probes.signals import Estimate
 
 _TABLE = "controls.csv"
 _RECORDS = "records.csv"
-_HORIZON = "horizon"
 _LOOKS = 4
 """Fewer make no curve."""
+_LONG = 1000
+"""Steps of fine-tuning from which a run is shown by itself: it tells what lasts."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,6 @@ class _Run:
     setting: _Setting
     seed: int
     late: float
-    looks: dict[int, float] = field(default_factory=dict)
 
 
 def controls(path: Path | None = None, records: Path | None = None) -> ControlReport:
@@ -167,16 +167,16 @@ def controls(path: Path | None = None, records: Path | None = None) -> ControlRe
     """
     runs = list(_read(path or TABLES / _TABLE))
     rows = (_compared(contrast, runs) for contrast in CONTRASTS)
+    curves = list(_curves(records or TABLES / _RECORDS))
     return ControlReport(
         due_to=tuple(row for row in rows if row.cells),
-        along=tuple(_along(records or TABLES / _RECORDS)),
-        horizon=tuple(_horizon(runs)),
+        along=tuple(_along(curves)),
+        horizon=tuple(_horizon(curves)),
     )
 
 
 def _read(path: Path) -> Iterator[_Run]:
     for row in read_rows(path):
-        steps = [int(step) for step in row.numbers("look_steps")]
         names = [row.text(name) for name in ("block", "objective", "schedule", "weight")]
         yield _Run(
             study=row.text("study"),
@@ -184,7 +184,6 @@ def _read(path: Path) -> Iterator[_Run]:
             setting=_Setting(*names),
             seed=int(row.number("seed")),
             late=row.number("late"),
-            looks=dict(zip(steps, row.numbers("looks"), strict=True)),
         )
 
 
@@ -217,28 +216,41 @@ def _mean(values: Sequence[float]) -> Estimate:
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
 
-def _along(path: Path) -> Iterator[AlongRow]:
-    """Of every option of a grid whose runs were looked at four times or more."""
-    curves: defaultdict[tuple[str, str, tuple[int, ...]], list[tuple[float, ...]]] = defaultdict(list)
+@dataclass(frozen=True)
+class _Curve:
+    """The gains of one option in one cell along fine-tuning."""
+
+    study: str
+    cell: str
+    option: str
+    gains: dict[int, float]
+
+
+def _curves(path: Path) -> Iterator[_Curve]:
+    """Of the runs of a grid that were looked at four times or more."""
     for row in read_rows(path):
-        steps = tuple(int(step) for step in row.numbers("look_steps"))
+        steps = [int(step) for step in row.numbers("look_steps")]
         if len(steps) >= _LOOKS:
-            names = [row.text(name) for name in ("objective", "schedule", "weight")]
-            gains = np.subtract(row.numbers("aligned_looks"), row.numbers("baseline_looks"))
-            curves[row.text("study"), ", ".join(filter(None, names)), steps].append(tuple(gains.tolist()))
-    for (study, option, steps), rows in sorted(curves.items()):
-        means = np.mean(rows, axis=0).tolist()
-        yield AlongRow(
-            study=study, option=option, cells=len(rows), gains=dict(zip(steps, means, strict=True))
-        )
+            gains = np.subtract(row.numbers("aligned_looks"), row.numbers("baseline_looks")).tolist()
+            yield _Curve(
+                study=row.text("study"),
+                cell=" ".join(row.text(name) for name in ("model", "task", "target")),
+                option=", ".join(filter(None, map(row.text, ("objective", "schedule", "weight")))),
+                gains=dict(zip(steps, gains, strict=True)),
+            )
 
 
-def _horizon(runs: Sequence[_Run]) -> Iterator[HorizonRow]:
-    long = [run for run in runs if run.setting.block == _HORIZON]
-    alone = {(run.study, run.cell, run.seed): run for run in long if run.setting.objective == "none"}
-    for run in sorted(long, key=lambda run: (run.cell, run.setting.objective, run.setting.schedule)):
-        none = alone.get((run.study, run.cell, run.seed))
-        if run.setting.objective != "none" and none is not None:
-            gains = {step: run.looks[step] - none.looks[step] for step in run.looks if step in none.looks}
-            option = f"{run.setting.objective}, {run.setting.schedule}"
-            yield HorizonRow(cell=run.cell, option=option, gains=gains)
+def _along(curves: Sequence[_Curve]) -> Iterator[AlongRow]:
+    """Means over the cells of a study."""
+    alike: defaultdict[tuple[str, str, tuple[int, ...]], list[_Curve]] = defaultdict(list)
+    for curve in curves:
+        alike[curve.study, curve.option, tuple(curve.gains)].append(curve)
+    for (study, option, steps), same in sorted(alike.items(), key=lambda item: item[0]):
+        means = {step: float(np.mean([curve.gains[step] for curve in same])) for step in steps}
+        yield AlongRow(study=study, option=option, cells=len(same), gains=means)
+
+
+def _horizon(curves: Sequence[_Curve]) -> Iterator[HorizonRow]:
+    for curve in sorted(curves, key=lambda curve: (curve.cell, curve.option)):
+        if max(curve.gains) >= _LONG:
+            yield HorizonRow(cell=curve.cell, option=curve.option, gains=curve.gains)
