@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
+from probes.schema import Frozen
 
 NONE = "none"
 """The objective of fine-tuning alone."""
@@ -66,7 +67,7 @@ class WordPairs(StrEnum):
     FILE = "file"
 
 
-class Option(BaseModel):
+class Option(Frozen):
     """One point of the option space.
 
     Attributes:
@@ -77,8 +78,6 @@ class Option(BaseModel):
         pydantic.ValidationError: if the attributes do not fit together (``none`` with a schedule, word
             pairs for a loss that uses none, a weight outside joint training).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: ObjectiveName
     schedule: Schedule | None = None

@@ -1,4 +1,4 @@
-"""The commands ``advisor findings show | encoders | check | validate | signals | controls | race | card``."""
+"""The commands ``advisor findings show | check | validate | signals | controls | race | card``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -27,21 +27,6 @@ def show(as_json: Json = False, debug: Debug = False) -> None:
     from advisor.findings import show as shown
 
     print_found(shown(), as_json)
-
-
-@app.command("encoders", epilog="Example: advisor findings encoders labse --target yo")
-def encoders(
-    name: Annotated[str | None, typer.Argument(help="Hub id, alias or folder; all encoders without.")] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", help="A language: what pretraining saw of it.")
-    ] = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Say what is known of encoders: size, how they were trained, what they saw of a language."""
-    from advisor.findings import encoders as known
-
-    print_found(known(name, target), as_json)
 
 
 @app.command("check", epilog="Example: advisor findings check")

@@ -30,9 +30,6 @@ def plan(
     out: Annotated[Path | None, typer.Option("--out", help="Write an example with comments here.")] = None,
     data: Data = None,
     only: Only = None,
-    like: Annotated[
-        Path | None, typer.Option("--like", help="Folder of a study whose runs tell how long these take.")
-    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -49,7 +46,7 @@ def plan(
         return
     assert plan_file is not None
     with errors.status("Reading the data"):
-        size = overview(read_plan(plan_file, data), only or (), like)
+        size = overview(read_plan(plan_file, data), only or ())
     print_found(size, as_json)
 
 

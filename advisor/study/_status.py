@@ -11,9 +11,8 @@ from advisor.report.words import duration
 from advisor.study._grid import Cell, Grid, PlannedRun, Selection
 from advisor.study._inputs import load_inputs, read_inputs
 from advisor.study._plan import Plan, read_plan
-from advisor.study._record import read_record, seconds_for
+from advisor.study._record import seconds_for
 from advisor.study._state import State
-from probes.errors import InputError
 from probes.schema import Frozen
 
 RunState = Literal["done", "diverged", "failed", "left", "impossible"]
@@ -143,8 +142,6 @@ class PlanOverview(Frozen):
     Attributes:
         baselines: runs of fine-tuning alone, shared by all pairs; ``runs`` are aligned.
         needs_head: how many of the runs take a model with an MLM head, and are left out for others.
-        seconds: of work for one process without the probes, judged by the runs of another study; None where
-            none is known.
     """
 
     cells: int
@@ -152,7 +149,6 @@ class PlanOverview(Frozen):
     runs: int
     probes: int
     needs_head: int
-    seconds: float | None
     grid: dict[str, tuple[str, ...]]
 
     def markdown(self) -> str:
@@ -160,8 +156,7 @@ class PlanOverview(Frozen):
         lines = [
             f"{self.cells} cells, {self.probes} probes, {self.baselines} runs of fine-tuning alone and "
             f"{self.runs} aligned runs."
-            + (f" {self.needs_head} of them need an MLM head." if self.needs_head else "")
-            + (f" About {duration(self.seconds)} of work without the probes." if self.seconds else ""),
+            + (f" {self.needs_head} of them need an MLM head." if self.needs_head else ""),
             "",
             "| Model and task | Pairs |",
             "|---|---|",
@@ -170,10 +165,8 @@ class PlanOverview(Frozen):
         return "\n".join(lines) + "\n"
 
 
-def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = None) -> PlanOverview:
+def overview(plan: Plan, only: Collection[str] = ()) -> PlanOverview:
     """Read everything a plan names, and count the cells of ``only``.
-
-    Runs of the study in the folder ``like``, on a machine like this, tell how long these will take.
 
     Raises:
         InputError: if something cannot be used.
@@ -191,15 +184,6 @@ def overview(plan: Plan, only: Collection[str] = (), like: str | Path | None = N
         baselines=sum(alone),
         runs=len(runs) - sum(alone),
         probes=len(grid.cells) if plan.probe else 0,
-        seconds=None if like is None else _seconds(Path(like), alone),
         needs_head=sum(run.option.option.needs_mlm_head for run in runs),
         grid=pairs,
     )
-
-
-def _seconds(folder: Path, alone: Iterable[bool]) -> float | None:
-    records = [read_record(file) for file in (folder / "records").glob("*.json")]
-    done = [record for record in records if record is not None and record.status == "done"]
-    if not done:
-        raise InputError(f"{folder} holds no record of a finished run: name another study with --like.")
-    return seconds_for(alone, ((run.configuration.target is None, run.seconds) for run in done))

@@ -70,7 +70,7 @@ def test_the_plan_spans_what_it_says(tmp_path: Path) -> None:
     for name in ("topics.en.tsv", "topics.tr.tsv", "bitext.en-tr.tsv"):
         (tmp_path / name).write_bytes(sample_path(name).read_bytes())
     (tmp_path / "plan.yaml").write_text(plan)
-    found = overview(read_plan(tmp_path / "plan.yaml"), (), None)
+    found = overview(read_plan(tmp_path / "plan.yaml"))
     assert (found.cells, found.probes, found.baselines, found.runs) == (1, 1, 2, 4)
 
 

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from advisor.advice import Advice
-from advisor.findings import SignalStage, load_findings
-from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
+from advisor.findings import load_findings
+from advisor.findings.model import LEADING_SIGNALS, LeadingSignal, SignalStage
 from advisor.options import NO_ALIGNMENT, Schedule, joint_weight, option_space
 from advisor.recommend import recommend
 from advisor.recommend._moves import _settled

@@ -10,18 +10,15 @@ from advisor.findings.evidence._effects import (
     OWN_RECORDS,
     STRATA,
     Effect,
-    Lab,
     OwnRecord,
     SeedScores,
     Source,
     Tables,
-    level_of,
 )
-from advisor.findings.evidence._encoders import Corpus, EncoderFacts, Seen, unknown_encoder
-from advisor.findings.evidence._languages import LanguageFacts
+from advisor.findings.evidence._encoders import EncoderFacts, unknown_encoder
 from advisor.findings.evidence._linter import CheckReport, Issue, check
-from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model, refuse_decoder
-from advisor.findings.evidence._nearest import Kernel, Neighbour, direct, nearest, unseen
+from advisor.findings.evidence._lookup import find_encoder, nearest_names, normalise_model
+from advisor.findings.evidence._nearest import direct, nearest, unseen
 from advisor.findings.evidence._observations import Observation, observations, of_trial, standard_error
 from advisor.findings.evidence._rows import read_rows
 from advisor.findings.evidence._tables import TABLES, load_tables
@@ -43,26 +40,19 @@ __all__ = [
     "Case",
     "CaseMaker",
     "CheckReport",
-    "Corpus",
     "Effect",
     "EncoderFacts",
     "Issue",
-    "Kernel",
     "Key",
-    "Lab",
-    "LanguageFacts",
-    "Neighbour",
     "Observation",
     "OwnRecord",
     "SeedScores",
-    "Seen",
     "Source",
     "Tables",
     "check",
     "direct",
     "find_encoder",
     "find_task",
-    "level_of",
     "load_tables",
     "nearest",
     "nearest_names",
@@ -70,7 +60,6 @@ __all__ = [
     "observations",
     "of_trial",
     "read_rows",
-    "refuse_decoder",
     "standard_error",
     "unknown_encoder",
     "unseen",

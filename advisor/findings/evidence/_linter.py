@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from advisor.findings.evidence._effects import MIXTURES, OWN_RECORDS, Effect, Tables
 from advisor.findings.evidence._tables import TABLES, load_tables
 from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
+from probes.schema import Frozen
 
 _ROUNDING = 0.011
 """Points by which published scores and gains may disagree: both are rounded to two decimals."""
@@ -24,17 +25,15 @@ _STEPS: dict[str, tuple[int, int]] = {
 """Fewest and most alignment steps of a stratum."""
 
 
-class Issue(BaseModel):
+class Issue(Frozen):
     """Something wrong (``error``) or doubtful (``warning``) in the tables."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     severity: Literal["error", "warning"]
     where: str
     text: str
 
 
-class CheckReport(BaseModel):
+class CheckReport(Frozen):
     """What ``check`` found.
 
     Attributes:
@@ -45,13 +44,11 @@ class CheckReport(BaseModel):
         issues: errors first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     effects: int = 0
     pooled: int = 0
-    strata: dict[str, int] = {}
-    labs: dict[str, int] = {}
-    kept_apart: dict[str, int] = {}
+    strata: dict[str, int] = Field(default_factory=dict)
+    labs: dict[str, int] = Field(default_factory=dict)
+    kept_apart: dict[str, int] = Field(default_factory=dict)
     sources: int = 0
     languages: int = 0
     records: int = 0

@@ -1,9 +1,9 @@
 """The model of gains: an effect model over all evidence, and a stage that probe signals move it by."""
 
 from advisor.findings.model._arrays import from_arrays, to_arrays
-from advisor.findings.model._effect_model import EffectModel, Posterior
+from advisor.findings.model._effect_model import EffectModel
 from advisor.findings.model._expect import LEVEL, expectations, leading
-from advisor.findings.model._features import TERMS, Column, Term
+from advisor.findings.model._features import TERMS, Term
 from advisor.findings.model._labs import replications
 from advisor.findings.model._prediction import Prediction
 from advisor.findings.model._signal_stage import (
@@ -20,11 +20,9 @@ __all__ = [
     "LEADING_SIGNALS",
     "LEVEL",
     "TERMS",
-    "Column",
     "EffectModel",
     "HeldOut",
     "LeadingSignal",
-    "Posterior",
     "Prediction",
     "SignalStage",
     "Term",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from advisor.findings._store import Findings, load_findings
 from advisor.findings.evidence import TABLES, check, load_tables
@@ -19,6 +18,7 @@ from advisor.findings.reports._summary import show
 from advisor.findings.reports._validation import validate
 from advisor.options import Option, Schedule, WordPairs
 from probes.errors import InputError
+from probes.schema import Frozen
 
 if TYPE_CHECKING:
     import altair as alt
@@ -41,7 +41,7 @@ _SAMPLE = (
 )
 
 
-class CardFigures(BaseModel):
+class CardFigures(Frozen):
     """Validation figures and a fingerprint of the fit they belong to.
 
     Attributes:
@@ -51,8 +51,6 @@ class CardFigures(BaseModel):
         race: what a race is worth, in Markdown.
         shift: how much more own runs gained than was expected of them, on the model's scale.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fingerprint: dict[str, float]
     validation: Validation

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import EARLY, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, HeldOut, LeadingSignal
 from advisor.findings.reports._figures import Figure, Resample
+from probes.schema import Frozen
 
 Array = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ _TRIALS = {**EARLY, "whole": 1.0}
 """Shares of fine-tuning after which a trial of one seed may be looked at."""
 
 
-class Choice(BaseModel):
+class Choice(Frozen):
     """A way of choosing an option for each cell, with that cell's group held out.
 
     Attributes:
@@ -32,8 +32,6 @@ class Choice(BaseModel):
         probed: whether it needs a probe with target labels.
         probe_regret: regret, on the same cells, of that way with a probe which has the least over all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     cells: int

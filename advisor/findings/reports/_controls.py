@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 from advisor.findings.evidence import TABLES, read_rows
 from advisor.findings.reports._figures import render
+from probes.schema import Frozen
 from probes.signals import Estimate
 
 _TABLE = "controls.csv"
@@ -80,7 +80,7 @@ CONTRASTS = (
 """In the order in which they are read."""
 
 
-class DueTo(BaseModel):
+class DueTo(Frozen):
     """One difference between two settings.
 
     Attributes:
@@ -90,36 +90,30 @@ class DueTo(BaseModel):
         cell_points: the difference in every cell.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     what: str
     cells: int
     points: Estimate
     cell_points: dict[str, float]
 
 
-class HorizonRow(BaseModel):
+class HorizonRow(Frozen):
     """The gain of one option in one cell along a long run.
 
     Attributes:
         gains: in points, by steps of fine-tuning.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     cell: str
     option: str
     gains: dict[int, float]
 
 
-class AlongRow(BaseModel):
+class AlongRow(Frozen):
     """The mean gain of one option along fine-tuning, over the cells of one study's grid.
 
     Attributes:
         gains: in points, by steps of fine-tuning.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str
     option: str
@@ -127,7 +121,7 @@ class AlongRow(BaseModel):
     gains: dict[int, float]
 
 
-class ControlReport(BaseModel):
+class ControlReport(Frozen):
     """What gains are due to.
 
     Attributes:
@@ -135,8 +129,6 @@ class ControlReport(BaseModel):
         along: mean gains along the runs of a grid.
         horizon: gains along long runs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     due_to: tuple[DueTo, ...]
     along: tuple[AlongRow, ...]

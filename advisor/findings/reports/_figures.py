@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from advisor.decide import Confidence
 from advisor.findings.reports._cells import Split
@@ -17,10 +16,8 @@ Array = NDArray[np.float64]
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-class Figure(BaseModel):
+class Figure(Frozen):
     """A figure with its 95 % bootstrap interval (languages are drawn, with all their cells)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     low: float

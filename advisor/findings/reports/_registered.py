@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import LONG, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._figures import Figure, Resample, centred
+from probes.schema import Frozen
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _WITHIN = 0.5
 """Correlation within groups and options that it takes as well."""
 
 
-class RegisteredTest(BaseModel):
+class RegisteredTest(Frozen):
     """What the test says of one signal.
 
     Attributes:
@@ -40,8 +40,6 @@ class RegisteredTest(BaseModel):
         verdict: ``success``, ``partial`` or ``failure``, as registered.
         counts: whether these are rows that the test is of; those measured before it was registered are not.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     signal: str
     rows: int

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from advisor.findings.evidence import OWN, TABLES, CaseMaker, load_tables, observations
 from advisor.findings.model import (
     LEADING_SIGNALS,
@@ -25,12 +23,13 @@ from advisor.findings.reports._signal_rows import (
     signal_parts,
     signal_rows,
 )
+from probes.schema import Frozen
 
 _LEAST_GROUPS = 2
 """With fewer no group can be held out."""
 
 
-class SignalReport(BaseModel):
+class SignalReport(Frozen):
     """What ``signals`` found.
 
     Attributes:
@@ -44,8 +43,6 @@ class SignalReport(BaseModel):
         choices: what following signals is worth beside other ways.
         stage: whether the second stage lets the leading signals move predictions, and how far.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     findings_sha256: str
     records: int

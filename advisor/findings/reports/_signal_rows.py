@@ -11,13 +11,13 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy.stats import rankdata
 
 from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports._choosing import option_of
 from advisor.findings.reports._figures import Figure, Resample, centred
 from probes.catalogue import SIGNALS, TASKS
+from probes.schema import Frozen
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ _CLEAR = 2.0
 """Standard errors that a gain must lie from 0 for its sign to be scored."""
 
 
-class SignalRow(BaseModel):
+class SignalRow(Frozen):
     """One signal against the gain.
 
     Attributes:
@@ -45,8 +45,6 @@ class SignalRow(BaseModel):
         clear: gains further than two standard errors from 0 that the share is of.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     signal: str
     records: int
     languages: int
@@ -58,15 +56,13 @@ class SignalRow(BaseModel):
     clear: int
 
 
-class SignalPart(BaseModel):
+class SignalPart(Frozen):
     """One signal in the records of one encoder, or of tasks of one level.
 
     Attributes:
         where: the encoder, or ``token tasks``, ``sentence tasks``, ``pair tasks``.
         row: the signal there; its p is not corrected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     where: str
     row: SignalRow
@@ -167,7 +163,7 @@ def _permuted(x: Array, gain_ranks: Array, records: Sequence[OwnRecord]) -> floa
 _THETA0 = "theta0_"
 
 
-class Geometry(BaseModel):
+class Geometry(Frozen):
     """How two gradients lie to each other over the cells, noise-corrected.
 
     Attributes:
@@ -180,8 +176,6 @@ class Geometry(BaseModel):
         null: median absolute cosine of the same objective on shuffled pairs.
         ceiling: median cosine between two batches of the objective: what a raw cosine could reach at most.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gradient: str
     at: str

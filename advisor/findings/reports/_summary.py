@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from advisor.findings.evidence import TABLES, CaseMaker, Effect, Tables, load_tables
 from advisor.findings.reports._figures import render
+from probes.schema import Frozen
 
 _DRAWS = 2000
 
 
-class GroupFinding(BaseModel):
+class GroupFinding(Frozen):
     """The effects of one group.
 
     Attributes:
@@ -26,8 +26,6 @@ class GroupFinding(BaseModel):
         effects, languages, sources: counts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     group: str
     level: str
     gain: float
@@ -39,10 +37,8 @@ class GroupFinding(BaseModel):
     sources: int
 
 
-class Summary(BaseModel):
+class Summary(Frozen):
     """What ``show`` found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     findings_sha256: str
     effects: int

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.findings import encoders, load_tables
+from advisor.findings import load_tables
 from advisor.findings.evidence import find_encoder, find_task, nearest_names
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -109,15 +109,6 @@ def test_a_mistyped_name_is_not_known_and_the_nearest_is_offered() -> None:
 @pytest.mark.parametrize("name", ["intfloat/e5-base", "intfloat/e5-small", "xlm-r"])
 def test_names_that_may_mean_another_encoder_are_not_matched(name: str) -> None:
     assert not find_encoder(name, ENCODERS).known
-
-
-def test_the_report_on_an_encoder_says_what_it_saw() -> None:
-    (row,) = encoders("sentence-transformers/LaBSE", "Yoruba").encoders
-    assert (row.name, row.saw, row.parallel) == ("labse", "yes", True)
-    assert "Yoruba: yes" in encoders("labse", "yo").markdown()
-    assert len(encoders().encoders) == len(RELEASED)
-    with pytest.raises(InputError, match="did you mean xlm-roberta-base"):
-        encoders("xlm-robreta-base")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advisor.findings import SignalStage, load_tables
+from advisor.findings import load_tables
 from advisor.findings.evidence import OWN, CaseMaker, observations
-from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, fit_stages, scale
+from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages, scale
 from advisor.findings.model._signal_stage import fit_slope
 from advisor.options import FrozenLayers
 from advisor.study._compile import signal_columns

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advisor.findings import EffectModel, _store, load_findings, load_tables
+from advisor.findings import _store, load_findings, load_tables
+from advisor.findings.model import EffectModel
 from tests.factories import SEQUENTIAL
 from tests.unit.findings.simulation import keep_rows, small_tables
 

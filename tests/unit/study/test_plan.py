@@ -19,12 +19,10 @@ from advisor.study._plan import (
     read_plan,
     write_plan,
 )
-from advisor.study._record import Records
 from advisor.study._schema import ContinuedMlm, Derived, PlannedOption
 from advisor.study._status import overview
 from probes.data import Reading
 from probes.errors import InputError
-from tests.unit.study.made_up import JOINT, make_record
 from tests.unit.study.plans import SENTENCES, plan_file, small_plan
 
 MODEL = Path("no/encoder")  # nothing here loads it
@@ -183,14 +181,3 @@ def test_the_overview_counts(tmp_path: Path) -> None:
     assert (found.cells, found.probes, found.baselines, found.runs, found.needs_head) == (1, 0, 2, 4, 2)
     assert found.grid == {"tiny, pos": ("en-tr",)}
     assert "4 aligned runs" in found.markdown()
-    assert found.seconds is None
-
-
-def test_the_runs_of_another_study_tell_the_time(tmp_path: Path) -> None:
-    other = Records(tmp_path / "other/records")
-    for option, seed, seconds in ((NO_ALIGNMENT, 0, 10.0), (JOINT, 0, 20.0), (JOINT, 1, 40.0)):
-        other.save(make_record(option, seed, 50.0, seconds=seconds))
-    found = overview(small_plan(tmp_path, MODEL), like=tmp_path / "other")
-    assert found.seconds == 2 * 10 + 4 * 30
-    with pytest.raises(InputError, match="--like"):
-        overview(small_plan(tmp_path, MODEL), like=tmp_path)
