@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema
 from probes.catalogue import OBJECTIVES
 from probes.errors import InputError
 from probes.schema import Frozen
+from probes.signals import TOTAL, Signals
 
 NONE = "none"
 """The objective of fine-tuning alone."""
@@ -213,6 +214,19 @@ def relative_cost(option: Option) -> float:
     if option == NO_ALIGNMENT:
         return 1.0
     return 1.0 + _SIDES * (1.0 + _BACKWARD[option.frozen_layers]) / (1.0 + _BACKWARD[FrozenLayers.NONE])
+
+
+def weighted(option: Option, signals: Signals | None = None) -> Option:
+    """The option, with the :func:`joint_weight` that a probe gives where joint training leaves it open."""
+    if option.schedule is not Schedule.JOINT or option.weight is not None:
+        return option
+    asked = ("theta_warm", "source", TOTAL, option.objective)
+    ratios = [
+        row.magnitude_ratio.value
+        for row in (signals.cosines if signals else ())
+        if (row.point, row.task_gradient, row.block, row.objective) == asked
+    ]
+    return option.model_copy(update={"weight": joint_weight(ratios[0] if ratios else None)})
 
 
 def joint_weight(magnitude_ratio: float | None) -> float:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from advisor.advice import Advice
 from advisor.decide import Expected
 from advisor.findings.model import scale
-from advisor.options import NO_ALIGNMENT, Option
+from advisor.options import NO_ALIGNMENT, Option, weighted
 from advisor.race.errors import ErrorModel
 from advisor.race.rungs import SHARES, Rung, RungPlan
 from advisor.race.store import Setup, TimesOfSteps
-from advisor.training import weighted
 from probes.errors import InputError
 from probes.request import ProbeRequest
 

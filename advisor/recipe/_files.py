@@ -5,9 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from advisor.advice import Advice
-from advisor.options import Option, WordPairs
+from advisor.options import Option, WordPairs, weighted
 from advisor.recipe._yaml import anchor_recipe, write_recipe
-from advisor.training import Recipe, weighted
+from advisor.training import Recipe
 from probes.request import ProbeRequest
 
 _OURS = files("advisor.recipe")

@@ -18,9 +18,9 @@ from advisor.findings.model import (
     expectations,
     leading,
 )
-from advisor.options import NO_ALIGNMENT, Option, Schedule, joint_weight, option_space
+from advisor.options import NO_ALIGNMENT, Option, option_space, weighted
 from advisor.recommend._situation import Situation
-from probes.signals import TOTAL, Signals
+from probes.signals import Signals
 
 EVIDENCE_SOURCE = "en"
 """The language that the pooled evidence transfers from."""
@@ -68,7 +68,7 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
     """Every available option that aligns, in the order of the option space."""
     signals = situation.signals
     space = option_space(situation.word_pairs, signals.unavailable if signals else ())
-    options = [_with_weight(option, signals) for option in space if option != NO_ALIGNMENT]
+    options = [weighted(option, signals) for option in space if option != NO_ALIGNMENT]
     cases = [situation.case(option) for option in options]
     evidence = situation.fit.predict(cases)
     updated = _after_the_trial(situation)
@@ -131,18 +131,6 @@ def _after_the_trial(situation: Situation) -> EffectModel:
     measured = [of_trial(situation.case(option), gains) for option, gains in situation.tried.items()]
     explained = [_signal_shift(situation, option)[0] for option in situation.tried]
     return situation.fit.given(measured, np.array(explained))
-
-
-def _with_weight(option: Option, signals: Signals | None) -> Option:
-    if option.schedule is not Schedule.JOINT:
-        return option
-    ratio = None
-    for row in signals.cosines if signals else ():
-        if (row.point, row.task_gradient, row.block) == ("theta_warm", "source", TOTAL) and (
-            row.objective == option.objective
-        ):
-            ratio = row.magnitude_ratio.value
-    return option.model_copy(update={"weight": joint_weight(ratio)})
 
 
 def _signal_shift(situation: Situation, option: Option) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, product, zip_longest
 
-from advisor.options import NO_ALIGNMENT
+from advisor.options import NO_ALIGNMENT, Option
 from advisor.study._plan import Plan
-from advisor.study._schema import Block, Derived, PairPlan, PlannedOption, TaskPlan, TrainingPlan
+from advisor.study._schema import Block, Derived, PairPlan, TaskPlan, TrainingPlan, waits_for_probe
 from advisor.training import Experiment
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -36,7 +36,7 @@ class PlannedRun:
     task: str
     source: str
     target: str | None
-    option: PlannedOption
+    option: Option
     seed: int
     block: str | None = None
 
@@ -131,16 +131,15 @@ class Grid:
 
     def baselines(self, model: str, task: str, source: str) -> Iterator[PlannedRun]:
         """Fine-tuning alone, with every seed."""
-        none = PlannedOption(option=NO_ALIGNMENT)
         for seed in self.plan.none_seeds or self.plan.seeds:
-            yield PlannedRun(model, task, source, None, none, seed)
+            yield PlannedRun(model, task, source, None, NO_ALIGNMENT, seed)
 
     def runs(self, cell: Cell) -> Iterator[PlannedRun]:
         """The aligned runs of a cell: all options of a seed together; last those that wait for the probe."""
-        for from_norms in (False, True):
-            options = [option for option in self.plan.planned_options if option.from_norms is from_norms]
-            for seed, option in product(self.plan.seeds, options):
-                yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
+        for seed, option in sorted(
+            product(self.plan.seeds, self.plan.planned_options), key=lambda run: waits_for_probe(run[1])
+        ):
+            yield PlannedRun(cell.model, cell.task, cell.source, cell.target, option, seed)
 
     def block_runs(self) -> Iterator[PlannedRun]:
         """The runs that the plan's blocks ask for, block by block."""
@@ -150,7 +149,7 @@ class Grid:
             cells = filter(selection.__contains__, self.cells)
             seeds = block.seeds or self.plan.seeds
             for cell, seed, option in product(cells, seeds, block.planned_options):
-                target = None if option.option == NO_ALIGNMENT else cell.target
+                target = None if option == NO_ALIGNMENT else cell.target
                 run = PlannedRun(cell.model, cell.task, cell.source, target, option, seed, block.name)
                 runs[run] = None
             yield from runs

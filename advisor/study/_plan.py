@@ -9,14 +9,13 @@ from typing import Annotated, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from advisor.files import write_files
-from advisor.options import NO_ALIGNMENT
+from advisor.options import NO_ALIGNMENT, Option
 from advisor.recipe import anchor_bitext, anchor_data, anchor_model, commented, load_yaml
 from advisor.study._schema import (
     Block,
     Derived,
     Name,
     PairPlan,
-    PlannedOption,
     ProbePlan,
     Seeds,
     Strict,
@@ -24,6 +23,8 @@ from advisor.study._schema import (
     TrainingPlan,
     WrittenOption,
     as_value_error,
+    read_option,
+    waits_for_probe,
 )
 from probes.catalogue import TASKS
 from probes.errors import InputError
@@ -88,7 +89,7 @@ class Plan(Strict):
     def _fits_together(self) -> Self:
         for name in self.tasks:
             as_value_error(name, TASKS.find)
-        if self.probe is None and any(option.from_norms for option in self.planned_options):
+        if self.probe is None and any(map(waits_for_probe, self.planned_options)):
             raise ValueError("a weight from norms needs a probe: set one, or give the weight as a number")
         for what, values in (
             ("seed", self.seeds),
@@ -128,10 +129,9 @@ class Plan(Strict):
             raise ValueError(f"models.{error.args[1][0]} is made of itself") from error
 
     @property
-    def planned_options(self) -> list[PlannedOption]:
+    def planned_options(self) -> list[Option]:
         """What is compared with fine-tuning alone."""
-        options = map(PlannedOption.parse, self.options)
-        return [option for option in options if option.option != NO_ALIGNMENT]
+        return [option for option in map(read_option, self.options) if option != NO_ALIGNMENT]
 
     def renamed(
         self, model: Callable[[str], str], data: Callable[[str], str], bitext: Callable[[str], str]

@@ -95,7 +95,7 @@ class Queue:
 
     def _with_others(self, key: str, first: PlannedRun, step: RunsStep) -> RunsStep:
         """The same step with all waiting runs that go on from the same alignment."""
-        if first.option.option.schedule is not Schedule.SEQUENTIAL:
+        if first.option.schedule is not Schedule.SEQUENTIAL:
             return step
         wanted = self._alignment(first)
         runs = list(step.runs)

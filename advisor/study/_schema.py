@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from advisor.options import Option, Schedule
-from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate, weighted
+from advisor.options import Option, Schedule, weighted
+from advisor.training import ColumnName, Count, Experiment, HeadStart, Precision, Rate
 from probes.budget import BudgetName
 from probes.errors import InputError
 from probes.languages import parse_language
@@ -33,34 +33,26 @@ class Strict(Frozen):
     model_config = ConfigDict(strict=True)
 
 
-class PlannedOption(Frozen):
-    """An option of a plan; ``from_norms``: its weight comes from the gradient norms of the cell's probe."""
+def read_option(text: str) -> Option:
+    """Read an option as :meth:`Option.parse` does; joint training without a weight gets 0.1, as published.
 
-    option: Option
-    from_norms: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read an option as :meth:`Option.parse` does; in place of a weight there may be ``norms``.
-
-        Joint training without a weight gets 0.1, as in the published runs.
-        """
-        parts = text.strip().split(":")
-        from_norms = _NORMS in parts[1:]
-        option = Option.parse(":".join(part for part in parts if part != _NORMS))
-        if from_norms and (option.schedule is not Schedule.JOINT or option.weight is not None):
-            raise InputError(f"'{text}' is not an option: norms stands for the weight of joint training.")
-        return cls(option=option if from_norms else weighted(option), from_norms=from_norms)
-
-    def weighted(self, weight: float) -> Option:
-        """The option with the weight that the norms gave."""
-        return self.option.model_copy(update={"weight": weight}) if self.from_norms else self.option
-
-    def __str__(self) -> str:
-        return f"{self.option}, weight from norms" if self.from_norms else str(self.option)
+    With ``norms`` in its place the weight stays open: it comes from the gradient norms of the cell's probe.
+    """
+    parts = text.strip().split(":")
+    option = Option.parse(":".join(part for part in parts if part != _NORMS))
+    if _NORMS not in parts:
+        return weighted(option)
+    if not waits_for_probe(option):
+        raise InputError(f"'{text}' is not an option: norms stands for the weight of joint training.")
+    return option
 
 
-WrittenOption = Annotated[str, AfterValidator(lambda text: as_value_error(text, PlannedOption.parse))]
+def waits_for_probe(option: Option) -> bool:
+    """Whether a planned option gets its weight from the gradient norms of the cell's probe."""
+    return option.schedule is Schedule.JOINT and option.weight is None
+
+
+WrittenOption = Annotated[str, AfterValidator(lambda text: as_value_error(text, read_option))]
 
 
 class ContinuedMlm(Strict):
@@ -225,9 +217,9 @@ class Block(Strict):
     experiment: Experiment | None = Field(default=None, description="What is done otherwise.")
 
     @property
-    def planned_options(self) -> list[PlannedOption]:
+    def planned_options(self) -> list[Option]:
         """What is run."""
-        return [PlannedOption.parse(option) for option in self.options]
+        return [*map(read_option, self.options)]
 
 
 class ProbePlan(Strict):

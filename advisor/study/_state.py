@@ -19,18 +19,17 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from advisor.options import joint_weight
+from advisor.options import weighted
 from advisor.study._grid import Cell, Grid, PlannedRun
 from advisor.study._inputs import GridInputs
 from advisor.study._record import Record, Records
 from advisor.study._run_once import TrialRun, configure, roles_of
-from advisor.study._schema import Derived, TrainingPlan
+from advisor.study._schema import Derived, TrainingPlan, waits_for_probe
 from advisor.training import Recipe
 from probes.data import Columns
-from probes.errors import InputError
 from probes.request import ProbeRequest
 from probes.schema import Frozen
-from probes.signals import TOTAL, Signals
+from probes.signals import Signals
 
 
 class ModelInfo(Frozen):
@@ -195,7 +194,7 @@ class State:
     def impossible(self, planned: PlannedRun) -> str | None:
         """Why a run will never be possible on its model; None as far as is known."""
         info = self.model(planned.model)
-        if info is not None and planned.option.option.needs_mlm_head:
+        if info is not None and planned.option.needs_mlm_head:
             return info.no_mlm_reason
         return None
 
@@ -204,12 +203,11 @@ class State:
         info = self.model(planned.model)
         if info is None:
             return None
-        weight = 0.0
-        if planned.option.from_norms:
+        signals = None
+        if waits_for_probe(planned.option):
             signals = self.signals(planned.cell) if planned.cell else None
             if signals is None:
                 return None
-            weight = _weight_from(signals, planned.option.option.objective)
         targets = self.grid.targets(planned.model, planned.task, planned.source)
         if planned.target is not None:
             targets = (planned.target,)
@@ -217,7 +215,7 @@ class State:
             target: self.grid.data(planned.task, planned.source, target).target_test for target in targets
         }
         # Fine-tuning alone depends on no target, but a recipe names one.
-        recipe = self._recipe(planned, info, planned.target or targets[0], weight)
+        recipe = self._recipe(planned, info, planned.target or targets[0], signals)
         specs = {"train": recipe.train, "source-labels": recipe.source_labels, "bitext": recipe.bitext}
         files = {role: str(specs[role]) for role in roles_of(recipe)}
         hashes = self._inputs.sha256
@@ -234,7 +232,7 @@ class State:
         looks = tuple(self.grid.training(planned).looks)
         return TrialRun(configuration, recipe, planned.model, named, tests, looks, planned.block)
 
-    def _recipe(self, planned: PlannedRun, info: ModelInfo, target: str, weight: float) -> Recipe:
+    def _recipe(self, planned: PlannedRun, info: ModelInfo, target: str, signals: Signals | None) -> Recipe:
         training = self.grid.training(planned)
         data = self.grid.data(planned.task, planned.source, planned.target)
         return Recipe(
@@ -246,7 +244,7 @@ class State:
             source_labels=data.source_test,
             bitext=self.grid.pair(planned.cell).bitext if planned.cell else None,
             columns=data.columns,
-            option=planned.option.weighted(weight),
+            option=weighted(planned.option, signals),
             epochs=training.steps,  # no fewer than the steps take, whatever the data
             max_steps=training.steps,
             mixed_precision=info.precision if training.precision == "auto" else training.precision,
@@ -259,15 +257,6 @@ class State:
         """The record of a run, if it has ended."""
         run = self.run(planned)
         return None if run is None else self.records.find(run.configuration)
-
-
-def _weight_from(signals: Signals, objective: str) -> float:
-    for row in signals.cosines:
-        if (row.point, row.task_gradient, row.block) == ("theta_warm", "source", TOTAL) and (
-            row.objective == objective
-        ):
-            return joint_weight(row.magnitude_ratio.value)
-    raise InputError(f"The probe found no gradient norm for '{objective}': give its weight as a number.")
 
 
 def _relative(spec: str, root: Path) -> str:

@@ -109,7 +109,7 @@ def study_status(folder: str | Path, only: Collection[str] = ()) -> StudyStatus:
 
 def _kind(planned: PlannedRun) -> str:
     """Runs of a kind take about equally long."""
-    return f"{planned.model} {planned.option.option.objective} {planned.option.option.schedule}"
+    return f"{planned.model} {planned.option.objective} {planned.option.schedule}"
 
 
 def _tally(states: Iterable[RunState]) -> RunTally:
@@ -184,6 +184,6 @@ def overview(plan: Plan, only: Collection[str] = ()) -> PlanOverview:
         baselines=sum(alone),
         runs=len(runs) - sum(alone),
         probes=len(grid.cells) if plan.probe else 0,
-        needs_head=sum(run.option.option.needs_mlm_head for run in runs),
+        needs_head=sum(run.option.needs_mlm_head for run in runs),
         grid=pairs,
     )

@@ -18,7 +18,6 @@ from advisor.training.config import (
     Rate,
     Recipe,
     drawn,
-    weighted,
     word_pairs_of,
 )
 from advisor.training.shared import Shared
@@ -54,7 +53,6 @@ __all__ = [
     "train",
     "train_on",
     "trainable",
-    "weighted",
     "word_pairs_of",
 ]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs
+from advisor.options import NO_ALIGNMENT, Option, Schedule, WordPairs, weighted
 from probes.material.sampling import shuffled
 from probes.request import ProbeRequest
 from probes.schema import Frozen
@@ -26,9 +26,6 @@ Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _REQUESTED = {"model", "source", "target", "task", "train", "bitext", "dictionary", "word_links"}
 """Fields that a recipe has from a request."""
 
-_JOINT_WEIGHT = 0.1
-"""Of the alignment loss in the published joint runs (Bakos et al. 2025)."""
-
 
 def drawn(examples: Sequence[T], most: int | None) -> tuple[list[T], list[T]]:
     """The ``most`` examples that are scored on (None: all), the same whatever a run's seed; and the rest."""
@@ -36,13 +33,6 @@ def drawn(examples: Sequence[T], most: int | None) -> tuple[list[T], list[T]]:
         return list(examples), []
     mixed = shuffled(examples, seed=0)
     return mixed[:most], mixed[most:]
-
-
-def weighted(option: Option) -> Option:
-    """The option, with the published weight where joint training leaves it open."""
-    if option.schedule is Schedule.JOINT and option.weight is None:
-        return option.model_copy(update={"weight": _JOINT_WEIGHT})
-    return option
 
 
 def word_pairs_of(request: ProbeRequest) -> WordPairs:

@@ -10,11 +10,10 @@ from rich.console import Console
 
 from advisor.advice import Advice
 from advisor.findings import load_tables
-from advisor.options import NO_ALIGNMENT
+from advisor.options import NO_ALIGNMENT, weighted
 from advisor.recipe import recipe_for
 from advisor.recommend import recommend
 from advisor.report import Report, card_of
-from advisor.training import weighted
 from probes.catalogue import OBJECTIVES, TASKS
 from probes.request import ProbeRequest
 from probes.signals import TOTAL, Signals

@@ -24,7 +24,7 @@ predicted with false confidence.
 Shapes: n observations, p coefficients, K grid points.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -73,6 +73,7 @@ class EffectModel:
         variances: ``tau^2`` by (term, group); the blank group stands for the whole term.
         residuals: ``sigma_g^2`` by (lab, model, task); blank names stand for any.
         spread: how far languages scatter.
+        terms: what it is made of.
     """
 
     columns: tuple[Column, ...]
@@ -80,13 +81,14 @@ class EffectModel:
     variances: Mapping[tuple[str, str], float]
     residuals: Mapping[tuple[str, str, str], float]
     spread: Spread
+    terms: tuple[Term, ...] = TERMS
 
     @classmethod
     def fit(
         cls,
         observations: Sequence[Observation],
         *,
-        terms: Sequence[Term] = TERMS,
+        terms: tuple[Term, ...] = TERMS,
         grid: Sequence[float] = GRID,
         iterations: int = _ITERATIONS,
     ) -> "EffectModel":
@@ -126,6 +128,7 @@ class EffectModel:
             variances=tau2.named(),
             residuals=sigma2.named(),
             spread=spread,
+            terms=terms,
         )
 
     @property
@@ -133,7 +136,7 @@ class EffectModel:
         """Posterior probabilities of the grid points, shape (K,)."""
         return np.array([posterior.weight for posterior in self.posteriors])
 
-    def predict(self, cases: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Prediction:
+    def predict(self, cases: Sequence[Case]) -> Prediction:
         """Predict the gains of cases that may hold anything unseen."""
         index = {column: i for i, column in enumerate(self.columns)}
         overall = np.einsum("k,kp->p", self.weights, [posterior.mean for posterior in self.posteriors])
@@ -143,7 +146,7 @@ class EffectModel:
         for i, case in enumerate(cases):
             row: list[tuple[int, float]] = []
             part: dict[Column, float] = {_OVERALL: PRIOR_MEAN}
-            for name, group, key, weight in _weighted_keys(case, terms, self.spread):
+            for name, group, key, weight in _weighted_keys(case, self.terms, self.spread):
                 column = index.get((name, key))
                 if column is not None:
                     row.append((column, weight))
@@ -165,24 +168,17 @@ class EffectModel:
         sds = np.sqrt(np.array(variances).T)
         return Prediction(np.array(centres).T, sds, self.weights, tuple(parts))
 
-    def given(
-        self,
-        observations: Sequence[Observation],
-        offsets: Array | None = None,
-        *,
-        terms: Sequence[Term] = TERMS,
-    ) -> "EffectModel":
+    def given(self, observations: Sequence[Observation], offsets: Array | None = None) -> "EffectModel":
         """The model once it has seen further gains too: the exact posterior, variances as they are.
 
         Args:
             observations: that the model was not fitted to.
             offsets: on the model's scale, what of each gain is explained otherwise, shape (n,).
-            terms: the terms of the model.
         """
         z, unit, noise2 = _on_scale(observations)
         z = z - (0.0 if offsets is None else offsets)
         index = {column: i for i, column in enumerate(self.columns)}
-        design, new = _design(observations, unit, terms, self.spread, index)
+        design, new = _design(observations, unit, self.terms, self.spread, index)
         total2 = noise2 + np.array([self._residual(observation.case) for observation in observations])
         x = design.dense(len(index))
         updated, logs = [], []
@@ -198,14 +194,14 @@ class EffectModel:
             posteriors=tuple(replace(post, weight=w) for post, w in zip(updated, weights, strict=True)),
         )
 
-    def kernel(self, case: Case, others: Sequence[Case], *, terms: Sequence[Term] = TERMS) -> Array:
+    def kernel(self, case: Case, others: Sequence[Case]) -> Array:
         """How much a gain tells of others: prior correlation of one case with each of some, shape (n,)."""
         (spread,) = [post.lab_spread for post in self.posteriors if post.weight == self.weights.max()][:1]
 
         def signature(of: Case) -> dict[Column, tuple[float, float]]:
             return {
                 (name, key): (weight, self._prior(name, group, spread))
-                for name, group, key, weight in _weighted_keys(of, terms, self.spread)
+                for name, group, key, weight in _weighted_keys(of, self.terms, self.spread)
             }
 
         mine = signature(case)
@@ -222,9 +218,7 @@ class EffectModel:
             found.append(shared / (own * total) ** 0.5)
         return np.array(found)
 
-    def left_out(
-        self, observations: Sequence[Observation], *, terms: Sequence[Term] = TERMS
-    ) -> tuple[Array, Array]:
+    def left_out(self, observations: Sequence[Observation]) -> tuple[Array, Array]:
         """Predict observations of the fit as a model would that had not seen any of them.
 
         The variances stay as all observations made them, and the spread between labs at its likeliest, so
@@ -233,7 +227,6 @@ class EffectModel:
         Args:
             observations: some of those that the model was fitted to, in this process: a model from a file
                 has forgotten the baselines of its studies.
-            terms: the terms of the model.
 
         Returns:
             Errors (measured less predicted) and their variances on the model's scale, shape (n,).
@@ -243,7 +236,7 @@ class EffectModel:
         """
         z, unit, noise2 = _on_scale(observations)
         index = {column: i for i, column in enumerate(self.columns)}
-        design, unknown = _design(observations, unit, terms, self.spread, index)
+        design, unknown = _design(observations, unit, self.terms, self.spread, index)
         if unknown:
             raise KeyError(unknown[0])
         likeliest = max(self.posteriors, key=lambda posterior: posterior.weight)
@@ -320,7 +313,7 @@ def _on_scale(observations: Sequence[Observation]) -> tuple[Array, Array, Array]
 def _design(
     observations: Sequence[Observation],
     unit: Array,
-    terms: Sequence[Term],
+    terms: tuple[Term, ...],
     spread: Spread,
     index: dict[Column, int],
 ) -> tuple[Design, list[tuple[str, str]]]:
@@ -329,7 +322,10 @@ def _design(
     rows = []
     for observation, per_point in zip(observations, unit.tolist(), strict=True):
         row = []
-        for name, group, key, weight in _columns_of(observation, per_point, terms, spread):
+        keys = _weighted_keys(observation.case, terms, spread)
+        # the study's baseline lowers all gains that are taken from it
+        keys.append((BASELINE, "", observation.baseline, -per_point * observation.baseline_error))
+        for name, group, key, weight in keys:
             if (name, key) not in index:
                 index[name, key] = len(index)
                 added.append((name, group))
@@ -338,28 +334,17 @@ def _design(
     return Design.of(rows), added
 
 
-def _columns_of(
-    observation: Observation, unit: float, terms: Sequence[Term], spread: Spread
-) -> Iterator[tuple[str, str, Key, float]]:
-    """(term, group, key, weight) of an observation, its study's baseline included.
-
-    ``unit`` is what a point is on the model's scale.
-    """
-    yield from _weighted_keys(observation.case, terms, spread)
-    yield BASELINE, "", observation.baseline, -unit * observation.baseline_error
-
-
-def _weighted_keys(case: Case, terms: Sequence[Term], spread: Spread) -> list[tuple[str, str, Key, float]]:
+def _weighted_keys(case: Case, terms: tuple[Term, ...], spread: Spread) -> list[tuple[str, str, Key, float]]:
     """(term, group, key, weight) of a case; terms about languages in units of the spread."""
     width = spread(case)
-    keys = _keys(case) if terms is TERMS else _keys.__wrapped__(case, terms)
     return [
-        (name, group, key, weight * width if scaled else weight) for name, group, key, weight, scaled in keys
+        (name, group, key, weight * width if scaled else weight)
+        for name, group, key, weight, scaled in _keys(case, terms)
     ]
 
 
 @lru_cache(maxsize=16_384)
-def _keys(case: Case, terms: Sequence[Term] = TERMS) -> tuple[tuple[str, str, Key, float, bool], ...]:
+def _keys(case: Case, terms: tuple[Term, ...]) -> tuple[tuple[str, str, Key, float, bool], ...]:
     """The same, and whether a term is in units of the spread; the evidence's cases are asked for often."""
     return tuple(
         (term.name, term.group(case), key, weight, term.about_language)

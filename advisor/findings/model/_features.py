@@ -14,7 +14,7 @@ Column = tuple[str, Key]
 """Name of a term, and a key of it: one coefficient."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # by identity, so that a case's keys are quickly looked up
 class Term:
     """One group of coefficients.
 

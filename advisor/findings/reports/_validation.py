@@ -21,7 +21,6 @@ from advisor.findings.model import (
     TERMS,
     EffectModel,
     Prediction,
-    Term,
     expectations,
     leading,
     scale,
@@ -46,6 +45,7 @@ Array = NDArray[np.float64]
 
 _Z80 = 1.2815515655446004
 _WITHOUT: Mapping[str, tuple[tuple[Split, ...], tuple[str, ...]]] = {
+    "": ((), ()),
     "labs": (("lab",), ("lab", "lab*task", "lab*model", "lab*language", "lab*coverage")),
     "encoder facts": (("model",), ("size", "parallel", "contrastive")),
     "strata": (("model",), ()),
@@ -155,7 +155,8 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> tuple[HeldOu
     # own runs are one source of one lab, so that none is ever predicted from others here
     pooled = tables.pooled if without == "strata" else tables.strata[LIGHT]
     rest = [e for e, held in zip(pooled, in_fold(tables, fold, pooled), strict=True) if not held]
-    terms = _terms(without)
+    _, dropped = _WITHOUT[without]
+    terms = tuple(term for term in TERMS if term.name not in dropped)
     model = EffectModel.fit(observations(rest, maker), terms=terms)
     tasks = {effect.task for effect in rest}
     effects = [effect for cell in test for effect in cell.effects]
@@ -168,10 +169,8 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> tuple[HeldOu
         found.append(
             HeldOutCell(
                 cell=cell,
-                prediction=replace(model.predict(cases, terms=terms), parts=()),
-                abroad=replace(
-                    model.predict([replace(case, lab="", run="") for case in cases], terms=terms), parts=()
-                ),
+                prediction=replace(model.predict(cases), parts=()),
+                abroad=replace(model.predict([replace(case, lab="", run="") for case in cases]), parts=()),
                 direct=Counter(row.objective for row in rows),
                 first=leading(cases[0], rest, rows),
                 measured=cell.effects[0].task in tasks,
@@ -179,11 +178,6 @@ def run_fold(fold: Fold, without: str = "", root: Path = TABLES) -> tuple[HeldOu
             )
         )
     return tuple(found)
-
-
-def _terms(without: str) -> tuple[Term, ...]:
-    dropped = _WITHOUT[without][1] if without else ()
-    return tuple(term for term in TERMS if term.name not in dropped)
 
 
 # --- one cell -------------------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from advisor.console import PhaseBar
 from advisor.files import reserved, write_files, write_or_rescue
-from advisor.options import NO_ALIGNMENT, Option, WordPairs
+from advisor.options import NO_ALIGNMENT, Option, WordPairs, weighted
 from advisor.report.words import duration
 from advisor.study._record import Record, Records, seconds_for
 from advisor.study._run_once import TrialRun, configure, roles_of, run_once
 from advisor.study.trial.result import TRIAL_FILE, TrialResult, summarise
-from advisor.training import Recipe, Shared, weighted, word_pairs_of
+from advisor.training import Recipe, Shared, word_pairs_of
 from probes.errors import InputError, RunError
 from probes.progress import Progress
 from probes.request import ProbeRequest

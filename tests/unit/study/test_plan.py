@@ -19,7 +19,7 @@ from advisor.study._plan import (
     read_plan,
     write_plan,
 )
-from advisor.study._schema import ContinuedMlm, Derived, PlannedOption
+from advisor.study._schema import ContinuedMlm, Derived, read_option, waits_for_probe
 from advisor.study._status import overview
 from probes.data import Reading
 from probes.errors import InputError
@@ -120,12 +120,10 @@ def test_data_that_are_missing_are_named(tmp_path: Path, changes: dict[str, Any]
 
 
 def test_an_option_without_weight_gets_the_published_one_and_norms_wait_for_the_probe() -> None:
-    usual = PlannedOption.parse("token-l2:joint:lower-half")
-    assert usual.option.weight == 0.1
-    waiting = PlannedOption.parse("token-l2:joint:lower-half:norms")
-    assert (waiting.from_norms, waiting.option.weight) == (True, None)
-    assert waiting.weighted(0.3).weight == 0.3
-    assert PlannedOption.parse("tlm:sequential").option.schedule is Schedule.SEQUENTIAL
+    assert read_option("token-l2:joint:lower-half").weight == 0.1
+    assert waits_for_probe(read_option("token-l2:joint:lower-half:norms"))
+    sequential = read_option("tlm:sequential")
+    assert (sequential.schedule, waits_for_probe(sequential)) == (Schedule.SEQUENTIAL, False)
 
 
 def test_fine_tuning_alone_comes_first_then_cell_by_cell(tmp_path: Path) -> None:
@@ -134,10 +132,10 @@ def test_fine_tuning_alone_comes_first_then_cell_by_cell(tmp_path: Path) -> None
     runs = list(Grid(plan))
 
     assert [(run.target, run.seed) for run in runs[:2]] == [(None, 0), (None, 1)]
-    assert all(run.option.option == NO_ALIGNMENT for run in runs[:2])
+    assert all(run.option == NO_ALIGNMENT for run in runs[:2])
     assert [run.target for run in runs[2:]] == ["tr"] * 4 + ["de"] * 4
     # what waits for the probe comes last in its cell
-    assert [run.option.from_norms for run in runs[2:6]] == [False, False, True, True]
+    assert [waits_for_probe(run.option) for run in runs[2:6]] == [False, False, True, True]
     assert [run.seed for run in runs[2:6]] == [0, 1, 0, 1]
     assert len(set(runs)) == len(set(map(str, runs))) == len(runs) == 10
 
