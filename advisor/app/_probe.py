@@ -15,8 +15,8 @@ from advisor.corpora import find_data
 from advisor.recommend import Asked
 from advisor.report import words
 from advisor.sample import LANGUAGES, SAMPLE_PREFIX
-from advisor.service import InputPreview, Preview, Upload, look
-from probes.data import Columns
+from advisor.service import Preview, Upload, look
+from probes.data import Columns, Reading
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
 
@@ -254,7 +254,7 @@ def _what_was_read(preview: Preview) -> None:
     for seen in preview.inputs:
         _input(seen)
     if preview.unread:
-        st.caption(_show.markdown(f"Read when the run starts: {', '.join(preview.unread)}."))
+        st.caption(_show.markdown(f"Read when the run starts, and all else with it: {preview.unread[0]}."))
     if preview.problem is not None:
         st.error(_show.markdown(preview.problem))
         return
@@ -269,28 +269,16 @@ def _what_was_read(preview: Preview) -> None:
     st.markdown(f"**Estimate.** {cost}")
 
 
-def _input(seen: InputPreview) -> None:
+def _input(seen: Reading) -> None:
     counted = f"{words.count(seen.kept)} of {words.count(seen.read)} kept"
     with st.expander(_show.markdown(f"{seen.role}: {counted} · {seen.name} ({seen.layout})")):
-        for line in (seen.counts, seen.label_counts, *seen.notes):
-            if line:
-                st.caption(_show.markdown(f"{line[0].upper()}{line[1:]}."))
+        for line in filter(None, (seen.counts, seen.label_counts)):
+            st.caption(_show.markdown(f"{line[0].upper()}{line[1:]}."))
         if seen.samples:
             st.dataframe(
                 [dict(zip(seen.header, map(words.clean, row), strict=True)) for row in seen.samples],
                 hide_index=True,
                 width="stretch",
             )
-    doubts = [
-        f"The {check.language} side of the {seen.role} is in {check.found} script where {check.expected} is "
-        "expected: is it the right file?"
-        for check in seen.checks
-        if not check.fits
-    ]
-    if seen.reads_like is not None:
-        doubts.append(
-            f"The {seen.role} reads more like the {seen.reads_like} side of the bitext than like the other "
-            "side: are files or sides swapped?"
-        )
-    for doubt in doubts:
-        st.warning(_show.markdown(doubt))
+    for note in seen.notes:
+        st.info(_show.markdown(f"{seen.role}: {note}"))

@@ -27,6 +27,6 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Serve over HTTP."""
-    from advisor.service import serve as listen
+    from advisor.service.http import serve as listen
 
     listen(host, port)

@@ -12,7 +12,6 @@ prints one JSON object a line and nothing else::
 
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from advisor.files import write_files
 from advisor.race.console import RaceWatcher
-from advisor.sample import sample_path
 from advisor.service._runs import Job, RacePlan, TrialPlan
 from advisor.service._store import LIVE, read_job
+from advisor.service._uploads import without_paths
 from advisor.study import Record, Watcher
 from probes.cost import CostEstimate
 from probes.errors import InputError, RunError
@@ -94,13 +93,13 @@ def _probe(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
     from advisor.report import Report
     from probes.run import run_probe  # torch takes seconds to import
 
-    (request,) = job.cells
+    (request,), store = job.cells, _store_of(folder)
     signals = run_probe(request, _Relay(tell))
-    facts = tuple(fact.model_copy(update={"spec": _hide(fact.spec, job)}) for fact in signals.data)
+    facts = tuple(fact.model_copy(update={"spec": without_paths(fact.spec, store)}) for fact in signals.data)
     signals = signals.model_copy(update={"data": facts})
     report = Report(recommend(signals, min_gain=request.min_gain), signals)
     recipe = recipe_files(report.advice, request)
-    report.write(folder, {name: _hide(text, job, sample=False) for name, text in recipe.items()})
+    report.write(folder, {name: without_paths(text, store, sample=False) for name, text in recipe.items()})
     return report.advice.decision, report.advice.summary
 
 
@@ -108,9 +107,9 @@ def _grid(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
     from advisor.grid import AnswerGrid, compare_targets, grid_page, probe_cells
 
     tell({"event": "phase", "name": "grid", "total": len(job.cells)})
-    cells = []
+    cells, store = [], _store_of(folder)
     for cell in probe_cells(job.cells, folder):
-        cells.append(cell.model_copy(update={"problem": cell.problem and _hide(cell.problem, job)}))
+        cells.append(cell.model_copy(update={"problem": cell.problem and without_paths(cell.problem, store)}))
         tell({"event": "step"})
     grid = AnswerGrid.of(cells, compare_targets(job.cells, cells, folder))
     write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
@@ -139,16 +138,17 @@ def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> tuple[str, str]
     result = run_race(
         request, plan.options, minutes=plan.minutes, steps=plan.steps, out=folder, watcher=watcher
     )
-    texts = (folder / "recipe").glob("*.[ym]*")
-    hidden = {f"recipe/{path.name}": _hide(path.read_text("utf-8"), job, sample=False) for path in texts}
+    store, texts = _store_of(folder), (folder / "recipe").glob("*.[ym]*")
+    hidden = {
+        f"recipe/{path.name}": without_paths(path.read_text("utf-8"), store, sample=False) for path in texts
+    }
     write_files(folder, hidden)
     return result.decision, result.summary
 
 
-def _hide(text: str, job: Job, *, sample: bool = True) -> str:
-    """``text`` with uploads, and the sample, under names that do not tell where this server keeps them."""
-    text = re.sub(re.escape(job.uploads + os.sep) + r"[0-9a-f]{32}" + re.escape(os.sep), "", text)
-    return text.replace(str(sample_path("en.conllu").parent) + os.sep, "") if sample else text
+def _store_of(folder: Path) -> Path:
+    """The root of the store that a run's folder lies in."""
+    return folder.parents[1]
 
 
 def carry_out(folder: Path, job: Job, tell: Tell) -> int:
@@ -165,7 +165,7 @@ def carry_out(folder: Path, job: Job, tell: Tell) -> int:
         if not isinstance(error, InputError | RunError):  # the traceback goes to the log
             traceback.print_exc()
             said = f"{' '.join(f'{type(error).__name__}: {error}'.split())} - this is a fault of the program."
-        tell({"event": "error", "text": _hide(said, job)})
+        tell({"event": "error", "text": without_paths(said, _store_of(folder))})
         return 1
     tell({"event": "done", "decision": decision, "summary": summary})
     return 0

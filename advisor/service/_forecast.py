@@ -3,17 +3,14 @@
 Rough on purpose: once a run has timed its first batch, the same arithmetic knows better and says so.
 """
 
-import json
 from functools import lru_cache
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import computed_field
 
 from advisor.findings import load_tables
-from advisor.findings.evidence import normalise_model
+from advisor.findings.evidence import find_encoder
 from probes.budget import Budget, find_budget
 from probes.catalogue import OBJECTIVES
 from probes.cost import PassTimes, Workload, estimate_cost
@@ -23,11 +20,9 @@ from probes.schema import Frozen
 _RUNTIME_BYTES = 2**30
 """What Python, torch and transformers hold before any weight."""
 _CHARACTERS_PER_SUBWORD = 3.5
-_EFFICIENCY, _BF16_EFFICIENCY = 0.42, 0.95
-"""Share of a matrix product's speed in single precision that a probe reaches, in either precision: measured
-with the offline encoder on one thread of a busy machine, 0.41 in fp32, 0.9 (the sample) and 1.4 (long
-sentences) in bf16."""
-_CPU = Path("/proc/cpuinfo")
+_EFFICIENCY = 0.6
+"""Share of a matrix product's speed in single precision that a probe reaches. With the offline encoder on one
+thread of a busy machine it was 0.41 in fp32 and 0.9 (the sample) to 1.4 (long sentences) in bf16."""
 _TIMED_SECONDS = 0.3
 _START = 15.0
 """Seconds to start Python, import torch and load an encoder."""
@@ -41,24 +36,14 @@ class Forecast(Frozen):
 
     Attributes:
         seconds: wall-clock time, in the middle of what is to be expected.
-        fastest, slowest: the ends, in seconds.
+        fastest, slowest: half and twice as much, since sizes alone do not tell better.
         memory_gib: highest resident memory.
     """
 
     seconds: float
+    fastest: float
+    slowest: float
     memory_gib: float
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def fastest(self) -> float:
-        """Half of it, since sizes alone do not tell better."""
-        return self.seconds / 2
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def slowest(self) -> float:
-        """Twice as much."""
-        return 2 * self.seconds
 
 
 class _Size(NamedTuple):
@@ -96,7 +81,7 @@ def forecast(
     if size is None:
         return None
     subwords = min((characters or 80) / _CHARACTERS_PER_SUBWORD + 2, chosen.max_length)
-    forward = 2 * size.layers * subwords / (_efficiency() * _operations_per_second(int(monotonic() / 60)))
+    forward = 2 * size.layers * subwords / (_EFFICIENCY * _operations_per_second(int(monotonic() / 60)))
     times = PassTimes(
         forward=forward,
         lookahead=forward,
@@ -108,7 +93,8 @@ def forecast(
         pair_bytes=0,
     )
     cost = estimate_cost(times, work)
-    return Forecast(seconds=_START + cost.seconds, memory_gib=cost.memory_gib)
+    seconds = _START + cost.seconds
+    return Forecast(seconds=seconds, fastest=seconds / 2, slowest=2 * seconds, memory_gib=cost.memory_gib)
 
 
 def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: int) -> Workload:
@@ -141,47 +127,10 @@ def _workload(budget: Budget, size: _Size, sentences: int, pairs: int, tasks: in
 
 
 def _size(model: str) -> _Size | None:
-    config = _config(model)
-    if config is not None:
-        return config
-    facts = load_tables().encoders.get(normalise_model(model))
-    if facts is None or facts.parameters_m is None or facts.layers is None or facts.width is None:
+    facts = find_encoder(model, load_tables().encoders)
+    if facts.parameters_m is None or facts.layers is None or facts.width is None:
         return None
     return _Size(layers=12 * facts.layers * facts.width**2, total=1e6 * facts.parameters_m)
-
-
-def _config(model: str) -> _Size | None:
-    """The size by the model's own configuration, if that is on this machine."""
-    path = Path(model) / "config.json"
-    if not path.is_file():
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-
-        try:
-            cached = try_to_load_from_cache(model, "config.json")
-        except HFValidationError:
-            return None
-        if not isinstance(cached, str):
-            return None
-        path = Path(cached)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        width = float(config["hidden_size"])
-        inner = float(config.get("intermediate_size") or 4 * width)
-        layers = config["num_hidden_layers"] * (4 * width**2 + 2 * width * inner)
-        return _Size(layers=layers, total=layers + config["vocab_size"] * width)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # another architecture's names
-
-
-@lru_cache(maxsize=1)
-def _efficiency() -> float:
-    """By what the processor says of itself: ``probes.machine`` asks torch, which is slow to import."""
-    try:
-        flags = set(_CPU.read_text(encoding="utf-8").split())
-    except OSError:  # not Linux
-        return _EFFICIENCY
-    return _BF16_EFFICIENCY if flags & {"avx512_bf16", "bf16"} else _EFFICIENCY
 
 
 @lru_cache(maxsize=1)

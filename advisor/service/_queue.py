@@ -16,7 +16,6 @@ from advisor.service._admission import admit
 from advisor.service._limits import Limits
 from advisor.service._runs import Cost, Job, RacePlan, Run, RunRecord, TrialPlan
 from advisor.service._store import STOPPED, RunStore
-from advisor.service._uploads import owner_of
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -76,7 +75,9 @@ class RunQueue:
         with self._changed:
             admitted = tuple(self.admit(cell, session) for cell in cells)
             self._make_room()
-            job = Job.of(admitted, str(self.store.uploads_of(owner_of(session))), plan)
+            trial = plan if isinstance(plan, TrialPlan) else None
+            race = plan if isinstance(plan, RacePlan) else None
+            job = Job(cells=admitted, trial=trial, race=race)
             run = self.store.create(request, session, job)
             self._enqueue(run.id)
         return run
@@ -93,7 +94,6 @@ class RunQueue:
         """Go on with a race that was stopped, from its last step.
 
         Raises:
-            UnknownRunError: if there is no such run.
             InputError: if it is no race, has not stopped short, or as many runs wait as may.
         """
         with self._changed:
@@ -122,9 +122,6 @@ class RunQueue:
 
         Returns:
             The run. One under way takes a moment to stop, longer if another process has it.
-
-        Raises:
-            UnknownRunError: if there is no such run.
         """
         record = self.store.record(run_id)
         if record.active:

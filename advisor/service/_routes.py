@@ -1,6 +1,5 @@
 """The operations of the HTTP API, by what they are about."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from advisor.advice import Advice
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.findings import load_tables
+from advisor.findings.evidence import Effect, Source
 from advisor.grid import AnswerGrid, ask_grid, crossed
 from advisor.race import RaceResult
 from advisor.recommend import Asked
@@ -26,8 +26,6 @@ from probes.signals import Signals
 
 _SESSION = "http"
 """All callers hold the same token, so they share their uploads."""
-_TICK = 0.2
-_LONGEST_WAIT = 30
 _MOST_CELLS = 1000
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 """What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
@@ -65,49 +63,12 @@ class Uploaded(BaseModel):
     spec: str = Field(description="Name it so in a request: upload:ID.")
 
 
-class EffectRow(BaseModel):
-    """An aligned model against its unaligned baseline, as a source reports it."""
-
-    source_id: str
-    lab: str
-    model: str
-    task: str
-    benchmark: str
-    source: str
-    target: str
-    objective: str
-    schedule: str
-    frozen_layers: str
-    word_pairs: str
-    baseline: float | None
-    gain: float
-    gain_sd: float | None
-    n_seeds: int | None
-    stratum: str = Field(description="Kind of study; strata are not pooled.")
-    pairs_per_language: int | None
-    aligned_languages: int | None
-    target_aligned: bool | None
-    align_steps: int | None
-    train_steps: int | None
-    reliability: str
-    kept_apart: str | None = Field(description="Why the findings do not pool it; null if they do.")
-    locator: str
-
-
-class SourceRow(BaseModel):
-    """Where effects come from."""
-
-    id: str
-    citation: str
-    url: str | None
-
-
 class Evidence(BaseModel):
     """A page of the evidence."""
 
     total: int = Field(description="Effects that match, on all pages.")
-    effects: list[EffectRow]
-    sources: list[SourceRow]
+    effects: list[Effect]
+    sources: list[Source]
 
 
 def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -180,13 +141,9 @@ def evidence(
         for effect in tables.effects
         if all(value is None or getattr(effect, name) == value for name, value in wanted.items())
     ]
-    rows = [EffectRow.model_validate(row, from_attributes=True) for row in matching[offset : offset + limit]]
+    rows = matching[offset : offset + limit]
     sources = [tables.sources[name] for name in dict.fromkeys(row.source_id for row in rows)]
-    return Evidence(
-        total=len(matching),
-        effects=rows,
-        sources=[SourceRow.model_validate(source, from_attributes=True) for source in sources],
-    )
+    return Evidence(total=len(matching), effects=rows, sources=sources)
 
 
 # --- files, and what a run would read of them ------------------------------------------------------------
@@ -276,21 +233,9 @@ def runs(queue: Queue) -> list[Run]:
 
 
 @routes.get("/runs/{run_id}", responses=answers(404))
-async def follow(
-    run_id: RunId,
-    queue: Queue,
-    wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for a change.")] = 0,
-    version: Annotated[
-        int, Query(ge=0, le=2**31, description="The version you know; a later one is a change.")
-    ] = 0,
-) -> Run:
-    """How far a run has come. With ``wait`` and ``version`` the answer comes when there is news."""
-    end = asyncio.get_running_loop().time() + wait
-    while True:
-        run = await run_in_threadpool(queue.store.run, run_id)
-        if not run.active or run.version > version or asyncio.get_running_loop().time() >= end:
-            return run
-        await asyncio.sleep(_TICK)
+def follow(run_id: RunId, queue: Queue) -> Run:
+    """How far a run has come."""
+    return queue.store.run(run_id)
 
 
 @routes.post("/runs/{run_id}/cancel", responses=answers(404))

@@ -62,23 +62,12 @@ class Job(Frozen):
 
     Attributes:
         cells: the request for each model and target, with its files found; a single one but for a grid.
-        uploads: folder of the uploaded files, whose path nobody is shown.
         trial, race: what to run for real; None for a probe.
     """
 
     cells: tuple[ProbeRequest, ...]
-    uploads: str
     trial: TrialPlan | None = None
     race: RacePlan | None = None
-
-    @classmethod
-    def of(
-        cls, cells: tuple[ProbeRequest, ...], uploads: str, plan: TrialPlan | RacePlan | None = None
-    ) -> Self:
-        """What a plan does with the cells; a probe without one."""
-        trial = plan if isinstance(plan, TrialPlan) else None
-        race = plan if isinstance(plan, RacePlan) else None
-        return cls(cells=cells, uploads=uploads, trial=trial, race=race)
 
     @property
     def kind(self) -> Kind:

@@ -18,7 +18,6 @@ record; others may ask for a stop, and find out when that process has died.
 
 import io
 import os
-import re
 import secrets
 import shutil
 import time
@@ -30,11 +29,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advisor import sample
 from advisor.files import replacement
 from advisor.service._admission import upload_ids
 from advisor.service._runs import Job, Process, Run, RunRecord, UnknownRunError, check_run_id
-from advisor.service._uploads import Upload, UploadStore, owner_of
+from advisor.service._uploads import Upload, UploadStore, owner_of, without_paths
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -52,7 +50,8 @@ _STATE, _REQUEST, _JOB, _LOG, _CANCEL = "state.json", "request.json", "job.json"
 class RunStore(UploadStore):
     """The runs and uploads below one folder, which is created where it does not exist.
 
-    Several processes of one machine may share it.
+    Several processes of one machine may share it. Whatever takes the id of a run raises UnknownRunError if
+    there is no such run.
 
     Args:
         root: the folder; only its owner may read what is in it.
@@ -64,10 +63,6 @@ class RunStore(UploadStore):
     def __init__(self, root: Path) -> None:
         self._runs = root.absolute() / "runs"
         self._process = Process.this()
-        self._private = re.compile(
-            rf"{re.escape(str(root.absolute()))}/uploads/[0-9a-f]{{24}}/[0-9a-f]{{32}}/"
-            rf"|{re.escape(str(Path(sample.__file__).parent))}/"
-        )
         try:
             for folder in (root.absolute(), self._runs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,7 +78,7 @@ class RunStore(UploadStore):
 
     def as_called(self, text: str) -> str:
         """``text`` with the paths of uploads and of the sample cut down to file names."""
-        return self._private.sub("", text)
+        return without_paths(text, self._runs.parent)
 
     def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
         """Keep a file as :class:`UploadStore` does, once those that nobody uses any more are gone."""
@@ -101,7 +96,7 @@ class RunStore(UploadStore):
             job: the same with files found, by default as it is.
         """
         owner = owner_of(session)
-        job = job or Job.of((request,), str(self.uploads_of(owner)))
+        job = job or Job(cells=(request,))
         record = RunRecord(
             id=secrets.token_hex(12),
             kind=job.kind,
@@ -123,11 +118,7 @@ class RunStore(UploadStore):
         return self.run(record.id)
 
     def run(self, run_id: str) -> Run:
-        """The run as it stands.
-
-        Raises:
-            UnknownRunError: if there is none of that id.
-        """
+        """The run as it stands."""
         return self._shown(self.record(run_id))
 
     def runs(self, session: str | None = None) -> list[Run]:
@@ -137,31 +128,19 @@ class RunStore(UploadStore):
         return sorted(shown, key=lambda run: run.created, reverse=True)
 
     def owns(self, session: str, run_id: str) -> bool:
-        """Whether the run was started by ``session``.
-
-        Raises:
-            UnknownRunError: if there is no such run.
-        """
+        """Whether the run was started by ``session``."""
         return self.record(run_id).owner == owner_of(session)
 
     def request(self, run_id: str) -> ProbeRequest:
-        """What was asked for.
-
-        Raises:
-            UnknownRunError: if there is no such run.
-        """
+        """What was asked for."""
         self.record(run_id)
         return ProbeRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
 
     def artefact(self, run_id: str, name: str) -> Path:
-        """Where a result of a finished run lies.
-
-        Args:
-            run_id: of the run.
-            name: one of ``ARTEFACTS``, or ``recipe``.
+        """Where a result of a finished run lies: one of ``ARTEFACTS``, or ``recipe``.
 
         Raises:
-            UnknownRunError: if there is no such run, or no such result of it (yet).
+            UnknownRunError: if there is no such result of it (yet).
         """
         run = self.run(run_id)
         path = self.folder(run_id) / name
@@ -170,11 +149,7 @@ class RunStore(UploadStore):
         return path
 
     def recipe_zip(self, run_id: str) -> bytes:
-        """The recipe of a finished run, packed.
-
-        Raises:
-            UnknownRunError: if there is no such run, or it has no recipe (yet).
-        """
+        """The recipe of a finished run, packed."""
         recipe = self.artefact(run_id, "recipe")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -184,11 +159,7 @@ class RunStore(UploadStore):
         return packed.getvalue()
 
     def race(self, run_id: str) -> bytes | None:
-        """The result of a race, or what it believes so far; None before its first step.
-
-        Raises:
-            UnknownRunError: if there is no such run.
-        """
+        """The result of a race, or what it believes so far; None before its first step."""
         self.record(run_id)
         results = (self.folder(run_id) / name for name in ("result.json", LIVE))
         return next((path.read_bytes() for path in results if path.is_file()), None)
@@ -197,7 +168,6 @@ class RunStore(UploadStore):
         """Put a race that was stopped down as queued again, with what it has.
 
         Raises:
-            UnknownRunError: if there is no such run.
             InputError: if it is no race, or has not stopped short.
         """
         record = self.record(run_id)
@@ -212,7 +182,6 @@ class RunStore(UploadStore):
         """Forget a run that has ended, with the uploads that no other run needs.
 
         Raises:
-            UnknownRunError: if there is no such run.
             InputError: if it has not ended.
         """
         record = self.record(run_id)
@@ -231,11 +200,7 @@ class RunStore(UploadStore):
     # --- for the queue -----------------------------------------------------------------------------------
 
     def folder(self, run_id: str) -> Path:
-        """The run's folder, whether it exists or not.
-
-        Raises:
-            UnknownRunError: if ``run_id`` is no id.
-        """
+        """The run's folder, whether it exists or not."""
         return self._runs / check_run_id(run_id)
 
     def log(self, run_id: str) -> Path:
@@ -251,11 +216,7 @@ class RunStore(UploadStore):
         return (self.folder(run_id) / _CANCEL).exists()
 
     def record(self, run_id: str) -> RunRecord:
-        """What is on disk; a run whose process has died is put down as interrupted first.
-
-        Raises:
-            UnknownRunError: if there is none of that id.
-        """
+        """What is on disk; a run whose process has died is put down as interrupted first."""
         try:
             record = RunRecord.model_validate_json((self.folder(run_id) / _STATE).read_bytes())
         except (OSError, ValidationError) as error:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from advisor.sample import sample_path
 from probes.errors import InputError
 
 UPLOAD_PREFIX = "upload:"
@@ -126,6 +127,12 @@ class UploadStore:
 def owner_of(session: str) -> str:
     """A name for a session that does not give the session away."""
     return hashlib.sha256(session.encode()).hexdigest()[:24]
+
+
+def without_paths(text: str, root: Path, *, sample: bool = True) -> str:
+    """``text`` with the paths of uploads below ``root``, and of the sample, cut down to file names."""
+    text = re.sub(re.escape(f"{root}/uploads/") + "[0-9a-f]{24}/[0-9a-f]{32}/", "", text)
+    return text.replace(f"{sample_path('en.conllu').parent}/", "") if sample else text
 
 
 def safe_name(name: str) -> str:

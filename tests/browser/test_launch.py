@@ -16,7 +16,7 @@ from tests.unit.service.stubs import wait_for
     ("call", "path"),
     [
         ("from advisor.app import launch; launch(port={port}, open_browser=False)", "_stcore/health"),
-        ("from advisor.service import serve; serve(port={port})", "health"),
+        ("from advisor.service.http import serve; serve(port={port})", "health"),
     ],
 )
 def test_it_serves_from_any_folder(tmp_path: Path, call: str, path: str) -> None:
@@ -51,7 +51,7 @@ def test_a_taken_port_is_said_in_one_sentence(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         code = (
-            "from advisor.service import serve\nfrom probes.errors import RunError\n"
+            "from advisor.service.http import serve\nfrom probes.errors import RunError\n"
             f"try:\n    serve(port={taken.getsockname()[1]})\nexcept RunError as error:\n    print(error)"
         )
         done = subprocess.run(

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 import advisor
 from advisor.cli import app
 from advisor.sample import sample_path
-from advisor.service import Limits, RunQueue, RunStore, create_app
+from advisor.service import Limits, RunQueue, RunStore
+from advisor.service.http import create_app
 from advisor.study import overview, read_plan
 from tests.conftest import Checkpoint
 

@@ -13,7 +13,7 @@ import advisor
 from advisor.cli import app
 from advisor.recipe import write_recipe
 from advisor.service import Limits, RunQueue, RunStore
-from advisor.service._http import create_app
+from advisor.service.http import create_app
 from advisor.training import Recipe
 from probes.data import Columns
 from probes.errors import InputError

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pydantic import computed_field
+
 from advisor.findings.evidence._encoders import EncoderFacts
 from advisor.findings.evidence._languages import LanguageFacts
 from probes.catalogue import TASKS
@@ -147,6 +149,7 @@ class Effect:
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
+    @computed_field  # type: ignore[prop-decorator] - the HTTP API shows it
     @property
     def kept_apart(self) -> str | None:
         """Why no fit that answers questions may use the effect, or None if one may."""

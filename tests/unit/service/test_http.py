@@ -20,13 +20,14 @@ from schemathesis.specs.openapi.checks import (
 
 from advisor.advice import Advice
 from advisor.grid import AnswerGrid
-from advisor.service import Limits, Run, create_app, serve
+from advisor.service import Limits
 from advisor.service._child import carry_out
 from advisor.service._runs import Job
+from advisor.service.http import create_app, serve
 from probes.errors import InputError
 from tests.factories import ask, make_advice, make_signals
 from tests.unit.service.conftest import MakeQueue
-from tests.unit.service.stubs import FINISHES, SAMPLE, SESSION, WAITS, ended, let_go, make_queue, wait_for
+from tests.unit.service.stubs import FINISHES, SAMPLE, SESSION, WAITS, ended, make_queue, wait_for
 
 LOOPBACK = "http://127.0.0.1"
 TOKEN = "a-token-long-enough-to-be-safe"
@@ -66,8 +67,6 @@ def _keeps_to_its_description(operation: "APIOperation[Any, Any, Any, Any]") -> 
     @given(case=operation.as_strategy())
     @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def check(case: "schemathesis.Case[Any]") -> None:
-        if case.query and "wait" in case.query:
-            case.query["wait"] = 0  # what is waited for here is only time
         case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
 
     check()
@@ -125,7 +124,7 @@ def test_a_grid_of_probes_is_one_run(client: TestClient, tmp_path: Path) -> None
 
     missing = [SAMPLE.model_copy(update={"target": t, "bitext": f"/nowhere/{t}.tsv"}) for t in ("tr", "ar")]
     told: list[dict[str, object]] = []
-    assert carry_out(tmp_path, Job(cells=tuple(missing), uploads=""), told.append) == 0
+    assert carry_out(tmp_path, Job(cells=tuple(missing)), told.append) == 0
     grid = AnswerGrid.model_validate_json((tmp_path / "grid.json").read_text())
     assert len(grid.failed) == 2
     assert [event["event"] for event in told] == ["phase", "step", "step", "done"]
@@ -169,18 +168,6 @@ def test_a_preview_says_what_would_be_read(client: TestClient) -> None:
     preview = client.post("/previews", json=SAMPLE.model_dump(mode="json")).json()
     assert [seen["kept"] for seen in preview["inputs"]] == [120, 120, 120]
     assert preview["forecast"]["seconds"] > 0
-
-
-def test_following_waits_for_news(queue_of: MakeQueue) -> None:
-    queue = queue_of(WAITS)
-    client = TestClient(create_app(queue), base_url=LOOPBACK)
-    run = Run.model_validate(client.post("/runs", json=SAMPLE.model_dump(mode="json")).json())
-    wait_for(lambda: queue.store.run(run.id).step == 1)
-    known = queue.store.run(run.id).version
-    assert client.get(f"/runs/{run.id}?version={known}&wait=0").json()["version"] == known
-    let_go(queue, run)
-    assert client.get(f"/runs/{run.id}?version={known}&wait=30").json()["version"] > known
-    ended(queue, run)
 
 
 def test_a_run_is_cancelled_and_not_removed_before(queue_of: MakeQueue) -> None:

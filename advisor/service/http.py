@@ -4,12 +4,14 @@ Interactive documentation is at ``/docs`` and needs no network, the OpenAPI docu
 Whatever goes wrong is answered with ``{"detail": "one sentence"}``.
 """
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -30,7 +32,12 @@ _SHORTEST_TOKEN = 16
 
 
 def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:
-    """The API as an ASGI application; see :func:`advisor.service.create_app`."""
+    """The API as an ASGI application; see :func:`serve`.
+
+    Args:
+        queue: what runs probes; it brings the store and the limits.
+        token: what callers must send as ``Authorization: Bearer ...``; None lets everybody in.
+    """
     app = FastAPIOffline(
         title="Alignment advisor",
         summary="Should a multilingual encoder be aligned before it is fine-tuned - and how?",
@@ -45,12 +52,21 @@ def create_app(queue: RunQueue, token: str | None = None) -> FastAPI:
     return app
 
 
-def serve(host: str, port: int, token: str | None, limits: Limits | None) -> None:
-    """Serve until interrupted; see :func:`advisor.service.serve`."""
-    import os
+def serve(
+    host: str = "127.0.0.1", port: int = 8000, token: str | None = None, limits: Limits | None = None
+) -> None:
+    """Serve the API until interrupted.
 
-    import uvicorn
+    Args:
+        host: address to listen on; anything but a loopback address needs a token.
+        port: to listen on.
+        token: by default that of the environment variable ``ADVISOR_TOKEN``.
+        limits: what callers may do; by default what the environment says.
 
+    Raises:
+        InputError: if the address is not loopback and there is no token, or the token is too short.
+        RunError: if the server could not listen at that address.
+    """
     token = token or os.environ.get("ADVISOR_TOKEN") or None
     if token is None and not is_loopback(host):
         raise InputError(f"{host} can be reached from other machines: give a token, or listen on 127.0.0.1.")
