@@ -1,4 +1,4 @@
-"""Explore: the evidence itself, how well it predicts, the findings card, own trials."""
+"""Explore: the evidence itself, its sources, and the findings card, which says how well it predicts."""
 
 import re
 from collections.abc import Callable
@@ -12,8 +12,6 @@ from advisor import findings
 from advisor.app import _pictures, _question, _show
 from advisor.findings import Tables, load_tables
 from advisor.findings.evidence import Effect
-from advisor.findings.reports import FIGURES, Figure, load_figures
-from advisor.report import words
 
 _CARD = Path(findings.__file__).with_name("CARD.md")
 _FILTERS = {
@@ -31,13 +29,11 @@ _GROUPS = {"target": "language", "model": "model", "task": "task", "option": "op
 def render() -> None:
     """Draw the view."""
     tables = load_tables()
-    parts: dict[str, Callable[[Tables], None]] = {"Effects": _effects, "Sources": _sources}
-    if FIGURES.is_file():
-        parts["Validation"] = _validation
-    if _CARD.is_file():
-        parts["Findings card"] = _card
-    if tables.records:
-        parts["Own trials"] = _trials
+    parts: dict[str, Callable[[Tables], None]] = {
+        "Effects": _effects,
+        "Sources": _sources,
+        "Findings card": _card,
+    }
     shown = st.segmented_control(
         "Part", list(parts), key="explore", default="Effects", required=True, label_visibility="collapsed"
     )
@@ -172,88 +168,3 @@ def _card(_tables: Tables) -> None:
             st.image(_CARD.with_name(picture[2]).read_text(encoding="utf-8"), caption=picture[1])
         else:
             st.markdown(part)
-
-
-def _validation(_tables: Tables) -> None:
-    splits = {report.split: report for report in load_figures().validation.splits}
-    split = st.segmented_control(
-        "Left out",
-        list(splits),
-        default=next(iter(splits)),
-        required=True,
-        key="split",
-        help="The advice is scored on what it was not fitted on, leaving out one after the other.",
-    )
-    report = splits[split]
-    st.caption(
-        f"{report.folds} refits, {report.cells} cells of one model, task and language. The best option in "
-        f"hindsight gains {words.number(report.hindsight)} points a cell."
-    )
-    floor = report.floor.value if report.floor else None
-    for column, name, title, axis in zip(
-        st.columns(2, gap="medium"),
-        ("regret", "kept"),
-        ("Regret: points lost against the best option", "Kept: points gained over no alignment"),
-        ("points a cell, 95% interval (low is good)", "points a cell, 95% interval (high is good)"),
-        strict=True,
-    ):
-        figures = {row.name: getattr(row, name) for row in report.methods}
-        with column:
-            _show.chart(
-                _pictures.validation_chart(
-                    {row: (figure.value, figure.low, figure.high) for row, figure in figures.items()},
-                    title,
-                    axis,
-                    floor if name == "regret" else None,
-                ),
-                f"{title}, by way of choosing. Advice: {figures['advice']}.",
-            )
-    _show.explain(
-        "Each way of choosing picks an option, or none, for every cell it has not seen; the advice is "
-        "compared with never aligning, always the same option, and simpler models of the same evidence.",
-        "Advice should lose little and, above all, not hurt: it leaves the model alone where little is to be "
-        "gained. "
-        "The dashed rule is the regret that seed noise alone makes, which no way of choosing can undercut.",
-        "How it does on models or tasks unlike all of these: see what is left out, and how few there are.",
-    )
-    _show.table(
-        "All figures as a table",
-        (
-            {
-                "way of choosing": row.name,
-                "regret": str(row.regret),
-                "kept": str(row.kept),
-                "hurt by > 0.5": _share(row.hurt),
-                "error on the model's scale": "" if row.rmse is None else f"{row.rmse:.2f}",
-            }
-            for row in report.methods
-        ),
-    )
-
-
-def _share(figure: Figure | None) -> str:
-    if figure is None:
-        return ""
-    return f"{figure.value:.0%} [{figure.low:.0%}, {figure.high:.0%}]"
-
-
-def _trials(tables: Tables) -> None:
-    st.markdown("Real runs of one option each, with what the probe had measured before.")
-    st.dataframe(
-        [
-            {
-                "id": record.id,
-                "model": record.model,
-                "task": record.task,
-                "target": record.target,
-                "option": ", ".join(filter(None, (record.objective, record.schedule, record.frozen_layers))),
-                "seeds": record.seeds,
-                "baseline": record.baseline,
-                "gain": record.gain,
-                **{f"cosine, {name}": value for name, (value, _se) in record.cosines.items()},
-            }
-            for record in tables.records
-        ],
-        hide_index=True,
-        width="stretch",
-    )

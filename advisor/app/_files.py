@@ -1,8 +1,7 @@
-"""What probes and trials wrote: of finished runs, of folders of this machine, and files a visitor brings."""
+"""What probes and trials wrote: of finished runs, and in files a visitor brings."""
 
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 import streamlit as st
 from pydantic import ValidationError
@@ -11,13 +10,9 @@ from advisor.advice import Advice
 from advisor.app import _state
 from advisor.recommend import recommend
 from advisor.report import Report
-from advisor.service import Limits, admit_path
 from advisor.study import TrialResult
 from probes.errors import InputError
 from probes.signals import Signals
-
-_TRIAL = "trial.json"
-_MOST_FOUND = 30
 
 File = tuple[str, bytes]
 """Its name and content."""
@@ -95,32 +90,3 @@ def read_trial(file: File) -> TrialResult:
     if not isinstance(thing, TrialResult):
         raise InputError(f"{file[0]} is no trial.json: choose what a trial wrote.")
     return thing
-
-
-def find_trials(limits: Limits) -> list[Path]:
-    """Folders of trials in the allowed folders and right below them, the latest first."""
-    written = {
-        path.parent: path.stat().st_mtime
-        for root in limits.roots
-        for pattern in (_TRIAL, f"*/{_TRIAL}")
-        for path in root.glob(pattern)
-        if path.is_file()
-    }
-    return sorted(written, key=lambda folder: -written[folder])[:_MOST_FOUND]
-
-
-def open_trial(folder: str, limits: Limits) -> TrialResult:
-    """The trial in a folder.
-
-    Args:
-        folder: as the visitor names it.
-        limits: say where folders may be named.
-
-    Raises:
-        InputError: if it is not below an allowed folder, or holds no trial of this version.
-    """
-    place = admit_path(folder, limits, "folder")
-    path = admit_path(str(place / _TRIAL), limits, "trial")
-    if path.stat().st_size > limits.upload_bytes:
-        raise InputError(f"{path.name} is larger than {limits.upload_mb:g} MiB: that is no file of a trial.")
-    return read_trial((_TRIAL, path.read_bytes()))

@@ -1,7 +1,6 @@
-"""Pictures that only the page has: the evidence, several probes in one frame, a trial."""
+"""Pictures that only the page has: the evidence, and a trial."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import altair as alt
 import pandas as pd
@@ -9,17 +8,13 @@ import pandas as pd
 from advisor.advice import Advice, Gain
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.report import words
-from advisor.report.charts import COLOURS, INKS
+from advisor.report.charts import COLOURS
 from advisor.report.charts.style import bounds, categories, finish, level, names, over, whiskers
 from advisor.study import TrialResult
 from probes.signals import Estimate
 
-if TYPE_CHECKING:
-    from advisor.app._compare import Probe
-
 _MOST = 30
 """Groups shown at most, those with most effects."""
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
 
 def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
@@ -46,70 +41,6 @@ def gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
     ]
     few = f" ({_MOST} of {len(counts)})" if len(counts) > _MOST else ""
     return finish(layers, width=640, height=22 * len(order), title=f"Gain by {name}{few}")
-
-
-def validation_chart(
-    figures: Mapping[str, tuple[float, float, float]], title: str, axis: str, floor: float | None = None
-) -> alt.LayerChart:
-    """A figure of every way of choosing with its interval; that of the advice stands out.
-
-    Args:
-        figures: value, low and high by the way's name, the advice first.
-        title: what the figure is.
-        axis: its name with unit.
-        floor: what no way of choosing can fall below, for a rule.
-    """
-    values = [
-        {"method": name, "value": value, "low": low, "high": high, "advice": place == 0}
-        for place, (name, (value, low, high)) in enumerate(figures.items())
-    ]
-    base = over(values).encode(
-        y=names("method", labelLimit=220),
-        color=alt.condition(
-            "datum.advice", alt.value(COLOURS["blue"]), alt.value(INKS["muted"]), legend=None
-        ),
-        tooltip=["method:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high"))],
-    )
-    x = alt.X(title=axis, axis=alt.Axis(tickCount=5))
-    layers = [level("x"), *whiskers(base, x, size=70, width=3)]
-    if floor is not None:
-        layers.insert(0, level("x", floor, color=INKS["muted"], strokeDash=[4, 3]))
-    return finish(layers, width=500, height=24 * len(values), title=title)
-
-
-def compared_cosines(probes: "Sequence[Probe]") -> alt.LayerChart | None:
-    """The leading cosine of every objective, a mark for each probe."""
-    values = [
-        _measured(cosine) | {"objective": objective, "probe": probe.name}
-        for probe in probes
-        for objective, cosine in probe.cosines.items()
-        if cosine.resolved
-    ]
-    return _compared(values, probes, "cosine with the task on target text")
-
-
-def compared_gains(probes: "Sequence[Probe]") -> alt.LayerChart | None:
-    """The best gain of every objective, a mark for each probe."""
-    values = [
-        _expected(row.gain) | {"objective": row.option.objective, "probe": probe.name}
-        for probe in probes
-        for row in probe.best.values()
-    ]
-    return _compared(values, probes, "gain of the best option, points")
-
-
-def _compared(
-    values: Sequence[Mapping[str, object]], probes: "Sequence[Probe]", title: str
-) -> alt.LayerChart | None:
-    if not values:
-        return None
-    order = [probe.name for probe in probes]
-    palette = list(COLOURS)
-    styles = {name: (palette[i % len(palette)], _SHAPES[i % len(_SHAPES)]) for i, name in enumerate(order)}
-    rows = len({value["objective"] for value in values})
-    layers = _side_by_side(values, "objective", "probe", styles, title)
-    height = (16 * len(order) + 18) * rows
-    return finish(layers, width=640, height=height, title=title.capitalize())
 
 
 def trial_chart(

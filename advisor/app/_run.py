@@ -9,19 +9,12 @@ from advisor.app import _show, _state
 from advisor.race import RaceResult
 from advisor.race.console import race_chart
 from advisor.report import words
-from advisor.service import RacePlan, Run, Status, TrialPlan
+from advisor.service import RacePlan, Run, TrialPlan
 from probes.errors import InputError
 from probes.progress import PHASES
 from probes.request import ProbeRequest
 
-STATUS_WORDS: dict[Status, str] = {
-    "queued": "waiting",
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "interrupted": "interrupted",
-}
+_WAITING = {"queued": "waiting"}
 _FOR_REAL = {"trial": "runs of the trial", "race": "time of the race"}
 _PHASE_WORDS = PHASES | _FOR_REAL
 _SECONDS = 1.0
@@ -33,7 +26,7 @@ def label(run: Run) -> str:
     begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
     question = f"{run.model}, {run.source} → {run.target}, {run.task}"
     what = f"{run.budget} probe" if run.kind == "probe" else run.kind
-    return f"{question}, {what}: {STATUS_WORDS[run.status]}, {begun}"
+    return f"{question}, {what}: {_WAITING.get(run.status, run.status)}, {begun}"
 
 
 def start(request: ProbeRequest, plan: TrialPlan | RacePlan | None = None) -> None:
@@ -135,7 +128,7 @@ def _ended(run: Run) -> None:
         )
         st.info(f"Cancelled{after}. {remainder}")
     else:
-        st.error(_show.markdown(f"{STATUS_WORDS[run.status].capitalize()}{after}: {run.error}"))
+        st.error(_show.markdown(f"{run.status.capitalize()}{after}: {run.error}"))
     standings(run)
     with st.container(horizontal=True):
         if run.status == "done" and run.kind != "race":

@@ -31,26 +31,21 @@ def render() -> None:
 
 
 def _chosen() -> TrialResult | None:
-    queue = _state.queue()
     runs = _state.finished("trial")
     linked = _state.linked_run()
-    options = [*runs, *(str(folder) for folder in _files.find_trials(queue.limits)), _FILE]
     if linked is not None and linked.id in runs:
         st.session_state.setdefault("trial", linked.id)
     chosen = st.selectbox(
         "Trial",
-        options,
+        [*runs, _FILE],
         key="trial",
         format_func=lambda name: _run.label(runs[name]) if name in runs else name,
         persist_state="session",
-        accept_new_options=bool(queue.limits.roots),
-        help="A folder that a trial was written to: choose or type one." if queue.limits.roots else None,
     )
     if chosen in runs:
         _state.open_run(chosen)
-        return _files.read_trial(("trial.json", queue.store.artefact(chosen, "trial.json").read_bytes()))
-    if chosen and chosen != _FILE:
-        return _files.open_trial(chosen, queue.limits)
+        path = _state.queue().store.artefact(chosen, "trial.json")
+        return _files.read_trial((path.name, path.read_bytes()))
     files = _files.brought("trial.json", "trial-files")
     if not files:
         st.info("Choose what a trial wrote. Nothing you choose here is kept.")
@@ -175,18 +170,3 @@ def _cost(result: TrialResult) -> None:
     )
     for run in ended_badly:
         st.caption(_show.markdown(f"{run.option}, seed {run.seed}, {run.status}: {run.error}"))
-    _show.table(
-        "Every run as a table",
-        (
-            {
-                "option": str(run.option),
-                "seed": run.seed,
-                "status": run.status,
-                f"{result.target} score": _points(run.target),
-                f"{result.source} score": _points(run.source),
-                "time": words.duration(run.seconds),
-                "record": run.record,
-            }
-            for run in result.runs
-        ),
-    )

@@ -8,7 +8,7 @@ the server, a cancelled run leaves nothing behind, and a run that eats all memor
 Nothing here imports torch, and only :mod:`advisor.service.http` imports the web framework.
 """
 
-from advisor.service._admission import admit, admit_path
+from advisor.service._admission import admit
 from advisor.service._forecast import Forecast, forecast
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import Preview, look
@@ -32,7 +32,6 @@ __all__ = [
     "UnknownRunError",
     "Upload",
     "admit",
-    "admit_path",
     "forecast",
     "look",
     "store_path",

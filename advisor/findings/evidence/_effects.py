@@ -149,7 +149,7 @@ class Effect:
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
-    @computed_field  # type: ignore[prop-decorator] - the HTTP API shows it
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def kept_apart(self) -> str | None:
         """Why no fit that answers questions may use the effect, or None if one may."""
