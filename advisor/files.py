@@ -31,13 +31,9 @@ _USERS_ERRORS = frozenset(
 
 
 def check_output(directory: str | Path, needed: int = _NEEDED) -> None:
-    """Find out before a long run whether its results can be written to ``directory``.
+    """Find out before a long run whether results of so many bytes can be written to ``directory``.
 
     Nothing is created. A disk that fills up or turns read-only later still fails when writing.
-
-    Args:
-        directory: where to.
-        needed: bytes that the results will take.
 
     Raises:
         InputError: if the path is a file, lies below one, may not be written to, or has too little space.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from advisor.app import _files, _pictures, _run, _show, _state
+from advisor.app import _files, _run, _show, _state
 from advisor.options import NO_ALIGNMENT
 from advisor.report import Report, words
 from probes.errors import InputError
@@ -30,7 +30,7 @@ def _said(report: Report) -> dict[str, str]:
     gains: dict[str, str] = {}
     for row in advice.alternatives:
         if row.option != NO_ALIGNMENT:
-            gains.setdefault(f"gain, {row.option.objective}", _pictures.expected_words(row.gain))
+            gains.setdefault(f"gain, {row.option.objective}", words.expected(row.gain))
     decision = f"{words.DECISION_WORDS[advice.decision]}, {advice.confidence}"
     return {"decision": decision, "option": str(advice.option)} | gains
 

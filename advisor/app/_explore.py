@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
 from advisor import findings
-from advisor.app import _pictures, _question, _show
+from advisor.app import _question, _show
 from advisor.findings import Tables, load_tables
 from advisor.findings.evidence import Effect
+from advisor.report.charts import COLOURS
+from advisor.report.charts.style import finish, level, names, over
 
 _CARD = Path(findings.__file__).with_name("CARD.md")
 _FILTERS = {
@@ -23,6 +26,8 @@ _FILTERS = {
 }
 _FIRST = ("target", "model", "task", "option", "gain")
 """Columns that the table starts with."""
+_MOST_GROUPS = 30
+"""Groups of a picture, those with most effects."""
 _GROUPS = {"target": "language", "model": "model", "task": "task", "option": "option", "source_id": "paper"}
 
 
@@ -101,7 +106,7 @@ def _effects(tables: Tables) -> None:
     picture, words = st.columns([2, 1], gap="large")
     with picture:
         _show.chart(
-            _pictures.gain_strip(_named(frame) if group == "target" else frame, group, _GROUPS[group]),
+            _gain_strip(_named(frame) if group == "target" else frame, group, _GROUPS[group]),
             f"Gain of every effect, by {_GROUPS[group]}; a tick marks each median.",
         )
     with words:
@@ -116,6 +121,28 @@ def _effects(tables: Tables) -> None:
             "a median does not.",
         )
     _effects_table(frame)
+
+
+def _gain_strip(frame: pd.DataFrame, group: str, name: str) -> alt.LayerChart:
+    """Every gain as a dot, a row for each group, with its median; ``name`` says what a group is."""
+    counts = frame[group].value_counts()
+    shown = frame[frame[group].isin(counts.index[:_MOST_GROUPS])].assign(
+        group=lambda rows: rows[group].astype(str)
+    )
+    order = list(shown.groupby("group")["gain"].median().sort_values(ascending=False).index)
+    columns = ["group", "gain", "option", "model", "source_id"]
+    rows = [dict(zip(columns, row, strict=True)) for row in shown[columns].itertuples(index=False)]
+    base = over(rows).encode(y=names("group", order, labelLimit=170))
+    layers = [
+        level("x"),
+        base.mark_circle(size=26, opacity=0.35, color=COLOURS["blue"]).encode(
+            x=alt.X("gain:Q", title="gain over the unaligned model, points"),
+            tooltip=["group:N", alt.Tooltip("gain:Q", format="+.2f"), "option:N", "model:N", "source_id:N"],
+        ),
+        base.mark_tick(color=COLOURS["vermillion"], thickness=3, size=16).encode(x="median(gain):Q"),
+    ]
+    few = f" ({_MOST_GROUPS} of {len(counts)})" if len(counts) > _MOST_GROUPS else ""
+    return finish(layers, width=640, height=22 * len(order), title=f"Gain by {name}{few}")
 
 
 def _effects_table(frame: pd.DataFrame) -> None:

@@ -37,13 +37,7 @@ def html(markup: str) -> None:
 def chart(
     drawn: "alt.LayerChart | None", description: str, *, missing: str = "Nothing to draw here."
 ) -> None:
-    """Show a chart as wide as its column, in the colours of the theme.
-
-    Args:
-        drawn: None where there is nothing to show.
-        description: for those who cannot see it.
-        missing: what to say instead of nothing.
-    """
+    """Show a chart as wide as its column, in the colours of the theme; ``missing`` where there is none."""
     if drawn is None:
         st.caption(missing)
         return
@@ -91,12 +85,7 @@ def style() -> None:
 
 
 def answer(report: Report, *, whole: bool = True) -> None:
-    """Show a report: its card, what was measured, options and next moves, and the rest below.
-
-    Args:
-        report: what to show.
-        whole: with pictures, evidence and details; else the answer alone.
-    """
+    """Show a report: its answer and, if it is to be ``whole``, pictures, evidence and details below."""
     with st.spinner("Drawing", show_time=False):
         markup = _fragment(report.to_json(), whole, _report=report)
     st.html(markup)

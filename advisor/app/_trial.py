@@ -1,10 +1,9 @@
 """Trial: what aligning really gained, beside what was expected of it."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
-from advisor.app import _files, _pictures, _question, _run, _show, _state
+from advisor.advice import Advice, Gain
+from advisor.app import _files, _question, _run, _show, _state
 from advisor.options import NO_ALIGNMENT, Option
 from advisor.recommend import Asked, ask, recommend
 from advisor.report import Report, words
@@ -100,53 +99,31 @@ def _refined(result: TrialResult, expected: Report | None) -> None:
     _show.answer(report, whole=False)
 
 
-def _labels(result: TrialResult) -> dict[Option, str]:
-    """What the options are called, in two lines; weights and word pairs where they tell options apart."""
-    options = [row.option for row in result.options]
-    short = ["\n".join(filter(None, label)) for label in words.option_labels(options)]
-    return {
-        option: label if short.count(label) == 1 else f"{label}\nweight {option.weight}, {option.word_pairs}"
-        for option, label in zip(options, short, strict=True)
-    }
-
-
 def _gains(result: TrialResult, expected: Report | None) -> None:
     st.subheader("What each option gained", anchor=False)
-    labels, advice = _labels(result), expected.advice if expected else None
-    picture, words = st.columns([2, 1], gap="large")
-    with picture:
-        st.caption(
-            f"Gain on {_show.markdown(result.target)} test data over fine-tuning alone, in points of "
-            f"{METRICS[result.metric].title}; thin ticks are single seeds."
-        )
-        _show.chart(
-            _pictures.trial_chart(result, advice, labels),
-            "Gain of each option in the trial with its interval"
-            + (", beside the gain that was expected." if advice else "."),
-            missing="No option has two finished runs beside those of fine-tuning alone.",
-        )
-    with words:
-        _show.explain(
-            "Aligned minus unaligned score, seed by seed: runs of one seed share data order and head, so "
-            "their difference is the option's doing.",
-            "An interval that clears zero is a gain beyond the noise of the seeds. Where measured and "
-            "expected intervals overlap, the expectation was not contradicted.",
-            "How other languages, tasks or seeds would fare: few seeds make wide intervals.",
-        )
-    rows = (_option_row(row, result, expected, labels) for row in result.options)
+    st.caption(
+        f"Gain on {_show.markdown(result.target)} test data over fine-tuning alone, in points of "
+        f"{METRICS[result.metric].title}, mean over seeds with its interval."
+    )
+    rows = (_option_row(row, result, expected) for row in result.options)
     _show.table("All options as a table", rows, opened=True)
+    _show.explain(
+        "Aligned minus unaligned score, seed by seed: runs of one seed share data order and head, so "
+        "their difference is the option's doing.",
+        "An interval that clears zero is a gain beyond the noise of the seeds. Where measured and "
+        "expected intervals overlap, the expectation was not contradicted.",
+        "How other languages, tasks or seeds would fare: few seeds make wide intervals.",
+    )
 
 
-def _option_row(
-    row: OptionResult, result: TrialResult, expected: Report | None, labels: Mapping[Option, str]
-) -> dict[str, object]:
+def _option_row(row: OptionResult, result: TrialResult, expected: Report | None) -> dict[str, object]:
     none = row.option == NO_ALIGNMENT
-    gain = None if none or expected is None else _pictures.expected_gain(expected.advice, row.option)
+    gain = None if none or expected is None else expected_gain(expected.advice, row.option)
     return {
-        "option": labels[row.option].replace("\n", ", "),
+        "option": str(row.option),
         f"{result.target} score": _points(row.target),
         "gain": "" if none else words.estimated(row.target_gain, 1),
-        "expected": _pictures.expected_words(gain) if gain else "",
+        "expected": words.expected(gain) if gain else "",
         f"{result.source} score": _points(row.source),
         f"{result.source} gain": "" if none else words.estimated(row.source_gain, 1),
         "seeds": row.seeds,
@@ -154,6 +131,15 @@ def _option_row(
         "seeds to ±1 point": "" if row.seeds_needed is None else str(row.seeds_needed),
         "a run takes": words.duration(row.seconds),
     }
+
+
+def expected_gain(advice: Advice, option: Option) -> Gain | None:
+    """What ``advice`` expects of the option, whatever the weight and the source of word pairs."""
+
+    def kind(option: Option) -> tuple[str | None, ...]:
+        return option.objective, option.schedule, option.frozen_layers
+
+    return next((row.gain for row in advice.alternatives if kind(row.option) == kind(option)), None)
 
 
 def _points(score: float | None) -> float | None:

@@ -44,10 +44,7 @@ def option(name: str) -> Any:
 def asking(*, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorator of a command: spells its parameter ``request`` out as an option for every field.
 
-    The model is an argument. Columns, a field of fields, become one option each.
-
-    Args:
-        leave_out: fields that the command does not ask for; they keep their defaults.
+    The model is an argument; columns become one option each; fields to ``leave_out`` keep their defaults.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -82,7 +82,6 @@ def probe_cells(
     Args:
         requests: as :func:`spread` makes them, cells of one model together.
         out: folder of the grid; each cell's report is written below it as soon as it is there.
-        watcher: told of the course of each.
     """
     groups: defaultdict[str, list[ProbeRequest]] = defaultdict(list)
     for request in requests:
@@ -164,12 +163,7 @@ def _kept(request: ProbeRequest, folder: Path, inputs: "Inputs") -> Report | Non
 def compare_targets(
     requests: Sequence[ProbeRequest], cells: Sequence[AnswerCell], out: Path
 ) -> Iterator[JointAnswer]:
-    """What to align together, for every encoder with two targets or more.
-
-    Args:
-        requests, cells: of the grid, in one order.
-        out: folder of the grid.
-    """
+    """What to align together, for every encoder with two targets or more; requests and cells in one order."""
     from probes.gradients.between import Pulls, between_targets
 
     pulls: defaultdict[str, dict[str, Pulls]] = defaultdict(dict)
@@ -213,10 +207,7 @@ def in_processes(
     Each takes a share of one model's targets, and does once what they share.
 
     Args:
-        requests: as :func:`spread` makes them.
         out: folder of the grid, which all must see under this name.
-        jobs: processes.
-        dask: address of a scheduler, in the place of processes.
         told: of each cell as it comes.
 
     Raises:

@@ -17,12 +17,9 @@ _COLUMN = 24
 
 
 def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> RenderableType:
-    """The grid for ``rich.print``: models side by side where there is room, else a line a cell.
+    """The grid for ``rich.print``: models side by side where ``width`` has room, else a line a cell.
 
-    Args:
-        grid: in the order it is to be shown.
-        width: of the terminal, in characters.
-        lines: a line a cell in any case, as an order other than that of the questions needs.
+    An order other than that of the questions needs ``lines`` in any case.
     """
     models = grid.models
     matrix = not lines and len(models) > 1 and width >= 16 + _COLUMN * len(models)

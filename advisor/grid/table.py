@@ -126,12 +126,9 @@ class AnswerGrid(Frozen):
 
 
 def ask_grid(questions: Sequence[Asked]) -> AnswerGrid:
-    """Answer many questions from evidence, with the numbers that each gives alone.
+    """Answer questions from evidence, with the numbers that each gives alone.
 
     A question that cannot be answered keeps the others: its cell says why.
-
-    Args:
-        questions: as :func:`crossed` or :func:`read_questions` make them; at least one.
     """
     return AnswerGrid.of(map(_answered, questions))
 

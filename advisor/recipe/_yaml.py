@@ -36,13 +36,7 @@ _OPTION = {
 
 
 def write_recipe(recipe: Recipe, header: str = "", alternative: Option | None = None) -> str:
-    """``recipe`` as YAML with a comment for every key.
-
-    Args:
-        recipe: what to write.
-        header: comment at the top.
-        alternative: another option, written as a comment that can be switched to.
-    """
+    """``recipe`` as YAML with a comment for every key; ``alternative`` is a comment to switch to."""
     lines = [*_comment(header), "# Relative paths count from this file's folder."]
     for name, written in commented(recipe, set()):
         if name in _SECTIONS:

@@ -103,12 +103,7 @@ class Card:
 
 
 def card_of(advice: Advice, signals: Signals | None = None) -> Card:
-    """The card of an advice.
-
-    Args:
-        advice: what is recommended.
-        signals: what was measured for it, if anything was.
-    """
+    """The card of an advice, with what was measured for it."""
     question = advice.question
     spoken_of = advice.spoken_of
     worth = advice.worth

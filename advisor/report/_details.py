@@ -1,127 +1,92 @@
 """The numbers behind the pictures, as tables of text: each is folded away until somebody asks for it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from advisor.advice import Advice
 from advisor.options import NO_ALIGNMENT
 from advisor.report import words
-from probes.signals import TOTAL, DistanceRow, Signals
+from probes.signals import TOTAL, DistanceRow, Estimate, Signals
 
-_Column: TypeAlias = tuple[str, Callable[[Any], str]]
-"""Its head, and the cell of a row."""
+_HEADS = {
+    "null_sd": "1/√d",
+    "point": "Model",
+    "parameters": "Weights",
+    "magnitude_ratio": "Objective / task",
+    "magnitude_similarity": "Similarity of magnitudes",
+    "on": "Loss on",
+    "scaling": "Step",
+    "step": "Size",
+    "change": "Fall of the loss, %",
+    "layer": "Hidden state",
+    "spec": "From",
+    "kept": "Used",
+}
+"""Of fields whose names do not say it themselves."""
+_WORDS: Mapping[str, Mapping[Any, str]] = {
+    "point": words.POINT_WORDS,
+    "task_gradient": words.TASK_GRADIENT_WORDS,
+    "on": words.TASK_GRADIENT_WORDS,
+}
+"""What the values of a field are called."""
 
 
 class DetailTable(NamedTuple):
-    """A table.
-
-    Attributes:
-        title: what is in it.
-        columns: heads; the first column names the row.
-        rows: cells, as text.
-    """
+    """A table: what is in it, the heads, and cells as text; the first column names the row."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def _table(title: str, rows: Iterable[Any], *columns: _Column) -> DetailTable:
-    cells = tuple(tuple(cell(row) for _, cell in columns) for row in rows)
-    return DetailTable(title, tuple(head for head, _ in columns), cells)
+def _table(title: str, rows: Iterable[Any], fields: str) -> DetailTable:
+    """The fields of every row, by their names in ``fields``."""
+    names = fields.split()
+    return DetailTable(
+        title,
+        tuple(_HEADS.get(name, name.replace("_", " ").capitalize()) for name in names),
+        tuple(tuple(_cell(getattr(row, name), _WORDS.get(name, {})) for name in names) for row in rows),
+    )
 
 
-def _said(head: str, field: str) -> _Column:
-    return head, lambda row: str(getattr(row, field))
-
-
-def _estimated(head: str, field: str) -> _Column:
-    return head, lambda row: words.estimated(getattr(row, field))
-
-
-def _number(head: str, field: str, digits: int = 3) -> _Column:
-    def cell(row: Any) -> str:
-        value = getattr(row, field)
-        return "–" if value is None else words.number(value, digits)
-
-    return head, cell
-
-
-def _count(head: str, field: str) -> _Column:
-    return head, lambda row: words.count(getattr(row, field))
-
-
-_MODEL: _Column = ("Model", lambda row: words.POINT_WORDS[row.point])
-_WHERE: tuple[_Column, ...] = (
-    _said("Objective", "objective"),
-    ("Task gradient", lambda row: words.TASK_GRADIENT_WORDS[row.task_gradient]),
-    _MODEL,
-    _said("Block", "block"),
-)
-_LOSS = (_said("Loss", "loss"), _MODEL, _said("Block", "block"), _count("Weights", "parameters"))
+def _cell(value: Any, called: Mapping[Any, str]) -> str:
+    match value:
+        case None:
+            return "–"
+        case Estimate():
+            return words.estimated(value)
+        case int():
+            return words.count(value)
+        case float():
+            return words.number(value)
+        case dict():
+            return ", ".join(f"{words.count(number)} {why}" for why, number in value.items()) or "nothing"
+        case _:
+            return called.get(value, str(value))
 
 
 def measured_tables(signals: Signals) -> dict[str, DetailTable]:
     """Everything that was measured, by the names that the page has for it."""
+    cosine = "objective task_gradient point block"
     return {
         "matrix": _matrix(signals),
         "all_cosines": _table(
-            "All cosines",
-            signals.cosines,
-            *_WHERE,
-            _estimated("Cosine", "cosine"),
-            _estimated("Raw", "raw_cosine"),
-            _estimated("Null", "null_cosine"),
-            _number("1/√d", "null_sd", 2),
+            "All cosines", signals.cosines, f"{cosine} cosine raw_cosine null_cosine null_sd"
         ),
-        "ratios": _table(
-            "All ratios",
-            signals.cosines,
-            *_WHERE,
-            _estimated("Objective / task", "magnitude_ratio"),
-            _estimated("Similarity of magnitudes", "magnitude_similarity"),
-        ),
+        "ratios": _table("All ratios", signals.cosines, f"{cosine} magnitude_ratio magnitude_similarity"),
         "losses": _table(
             "Norm, ceiling and noise scale of every loss",
             signals.losses,
-            *_LOSS,
-            _estimated("Squared norm", "squared_norm"),
-            _estimated("Ceiling", "ceiling"),
-            _estimated("Noise scale", "noise_scale"),
-            _number("Mean loss", "mean_loss"),
+            "loss point block parameters squared_norm ceiling noise_scale mean_loss",
         ),
         "all_steps": _table(
-            "All lookahead steps",
-            signals.lookahead,
-            _said("Objective", "objective"),
-            ("Loss on", lambda row: words.TASK_GRADIENT_WORDS[row.on]),
-            _MODEL,
-            _said("Step", "scaling"),
-            _number("Size", "step", 2),
-            _estimated("Fall of the loss, %", "change"),
+            "All lookahead steps", signals.lookahead, "objective on point scaling step change"
         ),
         "depths": DetailTable(
             "In short", ("Measure", "Highest", "At state", "Last layer"), tuple(_depths(signals))
         ),
-        "all_distances": _table(
-            "All distances",
-            signals.distances,
-            *(_said("Hidden state", "layer"), _said("Unit", "unit"), _said("Measure", "measure")),
-            _estimated("Value", "value"),
-            _number("Chance", "chance", 2),
-        ),
-        "data_read": _table(
-            "Data read",
-            signals.data,
-            *(_said("Role", "role"), _said("From", "spec"), _said("Format", "format")),
-            *(_count("Read", "read"), _count("Used", "kept")),
-            (
-                "Dropped",
-                lambda row: (
-                    ", ".join(f"{words.count(n)} {why}" for why, n in row.dropped.items()) or "nothing"
-                ),
-            ),
-        ),
+        "all_distances": _table("All distances", signals.distances, "layer unit measure value chance"),
+        "data_read": _table("Data read", signals.data, "role spec format read kept dropped"),
     }
 
 
@@ -171,34 +136,38 @@ def answer_tables(advice: Advice) -> dict[str, DetailTable]:
     """Every option, unfolded, with its probabilities; and the effects nearest to the question."""
     rows = advice.alternatives
     labels = words.option_labels([row.option for row in rows])
-    names = {row.option: ", ".join(filter(None, label)) for row, label in zip(rows, labels, strict=True)}
+    worthwhile = f"P(gain > {words.number(advice.min_gain)})"
     return {
-        "all_options": _table(
+        "all_options": DetailTable(
             "All options",
-            rows,
-            ("Option", lambda row: names[row.option]),
-            ("Gain", lambda row: words.signed(row.gain.mean)),
-            (
-                "Interval",
-                lambda row: "0 by definition" if row.option == NO_ALIGNMENT else words.interval(row.gain),
+            ("Option", "Gain", "Interval", "P(gain > 0)", worthwhile, "Basis", "Direct rows"),
+            tuple(
+                (
+                    ", ".join(filter(None, label)),
+                    words.signed(row.gain.mean),
+                    "0 by definition" if row.option == NO_ALIGNMENT else words.interval(row.gain),
+                    words.percent(row.gain.probability_positive),
+                    words.percent(row.gain.probability_worthwhile),
+                    row.basis.replace("-", " "),
+                    words.count(row.direct),
+                )
+                for row, label in zip(rows, labels, strict=True)
             ),
-            ("P(gain > 0)", lambda row: words.percent(row.gain.probability_positive)),
-            (
-                f"P(gain > {words.number(advice.min_gain)})",
-                lambda row: words.percent(row.gain.probability_worthwhile),
-            ),
-            ("Basis", lambda row: row.basis.replace("-", " ")),
-            _count("Direct rows", "direct"),
         ),
-        "nearest": _table(
+        "nearest": DetailTable(
             "The nearest effects that were really measured",
-            advice.support.nearest,
-            *(_said("Model", "model"), _said("Task", "task"), _said("Target", "target")),
-            _said("Option", "option"),
-            ("Gain", lambda row: words.signed(row.gain)),
-            ("Direct", lambda row: "yes" if row.direct else "no"),
-            _number("Distance", "distance", 2),
-            _said("Source", "source_id"),
-            ("Lab", lambda row: row.lab or "-"),
+            ("Model", "Task", "Target", "Option", "Gain", "Direct", "Distance", "Source", "Lab"),
+            tuple(
+                (
+                    *(row.model, row.task, row.target, row.option, words.signed(row.gain)),
+                    *(
+                        "yes" if row.direct else "no",
+                        words.number(row.distance, 2),
+                        row.source_id,
+                        row.lab or "-",
+                    ),
+                )
+                for row in advice.support.nearest
+            ),
         ),
     }

@@ -24,24 +24,13 @@ _ROWS = 8
 
 
 def render_page(advice: Advice, signals: Signals | None) -> str:
-    """The whole report.
-
-    Args:
-        advice: what is recommended and why.
-        signals: what was measured, or None where the advice rests on evidence alone.
-    """
+    """The whole report; without signals the advice rests on evidence alone."""
     context = _answer(advice, signals) | _body(advice, signals, Drawing())
     return render("report.html.jinja", **context)
 
 
 def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> str:
-    """The report as a part of another page.
-
-    Args:
-        advice: what is recommended and why.
-        signals: what was measured, if anything was.
-        whole: with pictures, evidence and details below the answer.
-    """
+    """The report as a part of another page; ``whole`` has pictures, evidence and details, too."""
     context = _answer(advice, signals)
     if whole:  # as images: Streamlit lets no other SVG through
         context |= _body(advice, signals, Drawing(as_images=True))

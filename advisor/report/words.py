@@ -63,13 +63,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def estimated(estimate: Estimate | None, decimals: int | None = None) -> str:
-    """An estimate with its interval, to as many decimals as the interval's width bears out.
+    """An estimate with its interval, to as many decimals as asked for, or as the interval's width bears out.
 
     ``unresolved`` stands where there is no value, a dash where nothing was measured.
-
-    Args:
-        estimate: what to write.
-        decimals: where they should not follow from the width.
     """
     if estimate is None:
         return "\N{EN DASH}"
@@ -103,6 +99,11 @@ def interval(gain: Gain, decimals: int = 1) -> str:
     """The interval of a gain, as in ``+0.2 to +2.6``, or ``+0.2 to +40 or more`` where no larger is told."""
     low = f"{MINUS}{LARGEST:.0f} or less" if gain.low <= -LARGEST else signed(gain.low, decimals)
     return f"{low} to " + (f"+{LARGEST:.0f} or more" if gain.high >= LARGEST else signed(gain.high, decimals))
+
+
+def expected(gain: Gain) -> str:
+    """A gain with its interval, as in ``+1.4 (+0.2 to +2.6)``."""
+    return f"{signed(gain.mean)} ({interval(gain)})"
 
 
 def percent(fraction: float) -> str:

@@ -24,11 +24,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Path]) -> ProbeRequest:
     """The probe that ``request`` asks for, with every file found and nothing in it that is not allowed.
 
-    Args:
-        request: a visitor's words.
-        limits: what visitors may name.
-        find_upload: gives the path of an upload by its id, or raises InputError.
-
     Raises:
         InputError: if a language or the task is unknown, or something named lies outside the limits. What
             exists outside the allowed folders cannot be told from what does not.
@@ -131,13 +126,8 @@ def _files(spec: str, limits: Limits, joined: Literal["+", ","]) -> str:
 def admit_path(text: str, limits: Limits, what: str) -> Path:
     """The real path of what ``text`` names, links followed, if that lies below an allowed folder.
 
-    Args:
-        text: absolute, or relative to an allowed folder.
-        limits: name the allowed folders.
-        what: it should be, for the refusal.
-
     Raises:
-        InputError: if there is nothing of that name below an allowed folder.
+        InputError: if there is nothing of that name below an allowed folder; ``what`` it should be is said.
     """
     for root in limits.roots if text.strip() else ():
         try:

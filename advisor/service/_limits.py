@@ -89,9 +89,6 @@ class Limits(BaseModel):
     def of_server(cls, host: str) -> "Limits":
         """What the environment says; what it leaves open is as on one's own machine on a loopback address.
 
-        Args:
-            host: address that is listened on.
-
         Raises:
             InputError: if a variable makes no sense.
         """
@@ -101,11 +98,7 @@ class Limits(BaseModel):
     def from_environment(
         cls, variables: Mapping[str, str] = os.environ, defaults: "Limits | None" = None
     ) -> Self:
-        """Read the variables that the fields have as aliases; roots are separated as in PATH, ids by commas.
-
-        Args:
-            variables: the environment.
-            defaults: what holds where a variable is not set.
+        """Read the variables that the fields have as aliases; ``defaults`` hold where one is not set.
 
         Raises:
             InputError: if a value makes no sense, or a root is no folder; it names the variable.

@@ -53,12 +53,7 @@ class RunQueue:
         self._worker: Thread | None = None
 
     def submit(self, request: ProbeRequest, session: str, plan: TrialPlan | RacePlan | None = None) -> Run:
-        """Queue a run.
-
-        Args:
-            request: what to probe; several models or targets by commas make a grid.
-            session: whose run it is, and whose uploads it may name.
-            plan: what to run for real on it, in place of a probe.
+        """Queue a probe, a grid where several models or targets are named, or what ``plan`` runs for real.
 
         Raises:
             InputError: if something named is not allowed or not there.

@@ -88,13 +88,7 @@ class RunStore(UploadStore):
     # --- runs --------------------------------------------------------------------------------------------
 
     def create(self, request: ProbeRequest, session: str, job: Job | None = None) -> Run:
-        """Write down a run, queued.
-
-        Args:
-            request: in the visitor's words.
-            session: whose it is.
-            job: the same with files found, by default as it is.
-        """
+        """Write down a run, queued: the request in the visitor's words, and the job with its files found."""
         owner = owner_of(session)
         job = job or Job(cells=(request,))
         record = RunRecord(

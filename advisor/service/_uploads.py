@@ -54,16 +54,10 @@ class UploadStore:
         self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def save_upload(self, session: str, name: str, chunks: Iterable[bytes], most: int) -> Upload:
-        """Keep a file for ``session``, until a day after it was last used.
-
-        Args:
-            session: whose it is; no other session can name it.
-            name: as the visitor calls it; only its ending matters, for the format.
-            chunks: the content.
-            most: bytes allowed.
+        """Keep a file for ``session``, which alone can name it, until a day after it was last used.
 
         Raises:
-            InputError: if there are more, or none.
+            InputError: if it has more than ``most`` bytes, or none.
         """
         folder = self.uploads_of(owner_of(session)) / secrets.token_hex(16)
         folder.mkdir(mode=0o700, parents=True)

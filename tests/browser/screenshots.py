@@ -88,7 +88,7 @@ def _views(store: RunStore, report: Report, trial: Path) -> Mapping[str, tuple[s
 
     def bring(page: Page) -> None:
         page.locator("input[type=file]").set_input_files(trial)
-        page.get_by_test_id("stVegaLiteChart").first.wait_for()
+        page.get_by_test_id("stDataFrame").first.wait_for()
 
     def compare(page: Page) -> None:
         page.get_by_role("combobox", name="Finished runs").click()

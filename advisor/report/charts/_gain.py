@@ -18,7 +18,7 @@ from advisor.report.charts.style import (
     over,
     whiskers,
 )
-from advisor.report.words import clean, interval, is_advised, option_labels, percent, signed
+from advisor.report.words import clean, expected, is_advised, option_labels, percent, signed
 
 _NARROW = 560
 
@@ -170,5 +170,5 @@ def place_chart(advice: Advice, *, width: int = PANEL_WIDTH) -> alt.LayerChart |
 def _bounds(gain: Gain) -> dict[str, Any]:
     return {
         **{"value": gain.mean, "low": gain.low, "high": gain.high},
-        "shown": f"{signed(gain.mean)} ({interval(gain)})",
+        "shown": expected(gain),
     }

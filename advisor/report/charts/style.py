@@ -142,10 +142,7 @@ def whiskers(
     Args:
         base: rows with these fields and all other encodings.
         axis: title, scale and ticks; the field is filled in.
-        shape: of the mark.
         line: those of the rows that a line is to join.
-        size: of the mark.
-        width: of the bar.
     """
     along = "x" if isinstance(axis, alt.X) else "y"
 
@@ -172,13 +169,11 @@ def finish(
     title: str | alt.Title | None = None,
     label_room: int = 4,
 ) -> alt.LayerChart:
-    """The layers as one chart with the report's typography.
+    """The layers, from back to front, as one chart with the report's typography.
 
     Args:
-        layers: from back to front.
         width: of the whole chart.
         height: of the plot alone.
-        title: above it.
         label_room: left of the labels, for readers whose font is wider than the one they were measured in.
     """
     chart = alt.LayerChart(

@@ -1,6 +1,6 @@
 """What a trial is held against is found in the advice."""
 
-from advisor.app._pictures import expected_gain
+from advisor.app._trial import expected_gain
 from tests.factories import make_advice
 
 
