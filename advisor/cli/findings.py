@@ -1,8 +1,7 @@
 """The commands ``advisor findings show | check | validate | signals | controls | race | card``."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,14 +10,7 @@ from advisor.console import Debug, Json, errors, print_found
 app = typer.Typer(help="Look at the evidence and at how far it can be trusted.", no_args_is_help=True)
 
 
-class SplitChoice(StrEnum):
-    """What the validation leaves out in turn."""
-
-    language = "language"
-    model = "model"
-    task = "task"
-    source = "source"
-    lab = "lab"
+Split = Literal["language", "model", "task", "source", "lab"]
 
 
 @app.command("show", epilog="Example: advisor findings show")
@@ -43,7 +35,7 @@ def check(as_json: Json = False, debug: Debug = False) -> None:
 @app.command("validate", epilog="Example: advisor findings validate --split language --json")
 def validate(
     split: Annotated[
-        SplitChoice | None, typer.Option("--split", help="What is left out in turn; all five by default.")
+        Split | None, typer.Option("--split", help="What is left out in turn; all five by default.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", help="Processes.", min=1)] = 2,
     as_json: Json = False,
@@ -53,7 +45,7 @@ def validate(
     from advisor.findings import validate as validated
 
     with errors.status("Refitting without each part of the evidence in turn"):
-        validation = validated(split.value if split else None, jobs=jobs)
+        validation = validated(split, jobs=jobs)
     print_found(validation, as_json)
 
 

@@ -1,7 +1,7 @@
 """``advisor card`` and ``advisor compare``"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,7 +9,9 @@ from advisor.console import Debug, errors
 from advisor.files import write_files
 
 Out = Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.")]
-Style = Annotated[str, typer.Option("--format", help="markdown, latex (booktabs) or csv.", metavar="FORMAT")]
+Style = Annotated[
+    Literal["markdown", "latex", "csv"], typer.Option("--format", help="LaTeX is for booktabs.")
+]
 
 
 def card(
@@ -35,8 +37,6 @@ def compare(
     """Put results side by side for a paper; the best is bold only where it is told from all others."""
     from advisor.comparison import STYLES, compared
 
-    if style not in STYLES:
-        raise typer.BadParameter(f"{style} is not one of {', '.join(STYLES)}", param_hint="--format")
     _put(STYLES[style](compared(folders)), out)
 
 
