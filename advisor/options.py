@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from probes.catalogue import OBJECTIVES
+from probes.catalogue import OBJECTIVES, SIGNALS, value_of
 from probes.errors import InputError
 from probes.schema import Frozen
-from probes.signals import TOTAL, Signals
+
+if TYPE_CHECKING:
+    from probes.signals import Signals
 
 NONE = "none"
 """The objective of fine-tuning alone."""
@@ -216,17 +218,12 @@ def relative_cost(option: Option) -> float:
     return 1.0 + _SIDES * (1.0 + _BACKWARD[option.frozen_layers]) / (1.0 + _BACKWARD[FrozenLayers.NONE])
 
 
-def weighted(option: Option, signals: Signals | None = None) -> Option:
+def weighted(option: Option, signals: "Signals | None" = None) -> Option:
     """The option, with the :func:`joint_weight` that a probe gives where joint training leaves it open."""
     if option.schedule is not Schedule.JOINT or option.weight is not None:
         return option
-    asked = ("theta_warm", "source", TOTAL, option.objective)
-    ratios = [
-        row.magnitude_ratio.value
-        for row in (signals.cosines if signals else ())
-        if (row.point, row.task_gradient, row.block, row.objective) == asked
-    ]
-    return option.model_copy(update={"weight": joint_weight(ratios[0] if ratios else None)})
+    ratio = SIGNALS["source_magnitude_ratio"].read(signals, option.objective) if signals else None
+    return option.model_copy(update={"weight": joint_weight(value_of(ratio))})
 
 
 def joint_weight(magnitude_ratio: float | None) -> float:

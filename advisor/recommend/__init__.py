@@ -6,7 +6,7 @@ The rule is ``advisor.decide.decide``: the option of the highest expected gain, 
 Nothing here imports torch: advice from evidence or from saved signals takes a second or two.
 """
 
-from advisor.recommend._answer import ask, check_min_gain, recommend
+from advisor.recommend._answer import ask, recommend
 from advisor.recommend._asked import Asked, listed
 
-__all__ = ["Asked", "ask", "check_min_gain", "listed", "recommend"]
+__all__ = ["Asked", "ask", "listed", "recommend"]

@@ -1,6 +1,5 @@
 """From a question to advice."""
 
-import math
 import platform
 import time
 from collections.abc import Iterator
@@ -70,12 +69,12 @@ def ask(asked: Asked, trial: "TrialResult | str | Path | None" = None) -> Advice
         target=parse_language(asked.target),
         task=task,
         word_pairs=WordPairs(word_pairs),
-        min_gain=check_min_gain(asked.min_gain),
+        min_gain=asked.min_gain,
         signals=None,
         findings=findings,
         encoder=find_encoder(asked.model, findings.tables.encoders, pretrained_on=languages, like=asked.like),
         trial=trial,
-        train_steps=check_train_steps(asked.train_steps),
+        train_steps=asked.train_steps,
     )
     return _advise(situation, started)
 
@@ -111,36 +110,14 @@ def recommend(
         target=parse_language(signals.target),
         task=TASKS.find(signals.task.name),
         word_pairs=WordPairs(signals.word_pairs),
-        min_gain=check_min_gain(min_gain),
+        min_gain=min_gain,
         signals=signals,
         findings=findings,
         encoder=find_encoder(signals.model.id, findings.tables.encoders),
         trial=read_trial(trial),
-        train_steps=check_train_steps(train_steps) or usual_length(signals),
+        train_steps=train_steps or usual_length(signals),
     )
     return _advise(situation, started)
-
-
-def check_min_gain(min_gain: float) -> float:
-    """The smallest gain of interest, if it is one; before a long run, so that none is lost to it.
-
-    Raises:
-        InputError: if it is negative or not finite.
-    """
-    if not (math.isfinite(min_gain) and min_gain >= 0):
-        raise InputError(f"The smallest gain of interest cannot be {min_gain}: give points, 0 or more.")
-    return min_gain
-
-
-def check_train_steps(steps: int | None) -> int | None:
-    """The steps of fine-tuning, if they are any.
-
-    Raises:
-        InputError: if there are none.
-    """
-    if steps is not None and steps < 1:
-        raise InputError(f"Fine-tuning cannot take {steps} steps: give 1 or more.")
-    return steps
 
 
 def usual_length(signals: Signals) -> int | None:

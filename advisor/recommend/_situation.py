@@ -1,5 +1,6 @@
 """A question with everything that is known about it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,8 @@ class Situation:
     """A question with everything that is known about it.
 
     Raises:
-        InputError: if source and target are the same language, or the trial asked another question.
+        InputError: if source and target are the same language, the trial asked another question, or a number
+            is out of its range.
     """
 
     question: Question
@@ -56,6 +58,12 @@ class Situation:
     train_steps: int | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.min_gain < math.inf:
+            raise InputError(
+                f"The smallest gain of interest cannot be {self.min_gain}: give points, 0 or more."
+            )
+        if self.train_steps is not None and self.train_steps < 1:
+            raise InputError(f"Fine-tuning cannot take {self.train_steps} steps: give 1 or more.")
         if self.source.code == self.target.code:
             raise InputError(
                 f"Source and target are both {self.target.name}: name the language the model is to be used "

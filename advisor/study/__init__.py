@@ -8,7 +8,7 @@ that runs it elsewhere.
 Importing this package loads neither torch nor transformers; what runs something does when it is called.
 """
 
-from advisor.study._compile import compile_study
+from advisor.study._compile import compile_study, curve_of
 from advisor.study._pack import pack_study
 from advisor.study._plan import example_plan, read_plan, write_example
 from advisor.study._record import Record, Records, archive_study, read_record, read_records
@@ -30,6 +30,7 @@ __all__ = [
     "Workers",
     "archive_study",
     "compile_study",
+    "curve_of",
     "example_plan",
     "joblib_backend",
     "overview",

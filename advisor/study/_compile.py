@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import TypeAlias
 
 from advisor.files import write_files
-from advisor.findings.evidence import EARLY, load_tables, normalise_model
+from advisor.findings.evidence import EARLY, load_tables
 from advisor.options import NO_ALIGNMENT, Schedule
 from advisor.study._record import SUFFIX, Record, read_records, read_signals
 from advisor.study._state import key_of
@@ -186,8 +186,7 @@ def _row(
     after, before = ([_points(pair[side], target) for pair in pairs] for side in (0, 1))
     source_after, source_before = ([_points(pair[side], None) for pair in pairs] for side in (0, 1))
     gains = [b - a for a, b in zip(before, after, strict=True)]
-    facts = load_tables().encoders.get(normalise_model(first.model))
-    model = facts.name if facts else normalise_model(first.model)
+    model = load_tables().name_of(first.model)
     align_steps = settings.get("align_steps") or settings.get("max_steps")
     row = {
         "id": f"{model}-{made.task}-{target}-{_group_key(first)[:8]}",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from advisor.files import write_files
+from advisor.files import write_files, write_or_rescue
 from advisor.options import Option
 from probes.errors import InputError
 from probes.schema import Frozen
@@ -147,11 +147,10 @@ class Records:
             )
         return record
 
-    def save(self, record: Record) -> Path:
+    def save(self, record: Record) -> None:
         """Write a record in one move: no reader and no crash ever meets half of it."""
-        name = f"{record.configuration.key}.json"
-        (path,) = write_files(self._folder, {name: record.model_dump_json(indent=1) + "\n"})
-        return path
+        files = {f"{record.configuration.key}.json": record.model_dump_json(indent=1) + "\n"}
+        write_or_rescue(self._folder, lambda folder: write_files(folder, files))
 
 
 def seconds_for(waiting: Iterable[Hashable], spent: Iterable[tuple[Hashable, float]]) -> float | None:

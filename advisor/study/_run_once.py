@@ -1,5 +1,6 @@
 """One run of the training engine, and its record."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from advisor.findings.evidence import EARLY
 from advisor.options import Schedule, WordPairs
-from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Scores
+from advisor.study._record import Configuration, CurvePoint, EarlyScores, Record, Records, Scores
 from advisor.training import Recipe
 from probes.catalogue import TASKS
 from probes.errors import InputError, RunError
@@ -93,6 +94,27 @@ def configure(
         seed=recipe.seed,
         settings=recipe.model_dump(mode="json", exclude=unused),
     )
+
+
+def run_recorded(
+    run: TrialRun, records: Records, device: "torch.device", progress: Progress, shared: "Shared"
+) -> Record:
+    """The record of a run: as it is there, unless it failed, or as it is made and kept now.
+
+    Raises:
+        InputError: if something that the run names cannot be used; it has no record then.
+    """
+    import torch
+
+    there = records.find(run.configuration)
+    if there is not None and there.status != "failed":
+        return there
+    record = run_once(run, device, progress, shared)
+    records.save(record)
+    gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # other processes may share the GPU
+    return record
 
 
 def run_once(run: TrialRun, device: "torch.device", progress: Progress, shared: "Shared") -> Record:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from advisor.files import staged, write_files
 from advisor.study._record import Record, Records
-from advisor.study._run_once import TrialRun, failed, one_line, precision_on, run_once, training_on
+from advisor.study._run_once import TrialRun, failed, one_line, precision_on, run_recorded, training_on
 from advisor.study._state import ModelInfo, ModelStep, ProbeStep
 from probes.errors import InputError, RunError
 from probes.progress import Progress
@@ -138,20 +138,12 @@ def shared() -> "Shared":
 
 
 def _run(run: TrialRun, records: Records, device: "torch.device") -> Record:
-    import torch
-
-    there = records.find(run.configuration)
-    if there is not None and there.status != "failed":
-        return there
     try:
-        record = run_once(run, device, Progress(), shared())
+        return run_recorded(run, records, device, Progress(), shared())
     except InputError as problem:
         record = failed(run, problem)
-    records.save(record)
-    gc.collect()  # accelerate's cycles keep a trained model alive, by the gigabyte
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # other processes may share the GPU
-    return record
+        records.save(record)
+        return record
 
 
 def _probe(step: ProbeStep) -> None:

@@ -8,6 +8,7 @@ from pydantic import computed_field
 
 from advisor.findings.evidence._encoders import EncoderFacts
 from advisor.findings.evidence._languages import LanguageFacts
+from advisor.findings.evidence._lookup import normalise_model
 from probes.catalogue import TASKS
 
 OUTSIDE = ("token-ot", "code-switching", "other")
@@ -290,6 +291,11 @@ class Tables:
         it, but for a task that only others did: that it is harmed, say, is known from nothing else."""
         own = self.family(model) in self._only_here and task not in self._only_elsewhere
         return OWN if own else LIGHT
+
+    def name_of(self, model: str) -> str:
+        """The name that the tables have an encoder under, from what a user calls it."""
+        name = normalise_model(model)
+        return self.encoders[name].name if name in self.encoders else name
 
     def family(self, model: str) -> str:
         """The recipe that an encoder is of, in any size; its own name where nothing is known of it."""

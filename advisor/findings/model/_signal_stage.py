@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from advisor.findings.evidence import OWN, OWN_RECORDS, CaseMaker, Effect, OwnRecord, Tables, observations
 from advisor.findings.model import scale
 from advisor.findings.model._effect_model import EffectModel
+from probes.catalogue import SIGNALS
 from probes.signals import Estimate, Signals, TaskGradient
 
 Array = NDArray[np.float64]
@@ -72,8 +73,8 @@ class LeadingSignal:
 
     def of_probe(self, signals: Signals, objective: str) -> tuple[float, float] | None:
         """The signal that a probe measured and its standard error, on the stage's scale, if it is there."""
-        found = self.measured(signals, objective)
-        if found is None or found.value is None:
+        found = SIGNALS[self.column].read(signals, objective)
+        if not isinstance(found, Estimate) or found.value is None:
             return None
         value, error = found.value, _standard_error(found)
         if self.measure == "frozen-gap":
@@ -87,16 +88,6 @@ class LeadingSignal:
         else:
             error *= float(scale.unit(np.array(value)))
         return self._scaled(value), error
-
-    def measured(self, signals: Signals, objective: str) -> Estimate | None:
-        """What the probe says of it, if it was measured; of the frozen gap the target's score."""
-        if self.measure == "frozen-gap":
-            return signals.transfer.target
-        if self.measure == "cosine":
-            return signals.cosine(objective, self.gradient)
-        wanted = ("theta_warm", objective, self.gradient, "adam")
-        rows = (row for row in signals.lookahead if (row.point, row.objective, row.on, row.scaling) == wanted)
-        return next((row.change for row in rows), None)
 
     def _scaled(self, value: float) -> float:
         return float(scale.to_scale(np.array(value))) if self.measure == "lookahead" else value

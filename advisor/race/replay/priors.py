@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.findings import load_tables
-from advisor.findings.evidence import OWN, CaseMaker, OwnRecord, Tables, normalise_model, observations
+from advisor.findings.evidence import OWN, CaseMaker, OwnRecord, Tables, observations
 from advisor.findings.model import LEADING_SIGNALS, EffectModel, LeadingSignal, SignalStage, fit_stages
 from advisor.options import Option
 from advisor.race.replay.traces import Trace
@@ -24,7 +24,7 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
     tables = load_tables()
     expecting = []
     for group in dict.fromkeys(trace.group for trace in traces):
-        name = _named(tables, group[0])
+        name = tables.name_of(group[0])
         rest = _without(tables, name, group[1])
         maker = CaseMaker(rest)
         model = EffectModel.fit(observations(rest.strata[OWN], maker))
@@ -49,11 +49,6 @@ def with_priors(traces: Sequence[Trace]) -> list[Trace]:
                 )
             )
     return expecting
-
-
-def _named(tables: Tables, model: str) -> str:
-    facts = tables.encoders.get(normalise_model(model))
-    return facts.name if facts else normalise_model(model)
 
 
 def _without(tables: Tables, model: str, task: str) -> Tables:

@@ -14,7 +14,7 @@ from advisor import findings
 from advisor.options import NO_ALIGNMENT, Option, Schedule
 from advisor.race.errors import Look
 from advisor.race.rungs import WHOLE, Rung, RungPlan
-from advisor.study import Record, read_records
+from advisor.study import Record, curve_of, read_records
 from probes.catalogue import TASKS
 
 Array = NDArray[np.float64]
@@ -149,16 +149,11 @@ def _plan(record: Record) -> RungPlan:
 
 def _looks(record: Record, target: str) -> dict[Rung, float]:
     """Scores by rung. A run that was cut short ends before the whole."""
-    settings = record.configuration.settings
-    experiment = settings.get("experiment") or {}
-    plan = _plan(record)
+    experiment = record.configuration.settings.get("experiment") or {}
     assert isinstance(experiment, dict)
-    assert record.scores is not None
+    plan = _plan(record)
     align = int(str(experiment.get("align_stop") or plan.align_steps)) / plan.align_steps
-    end = int(str(experiment.get("stop") or plan.tune_steps))
-    scores = {entry.step: entry.targets[target].value for entry in record.early}
-    scores[end] = record.scores.targets[target].value
-    return {Rung(align, step / plan.tune_steps): value for step, value in scores.items() if value is not None}
+    return {Rung(align, step / plan.tune_steps): score for step, score in curve_of(record, target).items()}
 
 
 def shipped_traces() -> list[Trace]:

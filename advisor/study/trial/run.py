@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +10,7 @@ from advisor.files import reserved, write_files, write_or_rescue
 from advisor.options import NO_ALIGNMENT, Option, WordPairs, weighted
 from advisor.report.words import duration
 from advisor.study._record import Record, Records, seconds_for
-from advisor.study._run_once import TrialRun, configure, roles_of, run_once
+from advisor.study._run_once import TrialRun, configure, roles_of, run_recorded
 from advisor.study.trial.result import TRIAL_FILE, TrialResult, summarise
 from advisor.training import Recipe, Shared, word_pairs_of
 from probes.errors import InputError, RunError
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 class Watcher(Progress):
     """Receives the course of a trial and of the phases in each run; as it is here it shows nothing."""
 
-    def planned(self, total: int, kept: int) -> None:
-        """There are ``total`` runs, ``kept`` of which were done by an earlier call."""
+    def planned(self, total: int) -> None:
+        """There are so many runs."""
 
     def begins(self, option: Option, seed: int) -> None:
         """A run begins."""
 
     def ended(self, record: Record, seconds_left: float) -> None:
-        """A run has ended and is recorded; all others together will take about ``seconds_left``."""
+        """A run has ended, now or in an earlier call; the others will take about ``seconds_left``."""
 
 
 class ConsoleWatcher(PhaseBar, Watcher):
@@ -43,11 +42,10 @@ class ConsoleWatcher(PhaseBar, Watcher):
         self._total = self._ended = 0
         self._run = ""
 
-    def planned(self, total: int, kept: int) -> None:
+    def planned(self, total: int) -> None:
         """Say how many runs there are."""
-        self._total, self._ended = total, kept
-        done = f", {kept} of them done before" if kept else ""
-        self._print(f"{_runs(total)} of alignment, fine-tuning and evaluation{done}.")
+        self._total = total
+        self._print(f"{_runs(total)} of alignment, fine-tuning and evaluation.")
 
     def begins(self, option: Option, seed: int) -> None:
         """Name the run beside its bar."""
@@ -127,7 +125,7 @@ def run_trial(
     needed = _RECORD_BYTES * seeds * len(chosen)
     with reserved(out, needed), training_on(request.device) as device:
         runs = list(_plan(request, chosen, seeds, steps, precision_on(device)))
-        records = _run_all(runs, out / "records", device, watcher or Watcher())
+        records = _run_all(runs, Records(out / "records"), device, watcher or Watcher())
     result = summarise(records)
     write_or_rescue(out, lambda folder: write_files(folder, {TRIAL_FILE: result.text()}))
     if not any(record.status == "done" for record in records):
@@ -202,24 +200,15 @@ def _plan(
 
 
 def _run_all(
-    runs: Sequence[TrialRun], folder: Path, device: "torch.device", watcher: Watcher
+    runs: Sequence[TrialRun], records: Records, device: "torch.device", watcher: Watcher
 ) -> list[Record]:
-    """The records of ``runs``, in their order; those that are not in ``folder`` yet are made."""
-    shared = Shared()
-    earlier = [Records(folder).find(run.configuration) for run in runs]
-    ended = {i: record for i, record in enumerate(earlier) if record and record.status != "failed"}
-    watcher.planned(len(runs), len(ended))
-    for i, run in enumerate(runs):
-        if i in ended:
-            continue
+    """The records of ``runs``, in their order; those that are not there yet are made."""
+    watcher.planned(len(runs))
+    shared, ended = Shared(), []
+    for run in runs:
         watcher.begins(run.configuration.option, run.configuration.seed)
-        ended[i] = record = run_once(run, device, watcher, shared)
-        write_or_rescue(folder, partial(_save, record))
-        waiting = [run.configuration.option for j, run in enumerate(runs) if j not in ended]
-        spent = [(record.configuration.option, record.seconds) for record in ended.values()]
+        ended.append(record := run_recorded(run, records, device, watcher, shared))
+        waiting = [run.configuration.option for run in runs[len(ended) :]]
+        spent = [(record.configuration.option, record.seconds) for record in ended]
         watcher.ended(record, seconds_for(waiting, spent) or 0.0)
-    return [ended[i] for i in range(len(runs))]
-
-
-def _save(record: Record, folder: Path) -> None:
-    Records(folder).save(record)
+    return ended

@@ -228,17 +228,17 @@ def test_a_worker_that_dies_takes_nothing_with_it_but_its_step(
 def test_runs_that_share_a_step_leave_no_model_behind(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from advisor.study import _workers
+    from advisor.study import _run_once
     from advisor.training import Losses
 
     alive: list[int] = []
-    run = _workers.run_once
+    run = _run_once.run_once
 
     def counting(*arguments: Any) -> Any:
         alive.append(sum(isinstance(thing, Losses) for thing in gc.get_objects()))
         return run(*arguments)
 
-    monkeypatch.setattr(_workers, "run_once", counting)
+    monkeypatch.setattr(_run_once, "run_once", counting)
     blocks = [
         {
             "name": f"look-{stop}",
