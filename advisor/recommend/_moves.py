@@ -27,8 +27,8 @@ from probes.signals import Signals
 _MOST = 3
 _SEEDS, _MANY_SEEDS = 3, 10
 """Seeds of a trial: what shows the noise, and what is worth its time."""
-_SHORTEST_RACE = 5
-"""Minutes."""
+_SHORTEST_RACE, _USUAL_RACE = 5, 30
+"""Minutes; the second where no probe has timed the encoder."""
 _EPOCHS, _BATCH = 3, 32
 """Of a trial, as :class:`advisor.training.Recipe` has them."""
 _NEGLIGIBLE = 0.05
@@ -106,13 +106,15 @@ def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
 
 
 def _race(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
-    """Options run for real against fine-tuning alone, once the price of a run is known."""
+    """Options run for real against fine-tuning alone; None where they were."""
     signals = situation.signals
-    if signals is None or situation.tried:
+    if situation.tried or situation.task.name not in TASKS:
         return None
     noise = [record.gain_sd for record in situation.findings.tables.records if record.gain_sd]
     error = (median(noise) if noise else sd) / math.sqrt(_SEEDS)
-    minutes = max(_SHORTEST_RACE, math.ceil(_trial_minutes(signals, relative_cost(best.option)) or 0))
+    minutes = _USUAL_RACE
+    if signals is not None:
+        minutes = max(_SHORTEST_RACE, math.ceil(_trial_minutes(signals, relative_cost(best.option)) or 0))
     told = sd**2 / math.hypot(sd, error)
     settled = round(10 * _settled(best.gain.mean, sd, told))
     return NextMove(

@@ -67,6 +67,8 @@ def test_every_surface_gives_the_same_answer(report: Report) -> None:
     assert advice.summary.startswith("Align" if advice.aligns else "Fine-tune alone")
     assert advice.reasons
     assert advice.next_moves
+    if advice.confidence == "open" and report.signals is None:
+        assert any("advisor race" in (move.command or "") for move in advice.next_moves)
 
     card = card_of(advice, report.signals)
     first = card.options[0]

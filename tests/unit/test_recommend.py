@@ -49,6 +49,15 @@ def test_the_first_option_is_the_one_advised() -> None:
         assert advice.aligns == (advice.option != NO_ALIGNMENT)
 
 
+def test_an_open_answer_says_what_would_settle_it() -> None:
+    advice = _ask("microsoft/mdeberta-v3-base", "sw", "ner")
+    assert advice.confidence == "open"
+    (race,) = [move for move in advice.next_moves if "advisor race" in (move.command or "")]
+    assert race.value is not None
+    assert race.value > 1
+    assert race.minutes == 30
+
+
 def test_an_unknown_encoder_is_doubted() -> None:
     advice = _ask("someone/never-heard-of-it", "tr", "nli")
     assert "unseen-model" in _codes(advice)
