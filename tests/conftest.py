@@ -7,17 +7,19 @@ on all their examples. ``-n 0`` keeps a run in one process.
 
 import errno
 import gc
+import json
 import os
 import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported; no test needs a hub
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores, and need no threads of their own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # those of tests that ask for two are not to spin
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import psutil
@@ -89,6 +91,25 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", full)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    """Draw what many reports and pages show once a process: half the time of a report."""
+    import vl_convert
+
+    draw = vl_convert.vegalite_to_svg
+    drawn: dict[str, str] = {}
+
+    def remembered(chart: dict[str, Any], **how: Any) -> str:
+        key = json.dumps([chart, how], sort_keys=True)
+        if key not in drawn:
+            drawn[key] = draw(chart, **how)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "vegalite_to_svg", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -47,12 +47,16 @@ def _answer(advice: Advice, signals: Signals | None) -> dict[str, Any]:
 
 
 def _body(advice: Advice, signals: Signals | None, draw: Drawing) -> dict[str, Any]:
+    from altair.utils.schemapi import debug_mode  # half a second to import
+
+    with debug_mode(False):  # the builders are tested against the schema; checking again costs a sixth
+        pictures = _pictures(draw, advice, signals) | (_measured_pictures(draw, signals) if signals else {})
     return {
         "signals": signals,
         "sources": {row.source_id: row for row in advice.support.nearest},
         **_details.answer_tables(advice),
-        **_pictures(draw, advice, signals),
-        **(_measured_pictures(draw, signals) | _details.measured_tables(signals) if signals else {}),
+        **pictures,
+        **(_details.measured_tables(signals) if signals else {}),
     }
 
 

@@ -874,22 +874,19 @@ def test_multiword_tokens_and_empty_nodes_are_passed_over(checkpoint: Checkpoint
 
 
 @pytest.mark.usefixtures("small_probe")
-def test_both_spellings_of_a_pooling_are_measured_alike(
-    invoke: Command, checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+def test_both_spellings_of_a_pooling_are_measured_alike(checkpoint: Checkpoint, tmp_path: Path) -> None:
     measured = {}
-    for out, stated in {
+    for name, stated in {
         "old": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
         "new": {"pooling_mode": "cls"},
         "mean": {"pooling_mode": "mean"},
     }.items():
-        model = shutil.copytree(checkpoint("bert"), tmp_path / f"model-{out}")
+        model = shutil.copytree(checkpoint("bert"), tmp_path / name)
         _pooling(model, **stated)
-        outcome = invoke("probe", *arguments(model, {"budget": "quick", "out": out}, tmp_path))
-        assert outcome.code == 0, outcome.err
-        signals = Signals.load(tmp_path / out / "signals.json")
-        assert signals.model.pooling == ("mean" if out == "mean" else "cls")
-        measured[out] = (signals.cosines, signals.distances)
+        signals = probed(model, sample_path("en.conllu").parent).signals
+        assert signals is not None
+        assert signals.model.pooling == ("mean" if name == "mean" else "cls")
+        measured[name] = (signals.cosines, signals.distances)
     assert measured["old"] == measured["new"] != measured["mean"]
 
 

@@ -6,9 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from advisor._notebook import in_notebook
 from tests.conftest import Checkpoint
@@ -25,6 +23,9 @@ _LARGEST = 60_000
 )
 def outputs(request: pytest.FixtureRequest, checkpoint: Checkpoint, tmp_path: Path) -> list[dict[str, Any]]:
     """What the cells show; the tiny model takes a tenth of the time."""
+    import nbformat
+    from nbclient import NotebookClient
+
     source = files("advisor").joinpath("guides", "notebook.ipynb").read_text(encoding="utf-8")
     notebook = nbformat.reads(source, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "what it shows is made when it runs"

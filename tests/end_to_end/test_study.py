@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from distributed import Client, LocalCluster
 
 from advisor.cli import main
 from advisor.study import Record, Workers
@@ -90,9 +89,11 @@ def test_a_killed_study_goes_on_without_loss(
 def test_a_dask_cluster_completes_a_study_although_a_worker_is_killed(
     tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = read_plan(plan_file(tmp_path, checkpoint("bert")))
+    from distributed import Client, LocalCluster
+
     from advisor.study import _runner
 
+    plan = read_plan(plan_file(tmp_path, checkpoint("bert")))
     report = _runner._report
     killed: list[int] = []
     with (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import advisor as package
 from advisor.cli import main
 from advisor.sample import sample_path
 from probes.budget import BUDGETS, Budget
@@ -101,16 +102,14 @@ def test_the_same_spans_give_the_same_score_in_every_scheme(
     for train, test in (("IOB2", "IOB2"), ("IOBES", "IOB1"), ("IOB1", "BILOU")):
         written("train.conll", train, rows["en"])
         written("test.conll", test, rows["tr"])
-        options = ["--source=en", "--target=tr", "--task=ner", "--train=train.conll", "--budget=quick"]
-        options += [f"--bitext={sample_path('bitext.en-tr.tsv')}", "--target-labels=test.conll"]
-        monkeypatch.setattr(sys, "argv", ["advisor", "probe", str(checkpoint("bert")), *options])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 0
-        signals = json.loads(Path("advice/signals.json").read_text())
-        schemes = {fact["role"]: fact["scheme"] for fact in signals.pop("data") if fact["scheme"]}
+        question = {"source": "en", "target": "tr", "task": "ner", "budget": "quick"}
+        data = {"train": "train.conll", "target_labels": "test.conll"}
+        bitext = sample_path("bitext.en-tr.tsv")
+        signals = package.probe(str(checkpoint("bert")), bitext=bitext, **question, **data).signals
+        assert signals is not None
+        schemes = {fact.role: fact.scheme for fact in signals.data if fact.scheme}
         assert schemes == {"train": train, "target-labels": test}
-        measured.append({name: signals[name] for name in signals.keys() - {"run"}})
+        measured.append(signals.model_dump(exclude={"run", "data"}))
     assert 0 < measured[0]["transfer"]["target"]["value"] < 100
     assert all(other == measured[0] for other in measured)
 

@@ -67,9 +67,16 @@ def objective_style(objective: str) -> tuple[str, str]:
     return _OBJECTIVES.get(objective, ("sky", "circle"))
 
 
+class _SharedRows(alt.InlineData):
+    """Rows that all copies of a chart have in common: Altair copies a chart with every step of its making."""
+
+    def __deepcopy__(self, _: object) -> "_SharedRows":
+        return self
+
+
 def over(rows: Rows) -> alt.Chart:
     """A chart of ``rows``, which travel inside it."""
-    return alt.Chart(alt.InlineData(values=list(rows)))
+    return alt.Chart(_SharedRows(values=list(rows)))
 
 
 def bounds(estimate: Estimate) -> dict[str, float | None]:

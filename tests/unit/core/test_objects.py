@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling, Transformer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 import advisor
@@ -58,6 +56,9 @@ def test_a_bitext_is_read_as_a_file_is(pairs: Any) -> None:
 
 
 def test_a_sentence_transformer_keeps_its_pooling(checkpoint: Checkpoint) -> None:
+    from sentence_transformers import SentenceTransformer  # most of a second
+    from sentence_transformers.models import Pooling, Transformer
+
     transformer = Transformer(str(checkpoint("bert")))
     model = SentenceTransformer(modules=[transformer, Pooling(32, pooling_mode="cls")], device="cpu")
     before = {name: value.clone() for name, value in model.state_dict().items()}

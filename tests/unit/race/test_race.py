@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,17 +170,17 @@ def test_two_races_into_one_folder_are_refused(race: Race, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
-def test_killed_at_random_moments_it_ends_in_the_same_numbers(kills: int, race: Race, tmp_path: Path) -> None:
-    begin = time.perf_counter()
-    whole = race(out=tmp_path / "whole")
-    lasts = time.perf_counter() - begin
+def test_killed_at_random_moments_it_ends_in_the_same_numbers(
+    kills: int, race: Race, once: Finished, tmp_path: Path
+) -> None:
+    lasts = 60 * once.result.minutes
     moments, fork = random.Random(0), multiprocessing.get_context("fork")
     killed = broken = 0
     while killed < kills:
         broken += 1
         out = tmp_path / f"broken{broken}"
         out.mkdir()
-        shutil.copy(tmp_path / "whole" / "race.json", out)  # the timing run decides costs: the same one
+        shutil.copy(once.folder / "race.json", out)  # the timing run decides costs: the same one
         ended = False
         while not ended and killed < kills:
             child = fork.Process(target=race, kwargs={"out": out})
@@ -192,10 +191,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(kills: int, race: 
                 os.kill(child.pid, signal.SIGKILL)
                 child.join()
                 killed += 1
-        assert numbers(race(out=out)) == numbers(whole)
-        steps = [
-            sorted(file.name for file in (place / "steps").iterdir()) for place in (out, tmp_path / "whole")
-        ]
+        assert numbers(race(out=out)) == numbers(once.result)
+        steps = [sorted(file.name for file in (place / "steps").iterdir()) for place in (out, once.folder)]
         assert steps[0] == steps[1], "nothing was counted twice"
 
 

@@ -1,5 +1,6 @@
 """Races through the run queue: started, watched, stopped, gone on with."""
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,27 +15,41 @@ from probes.request import ProbeRequest
 from tests.conftest import Checkpoint
 
 SESSION = "0" * 32
+TEXTS = 16
+_RUN = """
+import sys
+from pathlib import Path
+from advisor.race.errors import ErrorModel
+from advisor.race.replay import fit
+from advisor.service._child import main
+fit.shipped_errors = ErrorModel  # fitting it takes seconds
+sys.exit(main(Path(sys.argv[1])))
+"""
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[RunQueue]:
-    """A queue whose runs are real."""
-    queue = RunQueue(RunStore(tmp_path / "store"), Limits(roots=(Path("/"),), hub_ids=("*",), list_all=True))
+    """A queue whose runs are real but for the error model."""
+    limits = Limits(roots=(Path("/"),), hub_ids=("*",), list_all=True)
+    queue = RunQueue(RunStore(tmp_path / "store"), limits, (sys.executable, "-c", _RUN))
     yield queue
     queue.close()
 
 
 @pytest.fixture
-def request_(checkpoint: Checkpoint) -> ProbeRequest:
-    """A tiny encoder on the sample."""
+def request_(checkpoint: Checkpoint, tmp_path: Path) -> ProbeRequest:
+    """A tiny encoder on a small part of the sample."""
+    for name, between in (("en.conllu", "\n\n"), ("tr.conllu", "\n\n"), ("bitext.en-tr.tsv", "\n")):
+        texts = sample_path(name).read_text(encoding="utf-8").split(between)[:TEXTS]
+        (tmp_path / name).write_text(between.join(texts) + between, encoding="utf-8")
     return ProbeRequest(
         model=str(checkpoint("bert")),
         source="en",
         target="tr",
         task="pos",
-        train=str(sample_path("en.conllu")),
-        bitext=str(sample_path("bitext.en-tr.tsv")),
-        target_labels=str(sample_path("tr.conllu")),
+        train=str(tmp_path / "en.conllu"),
+        bitext=str(tmp_path / "bitext.en-tr.tsv"),
+        target_labels=str(tmp_path / "tr.conllu"),
         device="cpu",
     )
 
@@ -48,7 +63,7 @@ def until(condition: object, seconds: float = 240.0) -> None:
 
 @pytest.mark.slow
 def test_a_race_is_watched_stopped_and_gone_on_with(queue: RunQueue, request_: ProbeRequest) -> None:
-    plan = RacePlan(minutes=20, options=("sentence-contrastive:joint:0.1",), steps=16)
+    plan = RacePlan(minutes=20, options=("sentence-contrastive:joint:0.1",), steps=32)
     run = queue.submit(request_, SESSION, plan)
     assert run.kind == "race"
     store = queue.store

@@ -47,6 +47,12 @@ def test_every_chart_is_valid_and_has_titled_axes(signals: Signals) -> None:
         assert any(axis.get("title") or axis.get("type") == "nominal" for axis in y)
 
 
+def test_copies_of_a_chart_share_its_rows() -> None:
+    """Altair copies a chart for every call on it: with all rows, that took a tenth of a report's time."""
+    chart = charts.style.over([{"at": 1.0}])
+    assert chart.mark_rule().encode(x="at:Q").copy().data is chart.data
+
+
 def test_gains_are_sorted_and_none_is_the_zero_line() -> None:
     advice = make_advice()
     rows = rows_with(drawn(charts.gain_chart(advice, limit=100)), "chance")

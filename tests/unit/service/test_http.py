@@ -5,18 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import CheckFunction, not_a_server_error
-from schemathesis.core.result import Ok
-from schemathesis.schemas import APIOperation
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
+from hypothesis import HealthCheck, given
 
 from advisor.advice import Advice
 from advisor.grid import AnswerGrid
@@ -25,29 +15,40 @@ from advisor.service._child import carry_out
 from advisor.service._runs import Job
 from advisor.service.http import create_app, serve
 from probes.errors import InputError
+from tests.examples import examples
 from tests.factories import ask, make_advice, make_signals
 from tests.unit.service.conftest import MakeQueue
 from tests.unit.service.stubs import FINISHES, SAMPLE, SESSION, WAITS, ended, make_queue, wait_for
 
 LOOPBACK = "http://127.0.0.1"
 TOKEN = "a-token-long-enough-to-be-safe"
-CHECKS: list[CheckFunction] = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
 
 
 @pytest.mark.slow
 def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
+    import schemathesis  # a second, which only the process that runs this test need wait for
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
     queue = make_queue(tmp_path, FINISHES, Limits(queue_length=1, upload_mb=0.01))
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(queue, TOKEN))
-    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    operations = [operation.ok() for operation in schema.get_all_operations()]
     assert len(operations) >= 14
+    conforms = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+    ]
     for operation in operations:
-        _keeps_to_its_description(operation)
+
+        @given(case=operation.as_strategy())
+        @examples(40, derandomize=True, suppress_health_check=list(HealthCheck))
+        def keeps_to_its_description(case: Any) -> None:
+            case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=conforms)
+
+        keeps_to_its_description()
     queue.close()
 
 
@@ -61,15 +62,6 @@ def test_the_documentation_asks_nothing_of_the_network(tmp_path: Path, page: str
         assert all(address.startswith("/") for address in addresses)
         assert all(client.get(address).status_code == 200 for address in addresses)
         assert "/openapi.json" in text
-
-
-def _keeps_to_its_description(operation: "APIOperation[Any, Any, Any, Any]") -> None:
-    @given(case=operation.as_strategy())
-    @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    def check(case: "schemathesis.Case[Any]") -> None:
-        case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
-
-    check()
 
 
 @pytest.fixture

@@ -94,7 +94,9 @@ def test_alignment_goes_on_from_a_saved_state_bit_for_bit(folder: Path) -> None:
     assert not changed(weights(unbroken.phase.losses.encoder), weights(resumed.phase.losses.encoder))
 
 
-@pytest.mark.parametrize("objective", ["sentence-contrastive", "token-l2", "mlm"])
+@pytest.mark.parametrize(
+    "objective", ["sentence-contrastive", pytest.param("token-l2", marks=pytest.mark.exhaustive), "mlm"]
+)
 def test_runs_of_several_tasks_share_an_alignment_and_come_out_as_alone(folder: Path, objective: str) -> None:
     shared = Shared()
     topics = {

@@ -74,7 +74,7 @@ def run(folder: Path, name: str, tmp_path: Path, *, watched: bool, **settings: A
     )
     arguments = TrainingArguments(
         output_dir=str(tmp_path / name),
-        max_steps=20,
+        max_steps=10,
         per_device_train_batch_size=4,
         logging_steps=5,
         report_to="none",
@@ -119,7 +119,7 @@ def test_training_is_the_same_to_the_bit(
     ]
     assert losses[0] == losses[1]
     logged = [row for row in watched.state.log_history if "watch/share" in row]
-    assert [row["step"] for row in logged] == [5, 10, 15, 20]
+    assert [row["step"] for row in logged] == [5, 10]
     assert "retrieval/layer.2" in logged[0]
     assert all(-1 <= value <= 1 for row in logged for name, value in row.items() if name.startswith("cosine"))
 
