@@ -87,7 +87,7 @@ def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
     if signals is not None and any(row.task_gradient == "target-labels" for row in signals.cosines):
         return None
     told = min(sd, _signal_spread(situation.findings))
-    command = _command(situation, "probe", labels=True)
+    command = _command(situation, "probe")
     if signals is not None:
         return NextMove(
             text=f"Label about a hundred {target} sentences and probe again: the gap and the direction on "
@@ -120,7 +120,7 @@ def _race(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
     return NextMove(
         text="Race the options against fine-tuning alone: real runs, cut short where they lose. In about "
         f"{settled} of 10 such cases that settles it.",
-        command=f"{_command(situation, 'race', labels=True)} --minutes {minutes}",
+        command=f"{_command(situation, 'race')} --minutes {minutes}",
         minutes=minutes,
         value=_value(best.gain.mean, told) or None,
     )
@@ -139,7 +139,7 @@ def _more_seeds(situation: Situation, best: Outlook, sd: float) -> NextMove | No
     seconds = [run.seconds for run in trial.runs]
     return NextMove(
         text="Go on with your trial: the same command keeps the runs that are done.",
-        command=f"{_command(situation, 'trial', labels=True)} --seeds {seeds}",
+        command=f"{_command(situation, 'trial')} --seeds {seeds}",
         minutes=sum(seconds) / done * (seeds - done) / 60,
         value=_value(best.gain.mean, sd * math.sqrt(1 - done / seeds)) or None,
     )
@@ -169,10 +169,10 @@ def _signal_spread(findings: Findings) -> float:
     return max(spreads)
 
 
-def _command(situation: Situation, name: str, *, labels: bool) -> str:
+def _command(situation: Situation, name: str) -> str:
     """A command for this question, with the files of the probe where there was one."""
     question, signals = situation.question, situation.signals
-    roles = {"train": "TRAIN", "bitext": "PAIRS"} | ({"target-labels": "LABELS"} if labels else {})
+    roles = {"train": "TRAIN", "bitext": "PAIRS", "target-labels": "LABELS"}
     words = ["advisor", name, question.model]
     words += ["--source", question.source, "--target", question.target, "--task", question.task]
     for role, missing in roles.items():

@@ -75,7 +75,7 @@ class Source:
     lab: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """An aligned model against its unaligned baseline on one language.
 
@@ -111,9 +111,9 @@ class Effect:
     schedule: str
     frozen_layers: str
     word_pairs: str
-    setup: str
+    setup: str = ""
     task: str
-    benchmark: str
+    benchmark: str = ""
     metric: str
     source: str
     target: str
@@ -125,9 +125,9 @@ class Effect:
     aligned_sd: float | None
     n_seeds: int | None
     stratum: str
-    comparison: str
+    comparison: str = "vs-unaligned"
     reliability: str
-    checkpoint: str
+    checkpoint: str = ""
     pairs_per_language: int | None
     aligned_languages: int | None
     target_aligned: bool | None

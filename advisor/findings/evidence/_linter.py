@@ -102,7 +102,6 @@ def check(root: Path = TABLES) -> CheckReport:
         *_duplicates(tables),
         *_repeats(tables),
         *_source_issues(tables),
-        *_record_issues(tables),
         *_encoder_issues(tables),
     ]
     return CheckReport(
@@ -270,16 +269,3 @@ def _encoder_issues(tables: Tables) -> Iterator[Issue]:
             yield _error(where, f"{named} languages, and {corpus.count} published")
         if corpus.languages and corpus.open & corpus.languages:
             yield _error(where, "languages that are both in it and open")
-
-
-def _record_issues(tables: Tables) -> Iterator[Issue]:
-    for name, count in Counter(record.id for record in tables.records).items():
-        if count > 1:
-            yield _error("records.csv", f"{count} records are called '{name}'")
-    for record in tables.records:
-        for gradient, (cosine, error) in record.cosines.items():
-            if not (-1 <= cosine <= 1 and error >= 0):
-                yield _error(
-                    f"records.csv, {record.id}",
-                    f"{cosine:g} with standard error {error:g} is no cosine ({gradient})",
-                )

@@ -48,6 +48,7 @@ TABLES = Path(__file__).parent.parent / "tables"
 
 _SHARED = {field.name for field in fields(Effect)} & {field.name for field in fields(SeedScores)}
 """What seed scores say of an effect."""
+_OPTION = ("objective", "schedule", "frozen_layers", "word_pairs")
 
 
 def _choices() -> dict[str, tuple[str, ...]]:
@@ -101,8 +102,6 @@ def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Eff
         yield Effect(
             **{name: getattr(row, name) for name in _SHARED},
             lab=source.lab,
-            setup="",
-            benchmark="",
             baseline=sum(baseline) / n,
             aligned=sum(row.scores) / n,
             gain=sum(gains) / n,
@@ -111,39 +110,27 @@ def _effects_of_scores(scores: list[SeedScores], source: Source) -> Iterator[Eff
             aligned_sd=sample_sd(row.scores),
             n_seeds=n,
             stratum="light",
-            comparison="vs-unaligned",
             reliability="per-seed",
-            checkpoint="",
             locator=f"per-seed scores, scores/{source.id}.csv",
         )
 
 
+_OF_RECORD = ("model", "task", "source", "target", "baseline", "gain_sd", *_OPTION)
+
+
 def _effect_of_record(record: OwnRecord, lab: str) -> Effect:
     return Effect(
+        **{name: getattr(record, name) for name in _OF_RECORD},
         source_id=OWN_RECORDS,
         lab=lab,
-        model=record.model,
-        objective=record.objective,
-        schedule=record.schedule,
-        frozen_layers=record.frozen_layers,
-        word_pairs=record.word_pairs,
-        setup="",
-        task=record.task,
-        benchmark="",
         metric=METRICS[TASKS[record.task].metric].published,
-        source=record.source,
-        target=record.target,
-        baseline=record.baseline,
         aligned=None if record.baseline is None else record.baseline + record.outcome,
         gain=record.outcome,
-        gain_sd=record.gain_sd,
         baseline_sd=sample_sd(record.baseline_scores),
         aligned_sd=sample_sd(record.aligned_scores),
         n_seeds=record.seeds,
         stratum="own-short",
-        comparison="vs-unaligned",
         reliability="per-seed",
-        checkpoint="",
         pairs_per_language=None,
         aligned_languages=1,
         target_aligned=True,

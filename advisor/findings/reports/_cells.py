@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ Split = Literal["language", "model", "task", "source", "lab", "single language"]
 """What is left out in turn; languages in blocks, or one at a time, which takes four times as long."""
 
 
+_OPTION = attrgetter("objective", "schedule", "frozen_layers", "word_pairs")
 _PAIRS = {"awesome-align": WordPairs.MUTUAL_ARGMAX, "fast-align": WordPairs.FILE}
 
 
@@ -86,7 +88,7 @@ def cells(tables: Tables, split: Split) -> list[StudiedCell]:
         if split in ("source", "lab") or compared:
             key = (effect.source_id, effect.model, effect.task, effect.source, effect.target)
             grouped[*key, effect.benchmark, effect.setup if split in ("source", "lab") else ""].append(effect)
-    found = [StudiedCell(tuple(sorted(group, key=_option_order))) for _, group in sorted(grouped.items())]
+    found = [StudiedCell(tuple(sorted(group, key=_OPTION))) for _, group in sorted(grouped.items())]
     if split in ("source", "lab"):
         return found
     most = max(len(cell.effects) for cell in found)
@@ -132,10 +134,6 @@ def _block(tables: Tables, language: str) -> str:
     if language not in scored:
         return language
     return " ".join(scored[scored.index(language) % _BLOCKS :: _BLOCKS])
-
-
-def _option_order(effect: Effect) -> tuple[str, str, str, str]:
-    return effect.objective, effect.schedule, effect.frozen_layers, effect.word_pairs
 
 
 def seed_floors(tables: Tables, found: Sequence[StudiedCell]) -> list[float]:

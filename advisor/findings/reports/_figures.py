@@ -54,7 +54,7 @@ class Resample:
         weights = self.weights[:, known]
         total = weights.sum(axis=1)
         drawn = (weights @ values[known])[total > 0] / total[total > 0]
-        return _figure(float(values[known].mean()), drawn)
+        return figure_of(float(values[known].mean()), drawn)
 
     def correlation(self, x: Array, y: Array) -> Figure | None:
         """Pearson's correlation; None where one of the two does not vary.
@@ -70,10 +70,11 @@ class Resample:
         sx = weights @ x**2 / total - mx**2
         sy = weights @ y**2 / total - my**2
         varied = (sx > 1e-9) & (sy > 1e-9)  # a draw may hold a single language
-        return _figure(float(np.corrcoef(x, y)[0, 1]), cross[varied] / np.sqrt(sx * sy)[varied])
+        return figure_of(float(np.corrcoef(x, y)[0, 1]), cross[varied] / np.sqrt(sx * sy)[varied])
 
 
-def _figure(value: float, drawn: Array) -> Figure:
+def figure_of(value: float, drawn: Array) -> Figure:
+    """A value with the interval of what was drawn."""
     low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
     return Figure(value=value, low=low, high=high)
 

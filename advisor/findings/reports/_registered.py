@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advisor.findings.evidence import LONG, OwnRecord
 from advisor.findings.model import LEADING_SIGNALS, LeadingSignal
 from advisor.findings.reports._choosing import option_of
-from advisor.findings.reports._figures import Figure, Resample, centred
+from advisor.findings.reports._figures import Figure, Resample, centred, figure_of
 from probes.schema import Frozen
 
 Array = NDArray[np.float64]
@@ -138,10 +138,7 @@ def _change(resample: Resample, plain: Array, with_signal: Array) -> Figure:
     weights = resample.weights
     total = weights.sum(axis=1)
     drawn = np.sqrt(weights @ with_signal / total) - np.sqrt(weights @ plain / total)
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return Figure(
-        value=float(np.sqrt(with_signal.mean()) - np.sqrt(plain.mean())), low=float(low), high=float(high)
-    )
+    return figure_of(float(np.sqrt(with_signal.mean()) - np.sqrt(plain.mean())), drawn)
 
 
 def _verdict(

@@ -54,14 +54,15 @@ class Summary(Frozen):
 def show(root: Path = TABLES) -> Summary:
     """Summarise the pooled effects by model, task, objective, language group and attribute of the option."""
     tables = load_tables(root)
-    maker = CaseMaker(tables)
+    maker, languages = CaseMaker(tables), tables.languages
+    latin = {code for code, facts in languages.items() if facts.script == "Latn"}
     groupings: Mapping[str, Callable[[Effect], str | None]] = {
         "model and task": lambda e: f"{e.model}, {e.task}",
         "task level": lambda e: e.level,
         "objective": lambda e: e.objective,
         "what pretraining saw of the language": lambda e: _RESOURCE[maker.of_effect(e).resource],
-        "language family": lambda e: _family(tables, e),
-        "script": lambda e: "Latin" if _script(tables, e) == "Latn" else "other",
+        "language family": lambda e: facts.family if (facts := languages.get(e.target)) else None,
+        "script": lambda e: "Latin" if e.target in latin else "other",
     }
     findings = []
     for group, key in groupings.items():
@@ -90,16 +91,6 @@ _CONTRASTS = (
     ("schedule, matched", "schedule", "sequential"),
     ("word pairs, matched", "word_pairs", "dictionary"),
 )
-
-
-def _family(tables: Tables, effect: Effect) -> str | None:
-    language = tables.languages.get(effect.target)
-    return language.family if language else None
-
-
-def _script(tables: Tables, effect: Effect) -> str:
-    language = tables.languages.get(effect.target)
-    return language.script if language else ""
 
 
 def _contrasts(tables: Tables, group: str, attribute: str, base: str) -> list[GroupFinding]:

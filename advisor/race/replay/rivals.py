@@ -172,7 +172,7 @@ def paired_pruner(runner: Runner, prior: Array, level: float = 0.1) -> Iterator[
 def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Moment]:
     """All arms to one rung, the better part of them to the next, as far as the budget goes."""
     seed = runner.seeds[0]
-    ladder = _ladder(runner, arms, seed)
+    ladder = sorted({rung.tune for arm in arms for rung in _rungs(runner, arm, seed)})
     alive = _affordable(runner, arms, seed, ladder, budget)
     for rung in ladder:
         shown: dict[int, float] = {}
@@ -192,10 +192,6 @@ def _halve(runner: Runner, arms: Sequence[int], budget: float) -> Iterator[Momen
 
 def _rungs(runner: Runner, arm: int, seed: int) -> list[Rung]:
     return sorted({look.rung for look in runner.looks(arm, seed)})
-
-
-def _ladder(runner: Runner, arms: Sequence[int], seed: int) -> list[float]:
-    return sorted({rung.tune for arm in arms for rung in _rungs(runner, arm, seed)})
 
 
 def _nearest(runner: Runner, arm: int, seed: int, share: float) -> Rung:
