@@ -38,7 +38,7 @@ from tests.models import LAYERS, sample_sentences
 
 pytestmark = pytest.mark.slow
 
-SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
+SMALL = Budget("quick", 4, 4, 40, 16, 3, 24, 64)
 POINTS = ("theta0", "theta_warm")
 TASK_GRADIENTS: tuple[TaskGradient, ...] = ("source", "target-labels", "target-projected")
 BLOCKS = ("embeddings", *(f"layer.{i}" for i in range(LAYERS)), TOTAL)
@@ -287,7 +287,7 @@ def test_links_from_a_dictionary(checkpoint: Checkpoint, tmp_path: Path) -> None
 
 
 def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    rows = sample_path("topics.tr.tsv").read_text(encoding="utf-8").splitlines()[:9]
+    rows = sample_path("topics.tr.tsv").read_text(encoding="utf-8").splitlines()[:8]
     (tmp_path / "few.tsv").write_text("\n".join(rows), encoding="utf-8")
     request = request_for("topic", checkpoint("bert"), tmp_path)
     signals = run_probe(request.model_copy(update={"target_labels": str(tmp_path / "few.tsv")}))
