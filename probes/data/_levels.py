@@ -15,8 +15,8 @@ _PASSAGE = ("context", "passage", "paragraph")
 _ANSWERS = ("answers", "answer")
 _STARTS = ("answer_start", "start")
 
-_Level = tuple[dict[str, str], Callable[[Row], Example | Dropped], tuple[str, ...]]
-"""What was read from which column, how a row becomes an example, and names of integer labels."""
+_Level = tuple[dict[str, str], Callable[[Row], Example | Dropped]]
+"""What was read from which column, and how a row becomes an example."""
 
 
 def unfolded(rows: Iterable[Row | Dropped]) -> Iterator[Row | Dropped]:
@@ -66,7 +66,7 @@ def _questions(table: Table, _task: Task, columns: Columns) -> _Level:
             return Dropped("an answer that does not stand where it says")
         return SpanExample(question, passage, standing)
 
-    return {"question": question_in, "passage": passage_in, "answers": answers_in}, example, ()
+    return {"question": question_in, "passage": passage_in, "answers": answers_in}, example
 
 
 def _answers(value: Any) -> list[tuple[int, str]] | None:
@@ -116,7 +116,7 @@ def labelled_rows(
     Raises:
         InputError: if a column that is needed is not there.
     """
-    used, example, names = _LEVELS[task.level](table, task, columns)
+    used, example = _LEVELS[task.level](table, task, columns)
     stated_in = next((name for name in table.columns if name.casefold() in _LANGUAGE), "")
     wanted = {None, language.code} if language and stated_in and stated_in not in used.values() else None
 
@@ -129,7 +129,7 @@ def labelled_rows(
             else:
                 yield example(row)
 
-    return LabelledRecords(used, examples(), names)
+    return LabelledRecords(used, examples())
 
 
 def _code(stated: object) -> str | None:
@@ -142,14 +142,14 @@ def _tokens(table: Table, task: Task, columns: Columns) -> _Level:
     words_in = table.find("words", columns.words, _WORDS, "list of words")
     of_task = (f"{task.name}_tags", task.name, *(("upos", "upos_tags") if task.name == "pos" else ()))
     tags_in = table.find("tags", columns.tags or columns.label, (*of_task, *_TAGS), "list of labels")
-    names = tuple(table.label_names.get(tags_in) or ())
+    names = table.label_names.get(tags_in)
 
     def example(row: Row) -> Example | Dropped:
         words, tags = cell(row, words_in), cell(row, tags_in)
         if not isinstance(words, list) or not isinstance(tags, list):
             return Dropped("words or labels that are not a list")
         forms = tuple(text_of(word) for word in words)
-        labels = tuple(label_of(tag, names or None, table.spec) for tag in tags)
+        labels = tuple(label_of(tag, names, table.spec) for tag in tags)
         if len(forms) != len(labels):
             return Dropped("words and labels that differ in number")
         if not forms:
@@ -160,7 +160,7 @@ def _tokens(table: Table, task: Task, columns: Columns) -> _Level:
             return Dropped("a word without label")
         return TokenExample(forms, tuple(map(str, labels)))
 
-    return {"words": words_in, "labels": tags_in}, example, names
+    return {"words": words_in, "labels": tags_in}, example
 
 
 def _sentences(table: Table, task: Task, columns: Columns) -> _Level:
@@ -182,18 +182,18 @@ def _with_one_label(
     table: Table, task: Task, columns: Columns, texts: dict[str, str], kind: Callable[..., Example]
 ) -> _Level:
     label_in = table.find("label", columns.label, (task.name, *_LABEL))
-    names = tuple(table.label_names.get(label_in) or ())
+    names = table.label_names.get(label_in)
 
     def example(row: Row) -> Example | Dropped:
         said = [text_of(cell(row, column)) for column in texts.values()]
-        label = label_of(cell(row, label_in), names or None, table.spec)
+        label = label_of(cell(row, label_in), names, table.spec)
         if "" in said:
             return Dropped("empty text")
         if label == "-" and len(said) > 1:  # SNLI and MultiNLI write it where annotators did not agree
             return NO_LABEL
         return label if isinstance(label, Dropped) else kind(*said, label)
 
-    return {**texts, "label": label_in}, example, names
+    return {**texts, "label": label_in}, example
 
 
 _LEVELS: dict[str, Callable[[Table, Task, Columns], _Level]] = {

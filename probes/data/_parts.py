@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
 from pathlib import PurePath
@@ -23,7 +23,7 @@ from probes.data._translation import (
 from probes.data.files import InputFile, expand, is_folder, joint_sha256, open_file, split_spec
 from probes.data.formats import BitextFormat, bitext_format
 from probes.errors import InputError
-from probes.languages import Language, script_of
+from probes.languages import Language
 
 _PAIR_COLUMNS = (
     ("source", "target"),
@@ -41,7 +41,7 @@ _STATING = (
 )
 """Columns, without underscores, in which each pair states its languages."""
 _PEEKED = 200
-"""Pairs looked at to tell whether the columns are swapped."""
+"""Lines looked at to tell whether a file holds one side or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,8 @@ def _stem(file: InputFile, side: int, source: Language, target: Language) -> str
 
 def _couple(first: InputFile, second: InputFile, source: Language, target: Language) -> Part:
     spec = f"{first.spec},{second.spec}"
-    segments = _in_written_order(_from_lines(first, second), spec, source, target)
     columns = {source.name: first.spec, target.name: second.spec}
-    return Part(spec, "line-aligned", joint_sha256(first, second), segments, columns)
+    return Part(spec, "line-aligned", joint_sha256(first, second), _from_lines(first, second), columns)
 
 
 def _from_file(file: InputFile, source: Language, target: Language) -> Part:
@@ -299,8 +298,7 @@ def _pairs(table: Table, sides: _Sides, source: Language, target: Language) -> R
                 stated = [text_of(cell(row, folded[name])) for name in stating]
                 yield in_order(pair, stated, source, target) if stated else pair
 
-    columns = {source.name: first, target.name: second}
-    return _in_written_order(pairs(), table.spec, source, target), columns
+    return pairs(), {source.name: first, target.name: second}
 
 
 def _translations(texts: Any, source: Language, target: Language) -> Segment | Dropped:
@@ -310,32 +308,6 @@ def _translations(texts: Any, source: Language, target: Language) -> Segment | D
     if first is None or second is None:
         return Dropped("a language is missing")
     return text_of(cell(texts, first)), text_of(cell(texts, second))
-
-
-def _in_written_order(
-    segments: Iterable[Segment | Dropped], spec: str, source: Language, target: Language
-) -> Iterator[Segment | Dropped]:
-    """The same segments, unless their scripts show that source and target are the other way round.
-
-    Raises:
-        InputError: if they do.
-    """
-    stream = iter(segments)
-    peeked = list(islice(stream, _PEEKED))
-    pairs = [segment for segment in peeked if not isinstance(segment, Dropped)]
-    wanted = tuple(_script_group(language.script) for language in (source, target))
-    found = tuple(_script_group(script_of(" ".join(side))) for side in zip(*pairs, strict=True))
-    if wanted[0] != wanted[1] and found == wanted[::-1]:
-        raise InputError(
-            f"{spec} has {target.name} first and {source.name} second, as their scripts show: "
-            "swap the two sides, or the two languages."
-        )
-    yield from chain(peeked, stream)
-
-
-def _script_group(script: str) -> str:
-    """Chinese is one group: its characters do not say whether they are simplified or traditional."""
-    return "Hani" if script in ("Hans", "Hant") else script
 
 
 _READERS: dict[BitextFormat, Callable[[InputFile, Language, Language], Read]] = {

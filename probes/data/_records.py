@@ -35,12 +35,10 @@ class LabelledRecords:
     Attributes:
         columns: what was read from where, by what it was taken for.
         examples: one for each record, or why there is none.
-        names: that the file declares for labels stored as integers, by integer.
     """
 
     columns: Mapping[str, str]
     examples: "Iterator[Example | Dropped]"
-    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -201,51 +201,27 @@ def _is_object(line: str | Dropped) -> bool:
 
 
 def _document(file: InputFile) -> list[Any] | None:
-    """The rows of a document over several lines; None if it is none."""
+    """The rows of a document: an array, one array under a key of an object, or an object's columns; None if
+    it is none."""
     try:
         value = json.loads(file.text())
     except (ValueError, RecursionError):
         return None
-    if isinstance(value, list):
-        return _table_of_lists(value) or value
-    return (_nested(value) or [value]) if isinstance(value, dict) else None
-
-
-def _table_of_lists(rows: list[Any]) -> list[Any] | None:
-    """Rows that are lists, of which the first has the names."""
-    if len(rows) < 2 or not all(isinstance(row, list) for row in rows):
-        return None
-    header, *body = rows
-    if not all(isinstance(name, str) for name in header) or len(set(header)) < len(header):
-        return None
-    return [dict(zip(header, row, strict=True)) if len(row) == len(header) else None for row in body]
-
-
-def _nested(document: dict[str, Any]) -> list[Any] | None:
-    """The rows that an object holds: under one of its keys, or as columns; None if it is one row itself."""
-    if isinstance(document.get("columns"), list) and isinstance(document.get("data"), list):
-        return _table_of_lists([document["columns"], *document["data"]])
-    lists = {key: value for key, value in document.items() if isinstance(value, list)}
-    holders = [key for key, value in lists.items() if value and all(isinstance(item, dict) for item in value)]
-    if len(holders) == 1 and (len(document) == 1 or holders[0] in _WRAPPERS):
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    lists = {key: column for key, column in value.items() if isinstance(column, list)}
+    holders = [key for key, rows in lists.items() if rows and all(isinstance(row, dict) for row in rows)]
+    if len(holders) == 1 and (len(value) == 1 or holders[0] in _WRAPPERS):
         return lists[holders[0]]
-    columns = list(document.values())
-    if len(columns) < 2:
-        return None
-    if all(isinstance(column, dict) for column in columns):  # as pandas writes it, {"text": {"0": ...}}
-        keys = list(columns[0])
-        if keys and all(list(column) == keys for column in columns) and keys[0].isdigit():
-            return [{name: column[key] for name, column in document.items()} for key in keys]
-    even = len(lists) == len(document) and len({len(column) for column in columns}) == 1
-    if even and (any(isinstance(item, list) for item in columns[0]) or not _is_token_row(document)):
-        return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
-    return None
+    even = len(lists) == len(value) > 1 and len({len(column) for column in lists.values()}) == 1
+    if even and (isinstance(next(iter(lists.values()))[0], list) or not _is_token_row(value)):
+        return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    return [value]
 
 
 def _is_token_row(document: dict[str, Any]) -> bool:
     """Whether lists of words and labels are those of a single sentence."""
-    names = {name.casefold() for name in document}
-    return bool(names & {"tokens", "words", "forms"})
+    return not {name.casefold() for name in document}.isdisjoint({"tokens", "words", "forms"})
 
 
 def read_parquet(file: InputFile) -> Table:

@@ -1,6 +1,6 @@
 """Labelled examples: one type for each level of task, and what a reader returns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -109,13 +109,11 @@ class LabelledData:
         examples: all of the type that ``task.level`` asks for.
         task: what the labels are about.
         facts: where the examples came from and what was dropped.
-        names: that the data declares for labels stored as integers, by integer.
     """
 
     examples: tuple[Example, ...]
     task: Task
     facts: DataFacts
-    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -135,8 +133,7 @@ class LabelledData:
 def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
     """Leave out of ``other`` the examples with a label that ``train`` never shows, and count them.
 
-    For data such as slots, where rare tags (``I-condition_temperature``) occur in one language only. Integers
-    are read as the names that ``train`` declares for them, if it has names.
+    For data such as slots, where rare tags (``I-condition_temperature``) occur in one language only.
 
     Raises:
         InputError: if more than half the examples would go: the label sets are then different ones; or if
@@ -148,7 +145,6 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
             "scored: name other labelled text."
         )
     known = set(train.labels)
-    other = _renamed(train, other)
     kept = tuple(example for example in other.examples if known.issuperset(example.labels))
     left_out = len(other) - len(kept)
     if 2 * left_out > len(other):
@@ -168,30 +164,6 @@ def keep_known_labels(train: LabelledData, other: LabelledData) -> LabelledData:
 
 def _are_numbers(labels: Iterable[str]) -> bool:
     return all(label.isascii() and label.isdigit() for label in labels)
-
-
-def _renamed(train: LabelledData, other: LabelledData) -> LabelledData:
-    """``other`` in the labels that ``train`` uses, where one has names for the integers of the other."""
-    numbers = dict(enumerate(train.names or other.names))
-    if not numbers or not other.labels or _are_numbers(train.labels) == _are_numbers(other.labels):
-        return other
-    by_label = {str(number): name for number, name in numbers.items()}
-    if _are_numbers(train.labels):  # names are declared by the other data alone
-        by_label = {name: number for number, name in by_label.items()}
-    if not by_label.keys() >= set(other.labels):
-        return other
-    examples = tuple(_relabelled(example, by_label) for example in other.examples)
-    note = f"labels were matched through declared names ({', '.join(list(numbers.values())[:6])})"
-    facts = other.facts.model_copy(update={"notes": (*other.facts.notes, note)})
-    return replace(other, examples=examples, facts=facts)
-
-
-def _relabelled(example: Example, by_label: Mapping[str, str]) -> Example:
-    if isinstance(example, TokenExample):
-        return replace(example, labels=tuple(by_label[label] for label in example.labels))
-    if isinstance(example, SentenceExample | PairExample):
-        return replace(example, label=by_label[example.label])
-    return example
 
 
 def _enumerate(labels: list[str]) -> str:

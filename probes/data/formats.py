@@ -1,7 +1,7 @@
 """Which format a file is in: by its content where that is plain, else by its name.
 
-Compressed files (gzip, bzip2, xz, zstd, and zip or tar with one file in it) are read as what is in them,
-in UTF-8 or, with a byte order mark, UTF-16 or UTF-32.
+Compressed files (gzip, bzip2, xz, zstd) are read as what is in them. Text is in UTF-8 or, with a byte order
+mark, UTF-16 or UTF-32.
 
 ========================================  ==========================================================
 name ends in                              read as

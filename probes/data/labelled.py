@@ -79,10 +79,10 @@ def read_labelled(
         format=format,
         sha256=sha256,
         columns=dict(parts[0].columns),
-        scheme=scheme and scheme.described(),
+        scheme=scheme and scheme.name,
         notes=tuple(_notes(labels, scheme, examples)),
     )
-    return LabelledData(tuple(examples), task, facts, parts[0].names)
+    return LabelledData(tuple(examples), task, facts)
 
 
 def as_row(example: Example, columns: Columns) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 =================  ==========================================================================
 scheme             what is read
 =================  ==========================================================================
-IOB2, IOB1, IO     ``B-`` opens, ``I-`` goes on, or opens where no span of its type is open
+BIO (IOB2, IOB1)   ``B-`` opens, ``I-`` goes on, or opens where no span of its type is open
 IOE                ``E-`` closes
 IOBES, BMES        ``S-`` is a span of one word, ``M-`` its inside
 BILOU              ``L-`` closes, ``U-`` is a span of one word
@@ -59,44 +59,13 @@ class Scheme:
     reading: Tags
     closing: bool = False
     stray: dict[str, int] = field(default_factory=dict)
-    _opened_inside: int = 0
-    _after_own_type: int = 0
-    _other_begins: int = 0
-    _broken: int = 0
 
     def to_bio(self, tags: Sequence[str]) -> tuple[str, ...]:
         """The same spans as BIO tags."""
-        self._count(tags)
         result = [OUTSIDE] * len(tags)
         for start, end, kind in _spans([self.reading.get(tag) for tag in tags]):
             result[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
         return tuple(result)
-
-    def _count(self, tags: Sequence[str]) -> None:
-        before = None
-        for tag in (*tags, OUTSIDE):
-            now = self.reading.get(tag)
-            going = before is not None and before[0] in "BI"
-            same = before is not None and now is not None and before[1] == now[1]
-            if now is not None and now[0] == "I" and not (going and same):
-                self._opened_inside += 1
-            if now is not None and now[0] == "B":
-                self._after_own_type += same
-                self._other_begins += not same
-            if self.closing:
-                goes_on = now is not None and now[0] in "IE"
-                self._broken += (going and not (goes_on and same)) or (goes_on and not (going and same))
-            before = now
-
-    def described(self) -> str:
-        """Its name, made precise by the sentences that were converted."""
-        if self.name == "IOB2" and self._opened_inside:
-            if not self._other_begins:
-                return "IOB1" if self._after_own_type else "IO"
-            return f"IOB2, with {self._opened_inside} spans that open with I-"
-        if self.closing and self._broken:
-            return f"{self.name}, {self._broken} times not followed: read as in the CoNLL evaluation"
-        return self.name
 
 
 def recognise(tags: Mapping[str, int]) -> Scheme:
@@ -225,7 +194,7 @@ def _name(letters: Collection[str]) -> str:
         return "BMEWO" if "W" in letters else "BMES"
     if {*letters} & {"E", "S"}:
         return "IOBES" if {*letters} & {"B", "S"} else "IOE"
-    return "IOB2"
+    return "BIO"
 
 
 def _bare(typed: Sequence[str], tags: Collection[str]) -> Scheme:

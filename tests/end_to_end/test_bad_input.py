@@ -216,12 +216,6 @@ BITEXT = [
         ("pairs", "bring"),
         bitext=File("b.tsv", "".join(f"{e}\t{t}\n" for e, t in zip(ENGLISH, TURKISH, strict=True))),
     ),
-    case(
-        "direction by script",
-        ("Russian first", "swap"),
-        target="ru",
-        bitext=File("b.tsv", "Я читаю.\tI read.\n"),
-    ),
     case("direction in the same script", ("English side", "swap"), bitext=SWAPPED),
     case(
         "sides of different length",

@@ -60,7 +60,7 @@ def read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 def test_train_in_one_scheme_and_test_in_another(read: Reader) -> None:
     found = read({"test.conll": IOBES}, target_labels="test.conll")
     train, test, _ = found.inputs
-    assert (train["scheme"], test["scheme"]) == ("IOB2", "IOBES")
+    assert (train["scheme"], test["scheme"]) == ("BIO", "IOBES")
     assert test["samples"] == [["tapaa Bob", "O B-PER"]]  # training never shows I-LOC
     assert test["dropped"] == {"a label unknown in training": 1}
     both = read(
@@ -219,7 +219,7 @@ def test_in_words_everything_is_said(
         main()
     out = capsys.readouterr().out
     assert (
-        "labelled source data: train.conll (conll; words from column 1, labels from column 2; tags in IOB2)"
+        "labelled source data: train.conll (conll; words from column 1, labels from column 2; tags in BIO)"
         in out
     )
     assert "2 of 2 kept; dropped: nothing" in out

@@ -1,4 +1,4 @@
-"""Compressed files are read as streams; archives where they hold one file; bombs are stopped."""
+"""Compressed files are read as streams, archives refused, bombs stopped."""
 
 import bz2
 import gzip
@@ -30,16 +30,6 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
-def nameless() -> bytes:
-    """A zip whose only member has no name."""
-    info = zipfile.ZipInfo("a")
-    info.filename = ""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr(info, TEXT)
-    return sink.getvalue()
-
-
 def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode=mode) as archive:  # type: ignore[call-overload]
@@ -62,9 +52,6 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
     ".zst": zst,
-    ".zip": lambda content: zipped({"folder/": b"", "folder/data.tsv": content, "__MACOSX/._data.tsv": b"x"}),
-    ".tar": lambda content: tarred({"data.tsv": content}),
-    ".tar.gz": lambda content: tarred({"data.tsv": content}, "w:gz"),
 }
 
 
@@ -82,7 +69,7 @@ def test_what_is_in_it_is_read(tmp_path: Path, ending: str) -> None:
     assert read_dictionary(path).facts.read == 2
 
 
-@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".zip"])
+@pytest.mark.parametrize("ending", COMPRESSIONS)
 def test_the_name_need_not_say_so(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path, "data", COMPRESSIONS[ending](b"text\tlabel\na b\tx\nc d\ty\n"))
     assert read_labelled(path, TASKS["topic"], role="train").labels == ("x", "y")
@@ -108,27 +95,21 @@ def test_every_format_can_be_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (
-            zipped({"a.tsv": TEXT, "b.tsv": TEXT}),
-            r"is compressed and holds 2 files \(a.tsv, b.tsv\): unpack it",
-        ),
-        (tarred({"a.tsv": TEXT, "b.tsv": TEXT}), "is compressed and holds 2 files"),
-        (zipped({}), r"is compressed \(empty zip\)"),
-        (zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "office document: save its table as"),
-        (b"7z\xbc\xaf\x27\x1c" + b"\0" * 20, r"is compressed \(7z\): unpack it"),
-        (b"Rar!\x1a\x07" + b"\0" * 20, r"is compressed \(rar\): unpack it"),
-        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(TEXT)))), "several times over"),
+        (zipped({"a.tsv": TEXT, "b.tsv": TEXT}), r"an archive \(zip\): unpack it and name the file in it"),
+        (zipped({}), r"an archive \(zip\)"),
+        (tarred({"a.tsv": TEXT}), r"an archive \(tar\)"),
+        (gzip.compress(tarred({"a.tsv": TEXT})), r"an archive \(tar\)"),
+        (b"7z\xbc\xaf\x27\x1c" + b"\0" * 20, r"an archive \(7z\): unpack it"),
+        (b"Rar!\x1a\x07" + b"\0" * 20, r"an archive \(rar\): unpack it"),
+        (gzip.compress(gzip.compress(TEXT)), r"is compressed or an archive \(gzip\): unpack it"),
         (gzip.compress(TEXT)[:-12], "cannot be unpacked"),
         (gzip.compress(b""), "is empty"),
         (bz2.compress(TEXT)[:-6], "cannot be unpacked"),
         (zst(TEXT)[:-4], "cannot be unpacked"),
-        (zipped({"a.tsv": TEXT})[:40], "cannot be unpacked"),
-        (nameless(), "cannot be unpacked"),
     ],
     ids=(  # the contents hold the time of day, and every worker has to call a test the same
-        *("two files in a zip", "two files in a tar", "empty zip", "office document", "7z", "rar"),
-        *("gzip in gzip", "gzip cut short", "empty gzip", "bz2 cut short", "zst cut short", "zip cut short"),
-        "zip without a name",
+        *("zip", "empty zip", "tar", "tar.gz", "7z", "rar", "gzip in gzip"),
+        *("gzip cut short", "empty gzip", "bz2 cut short", "zst cut short"),
     ),
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes, says: str) -> None:
@@ -141,7 +122,7 @@ def test_text_that_begins_like_a_compressed_file_is_text(tmp_path: Path) -> None
     assert len(read_bitext(path, EN, TR)) == 2
 
 
-@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".zip", ".tar.gz"])
+@pytest.mark.parametrize("ending", COMPRESSIONS)
 def test_a_bomb_is_stopped_where_it_exceeds_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
