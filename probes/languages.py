@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from functools import cache
 
 import langcodes
+import regex
 from langcodes.data_dicts import LANGUAGE_ALPHA3
 
 from probes.errors import InputError
@@ -170,27 +171,16 @@ def _two_letter_languages() -> dict[str, str]:
     return {code: _language(code).name for code in folded if _is_one_language(code)}
 
 
-_SCRIPT_OF_NAME = {
-    # first word of a character's Unicode name -> ISO 15924
-    **{"ADLAM": "Adlm", "ARABIC": "Arab", "ARMENIAN": "Armn", "BALINESE": "Bali", "BAMUM": "Bamu"},
-    **{"BATAK": "Batk", "BENGALI": "Beng", "BOPOMOFO": "Bopo", "BUGINESE": "Bugi", "BUHID": "Buhd"},
-    **{"CANADIAN": "Cans", "CHAKMA": "Cakm", "CHAM": "Cham", "CHEROKEE": "Cher", "CJK": "Hani"},
-    **{"COPTIC": "Copt", "CYRILLIC": "Cyrl", "DESERET": "Dsrt", "DEVANAGARI": "Deva", "ETHIOPIC": "Ethi"},
-    **{"GEORGIAN": "Geor", "GOTHIC": "Goth", "GREEK": "Grek", "GUJARATI": "Gujr", "GURMUKHI": "Guru"},
-    **{"HANGUL": "Hang", "HANUNOO": "Hano", "HEBREW": "Hebr", "HIRAGANA": "Hira", "JAVANESE": "Java"},
-    **{"KANNADA": "Knda", "KATAKANA": "Kana", "KAYAH": "Kali", "KHMER": "Khmr", "LAO": "Laoo"},
-    **{"LATIN": "Latn", "LEPCHA": "Lepc", "LIMBU": "Limb", "LISU": "Lisu", "MALAYALAM": "Mlym"},
-    **{"MANDAIC": "Mand", "MEETEI": "Mtei", "MIAO": "Plrd", "MONGOLIAN": "Mong", "MYANMAR": "Mymr"},
-    **{"NKO": "Nkoo", "OGHAM": "Ogam", "OL": "Olck", "ORIYA": "Orya", "OSAGE": "Osge", "OSMANYA": "Osma"},
-    **{"REJANG": "Rjng", "RUNIC": "Runr", "SAMARITAN": "Samr", "SAURASHTRA": "Saur", "SINHALA": "Sinh"},
-    **{"SUNDANESE": "Sund", "SYLOTI": "Sylo", "SYRIAC": "Syrc", "TAGALOG": "Tglg", "TAGBANWA": "Tagb"},
-    **{"TAMIL": "Taml", "TELUGU": "Telu", "THAANA": "Thaa", "THAI": "Thai", "TIBETAN": "Tibt"},
-    **{"TIFINAGH": "Tfng", "VAI": "Vaii", "WANCHO": "Wcho", "YI": "Yiii"},
-}
+_SCRIPTS = (
+    "Latn Cyrl Arab Hani Hira Kana Hang Deva Adlm Armn Bali Bamu Batk Beng Bopo Bugi Buhd Cakm Cans "
+    "Cham Cher Copt Dsrt Ethi Geor Goth Grek Gujr Guru Hano Hebr Java Kali Khmr Knda Laoo Lepc Limb "
+    "Lisu Mand Mlym Mong Mtei Mymr Nkoo Ogam Olck Orya Osge Osma Plrd Rjng Runr Samr Saur Sinh Sund "
+    "Sylo Syrc Tagb Taml Telu Tfng Tglg Thaa Thai Tibt Vaii Wcho Yiii"
+)
 
 
 def script_of(text: str) -> str:
-    """The script most letters of ``text`` are in, by their Unicode names.
+    """The script most letters of ``text`` are in.
 
     Returns:
         An ISO 15924 code; ``Zyyy`` (undetermined) without a single letter of a known script. Chinese
@@ -214,6 +204,9 @@ def script_of(text: str) -> str:
 def _script_of_character(character: str) -> str:
     if unicodedata.category(character)[0] not in "LM":
         return "Zyyy"
-    words = unicodedata.name(character, "").split()
-    first = next((word for word in words if word not in ("FULLWIDTH", "HALFWIDTH")), "")
-    return _SCRIPT_OF_NAME.get(first.partition("-")[0], "Zyyy")
+    return next((code for code, script in _patterns().items() if script.match(character)), "Zyyy")
+
+
+@cache
+def _patterns() -> dict[str, regex.Pattern[str]]:
+    return {code: regex.compile(rf"\p{{Script={code}}}") for code in _SCRIPTS.split()}

@@ -7,38 +7,22 @@ words come out as one span a run, because the rules cannot split them; there eve
 """
 
 import unicodedata
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
+import regex
+
 if TYPE_CHECKING:  # segmentation does not need torch, so importing this module does not load it
     from torch import Tensor
 
-# Code points of the letters and marks of Han, Hiragana, Katakana, Thai, Lao, Tibetan, Myanmar and Khmer,
-# as first and last of each range; punctuation and digits among them are told apart by their category.
-_UNSPACED_RANGES = (
-    (0x0E00, 0x0FFF),  # Thai, Lao, Tibetan
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x2E80, 0x2FDF),  # Han radicals
-    (0x3005, 0x3007),  # Han iteration mark, closing mark, zero
-    (0x3021, 0x302D),  # Hangzhou numerals and tone marks
-    (0x3031, 0x3035),  # kana repeat marks
-    (0x3038, 0x30FF),  # Han numerals, Hiragana, Katakana
-    (0x31F0, 0x31FF),  # Katakana extensions
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),  # Han
-    (0xA9E0, 0xA9FF),  # Myanmar
-    (0xAA60, 0xAA7F),  # Myanmar
-    (0xF900, 0xFAFF),  # Han compatibility
-    (0xFF66, 0xFF9F),  # halfwidth Katakana
-    (0x1AFF0, 0x1B16F),  # kana extensions
-    (0x20000, 0x3FFFF),  # Han
+_UNSPACED = regex.compile(
+    r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Tibetan}"
+    r"\p{Script=Myanmar}\p{Script=Khmer}\u3006\u3031-\u3035\u303c\u30fc\uff70\uff9e\uff9f]"
 )
-_UNSPACED_STARTS = [first for first, _ in _UNSPACED_RANGES]
+"""Scripts without spaces, and signs of repetition, length and voice that Unicode counts to none of them."""
 
 _TSHEG = "\u0f0b\u0f0c"
 """Tibetan syllable marks: they stand inside words, so they do not end a run."""
@@ -74,9 +58,7 @@ def _kind(character: str) -> _Kind:
     if character in _TSHEG:
         return _Kind.UNSPACED
     if category[0] == "L" or category == "Nl":
-        index = bisect_right(_UNSPACED_STARTS, ord(character)) - 1
-        unspaced = index >= 0 and ord(character) <= _UNSPACED_RANGES[index][1]
-        return _Kind.UNSPACED if unspaced else _Kind.WORD
+        return _Kind.UNSPACED if _UNSPACED.match(character) else _Kind.WORD
     return _Kind.WORD if category[0] == "N" or category == "Pc" else _Kind.OTHER
 
 

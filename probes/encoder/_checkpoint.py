@@ -154,8 +154,8 @@ def _from_pretrained(
         ) from error
     except OSError as error:
         raise InputError(
-            f"'{name}' has no readable weights in safetensors format, the only one that is loaded: convert "
-            "it with model.save_pretrained(folder)."
+            f"'{name}' lacks readable weights, or a part of them, in safetensors format, the only one that "
+            "is loaded: download it again, or convert it with model.save_pretrained(folder)."
         ) from error
     except Exception as error:  # sizes that make no sense fail in any way
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):

@@ -1,12 +1,10 @@
 """What lies in a checkpoint's folder beside the weights: pooling, adapters, shards, SentencePiece models."""
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError, safe_open
 
 from probes.encoder._encoder import POOLINGS
 from probes.errors import InputError
@@ -22,11 +20,6 @@ _STATED = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """How older versions of sentence-transformers spell the mode: one switch each."""
-_SPELLINGS = {
-    **{"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max", "last": "lasttoken"},
-    **{"last_token": "lasttoken", "weighted": "weightedmean", "weighted_mean": "weightedmean"},
-    **{"weightedmean_tokens": "weightedmean", "mean_sqrt_len": "mean_sqrt_len_tokens"},
-}
 _SENTENCEPIECE = tuple(
     f"{name}.model" for name in ("sentencepiece.bpe", "spiece", "sentencepiece", "tokenizer", "spm")
 )
@@ -36,9 +29,8 @@ def check_files(name: str) -> None:
     """Refuse what transformers would load as something else, or not at all.
 
     Raises:
-        InputError: if the folder holds an adapter, alone or beside a model, or shards that are not all there.
+        InputError: if the folder holds an adapter, alone or beside a model.
     """
-    folder = Path(name)
     adapter = next((file for file in _ADAPTERS if _find(name, file) is not None), None)
     if adapter is not None:
         stated = _settings(name, "adapter_config.json")
@@ -46,36 +38,12 @@ def check_files(name: str) -> None:
         base = stated.get("base_model_name_or_path")
         what = f"a {kind} adapter" if kind != "ADAPTER" else "an adapter"
         of = f" of {Path(str(base)).name}" if base else ""
-        whole = (folder / "config.json").exists()
+        whole = (Path(name) / "config.json").exists()
         beside = " beside the model, which would be measured without it" if whole else ""
         raise InputError(
             f"'{name}' holds {what}{of}{beside}: merge it first, as in model.merge_and_unload() of peft, "
             "save the result with its tokenizer, and name that folder."
         )
-    for index in folder.glob("*.safetensors.index.json") if folder.is_dir() else ():
-        _check_shards(name, index)
-
-
-def _check_shards(name: str, index: Path) -> None:
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise InputError(f"'{name}' has a damaged {index.name}: download or save the model again.") from error
-    for shard in map(str, shards):
-        path = index.parent / shard
-        if not path.is_file():
-            raise InputError(
-                f"'{name}' lacks {shard}, one of the {len(shards)} files of its weights: download or save "
-                "it again."
-            )
-        try:
-            with safe_open(path, framework="numpy"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise InputError(
-                f"'{name}' has an incomplete {shard}, one of the {len(shards)} files of its weights "
-                f"({error}): download or save it again."
-            ) from error
 
 
 def transformer_folder(name: str) -> str:
@@ -134,16 +102,15 @@ def _modes(stated: dict[str, Any]) -> list[str]:
     """The modes in either spelling: one name (or several), or a switch each."""
     named = stated.get("pooling_mode")
     if isinstance(named, str):
-        named = named.replace("+", ",").split(",")
-    if isinstance(named, list | tuple):
-        modes = [str(mode).strip().casefold() for mode in named]
-        return [_SPELLINGS.get(mode, mode) for mode in modes if mode]
+        return named.split("+")
+    if isinstance(named, list):
+        return list(map(str, named))
     switched_on = [key for key, on in stated.items() if key.startswith("pooling_mode_") and on is True]
     return [_STATED.get(key, key) for key in switched_on]
 
 
 def refuse_unconverted(name: str) -> None:
-    """Name the package that is missing where a folder brings only a SentencePiece model.
+    """Name the packages that read a tokenizer where a folder brings only a SentencePiece model.
 
     Raises:
         InputError: if it does.
@@ -153,21 +120,10 @@ def refuse_unconverted(name: str) -> None:
     model = next((file for file in _SENTENCEPIECE if _find(name, file) is not None), None)
     if model is None:
         return
-    modules = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
-    needed = [package for package, module in modules.items() if not _is_installed(module)]
-    why = f"and {' and '.join(needed)} to read it is not installed" if needed else "which could not be read"
-    how = f"pip install {' '.join(needed)}, or save" if needed else "save"
     raise InputError(
-        f"'{name}' has its tokenizer as {model} alone, {why}: {how} a fast tokenizer (tokenizer.json) "
-        "beside it."
+        f"'{name}' has its tokenizer as {model} alone, which sentencepiece and protobuf read: pip install "
+        "sentencepiece protobuf, or save a fast tokenizer (tokenizer.json) beside it."
     )
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package around it is missing
-        return False
 
 
 def _modules(name: str) -> list[dict[str, Any]]:
