@@ -28,6 +28,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -35,8 +36,9 @@ from torch import Tensor
 from probes.context import Context
 from probes.gradients import block_gradients
 from probes.gradients.rounds import measure_gradients, round_losses, task_name
-from probes.machine.memory import freed_memory_kept, peak_bytes
-from probes.machine.precision import PRECISIONS, PassPrecision, choose_precision
+from probes.machine.memory import peak_bytes
+from probes.machine.precision import PassPrecision, choose_precision
+from probes.request import Precision
 from tests.benchmarks._shapes import SHAPES, Case, make_case
 
 __all__ = ["CONTENDERS", "Outcome", "Timed"]
@@ -145,8 +147,7 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
 def _memory_of(name: str, arguments: argparse.Namespace) -> int:
     """Peak bytes of this process once a way has run in it."""
     case, precision = _prepared(arguments)
-    with freed_memory_kept():
-        CONTENDERS[name](case, precision)
+    CONTENDERS[name](case, precision)
     return peak_bytes(case.encoder.device)
 
 
@@ -158,21 +159,20 @@ def _in_turns(arguments: argparse.Namespace) -> dict[str, Timed | str]:
     names = arguments.contenders.split(",")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
-    with freed_memory_kept():
-        for turn in range(1 + arguments.repeats):
-            for name in names:
-                if name in failed:
-                    continue
-                begin = clock()
-                try:
-                    CONTENDERS[name](case, precision)
-                except (RuntimeError, ImportError, ValueError) as error:
-                    failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                    continue
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                if turn:
-                    seconds[name].append((clock() - begin) / arguments.rounds)
+    for turn in range(1 + arguments.repeats):
+        for name in names:
+            if name in failed:
+                continue
+            begin = clock()
+            try:
+                CONTENDERS[name](case, precision)
+            except (RuntimeError, ImportError, ValueError) as error:
+                failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                continue
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if turn:
+                seconds[name].append((clock() - begin) / arguments.rounds)
     size = 4 * sum(p.numel() for p in case.encoder.parameters())
     losses = sum(1 for _ in next(_rounds(case)))
     return {name: failed.get(name) or Timed(seconds[name], size, losses) for name in names}
@@ -242,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", choices=(*SHAPES, "bundled"), default="e5-small")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     parser.add_argument("--rounds", type=int, default=3, help="of one turn, at least 3")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--length", type=int, default=64, help="longest input in subwords")
