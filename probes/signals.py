@@ -81,7 +81,7 @@ class Note(Frozen):
     text: str
 
 
-Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+Pooling = Literal["mean", "cls"]
 """How token states become a sentence vector, as sentence-transformers calls it."""
 
 

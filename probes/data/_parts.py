@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
-from pathlib import PurePath
 from typing import Any
 
 from probes.data._records import Dropped, first_lines, text_of
@@ -71,18 +70,14 @@ def open_parts(spec: str, source: Language, target: Language) -> list[Part]:
         written = "," in joined or is_folder(joined) or len(names) > 1
         files = [name if is_hub_spec(name) else open_file(name) for name in names]
         sides = [file for file in files if written and isinstance(file, InputFile) and _is_side(file)]
-        couples = {
-            id(one): _couple(one, other, source, target)
-            for one, other in _couples(joined, sides, source, target)
-        }
         for file in files:
             if isinstance(file, str):
                 table, sha256 = load_table(file)
                 parts.append(Part(file, "datasets", sha256, *_from_table(table, source, target)))
             elif file not in sides:
                 parts.append(_from_file(file, source, target))
-            elif id(file) in couples:
-                parts.append(couples[id(file)])
+        if sides:
+            parts.append(_couple(joined, sides, source, target))
     return parts
 
 
@@ -99,39 +94,25 @@ def _is_side(file: InputFile) -> bool:
     return format == "csv" or tabs[0] > len(lines) / 2
 
 
-def _couples(
-    spec: str, sides: Sequence[InputFile], source: Language, target: Language
-) -> list[tuple[InputFile, InputFile]]:
-    """Files that go together line by line, source first where their names say which is which.
+def _couple(spec: str, sides: Sequence[InputFile], source: Language, target: Language) -> Part:
+    """Two files that go together line by line, source first where their names say which is which.
 
     Raises:
-        InputError: if one is left over, or it cannot be told which go together.
+        InputError: if it is not two.
     """
-    if not sides:
-        return []
-    languages = {id(file): _language_in(file.name, source, target) for file in sides}
-    if len(sides) == 2:
-        one, other = sides
-        turned = languages[id(one)] == 1 or languages[id(other)] == 0
-        return [(other, one) if turned and languages[id(one)] != languages[id(other)] else (one, other)]
-    stems: dict[str, dict[int, InputFile]] = {}
-    for file in sides:
-        side = languages[id(file)]
-        if side is not None:
-            stems.setdefault(_stem(file, side, source, target), {})[side] = file
-    whole = [(found[0], found[1]) for found in stems.values() if len(found) == 2]
-    together = {id(file) for couple in whole for file in couple}
-    left = [file.spec for file in sides if id(file) not in together]
-    if left:
-        where = f"In the folder {spec}, " if is_folder(spec) else ""
+    if len(sides) != 2:
+        listed = ", ".join(file.spec for file in sides)
         raise InputError(
-            f"{where}{', '.join(left)}: {len(left)} file{'s' if len(left) > 1 else ''} with one text a "
-            "line, of which "
-            f"it cannot be told what goes with what: name the {source.name} and the {target.name} side as "
-            f"A,B, more couples joined with +, or call them by language, as in train.{source.code} and "
-            f"train.{target.code}."
+            f"{spec} names {len(sides)} with one text a line ({listed}), and two go together: name the "
+            f"{source.name} and the {target.name} side as A,B, more couples joined with +."
         )
-    return whole
+    first, second = sides
+    languages = [_language_in(file.name, source, target) for file in sides]
+    if languages[0] != languages[1] and (languages[0] == 1 or languages[1] == 0):
+        first, second = second, first
+    columns = {source.name: first.spec, target.name: second.spec}
+    sha256 = joint_sha256(first, second)
+    return Part(f"{first.spec},{second.spec}", "line-aligned", sha256, _from_lines(first, second), columns)
 
 
 def _language_in(name: str, source: Language, target: Language) -> int | None:
@@ -142,20 +123,6 @@ def _language_in(name: str, source: Language, target: Language) -> int | None:
         if len(hits) == 1 and len(part) > 1:
             return hits[0]
     return None
-
-
-def _stem(file: InputFile, side: int, source: Language, target: Language) -> str:
-    """The name without its language, by which the two sides know each other."""
-    parts = re.split(r"([.\s_-])", file.name.casefold())
-    language = (source, target)[side]
-    kept = [part for part in parts if len(part) < 2 or not match_language([part], language)]
-    return str(PurePath(file.path).parent / "".join(kept))
-
-
-def _couple(first: InputFile, second: InputFile, source: Language, target: Language) -> Part:
-    spec = f"{first.spec},{second.spec}"
-    columns = {source.name: first.spec, target.name: second.spec}
-    return Part(spec, "line-aligned", joint_sha256(first, second), _from_lines(first, second), columns)
 
 
 def _from_file(file: InputFile, source: Language, target: Language) -> Part:

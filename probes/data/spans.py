@@ -51,13 +51,11 @@ class Scheme:
     Attributes:
         name: of the scheme, as it is reported.
         reading: of every tag that belongs to a span; all others are outside.
-        closing: whether every span's first and last word are marked.
         stray: words with tags that belong to no scheme, by tag; read as outside.
     """
 
     name: str
     reading: Tags
-    closing: bool = False
     stray: dict[str, int] = field(default_factory=dict)
 
     def to_bio(self, tags: Sequence[str]) -> tuple[str, ...]:
@@ -100,12 +98,6 @@ def recognise(tags: Mapping[str, int]) -> Scheme:
             f"{_MEANING[part]} of type {kind}" for part, kind in (scheme.reading[tag], other.reading[tag])
         )
         raise SchemeError(f"'{tag}' can be {first} or {second}: rename the types")
-    if scheme.closing:  # where all beginnings are marked, a type that never begins is a slip
-        begun = {kind for part, kind in scheme.reading.values() if part in ("B", "S")}
-        never = {tag: tags[tag] for tag, (_, kind) in scheme.reading.items() if kind not in begun}
-        if sum(never.values()) <= _STRAY * sum(tags[tag] for tag in scheme.reading):
-            scheme.reading = {tag: read for tag, read in scheme.reading.items() if tag not in never}
-            stray = {**stray, **never}
     scheme.stray = stray
     return scheme
 
@@ -178,7 +170,7 @@ def _readings(typed: Sequence[str]) -> Iterator[Scheme]:
             tags = {
                 tag: (_PARTS[letter.upper()], kind) for tag, (letter, kind) in zip(typed, pieces, strict=True)
             }
-            yield Scheme(_name(letters), tags, {"B", "E"} <= parts or "S" in parts)
+            yield Scheme(_name(letters), tags)
 
 
 def _plausibility(scheme: Scheme) -> tuple[int, int]:

@@ -11,14 +11,7 @@ from probes.errors import InputError
 from probes.signals import Pooling
 
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
-_STATED = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
+_STATED = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 """How older versions of sentence-transformers spell the mode: one switch each."""
 _SENTENCEPIECE = tuple(
     f"{name}.model" for name in ("sentencepiece.bpe", "spiece", "sentencepiece", "tokenizer", "spm")
@@ -83,18 +76,13 @@ def stated_pooling(name: str, stated: dict[str, Any]) -> Pooling:
     Raises:
         InputError: if it is one, or a combination, that is not supported.
     """
-    modes = _modes(stated)
-    if len(modes) > 1:
-        raise InputError(
-            f"'{name}' joins several poolings ({', '.join(modes)}), and one is what is supported: choose "
-            f"one of {', '.join(POOLINGS)} in its pooling config."
-        )
-    mode = modes[0] if modes else "mean"
+    modes = _modes(stated) or ["mean"]
     for pooling in POOLINGS:
-        if pooling == mode:
+        if modes == [pooling]:
             return pooling
     raise InputError(
-        f"'{name}' has the pooling mode '{mode}', which is not supported: {', '.join(POOLINGS)} are."
+        f"'{name}' has the pooling {' and '.join(modes)}, which is not supported: choose one of "
+        f"{', '.join(POOLINGS)} in its pooling config."
     )
 
 

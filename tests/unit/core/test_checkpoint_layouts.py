@@ -25,16 +25,9 @@ def state(folder: Path, stated: dict[str, Any], path: str = "1_Pooling") -> None
     [
         ({"pooling_mode": "cls", "embedding_dimension": 32}, "cls"),
         ({"pooling_mode": "mean"}, "mean"),
-        ({"pooling_mode": "max"}, "max"),
-        ({"pooling_mode": ["lasttoken"]}, "lasttoken"),
-        ({"pooling_mode": "weightedmean", "include_prompt": False}, "weightedmean"),
-        ({"pooling_mode": "mean_sqrt_len_tokens"}, "mean_sqrt_len_tokens"),
+        ({"pooling_mode": ["cls"]}, "cls"),
         ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": False}, "mean"),
-        ({"pooling_mode_max_tokens": True}, "max"),
-        ({"pooling_mode_lasttoken": True}, "lasttoken"),
-        ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
-        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
         ({"word_embedding_dimension": 32}, "mean"),
     ],
 )
@@ -46,11 +39,12 @@ def test_both_spellings_of_every_pooling_are_read(tmp_path: Path, stated: dict[s
 @pytest.mark.parametrize(
     ("stated", "says"),
     [
-        ({"pooling_mode": "attention"}, "'attention', which is not supported"),
-        ({"pooling_mode": ["cls", "mean"]}, "several poolings"),
-        ({"pooling_mode": "cls+max"}, "several poolings"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "several poolings"),
-        ({"pooling_mode_of_tomorrow": True}, "'pooling_mode_of_tomorrow', which is not supported"),
+        ({"pooling_mode": "attention"}, "the pooling attention, which is not supported"),
+        ({"pooling_mode": "lasttoken"}, "the pooling lasttoken, which is not supported"),
+        ({"pooling_mode": ["cls", "mean"]}, "cls and mean, which is not supported"),
+        ({"pooling_mode": "cls+max"}, "cls and max, which is not supported"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "cls and mean, which"),
+        ({"pooling_mode_max_tokens": True}, "pooling_mode_max_tokens, which is not supported: choose one of"),
     ],
 )
 def test_another_pooling_is_named(tmp_path: Path, stated: dict[str, Any], says: str) -> None:
@@ -60,10 +54,10 @@ def test_another_pooling_is_named(tmp_path: Path, stated: dict[str, Any], says: 
 
 
 def test_the_module_list_says_where_the_pooling_is(tmp_path: Path) -> None:
-    state(tmp_path, {"pooling_mode": "max"}, "2_Pooling")
+    state(tmp_path, {"pooling_mode": "cls"}, "2_Pooling")
     modules = [{"path": "2_Pooling", "type": "sentence_transformers.sentence_transformer.modules.Pooling"}]
     (tmp_path / "modules.json").write_text(json.dumps(modules))
-    assert find_pooling(str(tmp_path)) == "max"
+    assert find_pooling(str(tmp_path)) == "cls"
 
 
 def test_the_old_layout_keeps_the_transformer_in_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -91,10 +85,6 @@ def test_poolings_by_hand(side: str) -> None:
     expected = {
         "mean": tokens.mean(0),
         "cls": tokens[0],
-        "max": torch.tensor([6.0, 1.0]),
-        "mean_sqrt_len_tokens": tokens.sum(0) / 3**0.5,
-        "weightedmean": (tokens * torch.tensor([[1.0], [2.0], [3.0]])).sum(0) / 6,
-        "lasttoken": tokens[2],
     }
     assert expected.keys() == set(POOLINGS)
     for pooling in POOLINGS:

@@ -37,11 +37,10 @@ def test_files_that_hold_both_sides_are_joined_however_they_are_named(tmp_path: 
     assert read(tmp_path).pairs == expected
 
 
-def test_sides_are_paired_by_the_languages_in_their_names(tmp_path: Path) -> None:
+def test_couples_of_sides_are_joined(tmp_path: Path) -> None:
     write(tmp_path, news__en="a\nb\n", news__tr="A\nB\n", talks__en="c\n", talks__tr="C\n")
-    assert read(tmp_path).pairs == (("a", "A"), ("b", "B"), ("c", "C"))
-    names = [str(tmp_path / name) for name in ("talks.tr", "news.tr", "talks.en", "news.en")]
-    assert set(read(",".join(names)).pairs) == {("a", "A"), ("b", "B"), ("c", "C")}
+    couples = (f"{tmp_path}/{name}.tr,{tmp_path}/{name}.en" for name in ("news", "talks"))
+    assert read("+".join(couples)).pairs == (("a", "A"), ("b", "B"), ("c", "C"))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +71,13 @@ def test_sides_and_whole_files_go_together(tmp_path: Path) -> None:
 
 def test_what_is_left_over_is_named(tmp_path: Path) -> None:
     write(tmp_path, news__en="c\n", news__tr="d\n", notes="e\n")
-    with pytest.raises(InputError, match="notes: 1 file with one text a line"):
+    for spec in (str(tmp_path), ",".join(str(tmp_path / name) for name in ("news.en", "news.tr", "notes"))):
+        with pytest.raises(InputError, match=r"names 3 with one text a line .*notes"):
+            read(spec)
+    (tmp_path / "news.tr").unlink()
+    (tmp_path / "notes").unlink()
+    with pytest.raises(InputError, match="names 1 with one text a line"):
         read(tmp_path)
-    spec = ",".join(str(tmp_path / name) for name in ("news.en", "news.tr", "notes"))
-    with pytest.raises(InputError, match="notes: 1 file with one text a line"):
-        read(spec)
 
 
 def test_a_file_of_one_side_called_tsv_is_a_side(tmp_path: Path) -> None:
