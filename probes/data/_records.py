@@ -67,13 +67,11 @@ class Tally:
         return f"{self.read} read" + (f", {reasons}" if reasons else "")
 
 
-_WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
-_FRACTION = re.compile(r"[+-]?(?:\d*[.,]\d+(?:[eE][+-]?\d+)?|\d+[eE]-\d+)")
-_NOT_GIVEN = frozenset({"nan", "<na>", "nat", "null"})
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+_NOT_GIVEN = frozenset({"", "nan", "<na>", "nat", "null"})
 """How libraries write a missing value as text."""
 
 NO_LABEL = Dropped("no label")
-_NOT_A_NUMBER = Dropped("no label (NaN)")
 
 
 def label_of(value: object, names: Sequence[str] | None, spec: str) -> str | Dropped:
@@ -82,70 +80,46 @@ def label_of(value: object, names: Sequence[str] | None, spec: str) -> str | Dro
     Negative integers mark what has no label, in every format and spelling (-1, -100, "-1", -1.0).
 
     Raises:
-        InputError: if the value is a fraction, or several labels.
+        InputError: if the value is a fraction, several labels, or an object.
     """
     if isinstance(value, str):
         return _from_text(value, spec)
-    if isinstance(value, list | tuple | dict):
-        return _from_several(value, names, spec)
     if isinstance(value, bool) and names is None:
         return str(value)
-    return _from_number(value, names, spec) if isinstance(value, int | float) else NO_LABEL
-
-
-def _from_several(value: object, names: Sequence[str] | None, spec: str) -> str | Dropped:
-    if isinstance(value, dict):
-        raise InputError(f"{spec} has labels that are objects: name the column that holds the label itself.")
-    assert isinstance(value, list | tuple)
-    if len(value) > 1:
-        shown = ", ".join(map(repr, value[:5]))
+    if isinstance(value, int | float):
+        return _from_number(value, names, spec)
+    if isinstance(value, list | tuple | dict) and value:
         raise InputError(
-            f"{spec} has examples of several labels ([{shown}]), and one each is what is scored here: choose "
-            "one, or leave those examples out."
+            f"{spec} has labels such as {str(value)[:40]}, and one each is what is scored here: name the "
+            "column that holds the label itself, or choose one of several."
         )
-    return label_of(value[0], names, spec) if value else NO_LABEL
-
-
-def _from_number(value: float, names: Sequence[str] | None, spec: str) -> str | Dropped:
-    if math.isnan(value):
-        return _NOT_A_NUMBER
-    if value != value // 1:
-        raise InputError(_fraction(str(value), spec))
-    number = int(value)  # integers beside missing values are stored as floats
-    if number < 0:
-        return _hidden(number)
-    if names is None:
-        return str(number)
-    return " ".join(names[number].split()) if number < len(names) else Dropped("a label without a name")
+    return NO_LABEL
 
 
 @lru_cache(maxsize=4096)
 def _from_text(text: str, spec: str) -> str | Dropped:
-    text = text_of(text)
-    if not text:
+    text = " ".join(text_of(text).split())
+    if text.casefold() in _NOT_GIVEN:
         return NO_LABEL
-    if not (text[-1].isdigit() or text[-1] == "."):
-        return _NOT_A_NUMBER if text.casefold() in _NOT_GIVEN else " ".join(text.split())
-    whole = _WHOLE.fullmatch(text)
-    if whole and not text.isdigit() and text.isascii():
-        number = int(whole[1]) if len(whole[1]) < 20 else 0
-        if number < 0:
-            return _hidden(number)
-        return whole[1].removeprefix("+") if "." in text else text
-    if _FRACTION.fullmatch(text):
-        raise InputError(_fraction(text, spec))
-    return " ".join(text.split())
+    if text.isdigit() or not _NUMBER.fullmatch(text):
+        return text
+    return _from_number(float(text.replace(",", ".")), None, spec)
 
 
-def _hidden(number: int) -> Dropped:
-    return Dropped(f"no label ({number})")
-
-
-def _fraction(text: str, spec: str) -> str:
-    return (
-        f"{spec} has labels that are not whole numbers ({text}), and classes are what is scored here: name "
-        "another label column, or turn the numbers into classes."
-    )
+def _from_number(value: float, names: Sequence[str] | None, spec: str) -> str | Dropped:
+    if math.isnan(value):
+        return NO_LABEL
+    if value != value // 1:
+        raise InputError(
+            f"{spec} has labels that are not whole numbers ({value}), and classes are what is scored here: "
+            "name another label column, or turn the numbers into classes."
+        )
+    number = int(value)  # integers beside missing values are stored as floats
+    if number < 0:
+        return Dropped(f"no label ({number})")
+    if names is None:
+        return str(number)
+    return " ".join(names[number].split()) if number < len(names) else Dropped("a label without a name")
 
 
 def text_of(value: object) -> str:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,9 @@ def test_a_fraction_is_refused_in_every_format(tmp_path: Path, ending: str, numb
         read(write(tmp_path, ending, [0.0, 1.0, number]))
 
 
-@pytest.mark.parametrize("text", ["0,5", "1,0", "1e-3", "2.5E+1", ",5"])
-def test_fractions_in_other_spellings_are_refused_too(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=rf"not whole numbers \({re.escape(text)}\)"):
+@pytest.mark.parametrize(("text", "number"), [("0,5", "0.5"), ("1e-3", "0.001"), (",5", "0.5")])
+def test_fractions_in_other_spellings_are_refused_too(tmp_path: Path, text: str, number: str) -> None:
+    with pytest.raises(InputError, match=rf"not whole numbers \({number}\)"):
         read(write(tmp_path, ".jsonl", ["1", "2", text]))
 
 
@@ -77,17 +76,16 @@ def test_whole_floats_are_integers_and_a_missing_value_is_no_label(tmp_path: Pat
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
-def test_several_labels_are_refused_and_lists_of_one_are_read(tmp_path: Path, ending: str) -> None:
-    assert read(write(tmp_path, ending, [["a"], ["b"], []])).facts.dropped == {"no label": 1}
-    with pytest.raises(InputError, match=r"several labels \(\['a', 'b'\]\)"):
-        read(write(tmp_path, ending, [["a"], ["a", "b"]]))
+def test_several_labels_are_refused(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(InputError, match=r"labels such as \['a', 'b'\]"):
+        read(write(tmp_path, ending, [["a", "b"], []]))
 
 
 def test_labels_in_objects_are_reached_by_a_dotted_name(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": {"name": "x"}}, {"text": "b", "label": {"name": "y"}}]
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(InputError, match="labels that are objects"):
+    with pytest.raises(InputError, match=r"labels such as \{'name': 'x'\}"):
         read(path)
     from probes.data import Columns
 
