@@ -65,7 +65,6 @@ def _tags(data: bytes) -> None:
     bio = scheme.to_bio(tags)
     assert len(bio) == len(tags)
     assert sum(end - start for start, end, _ in spans(bio)) == sum(tag != "O" for tag in bio)
-    scheme.described()
 
 
 def _pooling(data: bytes) -> None:
