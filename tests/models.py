@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -40,6 +41,7 @@ from advisor.sample import sample_path
 from probes.batches import LabelledText, TokenizedPair, Tokenizer
 from probes.catalogue import LEVELS, TASKS
 from probes.data import Example, PairExample, SentenceExample, read_labelled
+from probes.gradients import stream_gradients
 from probes.tasks import level_called
 
 __all__ = [
@@ -340,3 +342,16 @@ def sample_items(
     labels = LEVELS[level].classes or sorted({label for example in examples for label in example.labels})
     index = {label: i for i, label in enumerate(labels)}
     return level_called(level).labelled(tokenizer, examples[:count], index), tuple(labels)
+
+
+def whole_gradient(
+    loss: Tensor, parameters: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool = False
+) -> dict[str, list[Tensor]]:
+    """A streamed gradient, put together: block name -> a flat piece a parameter, zeros where none came."""
+    pieces = {block: [torch.zeros(p.numel()) for p in group] for block, group in parameters.items()}
+
+    def receive(block: str, place: int, gradient: Tensor) -> None:
+        pieces[block][place] = gradient.flatten()
+
+    stream_gradients(loss, parameters, receive, keep_graph)
+    return pieces

@@ -25,7 +25,6 @@ from probes.signals import DistanceRow, Estimate
 _GROUPS = 20
 _MIN_PAIRS = 3
 _MIN_PAIRS_CKA = 5  # the estimator needs 4, and the jackknife leaves some out
-_CHUNK = 1024  # rows of the similarity matrix held at once
 _ALIKE = 1e-5  # spread, relative to the norm, below which vectors differ by rounding only
 
 
@@ -98,7 +97,7 @@ def cosines(source: Tensor, target: Tensor) -> Cosines:
 
 
 def retrieval(source: Tensor, target: Tensor, neighbours: int = 10) -> Retrieval:
-    """Retrieval of translations by cosine, in time n² d and memory n.
+    """Retrieval of translations by cosine, in time n² d and memory n².
 
     Args:
         source: shape (n, d).
@@ -107,31 +106,13 @@ def retrieval(source: Tensor, target: Tensor, neighbours: int = 10) -> Retrieval
     """
     if problem := _problem(source, target, _MIN_PAIRS):
         return Retrieval(*[_unresolved(problem)] * 4)
-    a, b = _unit(_floating(source)), _unit(_floating(target))
-    n = len(a)
-    k = min(neighbours, n)
-
-    matched, best_of_row = [], []
-    best_of_column = a.new_full((n,), -torch.inf)
-    near_of_column = a.new_full((k, n), -torch.inf)
-    for start, similarity in _similarities(a, b):
-        near_of_column = torch.cat([near_of_column, similarity]).topk(k, dim=0).values
-        matched.append(_take_diagonal(similarity, start))
-        best_of_row.append(similarity.amax(1))
-        best_of_column = torch.maximum(best_of_column, similarity.amax(0))
-    forward = torch.cat(matched) > torch.cat(best_of_row)
-    backward = torch.cat(matched) > best_of_column
-
+    similarity = _unit(_floating(source)) @ _unit(_floating(target)).T
+    n = len(similarity)
+    forward, backward = _nearest(similarity), _nearest(similarity.T)
     # CSLS is 2 cos - r(row) - r(column), r being the mean cosine to the k nearest neighbours. Within a
     # row the first r is the same for all candidates, so it does not matter which is nearest.
-    r_column = near_of_column.mean(0)
-    matched, best_of_row = [], []
-    for start, similarity in _similarities(a, b):
-        scaled = 2 * similarity - r_column
-        matched.append(_take_diagonal(scaled, start))
-        best_of_row.append(scaled.amax(1))
-    csls = torch.cat(matched) > torch.cat(best_of_row)
-
+    r_column = similarity.topk(min(neighbours, n), dim=0).values.mean(0)
+    csls = _nearest(2 * similarity - r_column)
     return Retrieval(*(wilson(int(hits.sum()), n) for hits in (forward, backward, forward & backward, csls)))
 
 
@@ -310,15 +291,6 @@ def _groups(n: int) -> Iterator[tuple[int, int]]:
         yield n * k // groups, n * (k + 1) // groups
 
 
-def _similarities(a: Tensor, b: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The matrix a bᵀ in runs of rows, each with the number of its first row."""
-    for start in range(0, len(a), _CHUNK):
-        yield start, a[start : start + _CHUNK] @ b.T
-
-
-def _take_diagonal(rows: Tensor, start: int) -> Tensor:
-    """The entries of the whole matrix's diagonal in these rows, which are then overwritten by -inf."""
-    diagonal = rows[:, start:].diagonal()
-    taken = diagonal.clone()
-    diagonal.fill_(-torch.inf)
-    return taken
+def _nearest(scores: Tensor) -> Tensor:
+    """Of which rows the entry on the diagonal is larger than all others."""
+    return scores.diagonal() > scores.clone().fill_diagonal_(-torch.inf).amax(1)

@@ -14,7 +14,7 @@ from probes.budget import Budget
 from probes.context import Context, ModelAt
 from probes.cost import CostEstimate, PassTimes, Workload, estimate_cost
 from probes.encoder import Encoder
-from probes.gradients import SKETCH_WIDTH, BlockGradients, GradientAccumulator, Receive, block_gradients
+from probes.gradients import SKETCH_WIDTH, GradientAccumulator, Receive, stream_gradients
 from probes.gradients.rounds import nulls_of, sum_dtype_for
 from probes.heads import Head
 from probes.machine.memory import peak_bytes, resident_bytes
@@ -62,8 +62,8 @@ def time_passes(
     clock = partial(_seconds, encoder.device)
     batch, parameters = head.level.collate(texts, encoder), encoder.block_parameters()
 
-    def task_gradient() -> BlockGradients:
-        return block_gradients(head.loss(encoder, batch), parameters)
+    def task_gradient() -> None:
+        stream_gradients(head.loss(encoder, batch), parameters, _ignore)
 
     with encoder.passes_in(precision):
         task_gradient()
@@ -72,12 +72,11 @@ def time_passes(
         labelled_bytes = saved()
         again = clock(task_gradient)
         aligned, pair_bytes = _time_objectives(model, losses, pairs, clock)
-        fresh = task_gradient()
         with torch.no_grad():
             lookahead = clock(lambda: head.loss(encoder, batch))
     with torch.no_grad():
         forward = clock(lambda: head.loss(encoder, batch))
-    walk, sketch = _time_walks(encoder, fresh, references, clock)
+    walk, sketch = _time_walks(encoder, references, clock)
     count = subwords(texts)
     return PassTimes(
         forward=forward / count,
@@ -111,10 +110,14 @@ def _time_objectives(
     return total, shared_bytes + own_bytes
 
 
+def _ignore(_block: str, _place: int, _gradient: Tensor) -> None:
+    pass
+
+
 def _differentiate(
     objective: AlignmentLoss, view: PairView, parameters: Mapping[str, Sequence[nn.Parameter]]
-) -> BlockGradients:
-    return block_gradients(objective.loss(view), parameters, keep_graph=True)
+) -> None:
+    stream_gradients(objective.loss(view), parameters, _ignore, keep_graph=True)
 
 
 def _diagonal(pair: TokenizedPair) -> tuple[tuple[int, int], ...]:
@@ -147,15 +150,11 @@ def _saved_bytes(encoder: Encoder) -> Iterator[Callable[[], int]]:
         yield lambda: sum(found.values())
 
 
-def _time_walks(
-    encoder: Encoder,
-    fresh: BlockGradients,
-    references: int,
-    clock: Clock,
-) -> tuple[float, float]:
-    """Seconds to accumulate one gradient, and to sketch one, from the last layer's."""
+def _time_walks(encoder: Encoder, references: int, clock: Clock) -> tuple[float, float]:
+    """Seconds to accumulate one gradient, and to sketch one; the last layer's weights stand in for it."""
     block = list(encoder.blocks)[-1]
-    sizes = [piece.numel() for piece in fresh[block]]
+    pieces = [p.detach() for p in encoder.parameters([block])]
+    sizes = [piece.numel() for piece in pieces]
     scale = sum(p.numel() for p in encoder.parameters()) / sum(sizes)
     names = [*(f"reference {i}" for i in range(references)), "summed"]
     accumulator = GradientAccumulator(
@@ -170,7 +169,7 @@ def _time_walks(
 
     def take(receive: Receive) -> None:
         marks.append(perf_counter())
-        for place, piece in enumerate(fresh[block]):
+        for place, piece in enumerate(pieces):
             receive(block, place, piece)
 
     for _ in range(2):  # the first round touches the sums' memory for the first time

@@ -6,13 +6,11 @@ both points with the warm-up between them (``points``, ``warm_up``).
 """
 
 from probes.gradients.accumulator import SKETCH_WIDTH, GradientAccumulator
-from probes.gradients.stream import BlockGradients, Receive, block_gradients, stream_gradients
+from probes.gradients.stream import Receive, stream_gradients
 
 __all__ = [
     "SKETCH_WIDTH",
-    "BlockGradients",
     "GradientAccumulator",
     "Receive",
-    "block_gradients",
     "stream_gradients",
 ]

@@ -1,4 +1,4 @@
-"""The gradient of a loss: as a whole, or handed over parameter by parameter."""
+"""The gradient of a loss, handed over parameter by parameter."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -6,34 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-BlockGradients = Mapping[str, Sequence[Tensor]]
-"""Block name -> flat pieces of one gradient, in the order of the block's parameters."""
-
 Receive = Callable[[str, int, Tensor], None]
 """Takes a parameter's gradient: name of its block, place in the block, gradient of the parameter's shape."""
-
-
-def block_gradients(
-    loss: Tensor, parameters: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool = False
-) -> BlockGradients:
-    """The gradient of a scalar loss, block by block.
-
-    ``.grad`` of the parameters is neither read nor written. Parameters the loss does not reach count as zero.
-
-    Args:
-        loss: scalar with a graph.
-        parameters: block name -> its parameters.
-        keep_graph: whether another loss will be differentiated through the same forward pass.
-
-    Returns:
-        Block name -> flat pieces, one a parameter, which together are the block's gradient.
-    """
-    flat = [p for group in parameters.values() for p in group]
-    gradients = iter(torch.autograd.grad(loss, flat, retain_graph=keep_graph, allow_unused=True))
-    return {
-        block: [p.new_zeros(p.numel()) if (g := next(gradients)) is None else g.flatten() for p in group]
-        for block, group in parameters.items()
-    }
 
 
 def stream_gradients(

@@ -34,7 +34,6 @@ import torch
 from torch import Tensor
 
 from probes.context import Context
-from probes.gradients import block_gradients
 from probes.gradients.rounds import measure_gradients, round_losses, task_name
 from probes.machine.memory import peak_bytes
 from probes.machine.precision import PassPrecision, choose_precision
@@ -73,12 +72,13 @@ def _rounds(case: Case) -> Iterator[dict[str, Callable[[], Tensor]]]:
 
 def floor(case: Case, precision: PassPrecision) -> None:
     """The passes alone."""
-    parameters = case.encoder.block_parameters()
+    parameters = list(case.encoder.parameters())
     tasks = {task_name(task) for task in case.batches.tasks}
     with case.encoder.passes_in(precision):
         for losses in _rounds(case):
             for name, loss in losses.items():
-                block_gradients(loss(), parameters, keep_graph=name not in tasks)
+                kept = name not in tasks
+                torch.autograd.grad(loss(), parameters, retain_graph=kept, allow_unused=True)
 
 
 def ours(case: Case, precision: PassPrecision) -> None:

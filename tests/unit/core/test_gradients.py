@@ -18,10 +18,8 @@ from probes.catalogue import LEVELS
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
 from probes.gradients import (
-    BlockGradients,
     GradientAccumulator,
     Receive,
-    block_gradients,
     stream_gradients,
 )
 from probes.heads import Head
@@ -31,7 +29,7 @@ from probes.objectives import LOSSES as ALIGNMENT_LOSSES
 from probes.objectives import PairView, available
 from probes.tasks import level_called
 from tests.conftest import Load
-from tests.models import HIDDEN, sample_items, sample_pairs
+from tests.models import HIDDEN, sample_items, sample_pairs, whole_gradient
 
 ARCHITECTURES = ("bert", "xlm-r", "distilbert", "deberta-v2", "modernbert", "t5")
 TOLERANCE = 1e-5
@@ -57,7 +55,9 @@ def plain(encoder: Encoder) -> Encoder:
     )
 
 
-def assert_equal_gradients(ours: BlockGradients, model: Encoder, loss: Tensor, used: Sequence[int]) -> None:
+def assert_equal_gradients(
+    ours: Mapping[str, Sequence[Tensor]], model: Encoder, loss: Tensor, used: Sequence[int]
+) -> None:
     """``ours`` against ``torch.autograd.grad`` of ``loss``, relative to the norm of each block."""
     table = model.base.get_input_embeddings().weight
     for block, parameters in model.block_parameters().items():
@@ -83,7 +83,7 @@ def test_task_gradients_equal_plain_autograd(load: Load, name: str, level: str) 
     )
     used = batch.text.inputs["input_ids"].unique().tolist()
     duplicate, model = encoder.working_copy(used), plain(encoder)
-    ours = block_gradients(head.loss(duplicate, batch), duplicate.block_parameters())
+    ours = whole_gradient(head.loss(duplicate, batch), duplicate.block_parameters())
     assert_equal_gradients(ours, model, head.loss(model, batch), used)
     assert all(float(torch.cat(list(pieces)).norm()) > 0 for pieces in ours.values())
 
@@ -107,14 +107,14 @@ def test_objective_gradients_equal_plain_autograd(load: Load, name: str, objecti
         if shuffle:
             ours_view, view = ours_view.null(), view.null()
         loss = usable[objective].loss(ours_view)
-        ours = block_gradients(loss, duplicate.block_parameters())
+        ours = whole_gradient(loss, duplicate.block_parameters())
         assert_equal_gradients(ours, model, usable[objective].loss(view), used)
 
 
 def test_gradients_touch_no_grad_and_count_unreached_parameters_as_zero() -> None:
     first, second = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.ones(2, 2))
     first.grad = torch.tensor([7.0, 7.0])
-    found = block_gradients((first**2).sum(), {"a": [first], "b": [second]})
+    found = whole_gradient((first**2).sum(), {"a": [first], "b": [second]})
     assert found["a"][0].tolist() == [2, 4]
     assert found["b"][0].tolist() == [0, 0, 0, 0]
     assert first.grad.tolist() == [7, 7]
@@ -124,10 +124,10 @@ def test_gradients_touch_no_grad_and_count_unreached_parameters_as_zero() -> Non
 def test_a_graph_is_kept_on_request_only() -> None:
     parameter = nn.Parameter(torch.ones(3))
     loss = (parameter**3).sum()
-    block_gradients(loss, {"a": [parameter]}, keep_graph=True)
-    block_gradients(loss, {"a": [parameter]})
+    whole_gradient(loss, {"a": [parameter]}, keep_graph=True)
+    whole_gradient(loss, {"a": [parameter]})
     with pytest.raises(RuntimeError, match="second time"):
-        block_gradients(loss, {"a": [parameter]})
+        whole_gradient(loss, {"a": [parameter]})
 
 
 LOSSES = ("task", "align", "null")
@@ -413,7 +413,6 @@ def test_streamed_gradients_are_those_of_autograd(load: Load, name: str, precisi
         view = PairView(encoder, collate_pairs(sample_pairs(tokenizer, 10), tokenizer), seed=4)
         for objective in objectives.values():
             loss = objective.loss(view)
-            expected = block_gradients(loss, parameters, keep_graph=True)
             found: dict[tuple[str, int], Tensor] = {}
 
             def receive(block: str, place: int, gradient: Tensor, found: Any = found) -> None:
@@ -421,10 +420,13 @@ def test_streamed_gradients_are_those_of_autograd(load: Load, name: str, precisi
                 found[block, place] = gradient
 
             stream_gradients(loss, parameters, receive, keep_graph=True)
-            for block, pieces in expected.items():
-                for place, piece in enumerate(pieces):
-                    streamed = found.get((block, place), torch.zeros_like(piece)).flatten()
-                    assert (streamed - piece).norm() <= TOLERANCE * piece.norm(), (block, place)
+            for block, group in parameters.items():
+                expected = torch.autograd.grad(loss, group, retain_graph=True, allow_unused=True)
+                for place, gradient in enumerate(expected):
+                    assert (gradient is None) == ((block, place) not in found)
+                    if gradient is not None:
+                        streamed = found[block, place]
+                        assert (streamed - gradient).norm() <= TOLERANCE * gradient.norm(), (block, place)
 
 
 def test_streaming_leaves_grad_and_hooks_as_they_were_also_after_an_error() -> None:

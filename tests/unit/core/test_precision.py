@@ -7,13 +7,12 @@ import probes.machine.precision
 from probes.batches import Tokenizer, collate_pairs
 from probes.encoder import Encoder
 from probes.errors import NotFiniteError
-from probes.gradients import block_gradients
 from probes.heads import Head
 from probes.machine.precision import PassPrecision, choose_precision, has_fast_bf16, or_in_fp32
 from probes.objectives import PairView, available
 from probes.tasks import level_called
 from tests.conftest import Load
-from tests.models import HIDDEN, sample_items, sample_pairs
+from tests.models import HIDDEN, sample_items, sample_pairs, whole_gradient
 
 CPU = torch.device("cpu")
 
@@ -45,7 +44,7 @@ def test_bf16_gradients_are_near_and_in_fp32(load: Load, name: str) -> None:
         with encoder.passes_in(precision):
             view = PairView(encoder, pairs, seed=3)
             losses = [head.loss(encoder, batch), *(o.loss(view) for o in objectives.values())]
-            found[precision] = [flat(block_gradients(loss, parameters, True)) for loss in losses]
+            found[precision] = [flat(whole_gradient(loss, parameters, True)) for loss in losses]
     assert encoder.precision == "fp32"
     for full, half in zip(found["fp32"], found["bf16"], strict=True):
         assert half.dtype == torch.float32
@@ -60,12 +59,12 @@ def test_weights_that_were_cast_without_a_graph_still_get_gradients(load: Load) 
     head = Head(torch.randn(len(labels), HIDDEN), torch.zeros(len(labels)), level_called("token"))
     parameters = encoder.block_parameters()
     with encoder.passes_in("bf16"):
-        expected = flat(block_gradients(head.loss(encoder, batch), parameters))
+        expected = flat(whole_gradient(head.loss(encoder, batch), parameters))
     with encoder.passes_in("bf16"):
         with torch.no_grad():
             head.loss(encoder, batch)
-        found = flat(block_gradients(head.loss(encoder, batch), parameters))
-        again = flat(block_gradients(head.loss(encoder, batch), parameters))
+        found = flat(whole_gradient(head.loss(encoder, batch), parameters))
+        again = flat(whole_gradient(head.loss(encoder, batch), parameters))
     assert torch.equal(found, expected)
     assert torch.equal(again, expected)
 

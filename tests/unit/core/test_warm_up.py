@@ -11,7 +11,7 @@ from probes.batches import LabelledText, Tokenizer
 from probes.context import Context, ModelAt
 from probes.encoder import Encoder
 from probes.errors import RunError
-from probes.gradients import GradientAccumulator, Receive, block_gradients
+from probes.gradients import GradientAccumulator, Receive
 from probes.gradients.between import Pulls
 from probes.gradients.lookahead import _change, _stepped, look_ahead
 from probes.gradients.rounds import GradientRounds
@@ -22,7 +22,7 @@ from probes.progress import Stopwatch
 from probes.signals import Point
 from probes.tasks import level_called
 from tests.conftest import Load
-from tests.models import HIDDEN, sample_items
+from tests.models import HIDDEN, sample_items, whole_gradient
 
 
 class Material:
@@ -152,7 +152,7 @@ def rounds_along(material: Material, sign: float, precision: PassPrecision = "fp
     """An objective whose gradient is the task's own, or its opposite."""
     parameters = blocks(material)
     batch = level_called("token").collate(material.items, material.encoder)
-    found = block_gradients(material.head.loss(material.encoder, batch), parameters)
+    found = whole_gradient(material.head.loss(material.encoder, batch), parameters)
     direction = {block: sign * torch.cat(list(pieces)) for block, pieces in found.items()}
     accumulator = GradientAccumulator({block: [len(v)] for block, v in direction.items()}, ["made-up"])
 
