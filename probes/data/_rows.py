@@ -214,7 +214,8 @@ def _document(file: InputFile) -> list[Any] | None:
     if len(holders) == 1 and (len(value) == 1 or holders[0] in _WRAPPERS):
         return lists[holders[0]]
     even = len(lists) == len(value) > 1 and len({len(column) for column in lists.values()}) == 1
-    if even and (isinstance(next(iter(lists.values()))[0], list) or not _is_token_row(value)):
+    nested = any(isinstance(item, list) for column in lists.values() for item in column)
+    if even and (nested or not _is_token_row(value)):
         return [dict(zip(value, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     return [value]
 
