@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from probes.batches import TokenizedPair, Tokenizer, collate_pairs
 from probes.catalogue import OBJECTIVES
 from probes.encoder import EMBEDDINGS, Encoder
-from probes.gradients import block_gradients
 from probes.objectives import LOSSES, AlignmentLoss, PairView
 from probes.objectives._contrastive import contrastive_loss
 from tests.conftest import Load
 from tests.examples import examples
-from tests.models import sample_pairs
+from tests.models import sample_pairs, whole_gradient
 
 every_objective = pytest.mark.parametrize("objective", LOSSES.values(), ids=LOSSES)
 on_architectures = pytest.mark.parametrize("name", ["bert", "xlm-r", "modernbert"])
@@ -45,7 +44,7 @@ def test_the_loss_is_one_finite_number_that_reaches_every_layer(
     assert loss.shape == ()
     assert math.isfinite(float(loss))
     assert float(loss) >= 0
-    for block, pieces in block_gradients(loss, encoder.block_parameters()).items():
+    for block, pieces in whole_gradient(loss, encoder.block_parameters()).items():
         gradient = torch.cat(list(pieces))
         assert torch.isfinite(gradient).all(), block
         assert float(gradient.norm()) > 0, block
@@ -143,7 +142,7 @@ def test_a_registered_objective_describes_itself(objective: AlignmentLoss) -> No
 @every_objective
 def test_embeddings_are_a_block_of_their_own(load: Load, objective: AlignmentLoss) -> None:
     encoder = trainable(load("bert"))
-    gradients = block_gradients(objective.loss(view_of(encoder)), encoder.block_parameters())
+    gradients = whole_gradient(objective.loss(view_of(encoder)), encoder.block_parameters())
     rows = encoder.base.get_input_embeddings().get_parameter("rows")
     assert sum(piece.numel() for piece in gradients[EMBEDDINGS]) >= rows.numel()
 

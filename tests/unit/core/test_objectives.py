@@ -11,7 +11,6 @@ from torch import Tensor
 
 from probes.batches import PairBatch, TextBatch, Tokenizer, collate_pairs
 from probes.encoder import Encoder
-from probes.gradients import block_gradients
 from probes.objectives import LOSSES, PairView, available, register
 from probes.objectives._contrastive import Negatives, contrastive_loss
 from probes.objectives._protocol import gather_words
@@ -22,7 +21,7 @@ from probes.objectives.tlm import TLM
 from probes.objectives.token_contrastive import TokenContrastive
 from probes.objectives.token_l2 import TokenL2
 from tests.conftest import Load
-from tests.models import LAYERS, sample_pairs
+from tests.models import LAYERS, sample_pairs, whole_gradient
 
 
 def pair_batch(encoder: Encoder, count: int = 6) -> PairBatch:
@@ -113,8 +112,8 @@ def test_token_l2_holds_without_force_at_the_start(load: Load) -> None:
     duplicate = encoder.working_copy(range(len(encoder.tokenizer)))
     for anchor in (None, encoder):
         view = PairView(duplicate, pair_batch(encoder), anchor=anchor)
-        free = block_gradients(TokenL2(anchor_weight=0.0).loss(view), duplicate.block_parameters(), True)
-        held = block_gradients(TokenL2(anchor_weight=100.0).loss(view), duplicate.block_parameters(), True)
+        free = whole_gradient(TokenL2(anchor_weight=0.0).loss(view), duplicate.block_parameters(), True)
+        held = whole_gradient(TokenL2(anchor_weight=100.0).loss(view), duplicate.block_parameters(), True)
         for block, pieces in free.items():
             torch.testing.assert_close(torch.cat(list(held[block])), torch.cat(list(pieces)))
 
@@ -128,7 +127,7 @@ def test_sentence_contrastive_takes_exactly_the_hidden_state_asked_for(load: Loa
     y = duplicate.pool(view.target[layer], view.batch.target)
     loss = SentenceContrastive(layer=layer).loss(view)
     assert float(loss) == pytest.approx(looped_contrastive(x, y, 0.1, "weak"), rel=1e-4)
-    gradients = block_gradients(loss, duplicate.block_parameters())
+    gradients = whole_gradient(loss, duplicate.block_parameters())
     for i in range(LAYERS):
         size = float(torch.cat(list(gradients[f"layer.{i}"])).norm())
         assert (size > 0) == (i < layer)

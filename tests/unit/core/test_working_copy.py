@@ -10,11 +10,10 @@ from transformers import PreTrainedModel
 
 from probes.batches import LabelledBatch, Tokenizer
 from probes.encoder import Encoder
-from probes.gradients import block_gradients
 from probes.heads import Head
 from probes.tasks import level_called
 from tests.conftest import Load
-from tests.models import ARCHITECTURES, HIDDEN, sample_items
+from tests.models import ARCHITECTURES, HIDDEN, sample_items, whole_gradient
 
 every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 CLASSES = 5
@@ -63,7 +62,7 @@ def test_gradients_are_those_of_the_users_model(load: Load, name: str) -> None:
     batch = token_batch(encoder)
     used = used_in(batch)
     duplicate = encoder.working_copy(used)
-    ours = block_gradients(head.loss(duplicate, batch), duplicate.block_parameters())
+    ours = whole_gradient(head.loss(duplicate, batch), duplicate.block_parameters())
 
     parameters = list(encoder.parameters())
     plain = torch.autograd.grad(head.loss(encoder, batch), parameters)
