@@ -67,7 +67,7 @@ def serve(root: Path, variables: Mapping[str, str]) -> Iterator[Server]:
         )
     server = Server(f"http://127.0.0.1:{port}/", store, process)
     try:
-        wait_for(lambda: _answers(server), seconds=60)
+        wait_for(lambda: _answers(server), seconds=180)
         yield server
     finally:
         process.terminate()

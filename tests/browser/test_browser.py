@@ -233,7 +233,13 @@ _STREAMLITS_OWN = ("presentation-role-conflict",)  # the area that files are dro
 
 
 @pytest.mark.parametrize(
-    ("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark"), (390, "dark")]
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(390, "light", marks=pytest.mark.exhaustive),
+        pytest.param(1280, "dark", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_the_report_keeps_nobody_out_and_fits(
     browser: "Browser", written_report: Path, width: int, scheme: Literal["light", "dark"]
@@ -308,7 +314,7 @@ def test_a_link_cannot_smuggle_markup_in(visit: Visit) -> None:
 @contextmanager
 def _held(server: Server, run_id: str) -> Iterator[None]:
     """Hold a run's process once it knows how long it will take: to those who look it takes ten minutes."""
-    wait_for(lambda: server.store.run(run_id).seconds_left, seconds=120)
+    wait_for(lambda: server.store.run(run_id).seconds_left, seconds=A_PROBE / 1000)
     (process,) = psutil.Process(server.process.pid).children()
     process.suspend()
     versions: list[int] = []
@@ -317,7 +323,7 @@ def _held(server: Server, run_id: str) -> Iterator[None]:
         versions.append(server.store.run(run_id).version)
         return versions.count(versions[-1]) > 50
 
-    wait_for(all_is_written, seconds=120)
+    wait_for(all_is_written, seconds=A_PROBE / 1000)
     record = server.store.record(run_id)
     assert record.cost is not None
     server.store.change(record, cost=record.cost.model_copy(update={"seconds": 600.0}))
