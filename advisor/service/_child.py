@@ -58,7 +58,7 @@ class _TrialRelay(Watcher):
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
 
-    def planned(self, total: int) -> None:
+    def planned(self, total: int, kept: int) -> None:
         self._tell({"event": "phase", "name": "trial", "total": total})
 
     def ended(self, record: Record, seconds_left: float) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Watcher(Progress):
     """Receives the course of a trial and of the phases in each run; as it is here it shows nothing."""
 
-    def planned(self, total: int) -> None:
-        """There are so many runs."""
+    def planned(self, total: int, kept: int) -> None:
+        """There are ``total`` runs, ``kept`` of which were done by an earlier call."""
 
     def begins(self, option: Option, seed: int) -> None:
         """A run begins."""
@@ -42,10 +42,11 @@ class ConsoleWatcher(PhaseBar, Watcher):
         self._total = self._ended = 0
         self._run = ""
 
-    def planned(self, total: int) -> None:
+    def planned(self, total: int, kept: int) -> None:
         """Say how many runs there are."""
         self._total = total
-        self._print(f"{_runs(total)} of alignment, fine-tuning and evaluation.")
+        done = f", {kept} of them done before" if kept else ""
+        self._print(f"{_runs(total)} of alignment, fine-tuning and evaluation{done}.")
 
     def begins(self, option: Option, seed: int) -> None:
         """Name the run beside its bar."""
@@ -203,7 +204,8 @@ def _run_all(
     runs: Sequence[TrialRun], records: Records, device: "torch.device", watcher: Watcher
 ) -> list[Record]:
     """The records of ``runs``, in their order; those that are not there yet are made."""
-    watcher.planned(len(runs))
+    earlier = [records.find(run.configuration) for run in runs]
+    watcher.planned(len(runs), sum(record is not None and record.status != "failed" for record in earlier))
     shared, ended = Shared(), []
     for run in runs:
         watcher.begins(run.configuration.option, run.configuration.seed)

@@ -308,17 +308,17 @@ def test_the_watcher_learns_of_runs_and_of_the_time_left(trial: Trial) -> None:
     heard: list[Any] = []
 
     class Listener(Watcher):
-        def planned(self, total: int) -> None:
-            heard.append(total)
+        def planned(self, total: int, kept: int) -> None:
+            heard.append((total, kept))
 
         def ended(self, record: Record, seconds_left: float) -> None:
             heard.append(seconds_left)
 
     trial(seeds=1, watcher=Listener())
     trial(seeds=2, watcher=Listener())
-    assert heard[0] == 2
+    assert heard[0] == (2, 0)
     assert heard[1] > heard[2] == 0
-    assert heard[3] == 4
+    assert heard[3] == (4, 2)
     assert min(heard[4:7]) > heard[7] == 0  # those that were done before are told of as well
 
 
