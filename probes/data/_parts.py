@@ -102,8 +102,9 @@ def _couple(spec: str, sides: Sequence[InputFile], source: Language, target: Lan
     """
     if len(sides) != 2:
         listed = ", ".join(file.spec for file in sides)
+        where = f"The folder {spec}" if is_folder(spec) else spec
         raise InputError(
-            f"{spec} names {len(sides)} with one text a line ({listed}), and two go together: name the "
+            f"{where} names {len(sides)} with one text a line ({listed}), and two go together: name the "
             f"{source.name} and the {target.name} side as A,B, more couples joined with +."
         )
     first, second = sides
