@@ -381,7 +381,7 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a pooling that is none": (
         lambda folder: _pooling(folder, pooling_mode="sum"),
-        "the pooling mode 'sum', which is not supported",
+        "the pooling sum, which is not supported",
     ),
     "no tokenizer": (_no_tokenizer, "tokenizer"),
     "tokenizer that is no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer"),
