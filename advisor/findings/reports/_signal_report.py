@@ -17,9 +17,11 @@ from advisor.findings.reports._figures import render
 from advisor.findings.reports._registered import RegisteredTest, registered_test
 from advisor.findings.reports._signal_rows import (
     Geometry,
+    HarmRow,
     SignalPart,
     SignalRow,
     gradient_geometry,
+    harm_rows,
     signal_parts,
     signal_rows,
 )
@@ -38,6 +40,7 @@ class SignalReport(Frozen):
         cells: model, task and language pair.
         rows: a signal each, by strength of the partial correlation.
         parts: the leading signals in one encoder, or one level of tasks, at a time.
+        harm: whether probes warned of it, level by level.
         geometry: of gradients.
         registered: the test that was registered before the runs it is made on; all else is exploratory.
         choices: what following signals is worth beside other ways.
@@ -49,6 +52,7 @@ class SignalReport(Frozen):
     cells: int
     rows: tuple[SignalRow, ...]
     parts: tuple[SignalPart, ...]
+    harm: tuple[HarmRow, ...]
     geometry: tuple[Geometry, ...]
     registered: tuple[RegisteredTest, ...]
     choices: tuple[Choice, ...]
@@ -89,6 +93,7 @@ def signals(root: Path = TABLES, *, draws: int = 1000) -> SignalReport:
         cells=len(cells_of(records)),
         rows=signal_rows(records, draws),
         parts=signal_parts(records, [signal.column for signal in LEADING_SIGNALS], draws),
+        harm=harm_rows(records, draws),
         geometry=tuple(gradient_geometry(records)),
         registered=registered_test(records),
         choices=() if held is None else choose(held, pooled, draws),

@@ -25,6 +25,7 @@ _LEAST_RECORDS, _LEAST_LANGUAGES = 8, 4
 """With fewer a correlation says nothing."""
 _LEAST_IN_PART, _LEAST_LANGUAGES_IN_PART = 4, 2
 """The same in one encoder or level of tasks: enough to see whether it contradicts the whole."""
+_WARNING = "target_labels_cosine"
 _PERMUTATIONS = 2000
 _CLEAR = 2.0
 """Standard errors that a gain must lie from 0 for its sign to be scored."""
@@ -101,6 +102,55 @@ def signal_parts(records: Sequence[OwnRecord], names: Sequence[str], draws: int)
             if len(known) >= _LEAST_IN_PART and len(languages) >= _LEAST_LANGUAGES_IN_PART:
                 found.append(SignalPart(where=where, row=_row(name, known, draws)))
     return tuple(found)
+
+
+class HarmRow(BaseModel):
+    """Whether a probe warned where aligning did harm, over the records of tasks of one level.
+
+    A warning is a cosine below 0 between the alignment gradient and the task's on target labels.
+
+    Attributes:
+        level: of the tasks.
+        harmed: records whose gain is below 0.
+        warned: of those, with a warning.
+        others: records whose gain is not below 0.
+        warned_for_nothing: of the others, with a warning.
+        correlation: rank correlation of cosine and gain.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: str
+    harmed: int
+    warned: int
+    others: int
+    warned_for_nothing: int
+    correlation: Figure | None
+
+
+def harm_rows(records: Sequence[OwnRecord], draws: int) -> tuple[HarmRow, ...]:
+    """Warnings of harm at each level of tasks, over the records whose cosine is resolved."""
+    levels: defaultdict[str, list[OwnRecord]] = defaultdict(list)
+    for record in records:
+        if _WARNING in record.signals:
+            levels[TASKS.find(record.task).level].append(record)
+    rows = []
+    for level, known in sorted(levels.items()):
+        cosines = np.array([record.signals[_WARNING] for record in known])
+        gains = np.array([record.gain for record in known])
+        harmed, warned = gains < 0, cosines < 0
+        resample = Resample([record.target for record in known], draws)
+        rows.append(
+            HarmRow(
+                level=level,
+                harmed=int(harmed.sum()),
+                warned=int((harmed & warned).sum()),
+                others=int((~harmed).sum()),
+                warned_for_nothing=int((~harmed & warned).sum()),
+                correlation=resample.correlation(rankdata(cosines), rankdata(gains)),
+            )
+        )
+    return tuple(rows)
 
 
 def _signals_of(record: OwnRecord) -> dict[str, float]:

@@ -14,7 +14,7 @@ from advisor.findings.evidence import OwnRecord
 from advisor.findings.reports import Figure, SignalReport
 from advisor.findings.reports._choosing import Choice
 from advisor.findings.reports._claims import claims
-from advisor.findings.reports._signal_rows import gradient_geometry, signal_parts, signal_rows
+from advisor.findings.reports._signal_rows import gradient_geometry, harm_rows, signal_parts, signal_rows
 from advisor.study._compile import COLUMNS
 from tests.unit.findings.simulation import copy_tables
 
@@ -235,3 +235,22 @@ def test_without_records_it_says_how_to_make_some(tmp_path: Path) -> None:
     report = signals(root)
     assert (report.records, len(report.rows), len(report.choices), len(report.geometry)) == (0, 0, 0, 0)
     assert "advisor study run" in report.markdown()
+
+
+def test_warnings_of_harm_are_counted_by_level_where_the_cosine_is_resolved() -> None:
+    template = next(made_up(0, 1.0))
+    made = [
+        replace(template, task=task, target=target, gain=gain, signals=signals)
+        for task, target, gain, signals in (
+            ("pos", "tr", -2.0, {"target_labels_cosine": -0.1}),
+            ("pos", "de", -1.0, {"target_labels_cosine": 0.1}),
+            ("pos", "fi", 3.0, {"target_labels_cosine": 0.3}),
+            ("topic", "tr", 1.0, {"target_labels_cosine": -0.2}),
+            ("topic", "de", -1.0, {}),
+        )
+    ]
+    topic, pos = harm_rows(made, draws=10)
+    assert (pos.level, pos.harmed, pos.warned, pos.others, pos.warned_for_nothing) == ("token", 2, 1, 1, 0)
+    assert pos.correlation is not None
+    assert pos.correlation.value == pytest.approx(1.0)
+    assert (topic.harmed, topic.others, topic.warned_for_nothing) == (0, 1, 1)
