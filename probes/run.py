@@ -25,7 +25,12 @@ from probes.gradients.kept import KeptGradients
 from probes.gradients.points import MeasuredPoints, Points, measure_points, warmed
 from probes.gradients.rounds import GradientRounds, RoundBatches, task_name
 from probes.heads import FittedHead, fit_head, project_labels, score_head
-from probes.machine.memory import halve_until_it_fits, is_out_of_memory, peak_bytes
+from probes.machine.memory import (
+    freed_memory_kept,
+    halve_until_it_fits,
+    is_out_of_memory,
+    peak_bytes,
+)
 from probes.machine.precision import choose_precision, or_in_fp32
 from probes.machine.processes import Processes
 from probes.machine.versions import library_versions
@@ -112,7 +117,7 @@ class TargetProbes:
             watch=Stopwatch(watcher, spent),
             processes=self._processes,
         )
-        with torch.random.fork_rng(), _memory_errors(self._budget):
+        with torch.random.fork_rng(), _memory_errors(self._budget), freed_memory_kept():
             with context.watch.phase("read"):
                 inputs = inputs or read_inputs(request, self._loaded.train if self._loaded else None)
             with context.watch.phase("load"):

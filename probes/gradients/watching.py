@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from probes.machine.precision import PassPrecision
 from probes.machine.processes import ALONE, Processes
 from probes.material.sampling import deal, shuffled
 from probes.objectives import LOSSES
+from probes.progress import Progress, Stopwatch
 from probes.schema import Frozen
 from probes.signals import TOTAL, Estimate, Point, TaskGradient
 
@@ -107,6 +109,23 @@ def _standing(looks: Sequence[WatchedStep]) -> dict[str, str]:
         elif helped:
             standing[name] = "helping" if 1 in signs[-3:] else "stopped"
     return standing
+
+
+class _TooLongError(Exception):
+    """A look takes longer than it may."""
+
+
+class _Pace(Progress):
+    """Counts rounds, and ends a look that takes more than so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = perf_counter() + seconds
+        self.taken = 0
+
+    def advance(self) -> None:
+        self.taken += 1
+        if perf_counter() > self._end:
+            raise _TooLongError
 
 
 @dataclass(frozen=True)
@@ -190,24 +209,31 @@ class AlignmentWatch:
         """What is measured after an optimiser step, by name; empty where it is not yet time to look."""
         if not self._context.processes.gather(self._due(step))[0]:
             return {}
-        return self.look(step)
+        alone = self._context.processes.count == 1  # others would wait for the one that gave up
+        return self._look(step, self._allowed if alone and self._watching.every is None else inf)
 
     def look(self, step: int) -> dict[str, float]:
         """Measure now. Numbers that cannot be told from noise are left out."""
-        begin = perf_counter()
+        return self._look(step, inf)
+
+    def _look(self, step: int, seconds: float) -> dict[str, float]:
+        """Measure, unless the rounds turn out to take longer than so many seconds."""
+        begin, pace = perf_counter(), _Pace(seconds)
+        context = replace(self._context, watch=Stopwatch(pace))
         try:
             with _undisturbed(self._model):
-                found = measure_gradients(
-                    self._trained, self._losses, self._batches, self._context, nulls=False
-                )
+                found = measure_gradients(self._trained, self._losses, self._batches, context, nulls=False)
                 found.release()
                 logs = _numbers(found) | self._retrieval()
         except NotFiniteError as error:
             _LOG.warning("Step %d: nothing was measured: %s", step, error)
             return {}
+        except _TooLongError:  # dearer than it was expected to be: later, then
+            return {}
         finally:
-            self._expected = perf_counter() - begin
-            self.seconds += self._expected
+            spent = perf_counter() - begin
+            self.seconds += spent
+            self._expected = spent * self._batches.rounds / max(1, pace.taken)
         leading = leading_task(self._batches.tasks)
         cosines = {
             row.objective: row.cosine
@@ -220,14 +246,18 @@ class AlignmentWatch:
             _LOG.warning(note)
         return dict(self.looks[-1].logs)
 
+    @property
+    def _allowed(self) -> float:
+        """Seconds that a look may take now."""
+        share = self._watching.share
+        return (share * (perf_counter() - self._started) - self.seconds) / (1 - share)
+
     def _due(self, step: int) -> bool:
         if self.looks and self.looks[-1].step == step:  # a further batch of the same step
             return False
         if self._watching.every is not None:
             return step % self._watching.every == 0
-        share = self._watching.share
-        allowed = (share * (perf_counter() - self._started) - self.seconds) / (1 - share)
-        return self._expected <= allowed
+        return self._expected <= self._allowed
 
     def _prepared(
         self, texts: Mapping[TaskGradient, Sequence[Any]], pairs: Pairs

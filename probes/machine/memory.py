@@ -1,9 +1,11 @@
-"""Memory: going on with less when it runs out, and how much there is in use."""
+"""Memory: going on with less when it runs out, and not giving it back only to ask for it again."""
 
+import ctypes
 import gc
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psutil
@@ -16,6 +18,32 @@ _SAID_ON_CPU = ("allocate memory", "alloc_cpu", "could not create a primitive")
 code or scratch."""
 _OTHER = "could not create a primitive descriptor"
 """What oneDNN says of an operation that the processor does not have."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's malloc parameters, as malloc.h has them."""
+_LARGEST_KEPT = 2**25
+"""Bytes up to which a block is kept: the most that glibc admits, and where it would itself end up."""
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep freed memory in the process until the end of the context, where the C library is glibc.
+
+    A backward pass frees every gradient just before it asks for the next. By default glibc gives such
+    memory back to the system each time, and touching it again costs a page fault every 4 KiB.
+    """
+    glibc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not (hasattr(glibc, "mallopt") and hasattr(glibc, "malloc_trim")):
+        yield
+        return
+    assert glibc is not None
+    glibc.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+    glibc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        glibc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)  # what glibc arrives at by itself
+        glibc.malloc_trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from probes.context import Context
 from probes.gradients.rounds import measure_gradients, round_losses, task_name
-from probes.machine.memory import peak_bytes
+from probes.machine.memory import freed_memory_kept, peak_bytes
 from probes.machine.precision import PassPrecision, choose_precision
 from probes.request import Precision
 from tests.benchmarks._shapes import SHAPES, Case, make_case
@@ -147,7 +147,8 @@ def _prepared(arguments: argparse.Namespace) -> tuple[Case, PassPrecision]:
 def _memory_of(name: str, arguments: argparse.Namespace) -> int:
     """Peak bytes of this process once a way has run in it."""
     case, precision = _prepared(arguments)
-    CONTENDERS[name](case, precision)
+    with freed_memory_kept():
+        CONTENDERS[name](case, precision)
     return peak_bytes(case.encoder.device)
 
 
@@ -159,20 +160,21 @@ def _in_turns(arguments: argparse.Namespace) -> dict[str, Timed | str]:
     names = arguments.contenders.split(",")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     failed: dict[str, str] = {}
-    for turn in range(1 + arguments.repeats):
-        for name in names:
-            if name in failed:
-                continue
-            begin = clock()
-            try:
-                CONTENDERS[name](case, precision)
-            except (RuntimeError, ImportError, ValueError) as error:
-                failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                continue
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if turn:
-                seconds[name].append((clock() - begin) / arguments.rounds)
+    with freed_memory_kept():
+        for turn in range(1 + arguments.repeats):
+            for name in names:
+                if name in failed:
+                    continue
+                begin = clock()
+                try:
+                    CONTENDERS[name](case, precision)
+                except (RuntimeError, ImportError, ValueError) as error:
+                    failed[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                    continue
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if turn:
+                    seconds[name].append((clock() - begin) / arguments.rounds)
     size = 4 * sum(p.numel() for p in case.encoder.parameters())
     losses = sum(1 for _ in next(_rounds(case)))
     return {name: failed.get(name) or Timed(seconds[name], size, losses) for name in names}

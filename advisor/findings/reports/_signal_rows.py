@@ -104,7 +104,7 @@ def signal_parts(records: Sequence[OwnRecord], names: Sequence[str], draws: int)
     return tuple(found)
 
 
-class HarmRow(BaseModel):
+class HarmRow(Frozen):
     """Whether a probe warned where aligning did harm, over the records of tasks of one level.
 
     A warning is a cosine below 0 between the alignment gradient and the task's on target labels.
@@ -117,8 +117,6 @@ class HarmRow(BaseModel):
         warned_for_nothing: of the others, with a warning.
         correlation: rank correlation of cosine and gain.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: str
     harmed: int

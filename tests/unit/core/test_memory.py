@@ -1,12 +1,20 @@
 """Batches are halved when memory runs out, and only then."""
 
+import resource
+import sys
 import weakref
 from mmap import mmap
 
 import pytest
 import torch
 
-from probes.machine.memory import halve_until_it_fits, is_out_of_memory, peak_bytes, resident_bytes
+from probes.machine.memory import (
+    freed_memory_kept,
+    halve_until_it_fits,
+    is_out_of_memory,
+    peak_bytes,
+    resident_bytes,
+)
 
 CPU_FULL = "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried to"
 
@@ -79,3 +87,35 @@ def test_bytes_of_a_process_are_told() -> None:
         block.write(b"1" * len(block))
         assert resident_bytes(device) - before > 0.9 * len(block)
     assert peak_bytes(device) >= resident_bytes(device) * 0.99
+
+
+def _page_faults_of_freeing_and_asking() -> int:
+    """Least of several tries, each of which frees 24 MiB at the end of the heap and asks for it again."""
+    least = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            torch.ones(6 * 2**20)
+        least.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(least)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a matter of glibc")
+def test_memory_that_is_freed_and_asked_for_again_is_not_fetched_from_the_system() -> None:
+    with freed_memory_kept():
+        inside = _page_faults_of_freeing_and_asking()
+    assert inside < 100
+    with pytest.raises(KeyError), freed_memory_kept():
+        raise KeyError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a matter of glibc")
+def test_kept_memory_goes_back_at_the_end() -> None:
+    with freed_memory_kept():
+        held = [torch.ones(2**20) for _ in range(64)]  # 256 MiB in blocks that are kept
+        full = resident_bytes(torch.device("cpu"))
+        held.clear()
+        kept = resident_bytes(torch.device("cpu"))
+    after = resident_bytes(torch.device("cpu"))
+    assert kept > full - 2**25
+    assert after < full - 2**27

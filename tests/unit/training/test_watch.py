@@ -179,13 +179,13 @@ def test_looks_keep_to_their_share_of_the_time(bare: Bare, monkeypatch: pytest.M
     monkeypatch.setattr(probes.gradients.watching, "perf_counter", lambda: clock[0])
     watch = bare.watched(share=0.05)
 
-    def look(step: int) -> dict[str, float]:
+    def look(step: int, _: float) -> dict[str, float]:
         clock[0] += 3.0
         watch.seconds += 3.0
         watch._expected = 3.0
         return {"step": step}
 
-    monkeypatch.setattr(watch, "look", look)
+    monkeypatch.setattr(watch, "_look", look)
     watch._expected = 3.0
     looked = []
     for step in range(1, 1001):
@@ -195,6 +195,23 @@ def test_looks_keep_to_their_share_of_the_time(bare: Bare, monkeypatch: pytest.M
             assert watch.share <= 0.05
     assert looked[0] == 57, "3 of 60 seconds"
     assert len(looked) == 17, "1,000 steps of a second, 3 seconds a look"
+
+
+def test_a_look_that_turns_out_dear_is_left_for_later(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = bare.watched(share=0.05, rounds=4, batch_size=4, retrieved=8)
+    clock = [1000.0 + watch.seconds]
+    monkeypatch.setattr(watch, "_started", 0.0)
+    monkeypatch.setattr(watch, "_expected", 1.0)
+
+    def second() -> float:
+        clock[0] += 30.0
+        return clock[0]
+
+    monkeypatch.setattr(probes.gradients.watching, "perf_counter", second)
+    assert watch.after(1) == {}, "50 seconds are allowed, and 4 rounds would take longer"
+    assert not watch.looks
+    assert watch._expected > 50
+    assert watch.look(2), "whoever asks for it has it"
 
 
 def seen(step: int, low: float, high: float) -> WatchedStep:
