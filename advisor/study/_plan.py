@@ -58,7 +58,7 @@ class Plan(Strict):
         description="Language pairs, each with its bitext."
     )
     tasks: Annotated[dict[str, TaskPlan], Field(min_length=1)] = Field(
-        description="Tasks (pos, ner, slots, topic, intent, sentiment, nli, paraphrase) with their data; "
+        description=f"Tasks ({', '.join(TASKS)}) with their data; "
         "{source} and {target} stand for the languages."
     )
     cells: list[str] | None = Field(
