@@ -70,7 +70,7 @@ class Resample:
         sx = weights @ x**2 / total - mx**2
         sy = weights @ y**2 / total - my**2
         varied = (sx > 1e-9) & (sy > 1e-9)  # a draw may hold a single language
-        return figure_of(float(np.corrcoef(x, y)[0, 1]), cross[varied] / np.sqrt(sx * sy)[varied])
+        return figure_of(float(np.corrcoef(x, y)[0, 1]), cross[varied] / np.sqrt((sx * sy)[varied]))
 
 
 def figure_of(value: float, drawn: Array) -> Figure:
