@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from advisor.race.running import Racer
 
 
+_GOES_ON = (
+    "goes on from where the race left this run (`{state}`), to the same digits as if it had never stopped:\n"
+    "what the race has spent on it is not spent again. With `goes_on_from: null` it begins at the start."
+)
+_BEGINS = "begins at the start: the race told of this run by others that are like it."
+
+
 def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
     """The advice once a race, or where it lies, is known: its arms have the gains that were measured here.
 
     The race began with what the findings expected and weighed its looks against it, so that its gains take
-    the place of theirs. Options that it did not run keep theirs and are not advised over those it ran.
+    the place of theirs, of arms too that it told of by running others. Options that did not race keep theirs
+    and are not advised over those that did.
 
     Raises:
         InputError: if the race cannot be read or asked another question.
@@ -38,7 +46,7 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
             f"The race was of {race.model}, {race.source} to {race.target}, {race.task}, and the question is "
             f"about {asked.model}, {asked.source} to {asked.target}, {asked.task}: name the race of the same."
         )
-    raced = {without_weight(arm.option): arm for arm in race.arms if arm.looks}
+    raced = {without_weight(arm.option): arm for arm in race.arms if arm.error is None}
     rows: dict[Option, Alternative] = {}
     for row in advice.alternatives:
         arm = raced.get(without_weight(row.option))
@@ -46,14 +54,9 @@ def counting(advice: Advice, race: RaceResult | str | Path | None) -> Advice:
             rows[row.option] = row
         else:
             rows[arm.option] = Alternative(
-                option=arm.option, gain=arm.gain, basis="measured-here", direct=row.direct
+                option=arm.option, gain=arm.gain, basis=arm.basis, direct=row.direct
             )
-    measured = [
-        row.gain.of(row.option, row.basis, row.direct)
-        for row in rows.values()
-        if row.basis == "measured-here"
-    ]
-    decision = decide(measured, min_gain=advice.min_gain)
+    decision = decide(race.expected, min_gain=advice.min_gain)
     alternatives = tuple(rows[option] for option in dict.fromkeys((*decision.order, *rows)) if option in rows)
     best = next((arm for arm in race.arms if arm.option == decision.order[0]), race.arms[0])
     asked_for = without_weight(best.option)
@@ -89,19 +92,20 @@ def _reason(race: RaceResult, option: Option, effect: float) -> Reason:
 def winners_recipe(racer: "Racer", result: RaceResult, request: ProbeRequest) -> dict[str, str]:
     """The files of a recipe that goes on from where the advised run was left; its state is kept beside them.
 
-    None while the advised option was not run.
+    An advised option that was not run begins at its start.
     """
     place = next((i for i, option in enumerate(racer.options) if option == result.option), ALONE)
     states = racer.state_of(place)
-    if not states:
-        return {}
-    racer.store.save_winner(states)
     recipe = anchor_recipe(racer.engine.recipe(result.option, racer.setup.seeds[0]), Path.cwd())
-    own = {"output": "trained", "goes_on_from": WINNER, "target_labels": racer.engine.labels}
+    own: dict[str, str] = {"output": "trained", "target_labels": racer.engine.labels}
+    if states:
+        racer.store.save_winner(states)
+        own["goes_on_from"] = WINNER
     recipe = recipe.model_copy(update=own)
     readme = files("advisor.race").joinpath("recipe.md").read_text(encoding="utf-8")
+    begins = _GOES_ON.format(state=WINNER) if states else _BEGINS
     return {
         "recipe/train.py": files("advisor.recipe").joinpath("train.py").read_text(encoding="utf-8"),
         "recipe/recipe.yaml": write_recipe(recipe, result.summary),
-        "recipe/README.md": readme.format(summary=result.summary, state=WINNER),
+        "recipe/README.md": readme.format(summary=result.summary, begins=begins),
     }

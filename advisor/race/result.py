@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.advice import Gain
-from advisor.decide import Confidence, Verdict, decide
+from advisor.decide import Basis, Confidence, Expected, Verdict, decide
 from advisor.options import Option
 from advisor.race.belief import Stop
 from advisor.race.errors import Look
@@ -62,6 +62,15 @@ class ArmResult(Frozen):
         """How far it was run: the smaller share of its two phases."""
         return _reach(self.looks)
 
+    @property
+    def basis(self) -> Basis:
+        """Whether it was run here, or is told of by arms that were."""
+        return "measured-here" if self.looks else "measured-elsewhere"
+
+
+def _expected(arms: Sequence[ArmResult]) -> list[Expected]:
+    return [arm.gain.of(arm.option, arm.basis) for arm in arms if arm.error is None]
+
 
 def _reach(looks: Sequence[LookResult]) -> float:
     return max((min(look.align, look.tune) for look in looks), default=0.0)
@@ -112,6 +121,11 @@ class RaceResult(Raced):
         return next((arm for arm in self.arms if arm.option == self.option), None)
 
     @property
+    def expected(self) -> list[Expected]:
+        """What the decision is made of: every arm that did not fail."""
+        return _expected(self.arms)
+
+    @property
     def reach_alone(self) -> float:
         """How far fine-tuning alone was run."""
         return _reach(self.alone)
@@ -122,9 +136,10 @@ class RaceResult(Raced):
         if self.winner is None:
             return f"Fine-tune alone: no option is likely to gain {self.min_gain:g} points or more."
         gain = self.winner.gain
+        how = "measured here" if self.winner.looks else "told by options like it that were run here"
         return (
             f"Align with {self.option}: expect {gain.mean:+.1f} points "
-            f"(80 % interval {gain.low:+.1f} to {gain.high:+.1f}), measured here in {self.minutes:.0f} min."
+            f"(80 % interval {gain.low:+.1f} to {gain.high:+.1f}), {how} in {self.minutes:.0f} min."
         )
 
 
@@ -146,11 +161,7 @@ def result_of(racer: Racer, stopped: Stop) -> RaceResult:
         )
         for i, option in enumerate(setup.options)
     ]
-    running = [arm for arm in arms if arm.error is None]
-    expected = [
-        arm.gain.of(arm.option, "measured-here" if arm.looks else "measured-elsewhere") for arm in running
-    ]
-    decision = decide(expected, min_gain=setup.min_gain)
+    decision = decide(_expected(arms), min_gain=setup.min_gain)
     place = next((i for i, arm in enumerate(arms) if arm.option == decision.option), None)
     return RaceResult(
         **setup.model_dump(include=Raced.model_fields.keys() - {"minutes"}),

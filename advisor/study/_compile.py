@@ -116,6 +116,7 @@ def compile_study(
     if controls is not None:
         _write(Path(controls), CONTROL_COLUMNS, control_rows(named, usual))
     encoders = load_tables().encoders
+    load_tables.cache_clear()  # what was read of the tables so far may be out of date now
     return CompileReport(
         rows=len(rows),
         probed=sum(bool(row.get("probe_budget")) for row in rows),

@@ -315,6 +315,19 @@ def test_the_winners_recipe_goes_on_to_the_same_digits(
     assert [entry.losses for entry in on.log] == [entry.losses for entry in anew.log]
 
 
+def test_an_option_that_was_told_of_by_others_is_advised_by_race_and_advice_alike(once: Finished) -> None:
+    result = once.result
+    best = max(arm.gain.mean for arm in result.arms)
+    better = result.arms[0].gain.model_copy(update={"mean": best + 5})
+    unrun = result.arms[-1].model_copy(update={"looks": (), "measured": None, "gain": better})
+    told = result.model_copy(update={"arms": (unrun, *result.arms[:-1]), "option": unrun.option})
+    assert "told by options like it" in told.summary
+    advice = counting(Advice.load(once.folder / "advice.json"), told)
+    assert advice.option == unrun.option
+    assert advice.alternatives[0].option == unrun.option
+    assert advice.gain == better
+
+
 def test_more_minutes_go_on_with_a_race(race: Race, tmp_path: Path) -> None:
     first = race(minutes=1e-3)
     again = race(minutes=30.0)
@@ -329,6 +342,10 @@ def test_advice_counts_a_race(once: Finished) -> None:
     measured = [row for row in advice.alternatives if row.basis == "measured-here"]
     assert {row.option for row in measured} == {arm.option for arm in result.arms if arm.looks}
     assert advice.alternatives[0].option == advice.option
+    arms = {arm.option: arm for arm in result.arms}
+    assert {row.option: row.gain for row in advice.alternatives if row.option in arms} == {
+        option: arms[option].gain for option in arms
+    }
     other = advice.model_copy(update={"question": advice.question.model_copy(update={"target": "zh"})})
     with pytest.raises(InputError, match="the race of the same"):
         counting(other, result)

@@ -56,6 +56,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_gains_are_paired_by_seed_and_every_score_is_kept(tmp_path: Path) -> None:
     folder = study(tmp_path / "study", [50.0, 52.0, 54.0], [53.0, 54.0, 58.0])
     report = compile_study([folder], tmp_path / "records.csv")
+    assert load_tables.cache_info().currsize == 0, "tables that were read before are out of date"
 
     (row,) = rows(tmp_path / "records.csv")
     assert (report.rows, report.records, report.unpaired, report.probed) == (1, 6, 0, 0)
