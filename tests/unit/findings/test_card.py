@@ -11,6 +11,7 @@ from advisor.findings import load_findings, load_tables, show
 from advisor.findings.evidence import TABLES
 from advisor.findings.reports import card, load_figures, write_card
 from advisor.findings.reports._card import CARD, fingerprint
+from advisor.race.replay import report as replay
 from advisor.study._compile import CompileReport
 from probes.errors import InputError
 
@@ -86,8 +87,8 @@ def test_one_command_compiles_the_studies_and_writes_the_card(monkeypatch: pytes
     report = mock.Mock(markdown=lambda: "card", shift=1.0)
     monkeypatch.setattr("advisor.study.compile_study", compile_study)
     monkeypatch.setattr("advisor.findings.write_card", write_card)
-    monkeypatch.setattr("advisor.race.replay.report.race_report", lambda jobs: report)
-    monkeypatch.setattr("advisor.race.replay.report.regret_chart", lambda report: mock.Mock())
+    monkeypatch.setattr(replay, "race_report", lambda jobs: report)
+    monkeypatch.setattr(replay, "regret_chart", lambda report: mock.Mock())
     found = CliRunner().invoke(app, ["findings", "card", "--compile"])
     assert found.exit_code == 0, found.output
     studies = sorted((TABLES.parent / "study").glob("*.study.xz"))
