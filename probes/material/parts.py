@@ -142,7 +142,7 @@ def _reading_notes(inputs: Inputs, encoder: Encoder) -> Iterator[Note]:
 
 def _notes(inputs: Inputs, cut: int, max_length: int, smallest: int, budget: Budget) -> Iterator[Note]:
     if cut:
-        yield Note(code="text-cut", text=f"{cut} texts were longer than {max_length} subwords and were cut.")
+        yield Note(code="text-cut", text=f"{cut} of the texts exceeded {max_length} subwords and were cut.")
     if smallest < budget.batch_size:
         yield Note(
             code="small-batches",
