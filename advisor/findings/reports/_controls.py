@@ -96,13 +96,14 @@ class DueTo(Frozen):
     cell_points: dict[str, float]
 
 
-class HorizonRow(Frozen):
-    """The gain of one option in one cell along a long run.
+class Curve(Frozen):
+    """The gains of one option in one cell along fine-tuning.
 
     Attributes:
         gains: in points, by steps of fine-tuning.
     """
 
+    study: str
     cell: str
     option: str
     gains: dict[int, float]
@@ -132,7 +133,7 @@ class ControlReport(Frozen):
 
     due_to: tuple[DueTo, ...]
     along: tuple[AlongRow, ...]
-    horizon: tuple[HorizonRow, ...]
+    horizon: tuple[Curve, ...]
 
     def markdown(self) -> str:
         """All tables."""
@@ -163,7 +164,12 @@ def controls(path: Path | None = None, records: Path | None = None) -> ControlRe
     return ControlReport(
         due_to=tuple(row for row in rows if row.cells),
         along=tuple(_along(curves)),
-        horizon=tuple(_horizon(curves)),
+        horizon=tuple(
+            sorted(
+                (curve for curve in curves if max(curve.gains) >= _LONG),
+                key=lambda curve: (curve.cell, curve.option),
+            )
+        ),
     )
 
 
@@ -208,23 +214,13 @@ def _mean(values: Sequence[float]) -> Estimate:
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """The gains of one option in one cell along fine-tuning."""
-
-    study: str
-    cell: str
-    option: str
-    gains: dict[int, float]
-
-
-def _curves(path: Path) -> Iterator[_Curve]:
+def _curves(path: Path) -> Iterator[Curve]:
     """Of the runs of a grid that were looked at four times or more."""
     for row in read_rows(path):
         steps = [int(step) for step in row.numbers("look_steps")]
         if len(steps) >= _LOOKS:
             gains = np.subtract(row.numbers("aligned_looks"), row.numbers("baseline_looks")).tolist()
-            yield _Curve(
+            yield Curve(
                 study=row.text("study"),
                 cell=" ".join(row.text(name) for name in ("model", "task", "target")),
                 option=", ".join(filter(None, map(row.text, ("objective", "schedule", "weight")))),
@@ -232,17 +228,11 @@ def _curves(path: Path) -> Iterator[_Curve]:
             )
 
 
-def _along(curves: Sequence[_Curve]) -> Iterator[AlongRow]:
+def _along(curves: Sequence[Curve]) -> Iterator[AlongRow]:
     """Means over the cells of a study."""
-    alike: defaultdict[tuple[str, str, tuple[int, ...]], list[_Curve]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str, tuple[int, ...]], list[Curve]] = defaultdict(list)
     for curve in curves:
         alike[curve.study, curve.option, tuple(curve.gains)].append(curve)
     for (study, option, steps), same in sorted(alike.items(), key=lambda item: item[0]):
         means = {step: float(np.mean([curve.gains[step] for curve in same])) for step in steps}
         yield AlongRow(study=study, option=option, cells=len(same), gains=means)
-
-
-def _horizon(curves: Sequence[_Curve]) -> Iterator[HorizonRow]:
-    for curve in sorted(curves, key=lambda curve: (curve.cell, curve.option)):
-        if max(curve.gains) >= _LONG:
-            yield HorizonRow(cell=curve.cell, option=curve.option, gains=curve.gains)
