@@ -56,6 +56,12 @@ class Engine:
         texts = self.setting(NO_ALIGNMENT, 0).texts.scored[_TARGET]
         return [tuple(item.labels) for item in texts]
 
+    def unknown_share(self) -> float:
+        """Share (0-1) of the target texts' subwords that the tokenizer does not know."""
+        setting = self.setting(NO_ALIGNMENT, 0)
+        ids = [i for item in setting.texts.scored[_TARGET] for i in item.text.ids]
+        return ids.count(setting.given.tokenizer.unk_token_id) / len(ids)
+
     def run(
         self,
         name: str,

@@ -22,6 +22,8 @@ from probes.signals import Estimate
 
 Array = NDArray[np.float64]
 RESULT_FILE = "result.json"
+_MANY_UNKNOWN = 0.02
+"""Share of unknown subwords from which they are worth a note."""
 _SPLITS = 20
 """Ways to keep half of few labels back."""
 _INTERVAL = (0.1, 0.9)
@@ -250,6 +252,12 @@ def _notes(racer: Racer) -> list[str]:
     if racer.setup.halvings:
         notes.append(
             f"Memory was short: the batch was halved {racer.setup.halvings} times, for every arm alike."
+        )
+    unknown = racer.engine.unknown_share()
+    if unknown > _MANY_UNKNOWN:
+        notes.append(
+            f"{unknown:.0%} of the target texts' subwords are unknown to the encoder's tokenizer: neither "
+            "alignment nor fine-tuning teaches it to read them."
         )
     notes += [f"{racer.options[arm]} is out: {why}" for arm, why in racer.lost.items()]
     return notes

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _FEWEST = 20
-"""Moments in a band of P(best) from which on its worth is printed."""
+"""Races or moments in a band of P(best) from which on its worth is printed."""
 _DRAWS = 1000
 _AT = BUDGETS.index(2.0)
 
@@ -50,10 +50,10 @@ class Way(Frozen):
 
 
 class Decile(Frozen):
-    """Moments at which a probability of the pick lay in a decile."""
+    """Cases, moments of races or their ends, in which a probability of the pick lay in a decile."""
 
     low: float
-    moments: int
+    cases: int
     said: float
     right: float
 
@@ -77,7 +77,8 @@ class RaceReport(Frozen):
         cells, groups: played.
         judged_by_others: cases judged by seeds that the race did not see; the others by their own end.
         budgets: in whole runs of a sequential option, by passes.
-        winning, best: what P(winning) and P(best) were worth.
+        told: what P(best) was worth as a race told it when it stopped by itself, a case a race.
+        winning, best: what P(winning) and P(best) were worth at every moment of every race.
         shift: how much more was gained than expected, on the findings' scale.
         align_looks: runs whose alignment was cut short.
         run_minutes, probe_minutes: that a whole run and a probe take, in the middle.
@@ -92,6 +93,7 @@ class RaceReport(Frozen):
     judged_by_others: int
     budgets: tuple[float, ...]
     ways: tuple[Way, ...]
+    told: tuple[Decile, ...]
     winning: tuple[Decile, ...]
     best: tuple[Decile, ...]
     rungs: tuple[RungWorth, ...]
@@ -123,6 +125,7 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
         judged_by_others=sum(case.by_others for case in cases),
         budgets=BUDGETS,
         ways=tuple(ways),
+        told=tuple(_bands(np.array([case.sure[-1] for case in cases])[:, [0, 2]])),
         winning=tuple(_bands(sure[:, [1, 2]])),
         best=tuple(_bands(sure[:, [0, 2]])),
         rungs=tuple(_rungs(cells)),
@@ -155,7 +158,7 @@ def _bands(sure: Array) -> Iterator[Decile]:
         inside = sure[np.minimum(9, (10 * sure[:, 0]).astype(int)) == tenth]
         if len(inside) >= _FEWEST:
             said, right = inside.mean(axis=0)
-            yield Decile(low=tenth / 10, moments=len(inside), said=float(said), right=float(right))
+            yield Decile(low=tenth / 10, cases=len(inside), said=float(said), right=float(right))
 
 
 def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:

@@ -247,6 +247,21 @@ def test_short_memory_halves_the_batch_of_every_arm(race: Race, monkeypatch: pyt
     assert any("halved" in note for note in result.notes)
 
 
+def test_target_texts_that_the_tokenizer_cannot_read_are_told(
+    request_: ProbeRequest, finished: RaceResult, tmp_path: Path
+) -> None:
+    assert not any("unknown to the encoder" in note for note in finished.notes)
+    rows = Path(str(request_.target_labels)).read_text(encoding="utf-8").splitlines()
+    runes = [
+        "\t".join((row.split("\t")[0], "ᚠᚢᚦ", *row.split("\t")[2:])) if "\t" in row else row for row in rows
+    ]
+    labels = tmp_path / "runes.conllu"
+    labels.write_text("\n".join(runes) + "\n", encoding="utf-8")
+    unread = request_.model_copy(update={"target_labels": str(labels)})
+    result = run_race(unread, OPTIONS[:1], steps=4, out=tmp_path / "unread", minutes=30.0)
+    assert any("unknown to the encoder's tokenizer" in note for note in result.notes)
+
+
 def test_a_diverging_arm_loses_with_its_reason(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     from advisor.race.engine import DivergedError
 

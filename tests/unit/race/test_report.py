@@ -47,7 +47,9 @@ def test_the_replay_compares_every_way_at_every_budget(traces: list[Trace]) -> N
     assert report.groups == 4
     assert report.probe_minutes == pytest.approx(0.5)
     table = report.markdown()
-    assert "P(best)" in table
+    assert sum(band.cases for band in report.told) <= report.cases, "a race is one case"
+    assert sum(band.cases for band in report.told) <= sum(band.cases for band in report.best)
+    assert table.count("| P(best) |") == 2, "when it stopped, and on the way"
     assert "A probe takes 0.5 min here, a whole run 1.0 min." in table
     assert "alignment was cut short" in table
     assert "race" in str(regret_chart(report).to_dict())
