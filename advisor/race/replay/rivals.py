@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.race.belief import Belief, Step, next_step, stop_reason
 from advisor.race.course import Course
 from advisor.race.errors import ErrorModel, Look
@@ -76,7 +77,7 @@ def race(
     prior: tuple[Array, Array],
     errors: ErrorModel,
     budget: float = float("inf"),
-    min_gain: float = 0.5,
+    min_gain: float = DEFAULT_MIN_GAIN,
 ) -> Iterator[Moment]:
     """The race of this product, until it stops by itself; costs and budget are in passes."""
     belief = Belief(*prior, errors, runner.trace.level)
