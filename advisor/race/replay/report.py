@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _FEWEST = 20
-"""Races or moments in a band of P(best) from which on its worth is printed."""
+"""Races in a band of P(best), and runs that were looked at, from which on what they were worth is printed."""
 _DRAWS = 1000
 _AT = BUDGETS.index(2.0)
 
@@ -50,7 +50,7 @@ class Way(Frozen):
 
 
 class Decile(Frozen):
-    """Cases, moments of races or their ends, in which a probability of the pick lay in a decile."""
+    """Races in which a probability of the pick lay in a decile, at the end or for some moments."""
 
     low: float
     cases: int
@@ -77,8 +77,8 @@ class RaceReport(Frozen):
         cells, groups: played.
         judged_by_others: cases judged by seeds that the race did not see; the others by their own end.
         budgets: in whole runs of a sequential option, by passes.
-        told: what P(best) was worth as a race told it when it stopped by itself, a case a race.
-        winning, best: what P(winning) and P(best) were worth at every moment of every race.
+        told: what P(best) was worth as a race told it when it stopped by itself.
+        winning, best: what P(winning) and P(best) were worth on the way.
         shift: how much more was gained than expected, on the findings' scale.
         align_looks: runs whose alignment was cut short.
         run_minutes, probe_minutes: that a whole run and a probe take, in the middle.
@@ -113,7 +113,7 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
     """Replay the race on the shipped studies, or on other traces with their priors."""
     cells = with_priors(shipped_traces()) if traces is None else list(traces)
     cases = replay(cells, jobs)
-    sure = np.array([moment for case in cases for moment in case.sure])
+    sure = [np.array(case.sure) for case in cases]
     probes = [trace.probe_seconds for trace in cells if trace.probe_seconds]
     run_minutes = float(np.median([trace.seconds for trace in cells if trace.seconds])) / 60
     ways = sorted(_ways(cases), key=lambda way: way.at_two)
@@ -125,9 +125,9 @@ def race_report(jobs: int = 1, traces: Sequence[Trace] | None = None) -> RaceRep
         judged_by_others=sum(case.by_others for case in cases),
         budgets=BUDGETS,
         ways=tuple(ways),
-        told=tuple(_bands(np.array([case.sure[-1] for case in cases])[:, [0, 2]])),
-        winning=tuple(_bands(sure[:, [1, 2]])),
-        best=tuple(_bands(sure[:, [0, 2]])),
+        told=tuple(_bands([moments[-1:, [0, 2]] for moments in sure])),
+        winning=tuple(_bands([moments[:, [1, 2]] for moments in sure])),
+        best=tuple(_bands([moments[:, [0, 2]] for moments in sure])),
         rungs=tuple(_rungs(cells)),
         shift=shift_of(cells),
         align_looks=sum(look.rung.align < 1 for trace in cells for look in trace.gains),
@@ -153,12 +153,17 @@ def _ways(cases: Sequence[Playthrough]) -> Iterator[Way]:
         )
 
 
-def _bands(sure: Array) -> Iterator[Decile]:
+def _bands(races: Sequence[Array]) -> Iterator[Decile]:
+    """Of moments, (probability, share of the win), shape (moments, 2) each.
+
+    A race counts once in a band, however long it stays there: its moments are no cases of their own.
+    """
     for tenth in range(10):
-        inside = sure[np.minimum(9, (10 * sure[:, 0]).astype(int)) == tenth]
-        if len(inside) >= _FEWEST:
-            said, right = inside.mean(axis=0)
-            yield Decile(low=tenth / 10, cases=len(inside), said=float(said), right=float(right))
+        inside = [moments[np.minimum(9, (10 * moments[:, 0]).astype(int)) == tenth] for moments in races]
+        cases = np.array([moments.mean(axis=0) for moments in inside if len(moments)])
+        if len(cases) >= _FEWEST:
+            said, right = cases.mean(axis=0)
+            yield Decile(low=tenth / 10, cases=len(cases), said=float(said), right=float(right))
 
 
 def _rungs(traces: Sequence[Trace]) -> Iterator[RungWorth]:
