@@ -59,8 +59,10 @@ class Engine:
     def unknown_share(self) -> float:
         """Share (0-1) of the target texts' subwords that the tokenizer does not know."""
         setting = self.setting(NO_ALIGNMENT, 0)
-        ids = [i for item in setting.texts.scored[_TARGET] for i in item.text.ids]
-        return ids.count(setting.given.tokenizer.unk_token_id) / len(ids)
+        tokenizer = setting.given.tokenizer
+        added = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}  # no part of a text
+        ids = [i for item in setting.texts.scored[_TARGET] for i in item.text.ids if i not in added]
+        return ids.count(tokenizer.unk_token_id) / max(1, len(ids))
 
     def run(
         self,

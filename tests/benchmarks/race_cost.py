@@ -15,10 +15,9 @@ from advisor.race.engine import Engine
 from advisor.race.rungs import SHARES, WHOLE, Rung, RungPlan
 from advisor.race.store import RaceStore
 from advisor.recipe import Recipe
-from advisor.sample import located
 from advisor.training import Shared
 from probes.progress import Stopwatch
-from probes.request import ProbeRequest
+from tests.benchmarks._real import add_data_options, request_from
 
 OPTIONS = (
     "token-contrastive:sequential",
@@ -32,33 +31,19 @@ OPTIONS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--target", default="tr")
-    parser.add_argument("--task", default="pos")
-    parser.add_argument("--train", default="sample:en.conllu")
-    parser.add_argument("--bitext", default="sample:bitext.en-tr.tsv")
-    parser.add_argument("--target-labels", default="sample:tr.conllu")
+    add_data_options(parser)
     parser.add_argument("--steps", type=int, default=120, help="of either phase of a whole run")
     chosen = parser.parse_args()
-    labels = str(located(chosen.target_labels))
-    request = ProbeRequest(
-        model=chosen.model,
-        source="en",
-        target=chosen.target,
-        task=chosen.task,
-        train=str(located(chosen.train)),
-        bitext=str(located(chosen.bitext)),
-        target_labels=labels,
-    )
+    request = request_from(chosen)
 
     def recipe(option: Option, seed: int) -> Recipe:
         return Recipe.of(
-            request, option, seed=seed, source="en", target=chosen.target, max_steps=chosen.steps
+            request, option, seed=seed, source=chosen.source, target=chosen.target, max_steps=chosen.steps
         )
 
     plan = RungPlan(chosen.steps, chosen.steps)
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine(recipe, labels, RaceStore(Path(folder)), Stopwatch(), Shared())
+        engine = Engine(recipe, chosen.target_labels, RaceStore(Path(folder)), Stopwatch(), Shared())
         engine.setting(NO_ALIGNMENT, 0)  # the data are read once for all
 
         def seconds(name: str, option: Option, rung: Rung, looks: tuple[float, ...]) -> float:

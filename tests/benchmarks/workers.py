@@ -42,20 +42,8 @@ def seconds(command: Sequence[str], workers: int, out: Path) -> float:
         n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=None
     ) as cluster:
         begin = time.perf_counter()
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "advisor",
-                *command,
-                "--out",
-                str(out),
-                "--dask",
-                cluster.scheduler_address,
-            ],
-            check=True,
-            capture_output=True,
-        )
+        where = ("--out", str(out), "--dask", cluster.scheduler_address)
+        subprocess.run([sys.executable, "-m", "advisor", *command, *where], check=True, capture_output=True)
         return time.perf_counter() - begin
 
 
