@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
@@ -14,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from probes.batches import TextBatch
 from probes.encoder._rows import RowEmbedding
+from probes.encoder._unpadded import unpadded
 from probes.machine.precision import PassPrecision
 from probes.signals import ModelFacts, Pooling
 
@@ -119,8 +120,8 @@ class Encoder:
     def hidden_states(self, batch: TextBatch) -> tuple[Tensor, ...]:
         """All N + 1 hidden states of ``batch``, each of shape (batch, length, hidden).
 
-        On a CPU, texts of like length go through the encoder together, since padding costs as much as text
-        there; positions of padding then hold zeros.
+        On a CPU, where padding costs as much as text, texts of like length go through the encoder together
+        and linear maps leave padding out. What stands at positions of padding means nothing.
         """
         with self._cast():  # around all groups, so that weights are cast once
             return self._hidden_states(batch)
@@ -140,7 +141,8 @@ class Encoder:
         return tuple(torch.cat(parts)[back] for parts in zip(*groups, strict=True))
 
     def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
+        with unpadded(inputs["attention_mask"]) if self.device.type == "cpu" else nullcontext():
+            states = self.base(**inputs, output_hidden_states=True, return_dict=True).hidden_states
         return tuple(state.float() for state in states)
 
     @contextmanager

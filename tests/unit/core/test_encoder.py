@@ -13,6 +13,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import (
     AlbertConfig,
     AlbertForMaskedLM,
@@ -147,6 +148,43 @@ def test_hidden_states_are_those_of_transformers(load: Load, checkpoint: Checkpo
         assert ours.shape == theirs.shape
         torch.testing.assert_close(ours[inside], theirs[inside], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(states[-1][inside], reference.last_hidden_state[inside], atol=1e-5, rtol=1e-5)
+
+
+@every_architecture
+def test_gradients_are_those_of_transformers(load: Load, checkpoint: Checkpoint, name: str) -> None:
+    """Whatever is left out of a pass over padded text, no gradient tells."""
+    encoder, model = load(name), plain_model(checkpoint(name), name)
+    batch = texts(encoder, 9)
+    inside = batch.inputs["attention_mask"].bool()
+    assert inside.float().mean() < 0.7
+    weights = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(0))
+
+    def loss(states: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return torch.stack([(state[inside] @ weights).tanh().mean() for state in states]).sum()
+
+    found = model(**batch.inputs, output_hidden_states=True).hidden_states
+    ours, theirs = (
+        torch.autograd.grad(loss(states), list(owner.parameters()), allow_unused=True, materialize_grads=True)
+        for states, owner in ((encoder.hidden_states(batch), encoder.base), (found, model))
+    )
+    assert sum(bool(gradient.any()) for gradient in theirs) > 6 * LAYERS
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_linear_maps_see_no_padding(load: Load) -> None:
+    encoder = load("bert")
+    batch = texts(encoder, 7)
+    seen: set[tuple[int, ...]] = set()
+
+    class Record(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is nn.functional.linear:
+                seen.add(tuple(args[0].shape[:-1]))
+            return func(*args, **(kwargs or {}))
+
+    with Record():
+        encoder.hidden_states(batch)
+    assert seen == {(int(batch.inputs["attention_mask"].sum()),)}
 
 
 @with_mlm_head
