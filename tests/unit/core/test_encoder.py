@@ -164,10 +164,14 @@ def test_gradients_are_those_of_transformers(load: Load, checkpoint: Checkpoint,
 
     found = model(**batch.inputs, output_hidden_states=True).hidden_states
     ours, theirs = (
-        torch.autograd.grad(loss(states), list(owner.parameters()), allow_unused=True, materialize_grads=True)
+        [
+            gradient
+            for gradient in torch.autograd.grad(loss(states), list(owner.parameters()), allow_unused=True)
+            if gradient is not None
+        ]
         for states, owner in ((encoder.hidden_states(batch), encoder.base), (found, model))
     )
-    assert sum(bool(gradient.any()) for gradient in theirs) > 6 * LAYERS
+    assert len(theirs) > 6 * LAYERS
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
 
 
