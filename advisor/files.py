@@ -62,24 +62,44 @@ def reserved(directory: str | Path, needed: int = _NEEDED) -> Iterator[None]:
     """
     check_output(directory, needed)
     name = hashlib.sha256(str(Path(directory).resolve()).encode()).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir()) / f"advisor-{name}.lock"
     try:
-        import fcntl
-
-        handle = os.open(Path(tempfile.gettempdir()) / f"advisor-{name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _locked(lock)
+    except BlockingIOError as error:
+        raise InputError(
+            f"Another run is writing to {directory}: wait for it, or name another folder with --out."
+        ) from error
     except (ImportError, OSError):  # no such locks here, or another user's: nothing can be told
         yield
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(
-            f"Another run is writing to {directory}: wait for it, or name another folder with --out."
-        ) from error
-    try:
         yield
     finally:
-        os.close(handle)  # and with it the lock
+        with suppress(OSError):
+            lock.unlink()  # while it is still held, so that it is nobody else's
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    """A handle that holds the lock of a file, which is made if need be.
+
+    Raises:
+        BlockingIOError: if another process holds it.
+    """
+    import fcntl
+
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        except FileNotFoundError:
+            pass  # whoever held it has removed it since it was opened
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def rescued(write: Callable[[Path], object]) -> Path | None:

@@ -27,14 +27,14 @@ def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> Renderab
     if any(cell.measured for cell in grid.cells):
         parts += [Text("\nMeasured", style="bold"), _measured(grid)]
     for joint in grid.joint:
-        parts += [*_joint(joint)]
+        parts += [*_joint(joint, grid.headings[joint.model])]
     return Group(*parts)
 
 
 def _measured(grid: AnswerGrid) -> Table:
     """What the probes found, the encoders of a row side by side."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for head in ("", "", *grid.models):
+    for head in ("", "", *grid.headings.values()):
         table.add_column(plain(head), overflow="fold")
     for row, cells in _rows(grid).items():
         found = {model: dict(cells[model].measured) for model in grid.models if model in cells}
@@ -44,9 +44,9 @@ def _measured(grid: AnswerGrid) -> Table:
     return table
 
 
-def _joint(joint: JointAnswer) -> Iterator[RenderableType]:
+def _joint(joint: JointAnswer, model: str) -> Iterator[RenderableType]:
     """The joint answer, and how the targets lie to each other."""
-    yield Text(f"\nTogether or apart: {joint.model}, {joint.task}", style="bold")
+    yield Text(f"\nTogether or apart: {model}, {joint.task}", style="bold")
     yield plain(joint.text, "bold")
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column(f"{joint.objective}, net")
@@ -78,8 +78,8 @@ def _rows(grid: AnswerGrid) -> dict[tuple[str, str, str], dict[str, AnswerCell]]
 def _matrix(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 1, 0))
     table.add_column("")
-    for model in grid.models:
-        table.add_column(plain(model), overflow="fold")
+    for heading in grid.headings.values():
+        table.add_column(plain(heading), overflow="fold")
     for row, cells in _rows(grid).items():
         found = [cells.get(model) for model in grid.models]
         table.add_row(plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
@@ -90,10 +90,11 @@ def _lines(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for head in ("Question", "Encoder", "Answer", "Gain", "80% interval", "Final score"):
         table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
+    headings = grid.headings
     for cell in grid.cells:
         gain = cell.advice.gain if cell.advice else None
         numbers = [plain(signed(gain.mean)), plain(interval(gain))] if gain else ["", ""]
-        name = plain(_named(cell.row)), plain(cell.model)
+        name = plain(_named(cell.row)), plain(headings[cell.model])
         table.add_row(*name, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
     return table
 

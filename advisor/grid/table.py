@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -102,6 +103,19 @@ class AnswerGrid(Frozen):
         return tuple(dict.fromkeys(cell.model for cell in self.cells))
 
     @property
+    def headings(self) -> dict[str, str]:
+        """What to call each model: of a path as much of its end as tells it from the others."""
+        parts = {model: re.split(r"[/\\]", model.rstrip("/\\")) for model in self.models}
+        named = {}
+        for model, own in parts.items():
+            lengths = range(1, len(own)) if _is_path(model, own) else ()
+            others = [other for name, other in parts.items() if name != model]
+            apart = (n for n in lengths if all(other[-n:] != own[-n:] for other in others))
+            length = next(apart, None)
+            named[model] = "/".join(own[-length:]) if length else model
+        return named
+
+    @property
     def failed(self) -> tuple[AnswerCell, ...]:
         """The cells without an answer."""
         return tuple(cell for cell in self.cells if cell.problem is not None)
@@ -123,6 +137,11 @@ class AnswerGrid(Frozen):
         writer.writeheader()
         writer.writerows(records)
         return text.getvalue()
+
+
+def _is_path(model: str, parts: Sequence[str]) -> bool:
+    """Whether it is a folder of this machine, not a hub's ``organisation/name``."""
+    return len(parts) > 2 or parts[0] in ("", ".", "..", "~")
 
 
 def ask_grid(questions: Sequence[Asked]) -> AnswerGrid:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from advisor.cli import app
-from advisor.grid import AnswerGrid, ask_grid, crossed, grid_page, read_questions
+from advisor.grid import AnswerCell, AnswerGrid, ask_grid, crossed, grid_page, read_questions
 from advisor.recommend import Asked, ask
 from probes.errors import InputError
 
@@ -143,6 +143,22 @@ def test_the_command_line_notes_a_bad_cell_and_strict_refuses_it(tmp_path: Path)
     assert (tmp_path / "a.html").stat().st_size > 1000
     assert CliRunner().invoke(app, [*command, "--strict"]).exit_code == 2
     assert CliRunner().invoke(app, [*command[:4], "xx,xy", *command[5:]]).exit_code == 2, "no answer at all"
+
+
+@pytest.mark.parametrize(
+    ("models", "headings"),
+    [
+        (("xlm-roberta-base", "google/muril-base-cased"), ("xlm-roberta-base", "google/muril-base-cased")),
+        (("/runs/7/mbert", "/runs/7/muril/"), ("mbert", "muril")),
+        (("/runs/7/best", "/runs/8/best", "../best"), ("7/best", "8/best", "../best")),
+        (("/runs/7/best", "best"), ("7/best", "best")),
+        ((r"C:\runs\mbert",), ("mbert",)),
+        (("/a/b", "/a/b/"), ("/a/b", "/a/b/")),
+    ],
+)
+def test_a_path_is_headed_by_what_tells_it_apart(models: tuple[str, ...], headings: tuple[str, ...]) -> None:
+    cells = (AnswerCell(model=name, source="en", target="tr", task="pos", problem="x") for name in models)
+    assert AnswerGrid.of(cells).headings == dict(zip(models, headings, strict=True))
 
 
 def test_what_is_said_of_one_model_is_not_taken_for_several() -> None:

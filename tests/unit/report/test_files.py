@@ -3,7 +3,8 @@ import os
 import resource
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -202,6 +203,29 @@ def test_a_second_run_into_one_folder_is_refused_while_the_first_lasts(tmp_path:
         assert not (tmp_path / "out").exists()
     with reserved(tmp_path / "out"):
         pass
+
+
+def test_a_lock_leaves_nothing_behind_and_lets_one_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(locks))
+    inside: list[int] = []
+
+    def enter(number: int) -> int:
+        entered = 0
+        for _ in range(200):
+            with suppress(InputError), reserved(tmp_path / "out"):
+                inside.append(number)
+                assert inside == [number]
+                inside.remove(number)
+                entered += 1
+        return entered
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(enter, range(4))) > 0
+    assert not list(locks.iterdir())
 
 
 def test_results_that_cannot_be_written_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
