@@ -11,7 +11,16 @@ from typer.testing import CliRunner
 
 import probes.run
 from advisor.cli import app
-from advisor.grid import AnswerGrid, folder_of, grid_page, grid_table, in_processes, probe_cells, spread
+from advisor.grid import (
+    AnswerCell,
+    AnswerGrid,
+    folder_of,
+    grid_page,
+    grid_table,
+    in_processes,
+    probe_cells,
+    spread,
+)
 from advisor.grid.joint import joint_answer
 from advisor.report import Report
 from probes.budget import BUDGETS, Budget
@@ -172,7 +181,8 @@ def test_targets_go_together_where_all_of_them_agree() -> None:
     assert joint.doubts[0].startswith("tr and yo pull against each other")
     assert any("no source varies the number alone" in doubt for doubt in joint.doubts)
     assert set(joint.order) == set(names)
-    grid = AnswerGrid(cells=(), joint=(joint,))
+    cell = AnswerCell(model=joint.model, source="en", target="tr", task="pos")
+    grid = AnswerGrid(cells=(cell,), joint=(joint,))
     assert "Align tr, fi and hu together" in grid_page(grid)
     assert grid_table(grid, 100)
 
