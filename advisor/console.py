@@ -169,6 +169,7 @@ def run(command: Callable[[], object]) -> int:  # noqa: PLR0911 - one line for e
         return 1
     except Exception as error:  # the last line of defence
         if isinstance(error, _USAGE_ERROR):
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's, which typer leaves in
             error.show()
             if {"--train", "--bitext"} & set(getattr(getattr(error, "param", None), "opts", ())):
                 errors.print(_public_data().strip(), markup=False)

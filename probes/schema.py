@@ -19,7 +19,7 @@ class Frozen(BaseModel):
 
 
 def load_file(
-    model: type[Model], path: str | Path, kind: str, schema: int, *, writer: str = "probe"
+    model: type[Model], path: str | Path, kind: str, schema: int, *, writer: str = "probe", file: str = ""
 ) -> Model:
     """Read a file that a probe or a trial wrote.
 
@@ -29,6 +29,7 @@ def load_file(
         kind: what it is called, as in ``signals``.
         schema: the version that is read here.
         writer: what writes such files: the command's name.
+        file: what it calls them, by default after ``kind``.
 
     Raises:
         InputError: if the file is missing, is no JSON, is of another schema version, or is damaged.
@@ -42,7 +43,7 @@ def load_file(
             raise InputError(f"{path} {_problem(error, kind, schema, writer)}") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"Cannot read {path} ({reason}): name a {kind}.json that a {writer} wrote."
+            f"Cannot read {path} ({reason}): name a {file or f'{kind}.json'} that a {writer} wrote."
         ) from error
 
 

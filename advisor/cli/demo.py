@@ -8,7 +8,8 @@ import typer
 from advisor.cli._options import AnswerFolder, option
 from advisor.cli._run import probe_and_answer
 from advisor.console import Debug, Json
-from advisor.sample import sample_path
+from advisor.sample import LANGUAGES, sample_path
+from probes.errors import InputError
 from probes.request import ProbeRequest
 
 
@@ -27,6 +28,8 @@ def demo(
     """
     if task not in ("pos", "topic"):
         raise typer.BadParameter("the sample is labelled for pos and topic", param_hint="--task")
+    if target not in LANGUAGES[1:]:
+        raise InputError(f"The sample is not in '{target}': choose one of {', '.join(LANGUAGES[1:])}.")
     labels = "{}.conllu" if task == "pos" else "topics.{}.tsv"
     request = ProbeRequest.of(
         model="bundled",

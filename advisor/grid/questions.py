@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from probes.errors import InputError
 
 
 def crossed(
-    models: str | Sequence[str], targets: str | Sequence[str], tasks: str | Sequence[str], **shared: Any
+    models: str | Sequence[str], targets: str | Sequence[str], tasks: str | Sequence[str], /, **shared: Any
 ) -> list[Asked]:
     """Every model on every target and task, a target's rows together; lists are given as ``A,B,C`` too."""
     return [
@@ -40,14 +40,22 @@ def read_questions(path: str | Path, **defaults: Any) -> list[Asked]:
             lists = [fields.pop(name, "") for name in ("model", "target", "task")]
             try:
                 questions += crossed(*lists, **fields)
-            except (ValidationError, TypeError) as error:
-                first = error.errors()[0] if isinstance(error, ValidationError) else None
-                what = f"{first['loc'][0]}: {first['msg']}" if first else str(error)
-                raise InputError(f"{path}, line {number}: {what}.") from error
+            except ValidationError as error:
+                first = error.errors()[0]
+                name = str(first["loc"][0])
+                meant = Asked.model_fields[name].description
+                raise InputError(
+                    f"{path}, line {number}: {name} cannot be {first['input']!r}: {meant}"
+                ) from error
             if not all(map(listed, lists)):
                 raise InputError(f"{path}, line {number}: it takes a model, a target and a task.")
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as questions: {error}.") from error
+    except OSError as error:
+        raise InputError(
+            f"Cannot read {path} ({error.strerror}): name a TSV, CSV or JSONL file of questions."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        what = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is no table"
+        raise InputError(f"{path} {what}: save the questions as TSV, CSV or JSONL in UTF-8.") from error
     if not questions:
         raise InputError(
             f"{path} holds no question: give a head line model, target, task and lines below it."
@@ -60,18 +68,26 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         if path.suffix.lower() in (".jsonl", ".json"):
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    row = json.loads(line)
+                    try:
+                        row = json.loads(line)
+                    except ValueError:
+                        row = None
                     if not isinstance(row, dict):
                         raise InputError(f"{path}, line {number}: it is no JSON object.")
+                    _check_columns(path, row)
                     yield number, row
             return
         reader = csv.DictReader(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-        unknown = [name for name in reader.fieldnames or () if name not in Asked.model_fields]
-        if unknown:
-            raise InputError(
-                f"{path} has a column '{unknown[0]}': the columns are {', '.join(Asked.model_fields)}."
-            )
+        _check_columns(path, reader.fieldnames or ())
         for row in reader:
             if None in row:
                 raise InputError(f"{path}, line {reader.line_num}: it has more cells than the head line.")
             yield reader.line_num, row
+
+
+def _check_columns(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in Asked.model_fields:
+            raise InputError(
+                f"{path} has a column '{name}': the columns are {', '.join(Asked.model_fields)}."
+            )

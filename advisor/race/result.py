@@ -115,7 +115,9 @@ class RaceResult(Raced):
             InputError: if the file is missing or not of this schema.
         """
         path = Path(path)
-        return load_file(cls, path / RESULT_FILE if path.is_dir() else path, "race", 1, writer="race")
+        if path.is_dir():
+            path /= RESULT_FILE
+        return load_file(cls, path, "race", 1, writer="race", file=RESULT_FILE)
 
     @property
     def winner(self) -> ArmResult | None:

@@ -14,7 +14,7 @@ from advisor.findings import load_findings, worth_of
 from advisor.findings.evidence import find_encoder, find_task
 from advisor.findings.model import scale
 from advisor.options import NO_ALIGNMENT, FrozenLayers, Schedule, WordPairs
-from advisor.recommend._asked import Asked
+from advisor.recommend._asked import Asked, listed
 from advisor.recommend._doubts import support_of, warnings_on
 from advisor.recommend._moves import next_moves
 from advisor.recommend._outlooks import Outlook, decide_on, gain_of, outlooks_of
@@ -37,15 +37,21 @@ def ask(asked: Asked, trial: "TrialResult | str | Path | None" = None) -> Advice
         trial: an own trial of it, or the path of its folder or ``trial.json``.
 
     Raises:
-        InputError: if the model only decodes, a language, the task, ``word_pairs`` or ``like`` is unknown,
-            source and target are the same language, ``min_gain`` is negative or not finite, or the trial
-            cannot be read or asked another question.
+        InputError: if the model only decodes, model, target or task is a list, a language, the task,
+            ``word_pairs`` or ``like`` is unknown, source and target are the same language, ``min_gain`` is
+            negative or not finite, or the trial cannot be read or asked another question.
 
     Example:
         >>> ask(Asked(model="xlm-roberta-base", source="en", target="yo", task="pos")).decision
         'align'
     """
     started = time.perf_counter()
+    for name in ("model", "target", "task"):
+        if (asked_for := getattr(asked, name)) not in listed(asked_for):
+            raise InputError(
+                f"'{asked_for}' is a list of several {name}s: ask one question at a time, or for a table of "
+                "all of them (advisor.grid.ask_grid; over HTTP POST /ask; on the page Grid)."
+            )
     trial = read_trial(trial)
     word_pairs = asked.word_pairs
     if word_pairs is None:

@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Sequence
+from itertools import chain
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -14,11 +15,16 @@ from probes.schema import Frozen
 def listed(text: str | Sequence[str]) -> tuple[str, ...]:
     """The parts of ``A,B,C``, each once; what exists on disk under that very name is one."""
     if not isinstance(text, str):
-        return tuple(text)
+        return tuple(text) if isinstance(text, Sequence) else (text,)  # which is refused as what it is
     whole = "," not in text or os.path.exists(text)
     return tuple(
         dict.fromkeys([text] if whole else [part.strip() for part in text.split(",") if part.strip()])
     )
+
+
+def _languages(codes: str | Sequence[str]) -> tuple[str, ...]:
+    parts = (listed(code.strip()) if isinstance(code, str) else (code,) for code in listed(codes))
+    return tuple(dict.fromkeys(chain.from_iterable(parts)))
 
 
 class Asked(Frozen, Request):
@@ -43,7 +49,7 @@ class Asked(Frozen, Request):
     min_gain: float = Field(
         default=DEFAULT_MIN_GAIN, description="Smallest gain of interest, in points, at least 0."
     )
-    pretrained_on: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
+    pretrained_on: Annotated[tuple[str, ...], BeforeValidator(_languages)] = Field(
         default=(),
         description="All languages that the model was pretrained on, where the evidence does not know it.",
     )

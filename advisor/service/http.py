@@ -69,7 +69,10 @@ def serve(
     """
     token = token or os.environ.get("ADVISOR_TOKEN") or None
     if token is None and not is_loopback(host):
-        raise InputError(f"{host} can be reached from other machines: give a token, or listen on 127.0.0.1.")
+        raise InputError(
+            f"{host} can be reached from other machines: set ADVISOR_TOKEN to {_SHORTEST_TOKEN} random "
+            "characters or more, or listen on 127.0.0.1."
+        )
     if token is not None and len(token) < _SHORTEST_TOKEN:
         raise InputError(
             f"The token is too short to be safe: take {_SHORTEST_TOKEN} random characters or more."

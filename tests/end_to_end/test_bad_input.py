@@ -501,15 +501,15 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "ask --model m --target tr --task pos --trial nowhere": ("nowhere", "trial.json"),
     "recommend nowhere.json": ("nowhere.json", "signals.json"),
     "recommend .": ("signals.json",),
-    "demo --target fr": ("fr", "tr"),
+    "demo --target fr": ("fr", "tr, de, ru, ar, zh."),
     "study plan nowhere.yaml": ("nowhere.yaml",),
     "study plan .": ("Cannot read",),
     "study run nowhere.yaml": ("nowhere.yaml",),
     "study status nowhere": ("nowhere",),
     "study compile nowhere --out records.csv": ("nowhere",),
     "study pack nowhere.yaml": ("nowhere.yaml",),
-    "serve --host 0.0.0.0": ("token",),
-    "serve --host example.org": ("token",),
+    "serve --host 0.0.0.0": ("ADVISOR_TOKEN",),
+    "serve --host example.org": ("ADVISOR_TOKEN",),
 }
 
 ENVIRONMENT: dict[str, tuple[str, ...]] = {

@@ -46,6 +46,11 @@ def ends_with(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple
         (KeyboardInterrupt(), 130, "Interrupted: no half-written file is left.\n"),
         (BrokenPipeError(), 1, ""),
         (typer.Exit(3), 3, ""),
+        (
+            typer.BadParameter("Value error, 'x' is not one of 'a'."),
+            2,
+            "Error: Invalid value: 'x' is not one",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )

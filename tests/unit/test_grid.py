@@ -119,17 +119,48 @@ def test_a_file_of_questions_may_say_more_of_each(tmp_path: Path) -> None:
         ("", "no question"),
         ("model\ttarget\ttusk\n", "'tusk'"),
         ("model\ttarget\ttask\na\ttr\tpos\tner\n", "line 2"),
-        ("model\ttarget\ttask\ttrain_steps\na\ttr\tpos\tmany\n", "train_steps"),
+        ("model\ttarget\ttask\ttrain_steps\na\ttr\tpos\tmany\n", "train_steps cannot be 'many': Of fine-"),
         ("model\ttarget\ttask\na\t\tpos\n", "line 2"),
+        ('{"model": 3, "target": "tr", "task": "pos"}', "line 1: model cannot be 3: A hub id"),
+        ('{"model": [""], "target": "tr", "task": "pos"}', "line 1: model cannot be '': A hub id"),
+        (
+            '{"model": "a", "target": "tr", "task": "pos", "pretrained_on": 3}',
+            "pretrained_on cannot be 3: All",
+        ),
+        ('{"model": "a", "target": "tr", "task": "pos", "models": "b"}', "'models': the columns are model"),
+        ('\n{"model": "a', "line 2: it is no JSON object"),
+        ("model\ttarget\ttask\n\udcff\ttr\tpos\n", "is not UTF-8"),
     ],
 )
 def test_a_file_that_holds_no_questions_is_refused_in_a_sentence(
     tmp_path: Path, text: str, said: str
 ) -> None:
-    file = tmp_path / "q.tsv"
-    file.write_text(text)
+    file = tmp_path / ("q.jsonl" if "{" in text else "q.tsv")
+    file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=said):
         read_questions(file)
+
+
+def test_a_missing_file_of_questions_is_said_without_an_error_number(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^Cannot read .*q.tsv \(No such file or directory\): name a TSV"):
+        read_questions(tmp_path / "q.tsv")
+
+
+@pytest.mark.parametrize("name", ["model", "target", "task"])
+def test_a_list_is_no_single_question(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = {"model": "xlm-roberta-base", "target": "tr", "task": "pos"}
+    several = Asked(**question | {name: f"{question[name]},mbert"})
+    with pytest.raises(InputError, match=f"several {name}s.*ask_grid.*POST /ask"):
+        ask(several)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b").mkdir()
+    assert ask(Asked(**question | {"model": "a,b"})).question.model == "a,b", "a folder may be called so"
+
+
+def test_languages_of_pretraining_are_a_list_in_any_spelling() -> None:
+    question = {"model": "own", "target": "te", "task": "pos"}
+    for spelled in ("te,en", ["te,en"], ("te", " en", "te")):
+        assert Asked(**question, pretrained_on=spelled).pretrained_on == ("te", "en")  # type: ignore[arg-type]
 
 
 def test_the_command_line_notes_a_bad_cell_and_strict_refuses_it(tmp_path: Path) -> None:

@@ -143,6 +143,11 @@ def test_a_race_decides_and_says_what_it_rests_on(finished: RaceResult, tmp_path
     assert RaceResult.load(tmp_path / "out") == result
 
 
+def test_a_race_that_is_not_there_is_refused_with_the_name_of_its_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name a result\.json that a race wrote"):
+        RaceResult.load(tmp_path / "elsewhere")
+
+
 def test_fine_tuning_alone_is_run_once(once: Finished) -> None:
     ran = once.ran
     alone = [entry for entry in ran if entry[0] == NO_ALIGNMENT]

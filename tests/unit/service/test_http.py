@@ -85,6 +85,18 @@ def test_ask_gives_the_command_lines_answer(client: TestClient) -> None:
     assert answer.summary == expected.summary
 
 
+def test_languages_of_pretraining_are_spelled_as_on_the_command_line(client: TestClient) -> None:
+    question = {"model": "own", "target": "te", "task": "pos"}
+    answer = Advice.model_validate(client.get("/ask", params=question | {"pretrained_on": "en,yo"}).json())
+    assert answer.question.pretrained_on == ("en", "yo")
+
+
+def test_a_list_is_sent_to_the_request_for_many(client: TestClient) -> None:
+    answer = client.get("/ask", params={"model": "xlm-roberta-base,mbert", "target": "te", "task": "pos"})
+    assert answer.status_code == 422
+    assert "POST /ask" in answer.json()["detail"]
+
+
 def test_many_questions_are_one_request(client: TestClient) -> None:
     asked = [{"model": "xlm-roberta-base,mbert", "target": "yo,xx", "task": "pos", "min_gain": 1.0}]
     grid = AnswerGrid.model_validate(client.post("/ask", json=asked).json())
@@ -216,7 +228,7 @@ def test_without_a_token_other_sites_in_the_browser_get_nothing(
 
 def test_serving_to_others_needs_a_good_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADVISOR_TOKEN", raising=False)
-    with pytest.raises(InputError, match="give a token"):
+    with pytest.raises(InputError, match="set ADVISOR_TOKEN to 16"):
         serve("0.0.0.0", 0)
     with pytest.raises(InputError, match="too short"):
         serve("0.0.0.0", 0, token="short")
