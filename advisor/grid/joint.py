@@ -1,8 +1,11 @@
 """Which targets to align together, from how their alignment gradients lie to each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import combinations, product
 from statistics import fmean
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +19,8 @@ from probes.signals import TOTAL, Estimate, TargetCosine
 _FEW_PAIRS = 1000
 _CLOSE = 0.05
 """Of two cosines, within which a null says as much."""
+_Pair: TypeAlias = frozenset[str]
+_Nets: TypeAlias = Mapping[_Pair, Estimate]
 
 
 class JointAnswer(Frozen):
@@ -23,7 +28,7 @@ class JointAnswer(Frozen):
 
     Attributes:
         model, source, task: of the probes.
-        objective: the loss it speaks of.
+        objective: the loss it was judged by.
         order: the targets, alike ones side by side.
         groups: targets whose alignment every other of the group helps; a group of one is aligned alone.
         unaligned: targets for which aligning is not advised.
@@ -45,9 +50,15 @@ class JointAnswer(Frozen):
 
     def between(self, first: str, second: str, objective: str | None = None) -> TargetCosine | None:
         """The row of two targets over all layers, in whatever order they are named."""
-        wanted = (objective or self.objective, TOTAL)
-        rows = (row for row in self.rows if (row.objective, row.block) == wanted)
-        return next((row for row in rows if {row.first, row.second} == {first, second}), None)
+        return self._pairs.get((objective or self.objective, frozenset((first, second))))
+
+    @cached_property
+    def _pairs(self) -> Mapping[tuple[str, _Pair], TargetCosine]:
+        return {
+            (row.objective, frozenset((row.first, row.second))): row
+            for row in self.rows
+            if row.block == TOTAL
+        }
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -59,62 +70,81 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
     """The joint answer for targets of one encoder; None where no loss was compared.
 
     Targets go together if every two of them clearly agree in what translations add to the loss: then a step
-    for one is, to first order, a step for the other, too. A loss over sentences decides where there is one:
+    for one is, to first order, a step for the other, too. A loss over sentences judges where there is one:
     shuffled bitext leaves nothing of its net gradient, while a loss over words keeps what its links are worth
-    whatever the sentences.
+    whatever the sentences. What is trained is a loss that is advised: if two targets clearly pull against
+    each other by one that is advised for any of the group, they do not go together either.
 
     Args:
-        advices: of at least two targets, by the names that ``rows`` have them under.
+        advices: of all targets, by the names that ``rows`` have them under; one that no row has is told of.
         rows: as :func:`probes.gradients.between.between_targets` gives them.
     """
-    compared = [row.objective for row in rows if row.block == TOTAL and row.net is not None]
-    if not compared:
+    nets: defaultdict[str, dict[_Pair, Estimate]] = defaultdict(dict)
+    for row in rows:
+        if row.block == TOTAL and row.net is not None:
+            nets[row.objective][frozenset((row.first, row.second))] = row.net
+    if not nets:
         return None
-    advised = [advice.option.objective for advice in advices.values() if advice.aligns]
-    objective = max(
-        dict.fromkeys(compared), key=lambda name: (OBJECTIVES[name].kind == "sentence", advised.count(name))
-    )
-    net = {
-        frozenset((row.first, row.second)): row.net
-        for row in rows
-        if (row.objective, row.block) == (objective, TOTAL) and row.net is not None
-    }
-    aligned = [target for target, advice in advices.items() if advice.aligns]
-    groups = _grouped(aligned, net)
-    unaligned = tuple(target for target in advices if target not in aligned)
+    advised = {target: advice.option.objective for target, advice in advices.items() if advice.aligns}
+    count = list(advised.values()).count
+    objective = max(nets, key=lambda name: (OBJECTIVES[name].kind == "sentence", count(name)))
+    net = nets[objective]
+    compared = [target for target in advices if any(target in pair for pair in net)]
+    trained = {target: str(advised[target]) for target in compared if target in advised}
+    groups = _grouped(trained, net, nets)
+    unaligned = tuple(target for target in advices if target not in advised)
     question = next(iter(advices.values())).question
+    nulls = {group: doubt for group in groups if (doubt := _null_doubt(group, rows, objective))}
     return JointAnswer(
         model=question.model,
         source=question.source,
         task=question.task,
         objective=objective,
-        order=_clustered(list(advices), net),
+        order=_clustered(compared, net),
         groups=groups,
         unaligned=unaligned,
-        text=_text(groups, unaligned),
-        doubts=(*_null_doubt(rows, objective), *_doubts(advices, net)),
+        text=_text(objective, groups, unaligned, nulls),
+        doubts=(
+            *nulls.values(),
+            *_missing(advices, compared),
+            *_pulls_apart(trained, objective, nets),
+            *_other_losses(trained, objective, nets),
+            *_doubts(advices, net),
+        ),
         rows=tuple(rows),
     )
 
 
-def _grouped(targets: Sequence[str], net: Mapping[frozenset[str], Estimate]) -> tuple[tuple[str, ...], ...]:
-    """Groups within which all pairs clearly agree, those that agree most joined first."""
+def _grouped(
+    trained: Mapping[str, str], net: _Nets, nets: Mapping[str, _Nets]
+) -> tuple[tuple[str, ...], ...]:
+    """Groups within which all pairs clearly agree, those that agree most joined first.
+
+    Args:
+        trained: the loss that is advised for each target.
+        net: cosines that must be clearly positive.
+        nets: of every loss; those of what would be trained must not be clearly negative.
+    """
+    targets = list(trained)
+    against = {loss: {pair for pair, row in pairs.items() if row.sign < 0} for loss, pairs in nets.items()}
     groups: list[tuple[str, ...]] = [(target,) for target in targets]
     while True:
-        found = []
-        for i, one in enumerate(groups):
-            for other in groups[:i]:
-                pairs = [net[frozenset(pair)] for pair in product(one, other)]
-                if all(pair.sign > 0 for pair in pairs):
-                    found.append((fmean(pair.value or 0.0 for pair in pairs), other, one))
-        if not found:
+        mergers = []
+        for one, other in combinations(groups, 2):
+            pairs = [net[frozenset(pair)] for pair in product(one, other)]
+            if any(pair.sign <= 0 for pair in pairs):
+                continue
+            within = {frozenset(pair) for pair in combinations((*one, *other), 2)}
+            if not any(within & against.get(trained[target], set()) for target in (*one, *other)):
+                mergers.append((fmean(pair.value or 0.0 for pair in pairs), one, other))
+        if not mergers:
             return tuple(sorted(groups, key=lambda group: (-len(group), targets.index(group[0]))))
-        _, one, other = max(found)
+        _, one, other = max(mergers)
         groups = [group for group in groups if group not in (one, other)]
         groups.append(tuple(sorted((*one, *other), key=targets.index)))
 
 
-def _clustered(targets: Sequence[str], net: Mapping[frozenset[str], Estimate]) -> tuple[str, ...]:
+def _clustered(targets: Sequence[str], net: _Nets) -> tuple[str, ...]:
     """The targets with alike ones side by side, by average linkage."""
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 
@@ -126,44 +156,90 @@ def _clustered(targets: Sequence[str], net: Mapping[frozenset[str], Estimate]) -
     return tuple(targets[i] for i in leaves_list(tree))
 
 
-def _text(groups: Sequence[Sequence[str]], unaligned: Sequence[str]) -> str:
-    together = [group for group in groups if len(group) > 1]
+def _text(
+    objective: str,
+    groups: Sequence[tuple[str, ...]],
+    unaligned: Sequence[str],
+    nulls: Collection[tuple[str, ...]],
+) -> str:
+    parts = [
+        f"{_listed(group)} together"
+        + (
+            ", though shuffled pairs agree about as much, so little of it is about the translations"
+            * (group in nulls)
+        )
+        for group in groups
+        if len(group) > 1
+    ]
     alone = [group[0] for group in groups if len(group) == 1]
-    parts = [f"{_listed(group)} together" for group in together]
     if alone:
         parts.append(f"{_listed(alone)} {'each ' if len(alone) > 1 else ''}alone")
-    said = f"Align {'; '.join(parts)}." if parts else ""
-    rest = f"{' ' if said else ''}Fine-tune alone for {_listed(unaligned)}." if unaligned else ""
-    return said + rest
+    said = [f"Judged by {objective}, align {'; '.join(parts)}."] if parts else []
+    return " ".join([*said, *([f"Fine-tune alone for {_listed(unaligned)}."] if unaligned else [])])
 
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _null_doubt(rows: Sequence[TargetCosine], objective: str) -> Iterator[str]:
-    """That shuffled pairs agree as much, where they do: then little of it is about the translations."""
+def _null_doubt(group: Sequence[str], rows: Sequence[TargetCosine], objective: str) -> str | None:
+    """That shuffled pairs of a group agree as much, where they do."""
     told = [
         (row.net.value, row.null.value)
         for row in rows
         if (row.objective, row.block) == (objective, TOTAL) and row.net and row.null
+        if row.first in group and row.second in group
         if row.net.value is not None and row.null.value is not None
     ]
     net, null = (fmean(column) for column in zip(*told, strict=True)) if told else (1.0, 0.0)
-    if null > net - _CLOSE:
+    if null <= net - _CLOSE:
+        return None
+    return (
+        f"On shuffled pairs the gradients of {_listed(group)} agree about as much ({null:.2f} on average, "
+        f"beside {net:.2f}): little of what they share is about the translations."
+    )
+
+
+def _missing(advices: Mapping[str, Advice], compared: Collection[str]) -> Iterator[str]:
+    missing = [target for target in advices if target not in compared]
+    if missing:
         yield (
-            f"On shuffled pairs the gradients of these targets agree about as much ({null:.2f} on average, "
-            f"beside {net:.2f}): little of what they share is about the translations."
+            f"{_listed(missing)} could not be compared: the gradients that the probe kept (pulls.npz) cannot "
+            "be read. Delete that file and run the same command again."
         )
 
 
-def _doubts(advices: Mapping[str, Advice], net: Mapping[frozenset[str], Estimate]) -> list[str]:
+def _pulls_apart(trained: Mapping[str, str], objective: str, nets: Mapping[str, _Nets]) -> Iterator[str]:
+    """Every pair that the judging loss, or one that is advised for either, has against each other."""
+    for loss, net in nets.items():
+        for pair, estimate in net.items():
+            concerns = loss == objective or loss in {trained.get(target) for target in pair}
+            if estimate.sign < 0 and concerns:
+                yield f"{_listed(sorted(pair))} pull against each other by {loss} ({estimated(estimate)})."
+
+
+def _other_losses(trained: Mapping[str, str], objective: str, nets: Mapping[str, _Nets]) -> Iterator[str]:
+    """What is advised, and so trained, but was not judged by."""
+    for loss in dict.fromkeys(trained.values()):
+        if loss == objective or len(trained) < 2:
+            continue
+        targets = [target for target, own in trained.items() if own == loss]
+        signs = [estimate.sign for pair, estimate in nets.get(loss, {}).items() if pair <= trained.keys()]
+        by_it = "by which no targets were compared"
+        if signs:
+            by_it = (
+                f"by that {signs.count(1)} of {len(signs)} pairs clearly agree, {signs.count(-1)} pull apart"
+            )
+        advised = f"{loss} is advised, and would be trained, for {_listed(targets)}"
+        yield f"Judged by {objective}, while {advised}; {by_it}."
+
+
+def _doubts(advices: Mapping[str, Advice], net: _Nets) -> list[str]:
     lost = sum(not estimate.resolved for estimate in net.values())
     unclear = sum(estimate.resolved and estimate.sign == 0 for estimate in net.values())
-    against = [pair for pair, estimate in net.items() if estimate.sign < 0]
     counts = {e.aligned_languages for e in load_tables().effects if e.unfit is None and e.aligned_languages}
     several = sorted(count for count in counts if count > 1)
-    found = [f"{_listed(sorted(pair))} pull against each other ({estimated(net[pair])})." for pair in against]
+    found = []
     if lost or unclear:
         found.append(
             f"Of {len(net)} pairs {lost} could not be told from noise and {unclear} have no clear sign: they "

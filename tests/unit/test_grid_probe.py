@@ -156,12 +156,14 @@ def test_processes_give_the_same_answers(checkpoint: Checkpoint, tmp_path: Path)
     assert sorted(told) == ["xx", "xy"]
 
 
-def cosine(first: str, second: str, value: float | None, half: float = 0.1) -> TargetCosine:
+def cosine(
+    first: str, second: str, value: float | None, half: float = 0.1, objective: str = "token-contrastive"
+) -> TargetCosine:
     net = Estimate(value=None, note="noise")
     if value is not None:
         net = Estimate(value=value, low=value - half, high=value + half)
     return TargetCosine(
-        objective="token-contrastive", block=TOTAL, first=first, second=second, cosine=net, net=net, null=None
+        objective=objective, block=TOTAL, first=first, second=second, cosine=net, net=net, null=None
     )
 
 
@@ -177,13 +179,15 @@ def test_targets_go_together_where_all_of_them_agree() -> None:
     ]
     joint = joint_answer(advices, rows)
     assert joint is not None
-    assert joint.text == "Align tr, fi and hu together; yo alone. Fine-tune alone for de."
+    assert joint.text == (
+        "Judged by token-contrastive, align tr, fi and hu together; yo alone. Fine-tune alone for de."
+    )
     assert joint.doubts[0].startswith("tr and yo pull against each other")
     assert any("no source varies the number alone" in doubt for doubt in joint.doubts)
     assert set(joint.order) == set(names)
     cell = AnswerCell(model=joint.model, source="en", target="tr", task="pos")
     grid = AnswerGrid(cells=(cell,), joint=(joint,))
-    assert "Align tr, fi and hu together" in grid_page(grid)
+    assert "align tr, fi and hu together" in grid_page(grid)
     assert grid_table(grid, 100)
 
 
@@ -191,7 +195,7 @@ def test_shuffled_bitext_says_nothing_of_joining() -> None:
     advices = {name: make_advice() for name in ("tr", "fi")}
     joint = joint_answer(advices, [cosine("tr", "fi", None)])
     assert joint is not None
-    assert joint.text == "Align tr and fi each alone."
+    assert joint.text == "Judged by token-contrastive, align tr and fi each alone."
     assert "could not be told from noise" in joint.doubts[0]
 
 
@@ -200,6 +204,48 @@ def test_a_null_that_agrees_as_much_is_a_doubt() -> None:
     row = cosine("tr", "fi", 0.95, 0.01)
     joint = joint_answer(advices, [row.model_copy(update={"null": row.cosine})])
     assert joint is not None
-    assert joint.text == "Align tr and fi together."
+    assert joint.text == (
+        "Judged by token-contrastive, align tr and fi together, though shuffled pairs agree about as much, "
+        "so little of it is about the translations."
+    )
     assert "On shuffled pairs" in joint.doubts[0]
-    assert "On shuffled pairs" not in " ".join((joint_answer(advices, [row]) or joint).doubts)
+    flat = joint_answer(advices, [row])
+    assert flat is not None
+    assert flat.text == "Judged by token-contrastive, align tr and fi together."
+    assert "On shuffled pairs" not in " ".join(flat.doubts)
+
+
+@pytest.mark.parametrize(("by_words", "groups"), [(-0.6, 2), (0.05, 1), (0.6, 1)])
+def test_targets_that_the_advised_loss_has_against_each_other_stay_apart(
+    by_words: float, groups: int
+) -> None:
+    advices = {name: make_advice() for name in ("tr", "de")}
+    rows = [cosine("tr", "de", by_words), cosine("tr", "de", 0.5, objective="sentence-contrastive")]
+    joint = joint_answer(advices, rows)
+    assert joint is not None
+    assert joint.objective == "sentence-contrastive"
+    assert joint.text.startswith("Judged by sentence-contrastive, align tr and de")
+    assert len(joint.groups) == groups
+    doubts = " ".join(joint.doubts)
+    assert "while token-contrastive is advised, and would be trained, for tr and de" in doubts
+    assert ("de and tr pull against each other by token-contrastive" in doubts) == (by_words < 0)
+
+
+def test_a_group_holds_no_pair_that_a_loss_advised_for_a_third_has_against_each_other() -> None:
+    names = ("tr", "fi", "hu")
+    words = make_advice().option.model_copy(update={"objective": "sentence-contrastive", "word_pairs": None})
+    advices = {name: make_advice(option=words) for name in names[:2]} | {"hu": make_advice()}
+    pairs = (("tr", "fi"), ("tr", "hu"), ("fi", "hu"))
+    rows = [cosine(*pair, 0.5 - 0.1 * i, objective="sentence-contrastive") for i, pair in enumerate(pairs)]
+    rows += [cosine(*pair, -0.6 if i == 0 else 0.6) for i, pair in enumerate(pairs)]
+    joint = joint_answer(advices, rows)
+    assert joint is not None
+    assert joint.groups == (("tr", "fi"), ("hu",)), "token-contrastive is trained for hu alone"
+
+
+def test_a_target_whose_gradients_were_lost_is_told_of() -> None:
+    advices = {name: make_advice() for name in ("tr", "fi", "hu")}
+    joint = joint_answer(advices, [cosine("tr", "fi", 0.5)])
+    assert joint is not None
+    assert joint.order == ("tr", "fi")
+    assert any(doubt.startswith("hu could not be compared") for doubt in joint.doubts)
