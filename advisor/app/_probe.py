@@ -12,10 +12,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from advisor.app import _question, _run, _show, _state
 from advisor.corpora import find_data
-from advisor.recommend import Asked
+from advisor.recommend import Asked, listed
 from advisor.report import words
 from advisor.sample import LANGUAGES, SAMPLE_PREFIX
-from advisor.service import Preview, Upload, look
+from advisor.service import Preview, Upload
 from probes.data import Columns, Reading
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
@@ -43,7 +43,7 @@ def render() -> None:
 def _form() -> None:
     st.markdown(
         "Measure your own encoder on your own data. The model is only read; a run takes minutes and goes on "
-        "when you close the page."
+        "when you close the page. Several models or languages, with commas between, make a table."
     )
     question = _question.question_inputs(model="bundled")
     kind = st.segmented_control(
@@ -98,7 +98,8 @@ def _check_and_start(request: ProbeRequest) -> None:
             "most: about a hundred labelled sentences would do."
         )
     if preview.problem is None:
-        st.button("Start the probe", type="primary", on_click=_run.start, args=(request,))
+        label = "Start the probe" if preview.cells == 1 else f"Start {preview.cells} probes"
+        st.button(label, type="primary", on_click=_run.start, args=(request,))
     _run.refusal()
 
 
@@ -108,8 +109,7 @@ def _preview(request: ProbeRequest) -> Preview | str:
     if st.session_state.get("previewed", (None,))[0] != key:
         queue = _state.queue()
         try:
-            probe = queue.admit(request, _state.session())
-            st.session_state.previewed = key, look(probe, queue.store.as_called)
+            st.session_state.previewed = key, queue.preview(request, _state.session())
         except InputError as error:
             st.session_state.previewed = key, str(error)
     preview: Preview | str = st.session_state.previewed[1]
@@ -121,7 +121,8 @@ def _preview(request: ProbeRequest) -> Preview | str:
 
 def _sample(question: Asked) -> dict[str, Any] | None:
     source, target, task = question.source, question.target, question.task
-    if source != "en" or target not in LANGUAGES[1:] or task not in _SAMPLE_TASKS:
+    several = len(listed(target)) > 1
+    if source != "en" or not {*listed(target)} <= {*LANGUAGES[1:]} or task not in _SAMPLE_TASKS:
         st.info(
             f"The sample goes from en to {', '.join(LANGUAGES[1:])} and is labelled for "
             f"{', '.join(_SAMPLE_TASKS)}: choose those above, or bring your own data."
@@ -131,11 +132,11 @@ def _sample(question: Asked) -> dict[str, Any] | None:
         "120 everyday sentences and 20 passages in six languages: to see how a probe goes, not to measure "
         "anything by."
     )
-    labels = SAMPLE_PREFIX + _SAMPLE_TASKS[task]
+    labels, name = SAMPLE_PREFIX + _SAMPLE_TASKS[task], "{target}" if several else target
     return {
         "train": labels.format("en"),
-        "bitext": f"sample:bitext.en-{target}.tsv",
-        "target_labels": labels.format(target),
+        "bitext": f"sample:bitext.en-{name}.tsv",
+        "target_labels": labels.format(name),
     }
 
 
@@ -250,6 +251,10 @@ def _measuring(place: DeltaGenerator, name: str, field: FieldInfo) -> Any:
 
 
 def _what_was_read(preview: Preview) -> None:
+    for sentence in preview.refused:
+        st.warning(_show.markdown(sentence))
+    if preview.cells > 1:
+        st.caption(f"{preview.cells} cells, a probe each; what follows is of the first.")
     st.subheader("What was read", anchor=False)
     for seen in preview.inputs:
         _input(seen)

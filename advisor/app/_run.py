@@ -15,8 +15,8 @@ from probes.progress import PHASES
 from probes.request import ProbeRequest
 
 _WAITING = {"queued": "waiting"}
-_FOR_REAL = {"trial": "runs of the trial", "race": "time of the race"}
-_PHASE_WORDS = PHASES | _FOR_REAL
+_STEPS = {"grid": "cells of the grid", "trial": "runs of the trial", "race": "time of the race"}
+"""What the one phase of a run counts that is no probe."""
 _SECONDS = 1.0
 """Between two looks at a run that is under way."""
 
@@ -96,7 +96,7 @@ def _progress(run: Run) -> None:
     names: list[str] = list(PHASES) if run.kind == "probe" else [run.kind]
     place = names.index(run.phase) if run.phase is not None and run.phase in names else 0
     within = min(1.0, run.step / run.total) if run.total else 0.0
-    said = [_PHASE_WORDS[names[place]] if run.phase else "starting"]
+    said = [(PHASES | _STEPS).get(names[place], names[place]) if run.phase else "starting"]
     if run.total > 1:
         said.append(f"{min(run.step, run.total)} of {run.total}")
     said.append(f"{words.duration(run.seconds)} so far")

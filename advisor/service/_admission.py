@@ -1,10 +1,12 @@
 """Who may name what: from a visitor's words to files and hub ids that a probe may open."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import prod
 from pathlib import Path
 from typing import Literal
 
+from advisor.recommend import listed
 from advisor.sample import SAMPLE_PREFIX, located
 from advisor.service._limits import Limits
 from advisor.service._uploads import UPLOAD_PREFIX
@@ -14,11 +16,26 @@ from probes.errors import InputError
 from probes.languages import parse_language
 from probes.request import ProbeRequest
 
+_MOST_CELLS = 1000
+
 OFFLINE_MODELS = ("bundled", "bundled-enpt")
 """Names of encoders that are neither paths nor hub ids, as in ``probes.bundled`` (which needs torch)."""
 
 _HUB_PREFIX = "hf:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def check_size(questions: Iterable[Iterable[str]]) -> None:
+    """Count the cells of grids, each given by the lists that it crosses, before any cell is made.
+
+    Raises:
+        InputError: if there are more than one request may ask for, or none.
+    """
+    cells = sum(prod(len(listed(names)) for names in crossed) for crossed in questions)
+    if cells > _MOST_CELLS:
+        raise InputError(f"That is {cells} cells: ask for {_MOST_CELLS} at most.")
+    if not cells:
+        raise InputError("That is no question: name a model and a target language.")
 
 
 def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Path]) -> ProbeRequest:

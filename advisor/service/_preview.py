@@ -26,12 +26,16 @@ class Preview(Frozen):
         unread: names of data sets that are only loaded by the run itself.
         forecast: rough cost; None where the model's size is not known before it is loaded.
         problem: why a probe of this would be refused; None if nothing speaks against it.
+        cells: how many probes it is; all else here is of the first.
+        refused: why some of them will have no answer, a sentence each.
     """
 
     inputs: tuple[Reading, ...]
     unread: tuple[str, ...]
     forecast: Forecast | None
     problem: str | None = None
+    cells: int = 1
+    refused: tuple[str, ...] = ()
 
 
 def look(request: ProbeRequest, as_called: Callable[[str], str] = str) -> Preview:

@@ -11,9 +11,10 @@ from contextlib import suppress
 from threading import Condition, Event, Thread
 from typing import Any
 
-from advisor.grid import spread
-from advisor.service._admission import admit
+from advisor.grid import AnswerCell, spread
+from advisor.service._admission import admit, check_size
 from advisor.service._limits import Limits
+from advisor.service._preview import Preview, look
 from advisor.service._runs import Cost, Job, RacePlan, Run, RunRecord, TrialPlan
 from advisor.service._store import STOPPED, RunStore
 from probes.errors import InputError
@@ -64,26 +65,49 @@ class RunQueue:
             raise InputError(f"A {what} is scored on labelled target data: name some as target labels.")
         if isinstance(plan, RacePlan) and plan.minutes > self.limits.run_minutes:
             raise InputError(f"A run may take {self.limits.run_minutes:g} minutes here: lower the minutes.")
-        cells = spread(request)
-        if plan is not None and len(cells) > 1:
-            raise InputError("A trial or a race takes one model and one target: start one for each.")
         with self._changed:
-            admitted = tuple(self.admit(cell, session) for cell in cells)
+            job = self._admit(request, session)
+            if plan is not None and job.size > 1:
+                raise InputError("A trial or a race takes one model and one target: start one for each.")
             self._make_room()
-            trial = plan if isinstance(plan, TrialPlan) else None
-            race = plan if isinstance(plan, RacePlan) else None
-            job = Job(cells=admitted, trial=trial, race=race)
+            if plan is not None:
+                job = job.model_copy(update={"trial" if isinstance(plan, TrialPlan) else "race": plan})
             run = self.store.create(request, session, job)
             self._enqueue(run.id)
         return run
 
-    def admit(self, request: ProbeRequest, session: str) -> ProbeRequest:
-        """The request with its files found, if ``session`` may name all of it.
+    def preview(self, request: ProbeRequest, session: str) -> Preview:
+        """What the first cell of a run would read and may cost, and how many cells there are.
 
         Raises:
-            InputError: if something named is not allowed or not there.
+            InputError: if something named is not allowed or not there, or does not fit together.
         """
-        return admit(request, self.limits, lambda name: self.store.upload(session, name).path)
+        job = self._admit(request, session)
+        refused = tuple(f"{cell.model}, {cell.target}: {cell.problem}" for cell in job.refused)
+        seen = look(job.cells[0], self.store.as_called)
+        return seen.model_copy(update={"cells": job.size, "refused": refused})
+
+    def _admit(self, request: ProbeRequest, session: str) -> Job:
+        """The cells of a request with their files found; those that ``session`` may not name say why."""
+        check_size([(request.model, request.target)])
+        cells: dict[str, list[ProbeRequest]] = {}
+        refused: list[AnswerCell] = []
+        for asked in spread(request):
+            try:
+                cell = admit(asked, self.limits, lambda name: self.store.upload(session, name).path)
+                cells.setdefault(asked.model, []).append(cell)
+            except InputError as error:
+                names = asked.model_dump(include={"model", "source", "target", "task"})
+                refused.append(AnswerCell(**names, problem=str(error)))
+        if not cells:
+            raise InputError(str(refused[0].problem))
+        called = {model: admitted[0].model for model, admitted in cells.items()}  # a folder's whole path
+        return Job(
+            cells=tuple(cell for admitted in cells.values() for cell in admitted),
+            refused=tuple(
+                cell.model_copy(update={"model": called.get(cell.model, cell.model)}) for cell in refused
+            ),
+        )
 
     def resume(self, run_id: str) -> Run:
         """Go on with a race that was stopped, from its last step.

@@ -17,7 +17,8 @@ from advisor.race import RaceResult
 from advisor.recommend import Asked
 from advisor.recommend import ask as ask_evidence
 from advisor.recommend import recommend as recommend_from
-from advisor.service._preview import Preview, look
+from advisor.service._admission import check_size
+from advisor.service._preview import Preview
 from advisor.service._queue import RunQueue
 from advisor.service._runs import RacePlan, Run, TrialPlan
 from advisor.study import TrialResult
@@ -26,7 +27,6 @@ from probes.signals import Signals
 
 _SESSION = "http"
 """All callers hold the same token, so they share their uploads."""
-_MOST_CELLS = 1000
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 """What forms and curl's -d send: the file would be wrapped in parts, or without its line breaks."""
 
@@ -108,12 +108,11 @@ def ask_many(questions: Annotated[list[Asked], Body(min_length=1, max_length=100
 
     A question that cannot be answered carries its sentence in its cell.
     """
+    check_size((question.model, question.target, question.task) for question in questions)
     each = []
     for question in questions:
         shared = question.model_dump(exclude={"model", "target", "task"})
         each += crossed(question.model, question.target, question.task, **shared)
-    if len(each) > _MOST_CELLS:
-        raise HTTPException(422, f"That is {len(each)} questions: ask {_MOST_CELLS} at most.")
     return ask_grid(each)
 
 
@@ -191,8 +190,8 @@ async def _at_most(request: Request, most: int) -> AsyncIterator[bytes]:
 
 @routes.post("/previews")
 def preview(request: ProbeRequest, queue: Queue) -> Preview:
-    """What a run would read and may cost, without starting it."""
-    return look(queue.admit(request, _SESSION), queue.store.as_called)
+    """What a run would read and may cost, without starting it; of a grid, what its first cell would."""
+    return queue.preview(request, _SESSION)
 
 
 # --- runs ------------------------------------------------------------------------------------------------

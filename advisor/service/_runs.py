@@ -9,6 +9,7 @@ import psutil
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from advisor.decide import Verdict
+from advisor.grid import AnswerCell
 from probes.errors import InputError
 from probes.request import ProbeRequest
 from probes.schema import Frozen
@@ -62,17 +63,24 @@ class Job(Frozen):
 
     Attributes:
         cells: the request for each model and target, with its files found; a single one but for a grid.
+        refused: cells of a grid that cannot be probed, each with the sentence that says why.
         trial, race: what to run for real; None for a probe.
     """
 
     cells: tuple[ProbeRequest, ...]
+    refused: tuple[AnswerCell, ...] = ()
     trial: TrialPlan | None = None
     race: RacePlan | None = None
 
     @property
     def kind(self) -> Kind:
         """What it does."""
-        return "trial" if self.trial else "race" if self.race else "grid" if len(self.cells) > 1 else "probe"
+        return "trial" if self.trial else "race" if self.race else "grid" if self.size > 1 else "probe"
+
+    @property
+    def size(self) -> int:
+        """How many cells were asked for."""
+        return len(self.cells) + len(self.refused)
 
 
 class Process(Frozen):

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from platformdirs import user_cache_path
@@ -19,7 +20,8 @@ from advisor.app._trial import expected_gain
 from advisor.findings import load_findings
 from advisor.recommend import recommend
 from advisor.report import Report, words
-from advisor.service import Limits, RunQueue
+from advisor.service import Kind, Limits, RacePlan, RunQueue, TrialPlan
+from advisor.service._runs import Job
 from tests.browser.conftest import APP, FinishedRun, OpenPage
 from tests.browser.trials import make_trial
 from tests.factories import ask, make_advice, make_open, make_signals
@@ -174,6 +176,31 @@ def test_a_run_is_started_followed_and_ends(open_page: OpenPage, queue_of: Calla
     page.run()
     assert "Done" in page.success[0].value
     assert "Read the result" in _buttons(page)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_run_of_any_kind_is_followed(open_page: OpenPage, queue: RunQueue, kind: Kind) -> None:
+    plans = {"trial": TrialPlan(options=("token-contrastive",)), "race": RacePlan()}
+    cells = (SAMPLE, SAMPLE) if kind == "grid" else (SAMPLE,)
+    run = queue.store.create(
+        SAMPLE, SESSION, Job(cells=cells, **{name: plans[name] for name in plans if name == kind})
+    )
+    phase = "embed" if kind == "probe" else kind
+    queue.store.change(queue.store.record(run.id), status="running", phase=phase, step=1, total=3)
+    page = open_page(view="probe", run=run.id)
+    assert "1 of 3" in "".join(_progress(page))
+
+
+def test_a_grid_is_previewed_and_started(open_page: OpenPage, queue_of: Callable[..., RunQueue]) -> None:
+    queue = queue_of(WAITS)
+    page = open_page(view="probe", model="bundled", target="tr,de", task="pos")
+    assert not page.error
+    said = _said(page)
+    assert "2 cells" in said
+    labels = [expander.label.replace("\\", "") for expander in page.expander]
+    assert any("bitext.en-tr.tsv" in label for label in labels)
+    next(b for b in page.button if b.label == "Start 2 probes").click().run()
+    assert queue.store.run(_link(page, "run")).kind == "grid"
 
 
 def _progress(page: AppTest) -> list[str]:
