@@ -1,13 +1,15 @@
 """What to do next: each move with its command, its price in minutes and what it is worth in points.
 
-A move is worth what the better decision after it is expected to gain. With m and s the mean and standard
-deviation of the gain that is decided on, and v the standard deviation of what m will be once the move has
-told what it can, that is v phi(m / v) - |m| Phi(-|m| / v) (the expected value of sample information; Raiffa
-and Schlaifer 1961). With v = s it is the price of never finding out.
+A move is worth what the better decision after it is expected to gain over the one taken now, in points
+beyond the least gain of interest (the expected value of sample information; Raiffa and Schlaifer 1961). Gains
+are skewed: they are taken as normal on the effect model's scale, where the expectation will scatter by so
+much once the move has told what it can. Where it tells all there is to know, that is the price of never
+finding out.
 """
 
 import math
 import shlex
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, median
 
@@ -16,7 +18,7 @@ import numpy as np
 from advisor.advice import NextMove
 from advisor.decide import Decision
 from advisor.findings import Findings
-from advisor.findings.model import LEADING_SIGNALS
+from advisor.findings.model import LEADING_SIGNALS, scale
 from advisor.options import NO_ALIGNMENT, relative_cost
 from advisor.recommend._outlooks import Outlook
 from advisor.recommend._situation import Situation
@@ -32,61 +34,74 @@ _SHORTEST_RACE, _USUAL_RACE = 5, 30
 _EPOCHS, _BATCH = 3, 32
 """Of a trial, as :class:`advisor.training.Recipe` has them."""
 _NEGLIGIBLE = 0.05
-"""Points; below that nothing is worth finding out."""
+"""Points; what is worth less is shown as 0.0, and not worth finding out."""
 _SURE = 0.95
 """At which a race stops."""
 _NORMAL = NormalDist()
+_QUANTILES = np.array([_NORMAL.inv_cdf((i + 0.5) / 199) for i in range(199)])
 _QUARTILES = 1.349
 """Between the quartiles of a standard normal: outliers of a signal should not set its price."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stake:
+    """A decision and the gain that it is about.
+
+    Attributes:
+        aligns: what is decided.
+        centre, sd: of the gain of the best option, on the effect model's scale.
+        min_gain: smallest gain of interest, in points.
+    """
+
+    aligns: bool
+    centre: float
+    sd: float
+    min_gain: float
+
+    def worth(self, told: float) -> float:
+        """Points that a decision is expected to gain once ``told`` of ``sd`` is resolved."""
+        after = self.centre + min(told, self.sd) * _QUANTILES
+        rest = math.sqrt(max(self.sd**2 - told**2, 0.0)) * _QUANTILES
+        gains = scale.to_points(after[:, None] + rest).mean(axis=1) - self.min_gain
+        other = (scale.to_points(after) > self.min_gain) != self.aligns
+        return max(0.0, float(np.where(other, -gains if self.aligns else gains, 0.0).mean()))
+
+    def settled(self, told: float) -> float:
+        """Chance that the decision is sure, to :data:`_SURE`, once ``told`` of ``sd`` is resolved."""
+        if told <= 0:
+            return 0.0
+        above = self.centre - float(scale.to_scale(np.array(self.min_gain)))
+        needed = _NORMAL.inv_cdf(_SURE) * math.sqrt(max(self.sd**2 - told**2, 0.0))
+        return _NORMAL.cdf((above - needed) / told) + _NORMAL.cdf((-above - needed) / told)
+
+
 def next_moves(situation: Situation, decision: Decision, best: Outlook) -> tuple[NextMove, ...]:
     """The moves there are, the best value for its time first, at most three, where ``best`` is decided on."""
-    gain = best.gain
-    width = 2 * _NORMAL.inv_cdf((1 + gain.level) / 2)
-    sd = (gain.high - gain.low) / width
-    regret = _value(gain.mean, sd)
-    verb = "Align as advised" if decision.decision == "align" else "Fine-tune alone"
-    default = NextMove(text=f"{verb}: costs {regret:.1f} points in expectation if that is wrong.")
+    aligns = decision.decision == "align"
+    stake = _Stake(aligns=aligns, centre=best.centre, sd=best.sd, min_gain=situation.min_gain)
+    regret = stake.worth(stake.sd)
+    verb = "Align as advised" if aligns else "Fine-tune alone"
     if regret < _NEGLIGIBLE:
-        return (default,)
-    moves = [
-        move
-        for move in (
-            _probe(situation, gain.mean, sd),
-            _race(situation, best, sd),
-            _more_seeds(situation, best, sd),
-        )
-        if move is not None and (move.value is None or move.value >= _NEGLIGIBLE / 2)
-    ]
+        return (NextMove(text=f"{verb}: finding out more is worth less than {_NEGLIGIBLE} points."),)
+    default = NextMove(text=f"{verb}: the risk of being wrong costs {regret:.1f} points in expectation.")
+    every = (
+        _probe(situation, stake),
+        _race(situation, best, stake),
+        _more_seeds(situation, stake),
+    )
+    moves = [move for move in every if move and (move.value is None or move.value >= _NEGLIGIBLE)]
     moves.sort(key=lambda move: -(move.value or 0.0) / max(move.minutes or 1.0, 0.1))
     return (*moves, default)[:_MOST]
 
 
-def _value(mean: float, told: float) -> float:
-    """Expected gain of a better decision, in points, once ``told`` of the uncertainty is resolved."""
-    if told <= 0:
-        return 0.0
-    z = abs(mean) / told
-    return told * _NORMAL.pdf(z) - abs(mean) * _NORMAL.cdf(-z)
-
-
-def _settled(mean: float, sd: float, told: float) -> float:
-    """Chance that the sign of the gain is sure, to :data:`_SURE`, once ``told`` of ``sd`` is resolved."""
-    if told <= 0:
-        return 0.0
-    needed = _NORMAL.inv_cdf(_SURE) * math.sqrt(max(sd**2 - told**2, 0.0))
-    return _NORMAL.cdf((mean - needed) / told) + _NORMAL.cdf((-mean - needed) / told)
-
-
-def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
+def _probe(situation: Situation, stake: _Stake) -> NextMove | None:
     """A first probe, or one with target labels; None where there is nothing left for it to tell."""
     signals, target = situation.signals, situation.target.name
     if situation.task.name not in TASKS:
         return NextMove(text=f"Try it once for real: no probe reads {situation.task.name}.")
     if signals is not None and any(row.task_gradient == "target-labels" for row in signals.cosines):
         return None
-    told = min(sd, _signal_spread(situation.findings))
+    value = stake.worth(min(stake.sd, _signal_spread(situation.findings)))
     command = _command(situation, "probe")
     if signals is not None:
         return NextMove(
@@ -94,39 +109,40 @@ def _probe(situation: Situation, mean: float, sd: float) -> NextMove | None:
             "target text are what moves this answer.",
             command=command,
             minutes=signals.run.seconds / 60,
-            value=_value(mean, told) or None,
+            value=value,
         )
     seconds = [record.probe_seconds for record in situation.findings.tables.records if record.probe_seconds]
     return NextMove(
         text=f"Measure your model with a bitext, best with a hundred labelled {target} sentences.",
         command=command,
         minutes=median(seconds) / 60 if seconds else None,
-        value=_value(mean, told) or None,
+        value=value,
     )
 
 
-def _race(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
+def _race(situation: Situation, best: Outlook, stake: _Stake) -> NextMove | None:
     """Options run for real against fine-tuning alone; None where they were."""
     signals = situation.signals
     if situation.tried or situation.task.name not in TASKS:
         return None
     noise = [record.gain_sd for record in situation.findings.tables.records if record.gain_sd]
-    error = (median(noise) if noise else sd) / math.sqrt(_SEEDS)
+    a_point = float(scale.unit(np.array(best.gain.mean)))
+    error = (a_point * median(noise) if noise else stake.sd) / math.sqrt(_SEEDS)
     minutes = _USUAL_RACE
     if signals is not None:
         minutes = max(_SHORTEST_RACE, math.ceil(_trial_minutes(signals, relative_cost(best.option)) or 0))
-    told = sd**2 / math.hypot(sd, error)
-    settled = round(10 * _settled(best.gain.mean, sd, told))
+    told = stake.sd**2 / math.hypot(stake.sd, error)
+    settled = round(10 * stake.settled(told))
     return NextMove(
         text="Race the options against fine-tuning alone: real runs, cut short where they lose. In about "
         f"{settled} of 10 such cases that settles it.",
         command=f"{_command(situation, 'race')} --minutes {minutes}",
         minutes=minutes,
-        value=_value(best.gain.mean, told) or None,
+        value=stake.worth(told),
     )
 
 
-def _more_seeds(situation: Situation, best: Outlook, sd: float) -> NextMove | None:
+def _more_seeds(situation: Situation, stake: _Stake) -> NextMove | None:
     """More of a trial that is there; None where more of it would not tell."""
     trial = situation.trial
     if trial is None or not situation.tried:
@@ -141,7 +157,7 @@ def _more_seeds(situation: Situation, best: Outlook, sd: float) -> NextMove | No
         text="Go on with your trial: the same command keeps the runs that are done.",
         command=f"{_command(situation, 'trial')} --seeds {seeds}",
         minutes=sum(seconds) / done * (seeds - done) / 60,
-        value=_value(best.gain.mean, sd * math.sqrt(1 - done / seeds)) or None,
+        value=stake.worth(stake.sd * math.sqrt(1 - done / seeds)),
     )
 
 

@@ -38,7 +38,7 @@ class Outlook:
         case: the option on the question's model, task and language.
         expected: from everything that is known.
         evidence_only: from evidence alone, without what was measured here.
-        centre: of the prediction, like all that follow on the effect model's scale.
+        centre, sd: of the prediction, like all that follow on the effect model's scale.
         parts: of the centre, by term of the effect model.
         shift: how far the probe's leading signal moved the centre.
         by_trial: how far the own trial moved it.
@@ -49,6 +49,7 @@ class Outlook:
     expected: Expected
     evidence_only: Expected
     centre: float
+    sd: float
     parts: Mapping[tuple[str, tuple[str, ...]], float]
     shift: float
     by_trial: float
@@ -93,6 +94,7 @@ def outlooks_of(situation: Situation) -> list[Outlook]:
             expected=now[i],
             evidence_only=before[i],
             centre=float(prediction.centre[i]),
+            sd=float(prediction.sd[i]),
             parts=evidence.parts[i],
             shift=float(shift[i]),
             by_trial=float(with_trial.centre[i] - evidence.centre[i]),

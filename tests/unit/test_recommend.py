@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from scipy import stats
 
 from advisor.advice import Advice
 from advisor.findings import load_findings
-from advisor.findings.model import LEADING_SIGNALS, LeadingSignal, SignalStage
+from advisor.findings.model import LEADING_SIGNALS, LeadingSignal, SignalStage, scale
 from advisor.options import NO_ALIGNMENT, Schedule, joint_weight, option_space
 from advisor.recommend import recommend
-from advisor.recommend._moves import _settled
+from advisor.recommend._moves import _Stake
 from probes.errors import InputError
 from probes.signals import DataFacts, Signals
 from tests.factories import ask, estimate, make_signals, unresolved
@@ -376,8 +377,40 @@ def test_ten_questions_take_two_seconds() -> None:
 @pytest.mark.parametrize(("mean", "sd", "told"), [(0.5, 2.0, 1.9), (2.0, 2.0, 1.5), (0.0, 1.0, 0.3)])
 def test_how_often_a_race_settles_is_what_a_simulation_counts(mean: float, sd: float, told: float) -> None:
     afterwards = np.random.default_rng(0).normal(mean, told, 100_000)  # means, once the race has told
-    certain = stats.norm.cdf(np.abs(afterwards) / (sd**2 - told**2) ** 0.5) > 0.95
-    assert _settled(mean, sd, told) == pytest.approx(certain.mean(), abs=0.01)
+    least = float(scale.to_scale(np.array(1.0)))
+    certain = stats.norm.cdf(np.abs(afterwards - least) / (sd**2 - told**2) ** 0.5) > 0.95
+    stake = _Stake(aligns=mean > least, centre=mean, sd=sd, min_gain=1.0)
+    assert stake.settled(told) == pytest.approx(certain.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(("centre", "sd", "min_gain"), [(1.0, 2.0, 0.25), (-0.5, 3.0, 0.0), (6.0, 2.5, 10.0)])
+def test_a_move_is_worth_what_a_simulation_of_skewed_gains_counts(
+    centre: float, sd: float, min_gain: float
+) -> None:
+    draws = np.random.default_rng(0)
+    aligns = bool(scale.to_points(np.array(centre)) > min_gain)
+    told = 0.8 * sd
+    after = draws.normal(centre, told, 400_000)
+    gains = scale.to_points(draws.normal(after, (sd**2 - told**2) ** 0.5)) - min_gain
+    changed = (scale.to_points(after) > min_gain) != aligns
+    stake = _Stake(aligns=aligns, centre=centre, sd=sd, min_gain=min_gain)
+    lost = np.maximum(-gains if aligns else gains, 0)
+    assert stake.worth(sd) == pytest.approx(lost.mean(), rel=0.04)
+    assert stake.worth(told) == pytest.approx((changed * gains).mean() * (-1 if aligns else 1), rel=0.04)
+    assert 0 == stake.worth(0) <= stake.worth(told) <= stake.worth(sd)
+
+
+@pytest.mark.parametrize("more", [{}, {"train_steps": 100_000}, {"min_gain": 8.0}, {"min_gain": 100.0}])
+def test_a_move_is_priced_as_unlikely_as_what_it_guards_against(more: dict[str, Any]) -> None:
+    """Next to no chance of a wrong decision costs next to nothing, and no more than a loss can be."""
+    advice = _ask("xlm-roberta-base", "yo", "pos", **more)
+    gain, least = advice.gain, advice.min_gain
+    assert gain is not None
+    wrong = 1 - gain.probability_worthwhile if advice.aligns else gain.probability_worthwhile
+    for move in advice.next_moves:
+        assert "if that is wrong" not in move.text
+        assert move.value is None or 0.05 <= move.value <= wrong * (least + 10)
+    assert ("worth less than 0.05 points" in advice.next_moves[-1].text) == (wrong < 0.03)
 
 
 def test_a_task_that_only_others_measured_is_answered_from_their_runs() -> None:
