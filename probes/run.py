@@ -119,7 +119,7 @@ class TargetProbes:
         )
         with torch.random.fork_rng(), _memory_errors(self._budget), freed_memory_kept():
             with context.watch.phase("read"):
-                inputs = inputs or read_inputs(request, self._loaded.train if self._loaded else None)
+                inputs = inputs or read_inputs(request)
             with context.watch.phase("load"):
                 loaded = self._loaded = self._loaded or self._load(request, inputs)
                 material = prepare(inputs, loaded.base, self._budget, self._seed, loaded.texts)

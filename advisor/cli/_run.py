@@ -15,11 +15,13 @@ from advisor.files import write_files
 from advisor.grid import (
     AnswerCell,
     AnswerGrid,
+    anchored,
     compare_targets,
     grid_page,
     grid_table,
     in_processes,
     probe_cells,
+    with_paths,
     write_joint,
 )
 from advisor.recipe import recipe_files
@@ -27,6 +29,7 @@ from advisor.recommend import recommend
 from advisor.report import Report, rescued, reserved
 from advisor.report.words import clean, duration
 from advisor.trackers import Tracker, check_tracker, log_run, of_probe
+from probes.data import Reading
 from probes.errors import InputError, RunError
 from probes.material.inputs import Inputs, read_inputs
 from probes.progress import PHASES
@@ -43,12 +46,27 @@ def read_and_say(request: ProbeRequest, *, in_short: bool = False) -> Inputs:
 
 
 def only_read(cells: Sequence[ProbeRequest], as_json: bool) -> None:
-    """Print what would be read, each file once, and stop there."""
-    found = (reading for cell in cells for reading in read_inputs(cell).readings)
-    readings = list({reading.model_dump_json(): reading for reading in found}.values())
+    """Print what would be read, each file once, and stop there; of several cells a bad one loses no other.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    readings: dict[str, Reading] = {}
+    for cell in cells:
+        try:
+            found = read_inputs(with_paths(cell)).readings
+            readings |= {reading.model_dump_json(): reading for reading in found}
+        except InputError as error:
+            if len(cells) == 1:
+                raise
+            errors.print(clean(f"{cell.model}, {cell.target}: {error}"), markup=False)
+    if not readings:
+        raise InputError("None of the cells can be read.")
     if as_json:
-        typer.echo(json.dumps([reading.model_dump() for reading in readings], ensure_ascii=False, indent=2))
-    for line in () if as_json else (line for reading in readings for line in reading.lines):
+        typer.echo(
+            json.dumps([reading.model_dump() for reading in readings.values()], ensure_ascii=False, indent=2)
+        )
+    for line in () if as_json else (line for reading in readings.values() for line in reading.lines):
         typer.echo(clean(line))
 
 
@@ -155,7 +173,10 @@ def settle_libraries() -> None:
 
 def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | None) -> AnswerGrid:
     """Probe cell after cell, say each answer as it comes, and write all of it into ``out``."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("accelerate launch shares out one question: start several without it, by --jobs.")
     settle_libraries()
+    cells = [anchored(cell, model=dask is not None) for cell in cells]
     found: list[AnswerCell] = []
 
     def told(cell: AnswerCell) -> None:
@@ -165,7 +186,7 @@ def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | 
     with reserved(out):
         errors.print(f"Probing {len(cells)} cells; what is done is kept in {out}.", markup=False)
         if jobs > 1 or dask:
-            found = in_processes(cells, out, jobs, dask, told)
+            found = in_processes(cells, out.absolute(), jobs, dask, told)
         else:
             with PhaseBar(PHASES).shown() as progress:
                 for cell in probe_cells(cells, out, progress):

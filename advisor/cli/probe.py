@@ -35,7 +35,7 @@ def probe(
     """
     cells = spread(request)
     if dry_run:
-        only_read([with_paths(cell) for cell in cells], as_json)
+        only_read(cells, as_json)
     elif len(cells) == 1:
         probe_and_answer(with_paths(cells[0]), out, as_json, report_to=report_to)
     else:

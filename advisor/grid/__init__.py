@@ -3,8 +3,8 @@
 from advisor.grid.joint import JointAnswer
 from advisor.grid.questions import crossed, read_questions
 from advisor.grid.run import (
+    anchored,
     compare_targets,
-    folder_of,
     in_processes,
     probe_cells,
     spread,
@@ -13,6 +13,7 @@ from advisor.grid.run import (
 )
 from advisor.grid.scores import Score
 from advisor.grid.show import grid_page, grid_table
+from advisor.grid.store import folder_of
 from advisor.grid.table import SORTS, AnswerCell, AnswerGrid, Sort, ask_grid
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "JointAnswer",
     "Score",
     "Sort",
+    "anchored",
     "ask_grid",
     "compare_targets",
     "crossed",

@@ -1,10 +1,10 @@
 """Probes of many targets and encoders: what they share is done once, and what is done is kept."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -13,26 +13,27 @@ from advisor.files import write_files
 from advisor.findings import load_findings
 from advisor.findings.evidence import find_encoder
 from advisor.grid.joint import JointAnswer, joint_answer
+from advisor.grid.store import folder_of, kept_cell, load_pulls, write_cell
 from advisor.grid.table import AnswerCell
-from advisor.recipe import joint_files, recipe_files
+from advisor.recipe import anchor_bitext, anchor_data, anchor_model, joint_files
 from advisor.recommend import listed, recommend
-from advisor.report import Report, rescued
-from advisor.sample import located
+from advisor.report import Report
+from advisor.sample import SAMPLE_PREFIX, located
 from probes.errors import InputError, RunError
-from probes.material.inputs import read_inputs
+from probes.material.inputs import read_inputs, read_train
 from probes.progress import Progress
 from probes.request import ProbeRequest
-from probes.signals import Signals
 
 if TYPE_CHECKING:
     from probes.data import LabelledData
     from probes.gradients.between import Pulls
-    from probes.material.inputs import Inputs
     from probes.run import TargetProbes
 
 _OF_TARGET = ("target", "bitext", "target_labels", "dictionary", "word_links")
 """Fields that differ from target to target; a probe shares all others."""
 _FILES = ("bitext", "target_labels", "dictionary", "word_links")
+_PROBLEMS = (InputError, RunError, RuntimeError, ValueError, ArithmeticError, MemoryError, OSError)
+"""What one cell may end with; the others go on."""
 
 
 def spread(request: ProbeRequest) -> list[ProbeRequest]:
@@ -41,9 +42,12 @@ def spread(request: ProbeRequest) -> list[ProbeRequest]:
     ``{target}`` in the names of its files stands for each target in turn, as it was typed.
 
     Raises:
-        InputError: if several targets would read one file.
+        InputError: if no model or no target is named, or several targets would read one file.
     """
     models, targets = listed(request.model), listed(request.target)
+    for name, values in (("model", models), ("target", targets)):
+        if not values:
+            raise InputError(f"'{getattr(request, name)}' names no {name}: give one, or several by commas.")
     given = {name: value for name in _FILES if (value := getattr(request, name))}
     shared = next((name for name, value in given.items() if "{target}" not in value), None)
     if len(targets) > 1 and shared:
@@ -67,11 +71,6 @@ def _size(model: str) -> float:
         return find_encoder(model, load_findings().tables.encoders).parameters_m or float("inf")
     except InputError:
         return float("inf")
-
-
-def folder_of(request: ProbeRequest, out: Path) -> Path:
-    """Where a cell's report lies below the grid's folder."""
-    return out / re.sub(r"[^\w.-]+", "_", request.model).strip("._") / re.sub(r"[^\w-]+", "_", request.target)
 
 
 def probe_cells(
@@ -98,19 +97,21 @@ def _probe_group(
     shared: TargetProbes | None = None
     for asked in requests:
         names = asked.model_dump(include={"model", "source", "target", "task"})
-        folder, problem = folder_of(asked, out), None
+        folder = folder_of(asked, out)
         try:
             request = with_paths(asked)
+            train = train or read_train(request)
             inputs = read_inputs(request, train)
-            train = inputs.train
-            report = _kept(request, folder, inputs)
-            if report is None:
+            kept = kept_cell(folder, request, inputs.facts)
+            if kept is None:
                 shared = shared or _shared_by(requests, request)
                 signals, pulls = shared.measure(request, watcher, inputs)
                 report = Report(recommend(signals, min_gain=request.min_gain), signals)
-                problem = _write(report, pulls, request, folder)
-        except (InputError, RunError) as error:
-            yield AnswerCell(**names, problem=str(error))
+                problem = write_cell(folder, report, pulls, request)
+            else:
+                report, problem = kept
+        except _PROBLEMS as error:
+            yield AnswerCell(**names, problem=" ".join(str(error).split()) or type(error).__name__)
             continue
         yield AnswerCell(
             **names,
@@ -127,21 +128,24 @@ def _shared_by(requests: Sequence[ProbeRequest], first: ProbeRequest) -> "Target
     return TargetProbes(first, several=len(requests) > 1)
 
 
-def _write(report: Report, pulls: "Pulls", request: ProbeRequest, folder: Path) -> str | None:
-    """Write a cell's report; says why that could not be done, and where it is instead."""
-    extra = recipe_files(report.advice, request) | {"request.json": request.model_dump_json()}
+def anchored(request: ProbeRequest, *, model: bool = False) -> ProbeRequest:
+    """The request with absolute paths, so that it is the same wherever it is worked on.
 
-    def write(place: Path) -> None:
-        report.write(place, extra)
-        pulls.save(place / "pulls.npz")
-
-    try:
-        write(folder)
-    except (InputError, RunError, OSError) as error:
-        rescue = rescued(write)
-        where = f"its results are in {rescue}" if rescue else "its results are only in this table"
-        return f"{str(error).rstrip('.')}; {where}."
-    return None
+    Args:
+        model: whether the model's, too; it names its row of the table.
+    """
+    anchors = {"train": anchor_data, "target_labels": anchor_data, "dictionary": anchor_data}
+    anchors |= {"bitext": anchor_bitext, "word_links": anchor_bitext} | (
+        {"model": anchor_model} if model else {}
+    )
+    given = {name: value for name in anchors if (value := getattr(request, name))}
+    return request.model_copy(
+        update={
+            name: anchors[name](value, Path.cwd())
+            for name, value in given.items()
+            if not value.startswith(SAMPLE_PREFIX)
+        }
+    )
 
 
 def with_paths(request: ProbeRequest) -> ProbeRequest:
@@ -150,28 +154,18 @@ def with_paths(request: ProbeRequest) -> ProbeRequest:
     return request.model_copy(update=files)
 
 
-def _kept(request: ProbeRequest, folder: Path, inputs: "Inputs") -> Report | None:
-    """The report of an earlier run of the same request on the same data, if there is one."""
-    with suppress(InputError, OSError):
-        if (folder / "request.json").read_text("utf-8") == request.model_dump_json():
-            signals = Signals.load(folder / "signals.json")
-            if signals.data == inputs.facts and (folder / "pulls.npz").exists():
-                return Report(Advice.load(folder / "advice.json"), signals)
-    return None
-
-
 def compare_targets(
     requests: Sequence[ProbeRequest], cells: Sequence[AnswerCell], out: Path
 ) -> Iterator[JointAnswer]:
     """What to align together, for every encoder with two targets or more; requests and cells in one order."""
-    from probes.gradients.between import Pulls, between_targets
+    from probes.gradients.between import between_targets
 
     pulls: defaultdict[str, dict[str, Pulls]] = defaultdict(dict)
     advices: defaultdict[str, dict[str, Advice]] = defaultdict(dict)
     for request, cell in zip(requests, cells, strict=True):
         with suppress(OSError, ValueError, KeyError, BadZipFile):
-            if cell.advice is not None:
-                pulls[cell.model][cell.target] = Pulls.load(folder_of(request, out) / "pulls.npz")
+            if cell.advice is not None and cell.folder is not None:
+                pulls[cell.model][cell.target] = load_pulls(request, out)
                 advices[cell.model][cell.target] = cell.advice
     for model, found in pulls.items():
         answer = joint_answer(advices[model], between_targets(found)) if len(found) > 1 else None
@@ -182,17 +176,17 @@ def compare_targets(
 def write_joint(
     joint: Sequence[JointAnswer], requests: Sequence[ProbeRequest], cells: Sequence[AnswerCell], out: Path
 ) -> None:
-    """Write a recipe for every group of targets that go together, into ``joint-1`` and so on."""
+    """Write a recipe for every group of targets that go together, into ``joint-de-tr`` and the like."""
     for answer in joint:
         of_model = {
             cell.target: (cell.advice, with_paths(request))
             for request, cell in zip(requests, cells, strict=True)
             if cell.model == answer.model and cell.advice is not None
         }
-        for number, group in enumerate(group for group in answer.groups if len(group) > 1):
+        for group in (group for group in answer.groups if len(group) > 1):
             advices, asked = zip(*(of_model[target] for target in group), strict=True)
-            folder = folder_of(asked[0], out).parent / f"joint-{number + 1}"
-            write_files(folder, joint_files(advices, asked))
+            together = asked[0].model_copy(update={"target": f"joint-{'-'.join(sorted(group))}"})
+            write_files(folder_of(together, out), joint_files(advices, asked))
 
 
 def in_processes(
@@ -242,6 +236,11 @@ def in_processes(
     return [found[i] for i in range(len(requests))]
 
 
+_one_at_a_time = Lock()
+"""A Dask worker may have several threads, and the random state is the process's."""
+
+
 def _share(numbered: Sequence[tuple[int, ProbeRequest]], out: Path) -> list[tuple[int, AnswerCell]]:
-    cells = probe_cells([request for _, request in numbered], out)
-    return [(i, cell) for (i, _), cell in zip(numbered, cells, strict=True)]
+    with _one_at_a_time:
+        cells = probe_cells([request for _, request in numbered], out)
+        return [(i, cell) for (i, _), cell in zip(numbered, cells, strict=True)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from advisor.advice import Advice
 from advisor.options import Option, WordPairs, weighted
 from advisor.recipe._yaml import anchor_recipe, write_recipe
+from advisor.report.words import option_label
 from advisor.training import Recipe
 from probes.request import ProbeRequest
 
@@ -59,7 +60,10 @@ def joint_files(advices: Sequence[Advice], requests: Sequence[ProbeRequest]) -> 
     }
     recipe = anchor_recipe(one.model_copy(update=further), Path.cwd())
     recipe = recipe.model_copy(update={"output": one.output})
-    verdict = f"Alignment of {', '.join(request.target for request in requests)} in one run. {best.summary}"
+    verdict = (
+        f"Alignment of {', '.join(request.target for request in requests)} in one run, by what is expected "
+        f"to gain most of what was advised for each: {option_label(advice.option)}."
+    )
     return _files(recipe, verdict)
 
 

@@ -9,7 +9,8 @@ from advisor.recipe import read_recipe
 from advisor.training import Losses, make_trainer, prepare, save_encoder, scores, train_on, trainable
 
 recipe = read_recipe(sys.argv[1])
-setting = prepare(recipe, {"target": recipe.target_labels} if recipe.target_labels else {})
+targets = {"target": recipe.target_labels} if recipe.target_labels else {}
+setting = prepare(recipe, targets | recipe.also_labels)
 pairs = setting.pairs()
 encoder = trainable(setting, pairs)
 

@@ -65,6 +65,7 @@ class Alignment:
             *(setting.align_steps, recipe.align_batch_size, recipe.align_learning_rate, recipe.warmup_share),
             *(recipe.weight_decay, recipe.max_gradient_norm, recipe.gradient_accumulation),
             *(recipe.mixed_precision, setting.experiment.pairing),
+            *(tuple(recipe.also.items()), recipe.temperature),
         )
         alignment = setting.shared.get("alignment", key, lambda: cls(setting), most=1)
         if alignment.phase.taken > steps:

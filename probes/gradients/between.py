@@ -7,8 +7,10 @@ round, so only products of different rounds count, as within one target.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +36,16 @@ class Pulls:
     nulls: tuple[str, ...]
     sketches: Mapping[str, NDArray[np.float32]]
 
-    def save(self, path: Path) -> None:
-        """Write them to an ``.npz`` file."""
-        np.savez(path, objectives=self.objectives, nulls=self.nulls, allow_pickle=False, **self.sketches)
+    def to_bytes(self) -> bytes:
+        """They as an ``.npz`` file."""
+        file = BytesIO()
+        arrays: dict[str, Any] = {"objectives": self.objectives, "nulls": self.nulls, **self.sketches}
+        np.savez(file, **arrays)
+        return file.getvalue()
 
     @classmethod
     def load(cls, path: Path) -> "Pulls":
-        """Read what :meth:`save` wrote.
+        """Read a file of what :meth:`to_bytes` gave.
 
         Raises:
             OSError, ValueError, KeyError, zipfile.BadZipFile: if it is not there, or something else.

@@ -56,8 +56,22 @@ class Inputs:
         return tuple(facts)
 
 
+def read_train(request: ProbeRequest) -> LabelledData:
+    """Read the labelled source data that the request names.
+
+    Raises:
+        InputError: if it is missing or malformed.
+    """
+    task, source = TASKS.find(request.task), parse_language(request.source)
+    return read_labelled(request.train, task, role="train", language=source, columns=request.columns)
+
+
 def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inputs:
     """Read and check everything the request names.
+
+    Args:
+        request: what to probe.
+        train: its labelled source data, where that was read before.
 
     Raises:
         InputError: if anything is missing, malformed or does not fit together.
@@ -71,9 +85,7 @@ def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inp
         )
     if request.dictionary and request.word_links:
         raise InputError("There is a dictionary and a file of word links: give one of the two.")
-    train = train or read_labelled(
-        request.train, task, role="train", language=source, columns=request.columns
-    )
+    train = train or read_train(request)
     labelled_target = None
     if request.target_labels:
         labelled_target = read_labelled(

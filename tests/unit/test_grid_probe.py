@@ -2,6 +2,9 @@
 
 import errno
 import json
+import os
+import shutil
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import probes.run
+from advisor.advice import Advice
 from advisor.cli import app
 from advisor.grid import (
     AnswerCell,
@@ -26,12 +30,13 @@ from advisor.report import Report
 from probes.budget import BUDGETS, Budget
 from probes.errors import InputError, RunError
 from probes.gradients.between import Pulls
-from probes.material.inputs import Inputs
+from probes.material.inputs import Inputs, read_inputs
 from probes.request import ProbeRequest
 from probes.signals import TOTAL, Estimate, Signals, TargetCosine
 from tests.conftest import Checkpoint
 from tests.factories import make_advice, make_open, make_signals
 
+SAMPLE = Path(str(files("advisor.sample")))
 SMALL = Budget("quick", 5, 4, 40, 20, 3, 24, 64)
 
 
@@ -105,6 +110,113 @@ def test_a_bad_cell_loses_no_other_and_what_is_done_is_kept(measured: list[str],
     assert len(measured) == 3
     list(probe_cells([cells[0].model_copy(update={"seed": 1})], tmp_path))
     assert len(measured) == 4, "another request is another measurement"
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        ("m/x", "m_x", "m--x"),
+        ("/a/x", "/b/x", "./x", "../x", "x"),
+        (".", "..", "a b", "a/b"),
+        ("n" * 300, "n" * 299),
+    ],
+)
+def test_no_two_models_share_a_folder(models: tuple[str, ...], tmp_path: Path) -> None:
+    requests = [request_for(model, "tr") for model in models]
+    folders = {folder_of(request, tmp_path) for request in requests}
+    assert len(folders) == len(models)
+    for folder in folders:
+        assert folder.parent.parent == tmp_path
+        folder.mkdir(parents=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", ["weights", "pulls.npz", "signals.json", "cell.json"])
+def test_what_is_no_longer_true_is_measured_again(
+    changed: str, measured: list[str], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    model = shutil.copytree(checkpoint("bert"), tmp_path / "model")
+    cells = spread(request_for(model, "tr"))
+    (first,) = probe_cells(cells, tmp_path / "out")
+    folder = tmp_path / "out" / str(first.folder)
+    if changed == "weights":
+        os.utime(model / "model.safetensors", ns=(1, 1))
+    elif changed == "signals.json":
+        other = Signals.load(folder / changed).model_copy(update={"distances": ()})
+        (folder / changed).write_text(other.model_dump_json())
+    else:
+        (folder / changed).write_bytes((folder / changed).read_bytes()[:-40])
+    again = list(probe_cells(cells, tmp_path / "out"))
+    assert measured == ["tr", "tr"]
+    assert list(probe_cells(cells, tmp_path / "out")) == again
+    assert measured == ["tr", "tr"]
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_answered_anew(measured: list[str], tmp_path: Path) -> None:
+    cells = spread(request_for("bundled", "tr"))
+    (first,) = probe_cells(cells, tmp_path)
+    path = tmp_path / str(first.folder) / "advice.json"
+    assert first.advice is not None
+    stale = first.advice.model_copy(update={"summary": "Of other findings."})
+    path.write_text(stale.model_dump_json())
+    (again,) = probe_cells(cells, tmp_path)
+    assert measured == ["tr"]
+    assert again.advice is not None
+    assert again.advice.summary == first.advice.summary
+    assert Advice.load(path) == again.advice
+
+
+def test_a_fault_in_one_cell_loses_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def measure(_: object, request: ProbeRequest, __: object, inputs: Inputs) -> tuple[Signals, Pulls]:
+        if request.target == "de":
+            raise RuntimeError("mat1 and mat2\n shapes cannot be multiplied")
+        pulls = Pulls(("token-l2",), (), {"layer.0": np.zeros((1, 5, 8), dtype=np.float32)})
+        return make_signals(2, ("token-l2",), target=request.target, data=inputs.facts), pulls
+
+    monkeypatch.setattr(probes.run.TargetProbes, "measure", measure)
+    found = list(probe_cells(spread(request_for("bundled", "tr,de,ar")), tmp_path))
+    assert [cell.problem for cell in found] == [None, "mat1 and mat2 shapes cannot be multiplied", None]
+
+
+def test_what_is_noted_of_one_target_is_not_carried_to_the_next(measured: list[str], tmp_path: Path) -> None:
+    """Little English on the English side of the first makes the training data look doubtful."""
+    lines = [line.split("\t") for line in (SAMPLE / "bitext.en-ar.tsv").read_text("utf-8").splitlines()]
+    mixed = [(y, x) if i % 3 == 0 else (x[: len(x) // 3], y) for i, (x, y) in enumerate(lines)]
+    (tmp_path / "en-ar.tsv").write_text("\n".join(map("\t".join, mixed)), "utf-8")
+    shutil.copy(SAMPLE / "bitext.en-tr.tsv", tmp_path / "en-tr.tsv")
+    files: dict[str, Any] = {"bitext": str(tmp_path / "en-{target}.tsv"), "target_labels": None}
+    cells = spread(request_for("bundled", "ar,tr", **files))
+    alone = read_inputs(cells[1])
+    assert read_inputs(cells[0]).train.facts != alone.train.facts
+    list(probe_cells(cells, tmp_path / "out"))
+    signals = Signals.load(folder_of(cells[1], tmp_path / "out") / "signals.json")
+    assert signals.data == alone.facts
+
+
+@pytest.mark.parametrize(("model", "target"), [(",", "tr"), ("bundled", ",")])
+def test_an_empty_list_is_refused(model: str, target: str) -> None:
+    with pytest.raises(InputError, match="give one, or several by commas"):
+        spread(request_for(model, target))
+
+
+def test_a_dry_run_reads_what_can_be_read() -> None:
+    words = ["--source", "en", "--target", "tr,xx", "--task", "pos", "--train", "sample:en.conllu"]
+    words += ["--bitext", "sample:bitext.en-{target}.tsv", "--dry-run"]
+    found = CliRunner().invoke(app, ["probe", "bundled", *words])
+    assert found.exit_code == 0, found.output
+    assert "bitext.en-tr.tsv" in found.stdout
+    assert "bundled, xx" in found.stderr
+
+
+def test_processes_of_accelerate_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    words = ["--source", "en", "--target", "tr,ar", "--task", "pos", "--train", "sample:en.conllu"]
+    words += ["--bitext", "sample:bitext.en-{target}.tsv", "--out", str(tmp_path / "out")]
+    found = CliRunner().invoke(app, ["probe", "bundled", *words])
+    assert isinstance(found.exception, InputError)
+    assert "--jobs" in str(found.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_does_not_lose_a_measurement(

@@ -56,7 +56,7 @@ def test_every_target_gets_the_signals_it_gets_alone(
     rows = between_targets(pulls)
     assert {(row.first, row.second) for row in rows} == {("tr", "zh")}
     assert {row.block for row in rows} == {TOTAL, "layer.0", "layer.1"}
-    pulls["tr"].save(tmp_path / "tr.npz")
+    (tmp_path / "tr.npz").write_bytes(pulls["tr"].to_bytes())
     pulls["tr"] = Pulls.load(tmp_path / "tr.npz")
     assert between_targets(pulls) == rows
 
