@@ -13,8 +13,9 @@ prints one JSON object a line and nothing else::
 import json
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from probes.errors import InputError, RunError
 from probes.progress import Progress
 
 if TYPE_CHECKING:
+    from advisor.grid import AnswerCell, AnswerGrid, JointAnswer
     from advisor.race.running import Racer
     from advisor.race.store import Setup
 
@@ -104,18 +106,50 @@ def _probe(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
 
 
 def _grid(folder: Path, job: Job, tell: Tell) -> tuple[str, str]:
-    from advisor.grid import AnswerGrid, compare_targets, grid_page, probe_cells
+    from advisor.grid import compare_targets, probe_cells, write_joint
 
     tell({"event": "phase", "name": "grid", "total": len(job.cells)})
-    cells, store = [], _store_of(folder)
+    cells: list[AnswerCell] = []
+    begun = time.monotonic()
     for cell in probe_cells(job.cells, folder):
-        cells.append(cell.model_copy(update={"problem": cell.problem and without_paths(cell.problem, store)}))
+        cells.append(cell)
+        if cell.folder is not None:
+            _hide_paths(folder, f"{cell.folder}/*.[hj]*")
+            _hide_paths(folder, f"{cell.folder}/recipe/*.[ym]*", sample=False)
+        _write_grid(folder, job, cells)
+        each = (time.monotonic() - begun) / len(cells)
         tell({"event": "step"})
-    grid = AnswerGrid.of(cells, compare_targets(job.cells, cells, folder))
-    write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
+        tell({"event": "cost", "seconds": each * (len(job.cells) - len(cells)), "memory_gib": None})
+    grid = _write_grid(folder, job, cells, list(compare_targets(job.cells, cells, folder)))
+    write_joint(grid.joint, job.cells, cells, folder)
+    _hide_paths(folder, "*/joint-*/recipe/*.[ym]*", sample=False)
     aligned = sum(cell.advice is not None and cell.advice.aligns for cell in cells)
-    said = f"{aligned} of {len(cells)} cells align, {len(grid.failed)} without an answer."
+    said = f"{aligned} of {job.size} cells align, {len(grid.failed)} without an answer."
     return "align" if aligned else "do-not-align", said
+
+
+def _write_grid(
+    folder: Path, job: Job, cells: Sequence["AnswerCell"], joint: Sequence["JointAnswer"] = ()
+) -> "AnswerGrid":
+    """Write the table as far as it goes, so that a run which is stopped keeps what it has."""
+    from advisor.grid import AnswerCell, AnswerGrid, grid_page
+
+    names = {"model", "source", "target", "task"}
+    waiting = [AnswerCell(**request.model_dump(include=names)) for request in job.cells[len(cells) :]]
+    grid = AnswerGrid.of([*cells, *waiting, *job.refused], joint)
+    grid = AnswerGrid.model_validate_json(without_paths(grid.to_json(), _store_of(folder)))
+    write_files(folder, {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
+    return grid
+
+
+def _hide_paths(folder: Path, pattern: str, *, sample: bool = True) -> None:
+    """Cut the paths of uploads, and of the sample, in the texts of that pattern down to file names."""
+    store = _store_of(folder)
+    texts = {
+        path.relative_to(folder).as_posix(): without_paths(path.read_text("utf-8"), store, sample=sample)
+        for path in folder.glob(pattern)
+    }
+    write_files(folder, texts)
 
 
 def _try(folder: Path, job: Job, plan: TrialPlan, tell: Tell) -> tuple[str, str]:
@@ -138,11 +172,7 @@ def _race(folder: Path, job: Job, plan: RacePlan, tell: Tell) -> tuple[str, str]
     result = run_race(
         request, plan.options, minutes=plan.minutes, steps=plan.steps, out=folder, watcher=watcher
     )
-    store, texts = _store_of(folder), (folder / "recipe").glob("*.[ym]*")
-    hidden = {
-        f"recipe/{path.name}": without_paths(path.read_text("utf-8"), store, sample=False) for path in texts
-    }
-    write_files(folder, hidden)
+    _hide_paths(folder, "recipe/*.[ym]*", sample=False)
     return result.decision, result.summary
 
 

@@ -245,6 +245,8 @@ class RunQueue:
             )
         elif error is None:
             error = f"Its process ended early (code {code}): see log.txt in the run's folder."
+        if record.kind == "grid" and error is not None:
+            error += " The cells that were finished are kept."
         self.store.finish(record, status, error=error)
 
 

@@ -273,7 +273,7 @@ def _result(name: str) -> Callable[..., Response]:
 for _name, _model, _about in (
     ("signals", Signals, "What a finished run measured."),
     ("advice", Advice, "What a finished run advises."),
-    ("grid", AnswerGrid, "The cells of a finished grid, and what to align together."),
+    ("grid", AnswerGrid, "The cells of a grid as far as they are finished, and what to align together."),
     ("trial", TrialResult, "What a finished trial gained."),
 ):
     routes.add_api_route(
@@ -293,8 +293,24 @@ def report(run_id: RunId, queue: Queue) -> Response:
 
 
 @routes.get(
+    "/runs/{run_id}/{cell:path}/{name}",
+    response_class=Response,
+    responses=answers(404)
+    | {200: {"content": {"text/html": {"schema": {"type": "string"}}, "application/json": {}}}},
+)
+def cell(
+    run_id: RunId, cell: str, name: Literal["report.html", "advice.json", "signals.json"], queue: Queue
+) -> Response:
+    """A result of one cell of a grid; ``folder`` says where, as in the links of the grid's report."""
+    content = queue.store.artefact(run_id, name, cell).read_bytes()
+    return (
+        HTMLResponse(content) if name == "report.html" else Response(content, media_type="application/json")
+    )
+
+
+@routes.get(
     "/runs/{run_id}/recipe", response_class=Response, responses=_of_type("application/zip", format="binary")
 )
 def recipe(run_id: RunId, queue: Queue) -> Response:
-    """The training recipe of a finished run, as a zip file."""
+    """The training recipe of a finished run, as a zip file; of a grid all of them, the joint ones too."""
     return Response(queue.store.recipe_zip(run_id), media_type="application/zip")

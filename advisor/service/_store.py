@@ -8,7 +8,8 @@ Layout below the root::
               log.txt        what the run's process printed
               cancel         present once somebody wants the run to stop
               signals.json, advice.json, report.html, recipe/; of a trial trial.json, records/;
-              of a race live.json, result.json, race.json, steps/, weights/
+              of a race live.json, result.json, race.json, steps/, weights/; of a grid grid.json,
+              report.html, <model>/<target>/ for every cell, <model>/joint-<number>/
     uploads/<owner>/<id>/<file>
 
 Ids are random and long enough that knowing one is the right to see the run and its results, so that a link
@@ -30,6 +31,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from advisor.files import replacement
+from advisor.grid import AnswerGrid
 from advisor.service._admission import upload_ids
 from advisor.service._runs import Job, Process, Run, RunRecord, UnknownRunError, check_run_id
 from advisor.service._uploads import Upload, UploadStore, owner_of, without_paths
@@ -130,26 +132,48 @@ class RunStore(UploadStore):
         self.record(run_id)
         return ProbeRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
 
-    def artefact(self, run_id: str, name: str) -> Path:
-        """Where a result of a finished run lies: one of ``ARTEFACTS``, or ``recipe``.
+    def artefact(self, run_id: str, name: str, cell: str | None = None) -> Path:
+        """Where a result of a finished run lies, or of what a grid has finished so far.
+
+        Args:
+            name: one of ``ARTEFACTS``, or ``recipe``.
+            cell: folder of a grid's cell whose result it is, as its grid names it.
 
         Raises:
             UnknownRunError: if there is no such result of it (yet).
         """
         run = self.run(run_id)
-        path = self.folder(run_id) / name
-        if name not in (*ARTEFACTS, "recipe") or run.status != "done" or not path.exists():
+        path = self.folder(run_id) / (cell or "") / name
+        offered = name in (*ARTEFACTS, "recipe") and (run.status == "done" or run.kind == "grid")
+        if cell is not None:
+            offered = offered and any(cell == other.folder for other in self.grid(run_id).cells)
+        if not offered or not path.exists():
             raise UnknownRunError(f"This run is {run.status} and has no {name}: see how it ended.")
         return path
 
+    def grid(self, run_id: str) -> AnswerGrid:
+        """The cells of a grid, as far as they are finished.
+
+        Raises:
+            UnknownRunError: if the run is no grid, or has finished no cell yet.
+        """
+        try:
+            return AnswerGrid.model_validate_json(self.artefact(run_id, "grid.json").read_bytes())
+        except ValidationError as error:
+            raise UnknownRunError("This grid is of another version: start it again.") from error
+
     def recipe_zip(self, run_id: str) -> bytes:
-        """The recipe of a finished run, packed."""
-        recipe = self.artefact(run_id, "recipe")
+        """The recipe of a finished run, packed; of a grid all there are, joint ones too."""
+        folder = self.folder(run_id)
+        several = self.record(run_id).kind == "grid"
+        recipes = list(folder.glob("*/*/recipe")) if several else [self.artefact(run_id, "recipe")]
+        if not recipes:
+            raise UnknownRunError("This grid has no recipe yet: wait for its first cell.")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(recipe.rglob("*")):
+            for path in sorted(path for recipe in recipes for path in recipe.rglob("*")):
                 if path.is_file() and path.suffix != ".pt":
-                    archive.write(path, path.relative_to(recipe.parent))
+                    archive.write(path, path.relative_to(folder))
         return packed.getvalue()
 
     def race(self, run_id: str) -> bytes | None:
@@ -230,7 +254,7 @@ class RunStore(UploadStore):
         ended = record.model_copy(update={"status": status, "finished": time.time(), **changes})
         folder = self.folder(record.id)
         self.renew_uploads(record.owner, self._uploads_named(record.id))
-        for leftover in folder.glob(".advisor-*"):
+        for leftover in [*folder.rglob(".advisor-*")]:  # of a grid's cells, too
             shutil.rmtree(leftover, ignore_errors=True)
         for name in (_CANCEL, *(() if ended.goes_on else (_JOB, LIVE))):
             (folder / name).unlink(missing_ok=True)
