@@ -11,10 +11,11 @@ from advisor.cli._run import answer, counting_race, show_grid
 from advisor.console import Debug, Json, errors
 from advisor.decide import DEFAULT_MIN_GAIN
 from advisor.files import write_files
-from advisor.grid import ask_grid, crossed, grid_page, read_questions
-from advisor.recommend import Asked
+from advisor.grid import ask_grid, crossed, grid_page, named_once, read_questions
+from advisor.recommend import Asked, listed
 from advisor.recommend import ask as ask_evidence
 from advisor.report import Report
+from advisor.report.words import clean
 from probes.errors import InputError
 
 _MANY = " Several by commas make a table."
@@ -82,6 +83,9 @@ def ask(
         "like": like,
         "train_steps": train_steps,
     }
+    for path in (csv_file, html_file):
+        if path is not None and (path.is_dir() or not path.name):
+            raise InputError(f"'{path}' is a folder: name a file to write the table to, as in answers.csv.")
     asked = _questions(named, shared, questions)
     if len(asked) > 1 or questions or csv_file or html_file:
         if trial or race:
@@ -92,6 +96,8 @@ def ask(
             if path is not None:
                 write_files(path.parent, {path.name: write()})
                 errors.print(f"Written to {path}", markup=False)
+        for line in grid.problems() if as_json else ():
+            errors.print(clean(line), markup=False)
         show_grid(grid, as_json=as_json, strict=strict, lines=sort != "question")
         return
     with errors.status("Weighing the evidence"):
@@ -106,13 +112,20 @@ def _questions(named: Mapping[str, str], shared: Mapping[str, Any], file: Path |
         InputError: if the file is none, or a fact about one model would count for several.
     """
     if file is not None:
-        return read_questions(file, **{k: v for k, v in {**shared, **named}.items() if v})
-    missing = next((name for name, value in named.items() if not value), None)
-    if missing is not None:
-        raise typer.BadParameter(f"name a {missing}, or a file with --questions", param_hint=f"--{missing}")
-    asked = crossed(named["model"], named["target"], named["task"], **shared)
+        defaults = {k: v for k, v in {**shared, **named}.items() if v not in (None, "", [])}
+        asked = read_questions(file, **defaults)
+    else:
+        missing = next((name for name, value in named.items() if not any(listed(value.strip()))), None)
+        if missing is not None:
+            raise typer.BadParameter(
+                f"name a {missing}, or a file with --questions", param_hint=f"--{missing}"
+            )
+        asked = crossed(named["model"], named["target"], named["task"], **shared)
     if len({question.model for question in asked}) > 1 and (shared["like"] or shared["pretrained_on"]):
         raise InputError(
             "--like and --pretrained-on speak of one model: give them a column each in a --questions file."
         )
+    note = named_once(named["model"], named["target"])[-1]
+    if note:
+        errors.print(clean(note), markup=False)
     return asked

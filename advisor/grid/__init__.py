@@ -1,7 +1,7 @@
 """Many targets, many encoders at once: questions crossed or from a file, answered as one table."""
 
 from advisor.grid.joint import JointAnswer
-from advisor.grid.questions import crossed, read_questions
+from advisor.grid.questions import crossed, named_once, read_questions
 from advisor.grid.run import (
     anchored,
     compare_targets,
@@ -31,6 +31,7 @@ __all__ = [
     "grid_page",
     "grid_table",
     "in_processes",
+    "named_once",
     "probe_cells",
     "read_questions",
     "spread",

@@ -204,8 +204,8 @@ def _missing(advices: Mapping[str, Advice], compared: Collection[str]) -> Iterat
     missing = [target for target in advices if target not in compared]
     if missing:
         yield (
-            f"{_listed(missing)} could not be compared: the gradients that the probe kept (pulls.npz) cannot "
-            "be read. Delete that file and run the same command again."
+            f"{_listed(missing)} could not be compared: the gradients that a probe keeps (pulls.npz) are not "
+            "there or cannot be read. Delete that file, if there is one, and run the same command again."
         )
 
 
@@ -230,7 +230,8 @@ def _other_losses(trained: Mapping[str, str], objective: str, nets: Mapping[str,
             by_it = (
                 f"by that {signs.count(1)} of {len(signs)} pairs clearly agree, {signs.count(-1)} pull apart"
             )
-        advised = f"{loss} is advised, and would be trained, for {_listed(targets)}"
+        whom = "all of them" if len(targets) == len(trained) else _listed(targets)
+        advised = f"{loss} is advised, and would be trained, for {whom}"
         yield f"Judged by {objective}, while {advised}; {by_it}."
 
 

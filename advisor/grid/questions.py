@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os.path
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -9,18 +10,69 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from advisor.findings import load_findings
+from advisor.findings.evidence import find_encoder
 from advisor.recommend import Asked, listed
 from probes.errors import InputError
+from probes.languages import parse_language
+
+_HOMES = ("distilbert", "facebookai", "google-bert")
+"""Where the hub keeps encoders that were released under a bare name."""
+
+
+def named_once(
+    models: str | Sequence[str], targets: str | Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """The models and targets of two lists, each under the first of its names, and a note on further names.
+
+    ``tr,tur,Turkish`` is one target; scripts of a language are several. ``xlm-roberta-base`` and
+    ``FacebookAI/xlm-roberta-base`` are one model; a folder, or what another organisation has under a known
+    name, is one of its own. The note is blank where every name is of something else.
+    """
+    kept, notes = [], []
+    for names, meaning in ((listed(models), _encoder), (listed(targets), _language)):
+        first: dict[object, str] = {}
+        notes += [
+            f"{name} is {before}"
+            for name in names
+            if (before := first.setdefault(meaning(name), name)) != name
+        ]
+        kept.append(tuple(first.values()))
+    return kept[0], kept[1], f"{', '.join(notes)} under another name: asked once." if notes else ""
+
+
+def _language(name: str) -> object:
+    try:
+        language = parse_language(name)
+    except InputError:
+        return name  # its cell says what is wrong with it
+    return language.code, language.script
+
+
+def _encoder(name: str) -> object:
+    if os.path.isdir(name):  # unlike that of a path it takes any text
+        return os.path.realpath(name)
+    try:
+        encoder = find_encoder(name, load_findings().tables.encoders)
+    except InputError:
+        return name
+    home = name.rpartition("/")[0].lower()
+    return (encoder.name, "" if home in _HOMES else home) if encoder.known else name
 
 
 def crossed(
     models: str | Sequence[str], targets: str | Sequence[str], tasks: str | Sequence[str], /, **shared: Any
 ) -> list[Asked]:
-    """Every model on every target and task, a target's rows together; lists are given as ``A,B,C`` too."""
-    return [
+    """Every model on every target and task, a target's rows together; lists are given as ``A,B,C`` too.
+
+    What is named twice is asked once (:func:`named_once`).
+    """
+    asked = [
         Asked(model=model, target=target, task=task, **shared)
         for target, task, model in product(listed(targets), listed(tasks), listed(models))
     ]
+    models, targets, _ = named_once(models, targets)
+    return [question for question in asked if question.model in models and question.target in targets]
 
 
 def read_questions(path: str | Path, **defaults: Any) -> list[Asked]:

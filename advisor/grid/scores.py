@@ -59,9 +59,11 @@ def scores_of(row: Sequence[Advice]) -> list[Score | None]:
         for i, advice in enumerate(row)
         if (before := studies[study].get(names[i])) is not None and _carried(advice)
     }
-    if len(scored) < 2:
+    first = max(scored, key=lambda i: scored[i], default=0)
+    others = [i for i in scored if names[i] != names[first]]  # an encoder may stand there under two names
+    if not others:
         return [None] * len(row)
-    first, second = sorted(scored, key=lambda i: -scored[i])[:2]
+    second = max(others, key=lambda i: scored[i])
     ahead = _ahead(scored[first] - scored[second], row[first], row[second])
     shown = ", ".join(
         filter(None, (load_tables().sources[study[0]].citation.split(".")[0], study[1], study[2]))
@@ -71,8 +73,8 @@ def scores_of(row: Sequence[Advice]) -> list[Score | None]:
             before=studies[study][names[i]],
             value=scored[i],
             study=shown,
-            best=i == first,
-            ahead=ahead if i == first else None,
+            best=names[i] == names[first],
+            ahead=ahead if names[i] == names[first] else None,
         )
         if i in scored
         else None

@@ -1,6 +1,7 @@
 """A grid in a terminal and as a page."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -11,9 +12,13 @@ from advisor.grid.joint import JointAnswer
 from advisor.grid.table import AnswerCell, AnswerGrid
 from advisor.report import card_of, render
 from advisor.report.words import TERMINAL_COLOURS, estimated, interval, percent, plain, signed, tone
+from probes.signals import Estimate
 
 _COLUMN = 24
 """Characters that a cell of the matrix takes; where they are not to be had, cells stand in lines."""
+_PAIR = 20
+"""The same for two targets' cosine with its interval."""
+_MOST_PAIRS = 20
 
 
 def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> RenderableType:
@@ -27,7 +32,7 @@ def grid_table(grid: AnswerGrid, width: int, *, lines: bool = False) -> Renderab
     if any(cell.measured for cell in grid.cells):
         parts += [Text("\nMeasured", style="bold"), _measured(grid)]
     for joint in grid.joint:
-        parts += [*_joint(joint, grid.headings[joint.model])]
+        parts += [*_joint(joint, grid.headings[joint.model], width)]
     return Group(*parts)
 
 
@@ -36,43 +41,52 @@ def _measured(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for head in ("", "", *grid.headings.values()):
         table.add_column(plain(head), overflow="fold")
-    for row, cells in _rows(grid).items():
+    for row, cells in grid.rows.items():
         found = {model: dict(cells[model].measured) for model in grid.models if model in cells}
         for i, name in enumerate(dict.fromkeys(name for values in found.values() for name in values)):
             values = [plain(found.get(model, {}).get(name, "")) for model in grid.models]
-            table.add_row(plain("" if i else _named(row)), plain(name), *values)
+            table.add_row(plain("" if i else row), plain(name), *values)
     return table
 
 
-def _joint(joint: JointAnswer, model: str) -> Iterator[RenderableType]:
-    """The joint answer, and how the targets lie to each other."""
+def _joint(joint: JointAnswer, model: str, width: int) -> Iterator[RenderableType]:
+    """The joint answer, and how the targets lie to each other: where there is no room, the clearest pairs."""
     yield Text(f"\nTogether or apart: {model}, {joint.task}", style="bold")
     yield plain(joint.text, "bold")
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     table.add_column(f"{joint.objective}, net")
-    for target in joint.order:
-        table.add_column(plain(target), no_wrap=True)
-    for first in joint.order:
-        table.add_row(plain(first), *(_pair(joint, first, second) for second in joint.order))
+    pairs = [
+        (row, row.net) for pair in combinations(joint.order, 2) if (row := joint.between(*pair)) and row.net
+    ]
+    fits = _PAIR * len(joint.order) + len(joint.objective) + 6 <= width
+    if fits:
+        for target in joint.order:
+            table.add_column(plain(target), no_wrap=True)
+        for first in joint.order:
+            rows = (joint.between(first, second) for second in joint.order)
+            table.add_row(plain(first), *(_cosine(row.net) if row and row.net else "" for row in rows))
+    else:
+        table.add_column("Cosine", no_wrap=True)
+        pairs.sort(key=lambda pair: _clear(pair[1]), reverse=True)
+        for row, net in pairs[:_MOST_PAIRS]:
+            table.add_row(plain(f"{row.first}, {row.second}"), _cosine(net))
     yield table
+    if not fits and len(pairs) > _MOST_PAIRS:
+        yield plain(
+            f"The clearest {_MOST_PAIRS} of {len(pairs)} pairs; all are in grid.html and grid.json.", "dim"
+        )
     yield plain("Cosine of what translations add to the gradients: 1 the same direction, 0 unrelated.", "dim")
     for doubt in joint.doubts:
         yield plain(f"! {doubt}")
 
 
-def _pair(joint: JointAnswer, first: str, second: str) -> Text:
-    row = joint.between(first, second)
-    if row is None or row.net is None:
-        return Text("")
-    colour = {1: "green", -1: "red", 0: "dim"}[row.net.sign] if row.net.resolved else "dim"
-    return plain(estimated(row.net, 2), colour)
+def _cosine(net: Estimate) -> Text:
+    return plain(estimated(net, 2), {1: "green", -1: "red", 0: "dim"}[net.sign])
 
 
-def _rows(grid: AnswerGrid) -> dict[tuple[str, str, str], dict[str, AnswerCell]]:
-    rows: dict[tuple[str, str, str], dict[str, AnswerCell]] = {}
-    for cell in grid.cells:
-        rows.setdefault(cell.row, {})[cell.model] = cell
-    return rows
+def _clear(net: Estimate) -> float:
+    """How far the interval stays from 0; below 0 if it does not."""
+    return -2.0 if net.low is None or net.high is None or not net.resolved else max(net.low, -net.high)
 
 
 def _matrix(grid: AnswerGrid) -> Table:
@@ -80,9 +94,9 @@ def _matrix(grid: AnswerGrid) -> Table:
     table.add_column("")
     for heading in grid.headings.values():
         table.add_column(plain(heading), overflow="fold")
-    for row, cells in _rows(grid).items():
+    for row, cells in grid.rows.items():
         found = [cells.get(model) for model in grid.models]
-        table.add_row(plain(_named(row)), *(Text("\n").join(_said(c)) if c else "" for c in found))
+        table.add_row(plain(row), *(Text("\n").join(_said(c)) if c else "" for c in found))
     return table
 
 
@@ -91,17 +105,12 @@ def _lines(grid: AnswerGrid) -> Table:
     for head in ("Question", "Encoder", "Answer", "Gain", "80% interval", "Final score"):
         table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
     headings = grid.headings
-    for cell in grid.cells:
+    for name, cell in zip(grid.names, grid.cells, strict=True):
         gain = cell.advice.gain if cell.advice else None
         numbers = [plain(signed(gain.mean)), plain(interval(gain))] if gain else ["", ""]
-        name = plain(_named(cell.row)), plain(headings[cell.model])
-        table.add_row(*name, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
+        names = plain(name), plain(headings[cell.model])
+        table.add_row(*names, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
     return table
-
-
-def _named(row: tuple[str, str, str]) -> str:
-    target, task, source = row
-    return f"{target}, {task}" + (f", from {source}" if source != "en" else "")
 
 
 def _said(cell: AnswerCell) -> Iterator[Text]:
@@ -133,17 +142,12 @@ def _remarks(grid: AnswerGrid) -> Iterator[Text]:
             "beats the next; no score: no study compares that encoder with the others.",
             "dim",
         )
-    if grid.failed:
-        yield plain(f"{len(grid.failed)} of {len(grid.cells)} cells have no answer:", "red")
-    for problem in dict.fromkeys(cell.problem for cell in grid.failed):
-        cells = [f"{cell.model} {_named(cell.row)}" for cell in grid.failed if cell.problem == problem]
-        more = f" and {len(cells) - 2} more" if len(cells) > 2 else ""
-        yield plain(f"- {'; '.join(cells[:2])}{more}: {problem}")
+    for i, line in enumerate(grid.problems()):
+        yield plain(line, "red" if grid.failed and i == 0 else "")
 
 
 def grid_page(grid: AnswerGrid) -> str:
     """The grid as one HTML page: every cell opens its card; no script, no other file, no network."""
     numbers = {id(cell): number for number, cell in enumerate(grid.cells)}
-    rows = {_named(row): cells for row, cells in _rows(grid).items()}
     cards = {i: card_of(cell.advice) for i, cell in enumerate(grid.cells) if cell.advice}
-    return render("grid.html.jinja", most=3, grid=grid, rows=rows, numbers=numbers, cards=cards)
+    return render("grid.html.jinja", most=3, grid=grid, rows=grid.rows, numbers=numbers, cards=cards)

@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from advisor.cli import app
-from advisor.grid import AnswerCell, AnswerGrid, ask_grid, crossed, grid_page, read_questions
+from advisor.grid import (
+    AnswerCell,
+    AnswerGrid,
+    ask_grid,
+    crossed,
+    grid_page,
+    grid_table,
+    named_once,
+    read_questions,
+)
 from advisor.recommend import Asked, ask
 from probes.errors import InputError
 
@@ -196,3 +206,127 @@ def test_what_is_said_of_one_model_is_not_taken_for_several() -> None:
     command = ["ask", "--model", "own,mbert", "--target", "tr", "--task", "pos", "--like", "mbert"]
     found = CliRunner().invoke(app, command)
     assert isinstance(found.exception, InputError)
+
+
+def printed(grid: AnswerGrid, width: int = 140) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(grid_table(grid, width))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_one_language_or_encoder_under_two_names_is_asked_once(tmp_path: Path) -> None:
+    folder = tmp_path / "xlm-roberta-base"
+    folder.mkdir()
+    models = [
+        "xlm-roberta-base",
+        "FacebookAI/xlm-roberta-base",
+        "me/xlm-roberta-base",
+        str(folder),
+        "a/x",
+        "b/x",
+    ]
+    kept, targets, note = named_once(models, "tr,tur,Turkish,xx,sr-Latn,sr-Cyrl")
+    assert kept == (models[0], *models[2:])
+    assert targets == ("tr", "xx", "sr-Latn", "sr-Cyrl")
+    for said in ("FacebookAI/xlm-roberta-base is xlm-roberta-base", "tur is tr", "Turkish is tr"):
+        assert said in note
+    assert named_once("xlm-roberta-base,mbert", "tr,fi")[-1] == ""
+    assert [question.target for question in crossed("mbert", "tr,Turkish", "pos")] == ["tr"]
+    found = CliRunner().invoke(app, ["ask", "--model", "mbert", "--target", "tr,tur,fi", "--task", "pos"])
+    assert "tur is tr under another name: asked once." in found.stderr
+
+
+def test_an_encoder_is_not_compared_with_itself() -> None:
+    names = ("xlm-roberta-base", "FacebookAI/xlm-roberta-base", "mbert")
+    cells = ask_grid([Asked(model=name, target="tr", task="pos") for name in names]).cells
+    alone = ask_grid(crossed("xlm-roberta-base,mbert", "tr", "pos")).cells
+    assert cells[0].score == cells[1].score == alone[0].score
+    assert cells[2].score == alone[1].score
+    assert all(cell.score is None for cell in AnswerGrid.of(cells[:2]).cells)
+
+
+def test_questions_that_differ_in_anything_have_rows_of_their_own() -> None:
+    asked = [
+        Asked(model="own", target="tr", task="pos", **more)
+        for more in (
+            {},
+            {"train_steps": 500},
+            {"train_steps": 5000},
+            {"min_gain": 3.0},
+            {"min_gain": 0.0},
+            {"word_pairs": "file"},
+            {"like": "mbert"},
+            {"pretrained_on": ("tr", "en")},
+        )
+    ]
+    asked += [
+        Asked(model="mbert", target="tr", task="pos"),
+        Asked(model="o2", target="tr", task="pos", like="mbert"),
+    ]
+    grid = ask_grid(asked)
+    assert set(grid.rows["tr, pos"]) == {"own", "mbert", "o2"}
+    assert list(grid.rows)[1:] == [
+        "tr, pos, 500 steps",
+        "tr, pos, 5,000 steps",
+        "tr, pos, gains over 3",
+        "tr, pos, gains over 0",
+        "tr, pos, words by file",
+        "tr, pos, like mbert",
+        "tr, pos, pretrained on tr en",
+    ]
+    page, text = grid_page(grid), printed(grid)
+    for row in grid.rows:
+        assert f">{row}</th>" in page
+    assert all(said in text for said in ("500 steps", "5,000", "over 3", "like mbert"))
+    assert len(re.findall(r'<article class="answer"', page)) == len(asked)
+    lines = list(csv.DictReader(io.StringIO(grid.to_csv())))
+    assert [line["train_steps"] for line in lines[:3]] == ["", "500", "5000"]
+    assert [line["min_gain"] for line in lines[3:5]] == ["3.0", "0.0"]
+    assert (lines[5]["word_pairs"], lines[6]["like"], lines[7]["pretrained_on"]) == ("file", "mbert", "tr,en")
+
+
+def test_options_beside_a_file_of_questions_count(tmp_path: Path) -> None:
+    file = tmp_path / "q.tsv"
+    file.write_text("model\ttarget\ttask\nmbert\ttr\tpos\nxlm-roberta-base\ttr\tpos\n")
+    command = ["ask", "--questions", str(file), "--json"]
+    found = CliRunner().invoke(app, [*command, "--min-gain", "0"])
+    assert {cell["advice"]["min_gain"] for cell in json.loads(found.stdout)["cells"]} == {0.0}
+    for option in ("--like", "--pretrained-on"):
+        refused = CliRunner().invoke(app, [*command, option, "mbert"])
+        assert isinstance(refused.exception, InputError), "it speaks of one model"
+
+
+@pytest.mark.parametrize("name", ["model", "target", "task"])
+def test_a_list_of_nothing_is_refused_in_a_sentence(name: str) -> None:
+    words = {"model": "mbert", "target": "tr", "task": "pos"} | {name: " , "}
+    found = CliRunner().invoke(app, ["ask", *(part for k, v in words.items() for part in (f"--{k}", v))])
+    assert found.exit_code == 2
+    assert f"name a {name}" in found.stderr
+
+
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+def test_a_table_is_not_written_to_a_folder(option: str) -> None:
+    command = ["ask", "--model", "mbert", "--target", "tr", "--task", "pos", option, "."]
+    found = CliRunner().invoke(app, command)
+    assert isinstance(found.exception, InputError)
+    assert "is a folder" in str(found.exception)
+    assert not found.stdout
+
+
+def test_json_says_what_failed_on_standard_error() -> None:
+    command = ["ask", "--model", "mbert", "--target", "tr,xx", "--task", "pos", "--json"]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0
+    assert len(json.loads(found.stdout)["cells"]) == 2
+    assert "1 of 2 cells have no answer" in found.stderr
+    assert "'xx'" in found.stderr
+
+
+def test_an_answer_whose_report_could_not_be_written_is_an_answer() -> None:
+    (cell,) = ask_grid([Asked(model="mbert", target="tr", task="pos")]).cells
+    grid = AnswerGrid(cells=(cell.model_copy(update={"problem": "The disk is full; it is in /tmp/x."}),))
+    assert not grid.failed
+    for shown in (grid_page(grid), printed(grid)):
+        assert "The disk is full; it is in /tmp/x." in shown
+        assert "no answer" not in shown
+        assert "without an answer" not in shown

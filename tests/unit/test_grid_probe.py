@@ -1,15 +1,19 @@
 """Many targets and encoders probed by one command: partial failure, what is kept, and the joint answer."""
 
 import errno
+import io
 import json
 import os
+import re
 import shutil
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import probes.run
@@ -339,7 +343,7 @@ def test_targets_that_the_advised_loss_has_against_each_other_stay_apart(
     assert joint.text.startswith("Judged by sentence-contrastive, align tr and de")
     assert len(joint.groups) == groups
     doubts = " ".join(joint.doubts)
-    assert "while token-contrastive is advised, and would be trained, for tr and de" in doubts
+    assert "while token-contrastive is advised, and would be trained, for all of them" in doubts
     assert ("de and tr pull against each other by token-contrastive" in doubts) == (by_words < 0)
 
 
@@ -361,3 +365,24 @@ def test_a_target_whose_gradients_were_lost_is_told_of() -> None:
     assert joint is not None
     assert joint.order == ("tr", "fi")
     assert any(doubt.startswith("hu could not be compared") for doubt in joint.doubts)
+
+
+def test_pairs_stand_in_a_list_where_a_matrix_has_no_room() -> None:
+    names = [f"l{i:02}" for i in range(15)]
+    pairs = list(combinations(names, 2))
+    rows = [cosine(*pair, 0.9 - 0.01 * i if i else None) for i, pair in enumerate(pairs)]
+    joint = joint_answer({name: make_advice() for name in names}, rows)
+    assert joint is not None
+    assert joint.between("l01", "l00") == rows[0]
+    assert joint.between("l14", "l13") == rows[-1]
+    assert joint.between("l00", "l00") is None
+    grid = AnswerGrid(
+        cells=(AnswerCell(model=joint.model, source="en", target="l00", task="pos"),), joint=(joint,)
+    )
+    for width, listed in ((100, True), (400, False)):
+        console = Console(width=width, file=io.StringIO())
+        console.print(grid_table(grid, width))
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert ("The clearest 20 of 105 pairs" in text) == listed
+        assert "0.89 [0.79, 0.99]" in text, "whole, not cut"
+        assert (re.search(r"l\d\d, l\d\d +0.89", text) is not None) == listed
