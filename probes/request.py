@@ -62,7 +62,8 @@ class ProbeRequest(Request):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[Name, _as_text, AfterValidator(_called_something)] = _asked(
-        "Model", "Hub id, folder, or an offline encoder: bundled or bundled-enpt."
+        "Model",
+        "Hub id, folder, or an offline encoder: bundled, or bundled-enpt (English and Portuguese only).",
     )
     source: Name = _asked(
         "Source language", "Language of the labelled data, in any common form: en, eng, eng_Latn ..."

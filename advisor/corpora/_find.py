@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Literal
 
 from probes.catalogue import TASKS
+from probes.errors import InputError
 from probes.languages import parse_language
 from probes.schema import Frozen
 
@@ -89,9 +90,14 @@ def find_data(*, source: str, target: str, task: str) -> PublicData:
         task: name of the task.
 
     Raises:
-        InputError: if a language or the task is unknown.
+        InputError: if a language or the task is unknown, or source and target are the same language.
     """
     first, second = parse_language(source).code, parse_language(target).code
+    if first == second:
+        raise InputError(
+            f"Source and target are both {parse_language(target).name}: name the language the model is to be "
+            "used in, which must differ from that of the labelled data."
+        )
     task = TASKS.find(task).name
     sets = [
         *_labelled("train", first, task),
@@ -125,7 +131,7 @@ def _bitext(source: str, target: str) -> Iterator[Dataset]:
             partner = partners[collection["id"]]
         else:
             continue
-        place = max(range(3), key=_sizes(part).__getitem__)
+        place = next((place for place in range(3) if _sizes(part)[place]), 0)
         dataset = _dataset("bitext", collection, part, place, partner)
         if target == _ENGLISH:
             sides = reversed(dataset.spec.split(","))
@@ -146,7 +152,7 @@ def _dataset(role: Role, collection: Row, part: Row, place: int, partner: str = 
         name=f"{collection['name']}, {folder}" if treebank else collection["name"],
         examples=_sizes(part)[place] or None,
         licence=collection["licence"],
-        spec=collection["spec"].format(name=name, split=split, source=partner),
+        spec=collection["spec"].format(name=name, split=split, source=partner, folder=folder),
         url=collection["url"],
         note=collection["note"].format(folder=folder),
     )

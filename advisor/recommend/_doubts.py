@@ -5,7 +5,7 @@ from typing import Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
-from advisor.findings.evidence import OWN_RECORDS, nearest, nearest_names, unseen
+from advisor.findings.evidence import OWN_RECORDS, nearest, nearest_names, normalise_model, unseen
 from advisor.findings.model import LEADING_SIGNALS
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
@@ -95,6 +95,15 @@ def _doubts(situation: Situation, support: Support, best: Outlook) -> Iterator[t
             "untrained-encoder",
             "The frozen features of this checkpoint tell no labels apart and find no translations: it looks "
             "untrained, or damaged, and what is known of its name does not hold for it.",
+        )
+    if normalise_model(situation.question.model) == "bundled-enpt" and not {
+        situation.source.code,
+        situation.target.code,
+    } <= {"en", "pt"}:
+        yield (
+            "language-not-read",
+            "bundled-enpt reads English and Portuguese only: this answer is that of the whole encoder, "
+            "bundled.",
         )
     if signals is not None:
         yield from _conflict(signals, best)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from probes.catalogue import METRICS, Task
+from probes.data._levels import HEADINGS
 from probes.data._records import Dropped, LabelledRecords, first_lines, label_of
 from probes.data._sentences import CONLLU, Sentences, is_index, read_sentences
 from probes.data._table import Columns
@@ -169,12 +170,19 @@ def read_tagged(file: InputFile, task: Task, columns: Columns, *, conllu: bool) 
     (``# global.columns``, a header line, the ten columns of CoNLL-U), and from what is in them.
 
     Raises:
-        InputError: if there are no such columns, or several that could be the one.
+        InputError: if there are no such columns, or several that could be the one, or it is a table of texts.
     """
     asked = columns.words, columns.tags or columns.label
     least = max(2, *(int(name) for name in asked if name and name.isascii() and name.isdigit()), 0)
     sentences = read_sentences(file.lines(), file.spec, conllu=conllu, least=min(least, 100))
     layout = sentences.layout
+    if len(sentences.peeked) == 1 and not layout.names:
+        head = sentences.peeked[0].rows[0]
+        if len(HEADINGS.intersection(map(str.casefold, head))) > 1:
+            raise InputError(
+                f"{file.spec} is a table of {', '.join(head)}, without labels of words: {task.name} takes a "
+                "file with a word and its label on each line, and a blank line between sentences."
+            )
     word_at, tag_at = choose_columns(sentences, task, *asked)
     label = "UPOS" if layout.name(tag_at) == "UPOS" else "label"
     blank = () if METRICS[task.metric].spans else ("", "_")

@@ -1,6 +1,7 @@
 """Examples from tables, one function a level of task."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from probes.catalogue import Task
@@ -100,6 +101,8 @@ _PAIRS = (
     ("text1", "text2"),
     ("question1", "question2"),
 )
+HEADINGS = frozenset({"id", *_TEXT, *_LABEL, *chain.from_iterable(_PAIRS)})
+"""Usual names of the columns of a table of texts."""
 _WORDS = ("tokens", "words", "forms")
 _TAGS = ("tags", "labels")
 _LANGUAGE = frozenset({"language", "lang", "locale", "language_code", "lang_code"})

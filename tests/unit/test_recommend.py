@@ -72,6 +72,12 @@ def test_an_encoder_known_from_own_trials_alone_is_doubted() -> None:
     assert "own-trials-only" not in _codes(_ask("xlm-roberta-base", "tr", "pos"))
 
 
+def test_an_encoder_with_the_subwords_of_two_languages_is_doubted_beyond_them() -> None:
+    assert _ask("bundled-enpt", "tr", "pos").warnings[0].code == "language-not-read"
+    for model, target in (("bundled-enpt", "pt"), ("bundled", "tr")):
+        assert "language-not-read" not in _codes(_ask(model, target, "pos"))
+
+
 def test_intervals_widen_with_what_is_unknown() -> None:
     def width(model: str, target: str, task: str) -> float:
         gain = _ask(model, target, task).gain

@@ -49,7 +49,7 @@ def test_every_task_has_english_training_data(task: str) -> None:
 def test_a_set_is_named_as_the_option_takes_it() -> None:
     yoruba = find_data(source="eng", target="yor_Latn", task="ner")
     assert [row.spec for row in yoruba.of("target-labels")] == [
-        "MasakhaNER2.0/data/yor/dev.txt",
+        "masakhane-ner/MasakhaNER2.0/data/yor/dev.txt",
         "hf:unimelb-nlp/wikiann:yo:validation",
     ]
     assert is_hub_spec(yoruba.of("train")[0].spec)
@@ -60,11 +60,35 @@ def test_the_source_side_of_a_bitext_comes_first() -> None:
     def sides(source: str, target: str) -> set[str]:
         return {row.spec for row in find_data(source=source, target=target, task="pos").of("bitext")}
 
-    assert "dev/eng_Latn.dev,dev/tur_Latn.dev" in sides("en", "tr")
-    assert "dev/tur_Latn.dev,dev/eng_Latn.dev" in sides("tr", "en")
-    assert "tatoeba.tur-eng.tur,tatoeba.tur-eng.eng" in sides("tr", "en")
-    assert "NTREX-128/newstest2019-ref.deu.txt,NTREX-128/newstest2019-ref.tur.txt" in sides("de", "tr")
+    flores, ntrex, tatoeba = (
+        "flores200_dataset/dev/{}.dev",
+        "NTREX/NTREX-128/newstest2019-ref.{}.txt",
+        "LASER/data/tatoeba/v1/tatoeba.tur-eng.{}",
+    )
+    assert f"{flores.format('eng_Latn')},{flores.format('tur_Latn')}" in sides("en", "tr")
+    assert f"{flores.format('tur_Latn')},{flores.format('eng_Latn')}" in sides("tr", "en")
+    assert f"{tatoeba.format('tur')},{tatoeba.format('eng')}" in sides("tr", "en")
+    assert f"{ntrex.format('deu')},{ntrex.format('tur')}" in sides("de", "tr")
     assert not any(spec.startswith("hf:Helsinki") for spec in sides("de", "tr"))
+
+
+def test_files_are_named_below_the_folder_that_their_clone_makes() -> None:
+    for task in TASKS:
+        for target in ("yo", "tr", "de"):
+            for row in find_data(source="en", target=target, task=task).sets:
+                if row.note.startswith("git clone "):
+                    folder = row.note.split()[2].rstrip(";").rpartition("/")[2]
+                    assert all(side.startswith(f"{folder}/") for side in row.spec.split(",")), row
+
+
+def test_the_count_is_of_the_split_that_is_named() -> None:
+    flores = next(row for row in find_data(source="en", target="tr", task="pos").sets if "FLORES" in row.name)
+    assert (flores.examples, "/dev/" in flores.spec) == (997, True)
+
+
+def test_one_language_alone_is_no_question() -> None:
+    with pytest.raises(InputError, match="Source and target are both English"):
+        find_data(source="eng", target="en", task="pos")
 
 
 def test_what_is_not_on_file_is_said() -> None:

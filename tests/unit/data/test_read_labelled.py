@@ -280,6 +280,15 @@ class TestColumns:
         data = read(write(tmp_path, "a.tsv", "Word\tTag\nEU\tB-ORG\nin\tO\n"), "ner")
         assert data.examples == (TokenExample(("EU", "in"), ("B-ORG", "O")),)
 
+    @pytest.mark.parametrize("head", ["id\ttopic\ttext", "Text\tLabel", "premise\thypothesis\tlabel"])
+    def test_a_table_of_texts_is_no_sentence(self, tmp_path: Path, head: str) -> None:
+        row = "\t".join("abc"[: head.count("\t") + 1])
+        said = refusal(write(tmp_path, "a.tsv", f"{head}\n{row}\n{row}\n"), "pos")
+        assert f"a table of {', '.join(head.split())}" in said
+        assert "blank line between sentences" in said
+        words = write(tmp_path, "b.tsv", "text\tNOUN\nlabel\tNOUN\nreads\tVERB\n")
+        assert read(words, "pos").texts == ("text label reads",)
+
     def test_columns_by_number(self, tmp_path: Path) -> None:
         path = write(tmp_path, "a.conll", "O EU x\nB-X in x\n")
         assert read(path, "ner", columns=Columns(words="2", tags="1")).texts == ("EU in",)
