@@ -202,13 +202,9 @@ def in_processes(
 
     Args:
         out: folder of the grid, which all must see under this name.
-        told: of each cell as it comes.
-
-    Raises:
-        RunError: if a process dies; what others had done is kept.
+        told: of each cell once its share is done.
     """
     from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     from advisor.study import joblib_backend
 
@@ -221,19 +217,34 @@ def in_processes(
             for model in models
             for share in range(shares)
         ]
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
+        # With one worker joblib would do all of it here, whatever the cluster's machine has.
+        parallel = Parallel(n_jobs=max(2, workers), return_as="generator_unordered", batch_size=1)
         work = delayed(_share)
-        try:
+        with suppress(*_deaths()):
             for done in parallel(work([(i, requests[i]) for i in chunk], out) for chunk in chunks if chunk):
                 for i, cell in done:
                     found[i] = cell
                     told(cell)
-        except TerminatedWorkerError as error:
-            raise RunError(
-                "A worker process died, as happens when memory runs out: run the same command with "
-                "fewer --jobs; what is done is kept."
-            ) from error
-    return [found[i] for i in range(len(requests))]
+    return [found.get(i) or _lost(request) for i, request in enumerate(requests)]
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    """What joblib raises where a process or a Dask worker has died."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with suppress(ImportError):
+        from distributed.scheduler import KilledWorker
+
+        return TerminatedWorkerError, KilledWorker
+    return (TerminatedWorkerError,)
+
+
+def _lost(request: ProbeRequest) -> AnswerCell:
+    return AnswerCell(
+        **request.model_dump(include={"model", "source", "target", "task"}),
+        problem="A worker process died, as happens when memory runs out: run the same command with fewer "
+        "--jobs; what is done is kept.",
+    )
 
 
 _one_at_a_time = Lock()

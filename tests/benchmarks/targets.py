@@ -8,6 +8,7 @@ import argparse
 import resource
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from advisor.grid import probe_cells, spread
 from advisor.sample import located
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--bitext", default="sample:bitext.en-{target}.tsv")
     parser.add_argument("--target-labels", default="sample:{target}.conllu")
     parser.add_argument("--budget", default="quick")
-    parser.add_argument("--out", type=Path, required=True, help="new folder for the reports")
+    parser.add_argument("--out", type=Path, help="new folder for the reports; by default one that goes again")
     chosen = parser.parse_args()
     request = ProbeRequest.of(
         model=chosen.model,
@@ -35,9 +36,14 @@ def main() -> None:
         target_labels=chosen.target_labels,
         budget=chosen.budget,
     )
+    with TemporaryDirectory() as folder:
+        _measure(request, chosen.out or Path(folder))
+
+
+def _measure(request: ProbeRequest, out: Path) -> None:
     spent, seconds, memory = 0.0, [], []
     print("| target | CPU seconds | to the first | peak GiB | to the first |\n|---|---|---|---|---|")
-    for cell in probe_cells(spread(request), chosen.out):
+    for cell in probe_cells(spread(request), out):
         if cell.problem:
             raise SystemExit(cell.problem)
         now = time.process_time()

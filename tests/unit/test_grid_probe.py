@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -270,6 +272,27 @@ def test_processes_give_the_same_answers(checkpoint: Checkpoint, tmp_path: Path)
     found = in_processes(cells, tmp_path, 2, None, lambda cell: told.append(cell.target))
     assert found == list(probe_cells(cells, tmp_path))
     assert sorted(told) == ["xx", "xy"]
+
+
+def test_a_dead_process_costs_its_cells_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Dying:
+        """One share is done, then the next one's process dies."""
+
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __call__(self, shares: Iterable[Any]) -> Iterator[Any]:
+            work, arguments, named = next(iter(shares))
+            yield work(*arguments, **named)
+            raise TerminatedWorkerError
+
+    monkeypatch.setattr("joblib.Parallel", Dying)
+    told: list[AnswerCell] = []
+    found = in_processes(spread(request_for("bundled", "xx,xy")), tmp_path, 2, None, told.append)
+    assert [cell.target for cell in found] == ["xx", "xy"]
+    assert found[:1] == told
+    assert "bitext.en-xx.tsv" in str(found[0].problem)
+    assert "fewer --jobs" in str(found[1].problem)
 
 
 def cosine(
