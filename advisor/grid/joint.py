@@ -17,6 +17,8 @@ from probes.schema import Frozen
 from probes.signals import TOTAL, Estimate, TargetCosine
 
 _FEW_PAIRS = 1000
+_FEW = 5
+"""Pairs that a doubt names, the clearest first."""
 _CLOSE = 0.05
 """Of two cosines, within which a null says as much."""
 _Pair: TypeAlias = frozenset[str]
@@ -210,12 +212,17 @@ def _missing(advices: Mapping[str, Advice], compared: Collection[str]) -> Iterat
 
 
 def _pulls_apart(trained: Mapping[str, str], objective: str, nets: Mapping[str, _Nets]) -> Iterator[str]:
-    """Every pair that the judging loss, or one that is advised for either, has against each other."""
+    """Pairs that the judging loss, or one that is advised for either, has against each other."""
     for loss, net in nets.items():
-        for pair, estimate in net.items():
-            concerns = loss == objective or loss in {trained.get(target) for target in pair}
-            if estimate.sign < 0 and concerns:
-                yield f"{_listed(sorted(pair))} pull against each other by {loss} ({estimated(estimate)})."
+        against = [
+            (estimate.high, f"{_listed(sorted(pair))} ({estimated(estimate)})")
+            for pair, estimate in net.items()
+            if estimate.sign < 0 and (loss == objective or loss in {trained.get(target) for target in pair})
+        ]
+        if against:
+            more = f" and {len(against) - _FEW} more pairs" if len(against) > _FEW else ""
+            pairs = "; ".join(text for _, text in sorted(against)[:_FEW])
+            yield f"{pairs}{more} pull against each other by {loss}."
 
 
 def _other_losses(trained: Mapping[str, str], objective: str, nets: Mapping[str, _Nets]) -> Iterator[str]:
