@@ -3,10 +3,12 @@
 Advice, probes, validation, page, report, HTTP, the findings card and races give what they expect of every
 option and take the decision from here, so that what is validated is what is given.
 
-The rule: the option of the highest expected gain, if that is above ``min_gain``, else fine-tuning alone. For
-a task that nobody has measured the expectation is what options do over other tasks, drawn towards 0 by all
-that is not known; the best of them is then taken unless it is likelier to lose. How sure the decision is
-says its ``confidence``, in words whose worth on held-out cells ``advisor findings validate`` prints.
+The rule: the option of the highest expected gain, if that is above ``min_gain``, else fine-tuning alone. One
+exception: for a task that none of the runs behind the answer measured the expectation is what options do over
+other tasks, drawn towards 0 by all that is not known; whoever wants no more than the usual ``min_gain`` is
+then advised the best of them if P(gain > 0) is above ``STANDING``, even where its expected gain is below
+``min_gain``, or below 0. How sure the decision is says its ``confidence``, in words whose worth on held-out
+cells ``advisor findings validate`` prints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ LEANING: Mapping[Verdict, float] = {"align": 0.57, "do-not-align": 0.5}
 """Probability of being right from which on a decision is *likely*, or *leaning*: of held-out decisions
 that were likely at least 85 % were right in every split; of those to align below .57 five in nine were, and
 of those to leave it that were as unsure eight in ten, since what promises most of many seldom keeps it."""
-_STANDING = 0.35
+STANDING = 0.35
 """P(gain > 0) from which on the best option over tasks is taken for a task that nobody has measured."""
 
 
@@ -89,8 +91,7 @@ def decide(
     Args:
         expected: of every option that is offered, fine-tuning alone left out; may be empty.
         min_gain: smallest gain of interest, in points.
-        measured: whether anybody has measured the task: else what is expected is drawn towards 0, so that
-            somebody who wants no more than usual aligns all the same unless that is likelier to lose.
+        measured: whether anybody has measured the task: else the exception holds.
         trusted: whether what is expected may be believed at all; else the decision is *open*.
 
     Example:
@@ -102,7 +103,7 @@ def decide(
     best = ranked[0] if ranked else None
     worth_it = best is not None and best.mean > min_gain
     if best is not None and not measured and min_gain <= DEFAULT_MIN_GAIN:
-        worth_it = best.positive > _STANDING
+        worth_it = best.positive > STANDING
     verdict: Verdict = "align" if worth_it else "do-not-align"
     advised = best.option if best is not None and worth_it else NO_ALIGNMENT
     probability = 1.0 if best is None else best.positive if worth_it else 1 - best.worthwhile

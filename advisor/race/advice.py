@@ -11,6 +11,7 @@ from advisor.race.result import RaceResult
 from advisor.race.start import without_weight
 from advisor.race.store import ALONE, WINNER
 from advisor.recipe import anchor_recipe, write_recipe
+from advisor.report.words import took
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -81,7 +82,7 @@ def _reason(race: RaceResult, option: Option, effect: float) -> Reason:
     arm = next(arm for arm in race.arms if arm.option == option)
     seen = "was not looked at" if arm.measured is None else f"showed {arm.measured:+.1f} points"
     return Reason(
-        text=f"In a race of {race.minutes:.0f} minutes on your data {option} {seen} at its last look; its "
+        text=f"In a race of {took(race.minutes)} on your data {option} {seen} at its last look; its "
         f"chance of being the best is {arm.best:.0%}.",
         feature="race",
         effect=effect,

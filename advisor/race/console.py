@@ -9,6 +9,7 @@ from rich.text import Text
 
 from advisor.console import PhaseBar
 from advisor.race.store import Setup
+from advisor.report.words import took
 from probes.progress import Progress
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def _kept_back(result: "RaceResult") -> str:
 
 def _cost(result: "RaceResult") -> str:
     return (
-        f"It took {result.minutes:.1f} min and ended because: {result.stopped}. Whole runs of all "
-        f"{len(result.arms)} arms would have taken {result.minutes_whole:.1f} min."
+        f"It took {took(result.minutes)} and ended because: {result.stopped}. Whole runs of all "
+        f"{len(result.arms)} arms would have taken {took(result.minutes_whole)}."
     )
 
 

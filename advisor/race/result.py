@@ -16,6 +16,7 @@ from advisor.race.labels import gain, guide_part, resampled_gains
 from advisor.race.rungs import WHOLE
 from advisor.race.running import Racer
 from advisor.race.store import ALONE, Finite, Raced
+from advisor.report.words import took
 from probes.metrics import points
 from probes.schema import Frozen, load_file
 from probes.signals import Estimate
@@ -143,7 +144,7 @@ class RaceResult(Raced):
         how = "measured here" if self.winner.looks else "told by options like it that were run here"
         return (
             f"Align with {self.option}: expect {gain.mean:+.1f} points "
-            f"(80 % interval {gain.low:+.1f} to {gain.high:+.1f}), {how} in {self.minutes:.0f} min."
+            f"(80 % interval {gain.low:+.1f} to {gain.high:+.1f}), {how} in {took(self.minutes)}."
         )
 
 

@@ -1,11 +1,19 @@
 """How far the evidence carries, what is to be doubted, and what would tell."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
 from advisor.advice import EvidenceRow, Support
 from advisor.findings import Findings
-from advisor.findings.evidence import OWN_RECORDS, nearest, nearest_names, normalise_model, unseen
+from advisor.findings.evidence import (
+    OWN_RECORDS,
+    STRATA,
+    nearest,
+    nearest_names,
+    normalise_model,
+    unseen,
+)
 from advisor.findings.model import LEADING_SIGNALS
 from advisor.recommend._outlooks import EVIDENCE_SOURCE, Outlook, moving_signal
 from advisor.recommend._situation import Situation
@@ -56,12 +64,28 @@ def support_of(situation: Situation, best: Outlook) -> Support:
     )
 
 
-_UNSEEN_TEXT: dict[Literal["model", "task", "language"], str] = {
-    "model": "No published effect was measured on this encoder: what alignment does depends on the encoder "
-    "more than on anything else.",
-    "task": "No published effect was measured on this task: the answer leans on other tasks.",
-    "language": "No published effect was measured on this language: the answer leans on languages like it.",
+_Unseen = Literal["model", "task", "language"]
+_UNSEEN: dict[_Unseen, tuple[str, str]] = {
+    "model": ("encoder", "what alignment does depends on the encoder more than on anything else."),
+    "task": ("task", "the answer leans on other tasks."),
+    "language": ("language", "the answer leans on languages like it."),
 }
+
+
+def _unseen_text(situation: Situation, what: _Unseen) -> str:
+    """That nothing which may be pooled was measured on it, and what else was."""
+    noun, so = _UNSEEN[what]
+    field = "target" if what == "language" else what
+    asked = {"model": situation.model, "task": situation.task.name, "target": situation.target.code}[field]
+    kinds = Counter(
+        STRATA[effect.stratum]
+        for effect in situation.findings.tables.effects
+        if getattr(effect, field) == asked and effect.unfit is None
+    )
+    if not kinds:
+        return f"No effect that may be pooled was measured on this {noun}: {so}"
+    of = "; ".join(f"{count} effects: {kind}" for kind, count in kinds.items())
+    return f"What was measured on this {noun} is another kind of study and not pooled ({of}): {so}"
 
 
 def _unknown_encoder(situation: Situation) -> str | None:
@@ -109,7 +133,7 @@ def _doubts(situation: Situation, support: Support, best: Outlook) -> Iterator[t
         yield from _conflict(signals, best)
     for what in support.unseen:
         text = _unknown_encoder(situation) if what == "model" else None
-        yield f"unseen-{what}", text or _UNSEEN_TEXT[what]
+        yield f"unseen-{what}", text or _unseen_text(situation, what)
     if {effect.source_id for effect in situation.evidence} == {OWN_RECORDS}:
         yield (
             "own-trials-only",

@@ -4,17 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from advisor.advice import Advice, Alternative, Gain, NextMove
-from advisor.decide import Basis
+from advisor.decide import STANDING
 from advisor.options import NO_ALIGNMENT
 from advisor.report import words
 from advisor.report._measured import Measurement, measurements
 from probes.signals import Signals
 
-BASIS_WORDS: dict[Basis, str] = {
-    "measured-here": "measured here",
-    "measured-elsewhere": "measured elsewhere",
-    "extrapolated": "extrapolated",
-}
 _REASONS = 3
 _MOVES = 3
 _NO_DIFFERENCE = 0.1
@@ -45,7 +40,7 @@ class OptionRow:
     @property
     def basis(self) -> str:
         """What the expectation rests on."""
-        return "by definition" if self.is_none else BASIS_WORDS[self.row.basis]
+        return basis_of(self.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +52,7 @@ class Card:
         confidence: how sure it is, in a word.
         worth: what that word was worth on held-out cases; empty where it was not measured.
         sentence: what to do.
+        exception: why it is advised although it is not expected to gain enough; empty where it is.
         gain_of: whose gain is given.
         gain: expected, with its interval; None where no option could be rated.
         reasons: points and words, at most three, one of them from the probe where there was one.
@@ -74,6 +70,7 @@ class Card:
     confidence: str
     worth: str
     sentence: str
+    exception: str
     gain_of: str
     gain: Gain | None
     reasons: tuple[tuple[str, str], ...]
@@ -102,6 +99,11 @@ class Card:
         return (points - low) / (high - low)
 
 
+def basis_of(row: Alternative) -> str:
+    """What an expectation rests on, in words."""
+    return "by definition" if row.option == NO_ALIGNMENT else row.basis.replace("-", " ")
+
+
 def card_of(advice: Advice, signals: Signals | None = None) -> Card:
     """The card of an advice, with what was measured for it."""
     question = advice.question
@@ -115,6 +117,7 @@ def card_of(advice: Advice, signals: Signals | None = None) -> Card:
         confidence=advice.confidence,
         worth=f"right in {words.percent(worth.right)} of {worth.cells} held-out cases" if worth else "",
         sentence=advice.summary,
+        exception=_exception(advice),
         gain_of="" if advice.aligns or spoken_of is None else words.option_label(spoken_of.option),
         gain=advice.gain or (spoken_of.gain if spoken_of else None),
         reasons=tuple(
@@ -130,6 +133,17 @@ def card_of(advice: Advice, signals: Signals | None = None) -> Card:
         moves=advice.next_moves[:_MOVES],
         scope=f"{question.model}, {question.source} to {question.target}, {question.task}{sample}",
         tone=words.tone(advice),
+    )
+
+
+def _exception(advice: Advice) -> str:
+    """The decision's exception for tasks that nobody measured, where it alone is why aligning is advised."""
+    if not advice.aligns or advice.gain is None or advice.gain.mean > advice.min_gain:
+        return ""
+    return (
+        f"None of the runs behind this measured {advice.question.task}, which draws expectations towards 0: "
+        f"aligning is advised although the gain expected is not above {advice.min_gain:g} points, since its "
+        f"chance to gain is above {words.percent(STANDING)}."
     )
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from advisor.advice import Advice
+from advisor.advice import Advice, Alternative
 from advisor.options import NO_ALIGNMENT
 from advisor.report import words
+from advisor.report._card import basis_of
 from probes.signals import TOTAL, DistanceRow, Estimate, Signals
 
 _HEADS = {
@@ -132,6 +133,15 @@ def _matrix(signals: Signals) -> DetailTable:
     )
 
 
+def _chances(row: Alternative) -> tuple[str, ...]:
+    """Interval and probabilities of an option; of fine-tuning alone there are none."""
+    if row.option == NO_ALIGNMENT:
+        return "0 by definition", "–", "–"
+    gain = row.gain
+    chances = gain.probability_positive, gain.probability_worthwhile
+    return words.interval(gain), *map(words.percent, chances)
+
+
 def answer_tables(advice: Advice) -> dict[str, DetailTable]:
     """Every option, unfolded, with its probabilities; and the effects nearest to the question."""
     rows = advice.alternatives
@@ -145,10 +155,8 @@ def answer_tables(advice: Advice) -> dict[str, DetailTable]:
                 (
                     ", ".join(filter(None, label)),
                     words.signed(row.gain.mean),
-                    "0 by definition" if row.option == NO_ALIGNMENT else words.interval(row.gain),
-                    words.percent(row.gain.probability_positive),
-                    words.percent(row.gain.probability_worthwhile),
-                    row.basis.replace("-", " "),
+                    *_chances(row),
+                    basis_of(row),
                     words.count(row.direct),
                 )
                 for row, label in zip(rows, labels, strict=True)

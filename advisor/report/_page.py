@@ -26,7 +26,7 @@ _ROWS = 8
 def render_page(advice: Advice, signals: Signals | None) -> str:
     """The whole report; without signals the advice rests on evidence alone."""
     context = _answer(advice, signals) | _body(advice, signals, Drawing())
-    return render("report.html.jinja", **context)
+    return render("report.html.jinja", whole=True, **context)
 
 
 def render_fragment(advice: Advice, signals: Signals | None, *, whole: bool) -> str:

@@ -96,8 +96,8 @@ class Report:
                 drawn[f"cosine/{name}"] = charts.cosine_chart(signals, name, leading)
         return {name: chart for name, chart in drawn.items() if chart is not None}
 
-    def terminal(self, files: Sequence[Path] = ()) -> RenderableType:
-        """The report for ``rich.print``; ``files`` are named at its end."""
+    def terminal(self, files: Sequence[Path] | None = None) -> RenderableType:
+        """The report for ``rich.print``; the ``files`` that a command wrote are named at its end."""
         return render_terminal(self.advice, self.signals, files)
 
     def write(

@@ -21,16 +21,19 @@ _SHOWN_OPTIONS = 5
 _SCALE_WIDTH = 56
 
 
-def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Path] = ()) -> RenderableType:
+def render_terminal(
+    advice: Advice, signals: Signals | None, files: Sequence[Path] | None = None
+) -> RenderableType:
     """Advice for ``rich.print``.
 
     Args:
         advice: what to show.
         signals: what was measured for it, if anything was.
-        files: what was written, to be named at the end.
+        files: what a command wrote, to be named at the end; None where no command shows it.
     """
     card = card_of(advice, signals)
-    parts: list[RenderableType] = [_framed(card)]
+    rest = "in the report" if files else "in its advice" if files is None else "with --json"
+    parts: list[RenderableType] = [_framed(card, rest)]
     if card.measured:
         parts.append(
             _titled(
@@ -39,7 +42,7 @@ def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Pat
             )
         )
     if len(card.options) > 1:
-        parts.append(_titled("Options", [_options(card)]))
+        parts.append(_titled("Options", [_options(card, rest)]))
     if card.moves:
         parts.append(_titled("Next", list(_moves(card.moves))))
     if files:
@@ -47,11 +50,13 @@ def render_terminal(advice: Advice, signals: Signals | None, files: Sequence[Pat
     return Group(*parts)
 
 
-def _framed(card: Card) -> Panel:
+def _framed(card: Card, rest: str) -> Panel:
     colour = TERMINAL_COLOURS[card.tone]
     lines: list[RenderableType] = [plain(card.sentence, "bold")]
     if card.worth:
         lines.append(plain(f"{card.confidence.capitalize()}: {card.worth}.", "dim"))
+    if card.exception:
+        lines.append(plain(card.exception))
     if card.gain is not None:
         lead = (
             "Expected gain" if not card.gain_of else f"The best alignment, {card.gain_of}, would change it by"
@@ -69,7 +74,7 @@ def _framed(card: Card) -> Panel:
     if card.reasons:
         lines += [Text(), _grid((points, text) for points, text in card.reasons)]
     if card.doubt:
-        more = f" ({card.more_doubts} more in the report)" if card.more_doubts else ""
+        more = f" ({card.more_doubts} more {rest})" if card.more_doubts else ""
         lines.append(_grid([("!", card.doubt + more)]))
     return Panel(
         Group(*lines),
@@ -103,7 +108,7 @@ def _slope(card: Card) -> Iterator[Text]:
         )
 
 
-def _options(card: Card) -> Table:
+def _options(card: Card, rest: str) -> Table:
     level = percent(card.gain.level if card.gain else 0.8)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("Option")
@@ -114,7 +119,7 @@ def _options(card: Card) -> Table:
     for option in shown:
         table.add_row(*_option(option), style="bold" if option.advised else "")
     hidden = len(card.options) - len(shown)
-    notes = [f"{hidden} more with lower gains, in the report"] if hidden else []
+    notes = [f"{hidden} more with lower gains, {rest}"] if hidden else []
     if any(option.same for option in shown):
         notes.append("like it: the same loss, no difference known")
     table.caption = "; ".join(notes)

@@ -146,6 +146,11 @@ def minutes(value: float) -> str:
     return f"{value / 60:.0f} h"
 
 
+def took(value: float) -> str:
+    """Minutes that something took, with a decimal below ten, so that a short run is not said to take none."""
+    return f"{value:.{int(value < 10)}f} min"
+
+
 def is_sample(signals: Signals) -> bool:
     """Whether what was measured on is the sample that comes along: too small to rest anything on."""
     ours = sample_sha256()

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from advisor.advice import Advice
+from advisor.findings import load_tables
 from probes.errors import InputError
 from tests.factories import ask
 
@@ -36,6 +38,28 @@ def test_what_the_user_says_of_a_model_changes_the_answer() -> None:
     assert unseen.question.pretrained_on == ("en", "de")
     gains = [[round(a.gain.mean, 6) for a in advice.alternatives] for advice in (unknown, like, unseen)]
     assert gains[0] != gains[1] != gains[2] != gains[0]
+
+
+def test_effects_that_are_not_pooled_are_not_said_to_be_none() -> None:
+    (text,) = [n.text for n in _large().warnings if n.code == "unseen-model"]
+    measured = [e for e in load_tables().effects if e.model == "xlm-roberta-large" and e.unfit is None]
+    assert f"({len(measured)} effects: 10^5 to 10^6 alignment steps and extra data)" in text
+    assert "not pooled" in text
+    assert "No effect" not in text
+
+
+def test_an_encoder_of_a_family_that_was_aligned_may_be_likely() -> None:
+    assert _large().confidence == "likely"
+
+
+def _large() -> Advice:
+    return ask(model="xlm-roberta-large", source="en", target="yo", task="pos")
+
+
+@pytest.mark.parametrize("fact", [{"like": "labse"}, {"pretrained_on": ("te", "en")}])
+def test_nobody_overrules_what_is_on_file_of_an_encoder(fact: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="'xlm-roberta-base' is known to the evidence"):
+        ask(model="FacebookAI/xlm-roberta-base", source="en", target="te", task="pos", **fact)
 
 
 def test_question_answering_can_be_asked() -> None:

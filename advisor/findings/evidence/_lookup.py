@@ -50,16 +50,16 @@ def find_encoder(
     """What is known of a model.
 
     The tables' facts where they have its name or an alias; else the sizes of its ``config.json`` where the
-    model is a folder; and on top of either what the user says.
+    model is a folder, and on top of that what the user says.
 
     Args:
         model: a hub id, a folder or an offline encoder's name.
         encoders: of the tables, by name and alias.
-        pretrained_on: codes of all languages it saw, where the user knows them.
-        like: an encoder of the tables that it is like.
+        pretrained_on: codes of all languages it saw, where the tables do not have it and the user knows them.
+        like: an encoder of the tables that it is like, where they do not have it.
 
     Raises:
-        InputError: if it only decodes, or ``like`` is unknown.
+        InputError: if it only decodes, ``like`` is unknown, or either is said of an encoder of the tables.
     """
     name = normalise_model(model)
     config = _config(model)
@@ -69,6 +69,11 @@ def find_encoder(
         found = _of_config(name, config) if config else unknown_encoder(name)
     elif found.kind == "decoder":
         raise _decoder(name)
+    elif like is not None or pretrained_on:
+        raise InputError(
+            f"'{name}' is known to the evidence, and what is on file of it counts: leave out 'like' and "
+            "'pretrained on', or give a checkpoint of your own a name of its own."
+        )
     if like is not None:
         other = encoders.get(normalise_model(like))
         if other is None or other.kind == "decoder":

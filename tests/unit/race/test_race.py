@@ -1,5 +1,6 @@
 """Races on a tiny random encoder: decisions, faults, and going on after being killed."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -13,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console, RenderableType
 
 from advisor.advice import Advice
 from advisor.files import reserved
 from advisor.options import NO_ALIGNMENT
 from advisor.race import RaceResult, run_race, running, start
 from advisor.race.advice import counting
-from advisor.race.console import RaceWatcher
+from advisor.race.console import RaceWatcher, race_table
 from advisor.race.engine import Engine
 from advisor.race.errors import ErrorModel
 from advisor.race.labels import guide_part
@@ -346,6 +348,21 @@ def test_an_option_that_was_told_of_by_others_is_advised_by_race_and_advice_alik
     assert advice.option == unrun.option
     assert advice.alternatives[0].option == unrun.option
     assert advice.gain == better
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(0.42, "0.4 min"), (3.7, "3.7 min"), (29.6, "30 min")])
+def test_a_short_race_is_not_said_to_take_no_time(once: Finished, minutes: float, words: str) -> None:
+    result = once.result.model_copy(update={"minutes": minutes, "option": once.result.arms[0].option})
+    assert f" in {words}." in result.summary
+    assert f"It took {words} and ended" in " ".join(_printed(race_table(result)).split())
+    advice = counting(Advice.load(once.folder / "advice.json"), result)
+    assert advice.reasons[0].text.startswith(f"In a race of {words} on your data")
+
+
+def _printed(table: RenderableType) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(table)
+    return stream.getvalue()
 
 
 def test_more_minutes_go_on_with_a_race(race: Race, tmp_path: Path) -> None:

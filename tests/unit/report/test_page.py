@@ -46,6 +46,21 @@ def hostile_page() -> str:
     return Report(hostile_advice(), signals).to_html()
 
 
+def test_further_doubts_are_listed_where_nothing_follows_the_answer(page: str) -> None:
+    further = make_advice().warnings[1].text
+    assert "And 1 more below" in page
+    part = Report(make_advice()).fragment(whole=False)
+    assert "below" not in part
+    assert further in html.fromstring(part).text_content()
+
+
+def test_fine_tuning_alone_rests_on_nothing_but_its_definition(page: str) -> None:
+    rows = html.fromstring(page).xpath("//tr[th[normalize-space()='none']]")
+    cells = [[cell.text_content().strip() for cell in row] for row in rows]
+    assert ["none", "0.0", "0 by definition", "–", "–", "by definition"] in [row[:6] for row in cells]
+    assert not [row for row in cells if "measured elsewhere" in row]
+
+
 def hostile_advice(url: str = "javascript:alert(3)") -> Advice:
     return make_open(
         question=Question(model=HOSTILE, source=HOSTILE, target=HOSTILE, task=HOSTILE),

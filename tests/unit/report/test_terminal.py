@@ -18,6 +18,13 @@ def shown(report: Report, width: int = 120, files: tuple[Path, ...] = (), encodi
     return raw.getvalue().decode(encoding)
 
 
+def str_of(report: Report) -> str:
+    """As ``rich.print`` shows it."""
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(report)
+    return stream.getvalue()
+
+
 def test_decision_gain_reasons_doubts_and_files_are_shown() -> None:
     advice = make_advice()
     text = shown(Report(advice), width=200, files=(Path("out/report.html"),))
@@ -27,7 +34,25 @@ def test_decision_gain_reasons_doubts_and_files_are_shown() -> None:
     for reason in advice.reasons:
         assert reason.text in text
     assert f"{advice.warnings[0].text} (1 more in the report)" in text
+    assert "4 more with lower gains, in the report" in text
     assert "out: report.html" in text
+
+
+def test_what_is_left_out_is_where_it_says() -> None:
+    report = Report(make_advice())
+    for text, where in ((shown(report, width=200), "with --json"), (str_of(report), "in its advice")):
+        assert f"(1 more {where})" in text
+        assert f"4 more with lower gains, {where}" in text
+        assert "in the report" not in text
+
+
+def test_an_answer_against_the_usual_rule_says_why() -> None:
+    """For a task that nobody measured less than ``min_gain`` may be expected of what is advised."""
+    low = make_advice().gain.model_copy(update={"mean": -0.2, "low": -4.8})
+    report = Report(make_advice(gain=low))
+    for text in (shown(report, width=300), report.fragment(whole=False)):
+        assert "although the gain expected is not above 0.5 points" in text
+    assert "although the gain" not in shown(Report(make_advice()), width=300)
 
 
 def test_what_would_tell_is_named_when_the_answer_is_open() -> None:
