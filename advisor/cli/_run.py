@@ -15,6 +15,7 @@ from advisor.files import write_files
 from advisor.grid import (
     AnswerCell,
     AnswerGrid,
+    Sort,
     anchored,
     compare_targets,
     grid_page,
@@ -171,7 +172,9 @@ def settle_libraries() -> None:
         os.environ.setdefault(name, value)
 
 
-def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | None) -> AnswerGrid:
+def probe_many(
+    cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | None, sort: Sort
+) -> AnswerGrid:
     """Probe cell after cell, say each answer as it comes, and write all of it into ``out``."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("accelerate launch shares out one question: start several without it, by --jobs.")
@@ -192,7 +195,7 @@ def probe_many(cells: Sequence[ProbeRequest], out: Path, jobs: int, dask: str | 
                 for cell in probe_cells(cells, out, progress):
                     found.append(cell)
                     told(cell)
-        grid = AnswerGrid.of(found, compare_targets(cells, found, out))
+        grid = AnswerGrid.of(found, compare_targets(cells, found, out)).sorted(sort)
         try:
             write_joint(grid.joint, cells, found, out)
             write_files(

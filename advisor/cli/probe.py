@@ -7,8 +7,9 @@ import typer
 
 from advisor.cli._options import AnswerFolder, DryRun, ReportTo, Sorted, Strict, asking
 from advisor.cli._run import only_read, probe_and_answer, probe_many, show_grid
-from advisor.console import Debug, Json
-from advisor.grid import spread, with_paths
+from advisor.console import Debug, Json, errors
+from advisor.grid import named_once, spread, with_paths
+from advisor.report.words import clean
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -34,6 +35,8 @@ def probe(
     a file stands for each target in turn.
     """
     cells = spread(request)
+    if note := named_once(request.model, request.target)[-1]:
+        errors.print(clean(note), markup=False)
     if dry_run:
         only_read(cells, as_json)
     elif len(cells) == 1:
@@ -41,5 +44,5 @@ def probe(
     else:
         if report_to is not None:
             raise InputError("--report-to takes one question: leave it out for several models or targets.")
-        grid = probe_many(cells, out, jobs, dask)
-        show_grid(grid.sorted(sort), as_json=as_json, strict=strict, lines=sort != "question")
+        grid = probe_many(cells, out, jobs, dask, sort)
+        show_grid(grid, as_json=as_json, strict=strict, lines=sort != "question")

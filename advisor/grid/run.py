@@ -13,10 +13,11 @@ from advisor.files import write_files
 from advisor.findings import load_findings
 from advisor.findings.evidence import find_encoder
 from advisor.grid.joint import JointAnswer, joint_answer
+from advisor.grid.questions import named_once
 from advisor.grid.store import folder_of, kept_cell, load_pulls, write_cell
 from advisor.grid.table import AnswerCell
 from advisor.recipe import anchor_bitext, anchor_data, anchor_model, joint_files
-from advisor.recommend import listed, recommend
+from advisor.recommend import recommend
 from advisor.report import Report
 from advisor.sample import SAMPLE_PREFIX, located
 from probes.errors import InputError, RunError
@@ -39,12 +40,13 @@ _PROBLEMS = (InputError, RunError, RuntimeError, ValueError, ArithmeticError, Me
 def spread(request: ProbeRequest) -> list[ProbeRequest]:
     """A request for every model and target that one names by commas, the cheapest model first.
 
-    ``{target}`` in the names of its files stands for each target in turn, as it was typed.
+    ``{target}`` in the names of its files stands for each target in turn, as it was typed; what is named
+    twice is probed once (:func:`~advisor.grid.named_once`).
 
     Raises:
         InputError: if no model or no target is named, or several targets would read one file.
     """
-    models, targets = listed(request.model), listed(request.target)
+    models, targets, _ = named_once(request.model, request.target)
     for name, values in (("model", models), ("target", targets)):
         if not values:
             raise InputError(f"'{getattr(request, name)}' names no {name}: give one, or several by commas.")

@@ -80,6 +80,14 @@ def test_a_request_spreads_over_models_and_targets_the_cheapest_model_first() ->
     assert len({folder_of(cell, Path("out")) for cell in cells}) == 8
 
 
+def test_what_is_named_twice_is_probed_once() -> None:
+    cells = spread(request_for("xlm-roberta-base,FacebookAI/xlm-roberta-base", "tr,Turkish,ar"))
+    assert [(cell.model, cell.target) for cell in cells] == [
+        ("xlm-roberta-base", "tr"),
+        ("xlm-roberta-base", "ar"),
+    ]
+
+
 def test_several_targets_cannot_read_one_file() -> None:
     with pytest.raises(InputError, match=r"\{target\}.*--bitext"):
         spread(request_for("bundled", "tr,ar", bitext="en-tr.tsv"))
