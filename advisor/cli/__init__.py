@@ -73,11 +73,11 @@ app.command(epilog="Example: advisor compare trial-tr trial-ar --format latex --
 app.command(epilog="Example: advisor demo --out advice")(demo)
 app.command(
     "app",
-    help="Open the probe app in the browser: ask, probe, read, explore, compare, trial." + ENVIRONMENT,
+    help="Open the page in the browser: ask, grid, probe, read, explore, compare, trial." + ENVIRONMENT,
     epilog="Example: advisor app --port 8501",
 )(page)
 app.command(
-    help="Serve the same over HTTP, documented at /docs." + ENVIRONMENT + TOKEN,
+    help="Serve questions, probes, trials and races over HTTP, documented at /docs." + ENVIRONMENT + TOKEN,
     epilog="Example: advisor serve --port 8000",
 )(serve)
 app.add_typer(findings.app, name="findings")

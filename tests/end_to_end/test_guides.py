@@ -5,14 +5,17 @@ import re
 import shlex
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import advisor
+from advisor.app._page import _VIEWS
 from advisor.cli import app
 from advisor.sample import sample_path
 from advisor.service import Limits, RunQueue, RunStore
@@ -35,6 +38,29 @@ def test_every_page_is_listed_and_every_link_leads_somewhere() -> None:
             linked.add(target)
     pages = {path.name for path in GUIDES.iterdir() if path.suffix in (".md", ".ipynb")}
     assert pages - {"README.md"} <= linked
+
+
+def test_the_commands_without_json_are_those_the_guide_names() -> None:
+    named = re.search(
+        r"of every command\sbut (.*?)\. Exit", (GUIDES / "command-line.md").read_text(), re.DOTALL
+    )
+    assert named is not None
+
+    def without(group: Any, path: str = "") -> set[str]:
+        found = set()
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                found |= without(command, f"{name} ")
+            elif "--json" not in {spelled for option in command.params for spelled in option.opts}:
+                found.add(path + name)
+        return found
+
+    assert set(re.findall("`(.*?)`", named[1])) == without(get_command(app))
+
+
+def test_help_lists_the_views_of_the_page() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["app", "--help"], env={"COLUMNS": "500"}).stdout.split())
+    assert f": {', '.join(_VIEWS)}." in shown
 
 
 COMMANDS = [line for text in blocks("command-line.md", "sh") for line in text.splitlines()]
