@@ -207,7 +207,7 @@ def _missing(advices: Mapping[str, Advice], compared: Collection[str]) -> Iterat
     if missing:
         yield (
             f"{_listed(missing)} could not be compared: the gradients that a probe keeps (pulls.npz) are not "
-            "there or cannot be read. Delete that file, if there is one, and run the same command again."
+            "there or cannot be read. The same command takes them again."
         )
 
 

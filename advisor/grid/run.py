@@ -165,10 +165,11 @@ def compare_targets(
     pulls: defaultdict[str, dict[str, Pulls]] = defaultdict(dict)
     advices: defaultdict[str, dict[str, Advice]] = defaultdict(dict)
     for request, cell in zip(requests, cells, strict=True):
-        with suppress(OSError, ValueError, KeyError, BadZipFile):
-            if cell.advice is not None and cell.folder is not None:
-                pulls[cell.model][cell.target] = load_pulls(request, out)
-                advices[cell.model][cell.target] = cell.advice
+        if cell.advice is not None:
+            advices[cell.model][cell.target] = cell.advice
+            with suppress(OSError, ValueError, KeyError, BadZipFile):
+                if cell.folder is not None:
+                    pulls[cell.model][cell.target] = load_pulls(request, out)
     for model, found in pulls.items():
         answer = joint_answer(advices[model], between_targets(found)) if len(found) > 1 else None
         if answer is not None:

@@ -24,6 +24,7 @@ from advisor.cli import app
 from advisor.grid import (
     AnswerCell,
     AnswerGrid,
+    compare_targets,
     folder_of,
     grid_page,
     grid_table,
@@ -164,6 +165,22 @@ def test_what_is_no_longer_true_is_measured_again(
     assert measured == ["tr", "tr"]
     assert list(probe_cells(cells, tmp_path / "out")) == again
     assert measured == ["tr", "tr"]
+
+
+def test_a_target_whose_sketches_are_lost_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    name, random = "sentence-contrastive", np.random.default_rng(0)
+
+    def measure(_: object, request: ProbeRequest, __: object, inputs: Inputs) -> tuple[Signals, Pulls]:
+        pulls = Pulls((name,), (name,), {"layer.0": random.normal(size=(2, 5, 8)).astype(np.float32)})
+        return make_signals(2, (name,), target=request.target, data=inputs.facts), pulls
+
+    monkeypatch.setattr(probes.run.TargetProbes, "measure", measure)
+    requests = spread(request_for("bundled", "tr,ar,de"))
+    cells = list(probe_cells(requests, tmp_path))
+    (folder_of(requests[2], tmp_path) / "pulls.npz").unlink()
+    (joint,) = compare_targets(requests, cells, tmp_path)
+    assert set(joint.order) == {"tr", "ar"}
+    assert any("de" in doubt and "compared" in doubt for doubt in joint.doubts), joint.doubts
 
 
 @pytest.mark.slow
