@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import PurePath
@@ -10,11 +10,15 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
+from rich.box import SIMPLE
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Markdown, TableElement
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -32,6 +36,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 """For everything that is not the answer, so that ``--json`` and pipes stay clean."""
 
+_READABLE = 16
+"""Letters of the widest word of a table that stay together."""
 _OUT_OF_MEMORY = ("allocate memory", "failed to map segment")
 """How libraries that are no Python say it: the allocator, and the loader of shared objects."""
 
@@ -55,7 +61,56 @@ def print_found(found: _Found, as_json: bool) -> None:
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
-        console.print(Markdown(found.markdown()))
+        console.print(_Markdown(found.markdown()))
+
+
+class _WholeTable(TableElement):
+    """A table that cuts no cell: they fold, and where even words have no room a row is a line of its own."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, or its rows as lines."""
+        assert self.header is not None
+        assert self.header.row is not None
+        heads = [cell.content for cell in self.header.row.cells]
+        rows = [[cell.content for cell in row.cells] for row in self.body.rows] if self.body else []
+        widths = _widths(list(zip(heads, *rows, strict=True)), options.max_width - 2 * len(heads))
+        if widths is None:
+            for row in rows:
+                named = [
+                    Text.assemble((head.plain, "dim"), " ", cell)
+                    for head, cell in zip(heads, row, strict=True)
+                    if cell.plain
+                ]
+                yield Padding(Text("; ").join(named), (0, 0, 0, 2))
+            return
+        table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True, style="markdown.table.border")
+        for head, width in zip(heads, widths, strict=True):
+            table.add_column(
+                Text(head.plain, "markdown.table.header", justify=head.justify), width=width, overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*row)
+        yield table
+
+
+class _Markdown(Markdown):
+    elements = Markdown.elements | {"table_open": _WholeTable}
+
+
+def _widths(columns: Sequence[Sequence[Text]], room: int) -> list[int] | None:
+    """Of a table's columns, so that words of the widest alone are broken; None where that is not enough."""
+    lines = [max(cell.cell_len for cell in column) for column in columns]
+    widths = [
+        max(cell_len(word) for cell in column for word in cell.plain.split() or [""]) for column in columns
+    ]
+    if (over := sum(widths) - room) > 0:
+        widest = widths.index(max(widths))
+        widths[widest] -= over
+        if widths[widest] < _READABLE:
+            return None
+    for at in sorted(range(len(lines)), key=lambda at: lines[at] - widths[at]):
+        widths[at] += min(lines[at] - widths[at], room - sum(widths))
+    return widths
 
 
 def print_reading(reading: "Reading", in_short: bool = False) -> None:

@@ -1,6 +1,7 @@
 """How a command ends: the exit code, and one sentence whatever was raised."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -8,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 import typer
+from rich.console import Console
 
-from advisor.console import run
+from advisor.console import print_found, run
 from probes.errors import InputError, RunError
 
 
@@ -20,6 +22,37 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
+
+
+class _Tables:
+    """What a command found: a table that fits once its cells fold, and one that is too wide for that."""
+
+    def markdown(self) -> str:
+        names = "| signal of a long name | gain | n |\n|---|---|--:|\n"
+        rows = "| theta0_target_labels_lookahead_adam | +3.3 [+2.1, +4.5] | 17 |\n" * 2
+        steps = [str(step) for step in range(100, 2000, 100)]
+        small = "| a | b |\n|---|---|\n| 1 | 2 |"
+        wide = f"| Option | {' | '.join(steps)} |\n|{'---|' * 20}\n| token-contrastive, joint |"
+        gains = " | ".join("" if step == "100" else f"+{step}.5" for step in steps)
+        return f"{names}{rows}\n\n{small}\n\n{wide} {gains} |\n"
+
+    def model_dump_json(self, *, indent: int) -> str:
+        return "{}"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 300])
+def test_no_cell_of_a_table_is_cut(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("advisor.console.console", Console(file=stream, width=width))
+    print_found(_Tables(), as_json=False)
+    shown = stream.getvalue()
+    assert "…" not in shown
+    assert all(len(line) <= width for line in shown.splitlines())
+    for word in ("+4.5]", "+1900.5", "token-contrastive,", "+200.5"):
+        assert word in shown
+    assert " a  b " in shown
+    assert ("theta0_target_labels_lookahead_adam" in shown) or width < 60
+    assert ("100" in shown.split()) == (width == 300)  # rows as lines leave out what is empty
 
 
 def ends_with(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
