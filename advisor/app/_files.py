@@ -72,11 +72,11 @@ def read_report(files: Iterable[File]) -> Report:
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def of_run(run_id: str) -> Report:
-    """The report of a finished run."""
+def of_run(run_id: str, cell: str | None = None) -> Report:
+    """The report of a finished run, or of a cell of a grid."""
     store = _state.queue().store
     return read_report(
-        (name, store.artefact(run_id, name).read_bytes()) for name in ("advice.json", "signals.json")
+        (name, store.artefact(run_id, name, cell).read_bytes()) for name in ("advice.json", "signals.json")
     )
 
 

@@ -1,11 +1,15 @@
-"""Grid: many questions at once, answered from the evidence; a cell opens its card."""
+"""Grid: many questions at once, answered from the evidence or by probes; a cell opens its card."""
+
+from collections.abc import Mapping
+from contextlib import suppress
 
 import streamlit as st
 
-from advisor.app import _question, _show, _state
-from advisor.grid import SORTS, AnswerCell, AnswerGrid, ask_grid, crossed
+from advisor.app import _files, _question, _show, _state
+from advisor.grid import SORTS, AnswerCell, AnswerGrid, JointAnswer, ask_grid, crossed, grid_page
 from advisor.report import Report
-from advisor.report.words import interval, signed
+from advisor.report.words import estimated, interval, signed
+from advisor.service import Run, UnknownRunError
 from probes.catalogue import TASKS
 
 _MOST = 600
@@ -40,21 +44,35 @@ def render() -> None:
         return
     with st.spinner(f"Weighing the evidence for {cells} cells", show_time=False):
         grid = _grid(**chosen)
+    show(grid)
+
+
+def show(grid: AnswerGrid, run: Run | None = None) -> None:
+    """What to align together, and the cells: a table, a list on a phone, and the card of the one chosen.
+
+    Args:
+        run: that measured them; the whole report of the chosen cell is shown then.
+    """
+    for joint in grid.joint:
+        _joint(joint, grid.headings[joint.model])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         wanted = st.text_input(
             "Filter", key="grid-filter", placeholder="a language, a task, align, likely ..."
         )
         by = st.selectbox("Order", list(SORTS), key="grid-sort", width=160)
-        st.download_button("CSV", grid.to_csv(), "grid.csv", "text/csv", on_click="ignore", width="content")
+        _downloads(grid, run)
     shown = [cell for cell in grid.sorted(by).cells if all(w in _words(cell) for w in wanted.lower().split())]
     if not shown:
         st.caption("No cell holds all of these words.")
         return
     st.caption("★ highest expected final score of its row, where one study compares the encoders.")
     with st.container(key="grid-table"):
-        _table(AnswerGrid(cells=tuple(shown)))
+        picked = _table(AnswerGrid(cells=tuple(shown)), grid.headings)
     with st.container(key="grid-list"):
         _show.html("".join(map(_item, shown)))
+    opened = st.selectbox("Card", [None, *shown], key="grid-opened", format_func=_name, width=420)
+    if (cell := picked or opened) is not None:
+        _card(cell, run)
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
@@ -71,23 +89,25 @@ def _words(cell: AnswerCell) -> str:
 
 def _said(cell: AnswerCell) -> str:
     advice = cell.advice
-    if advice is None or advice.gain is None:
-        return "no answer"
+    if advice is None:
+        return "no answer" if cell.problem else "not run yet"
+    gain = f" {signed(advice.gain.mean)}" if advice.gain else ""
     best = " ★" if cell.score and cell.score.best else ""
-    return f"{'Align' if advice.aligns else 'Alone'}, {advice.confidence} {signed(advice.gain.mean)}{best}"
+    return f"{'Align' if advice.aligns else 'Alone'}, {advice.confidence}{gain}{best}"
 
 
-def _table(grid: AnswerGrid) -> None:
-    """Questions down, models across; the chosen cell's card below."""
+def _table(grid: AnswerGrid, headings: Mapping[str, str]) -> AnswerCell | None:
+    """Questions down, models across; returns the cell that was chosen."""
     import pandas as pd
 
-    found = {(cell.target, cell.task, cell.model): cell for cell in grid.cells}
-    rows = list(dict.fromkeys((cell.target, cell.task) for cell in grid.cells))
+    rows = list(grid.rows.values())
+    firsts = [next(iter(row.values())) for row in rows]
+    models = {headings[model]: model for model in grid.models}
     frame = pd.DataFrame(
         [
-            {"Language": _question.called(target), "Task": task}
-            | {m: _said(found[target, task, m]) if (target, task, m) in found else "" for m in grid.models}
-            for target, task in rows
+            {"Language": _question.called(first.target), "Task": first.task}
+            | {name: _said(row[model]) if model in row else "" for name, model in models.items()}
+            for first, row in zip(firsts, rows, strict=True)
         ]
     )
     event = st.dataframe(
@@ -98,23 +118,70 @@ def _table(grid: AnswerGrid) -> None:
         selection_mode="single-cell",
         key="grid-cells",
     )
-    for number, model in event.selection.cells:
-        cell = found.get((*rows[number], model)) if number < len(rows) else None
-        if cell is None:
-            st.caption("Choose a cell in the column of a model: its card opens here.")
-        elif cell.advice is None:
-            st.error(_show.markdown(cell.problem))
-        else:
-            question = {"model": cell.model, "target": cell.target, "task": cell.task, "source": cell.source}
-            st.button("Open this question", on_click=_state.switch("ask", **question))
-            _show.answer(Report(cell.advice), whole=False)
+    picked = [
+        rows[number].get(models.get(name, "")) for number, name in event.selection.cells if number < len(rows)
+    ]
+    return picked[0] if picked else None
+
+
+def _card(cell: AnswerCell, run: Run | None) -> None:
+    """The answer of a cell: with all that was measured if ``run`` measured it."""
+    if cell.problem is not None:
+        st.error(_show.markdown(cell.problem))
+    if cell.advice is None:
+        return
+    if run is None:
+        question = {"model": cell.model, "target": cell.target, "task": cell.task, "source": cell.source}
+        st.button("Open this question", on_click=_state.switch("ask", **question))
+    report = Report(cell.advice) if run is None or cell.folder is None else _files.of_run(run.id, cell.folder)
+    _show.answer(report, whole=run is not None)
+
+
+def _joint(joint: JointAnswer, model: str) -> None:
+    """What to align together, how the targets lie to each other, and the doubts."""
+    st.subheader(_show.markdown(joint.text), anchor=False)
+    st.caption(
+        _show.markdown(
+            f"{model}, {joint.task}. Cosine of what translations add to the gradients of two targets, with "
+            "its interval: 1 the same direction, 0 unrelated, below 0 against each other."
+        )
+    )
+    for objective in joint.objectives:
+        rows = [
+            {objective: first} | {second: _cosine(joint, first, second, objective) for second in joint.order}
+            for first in joint.order
+        ]
+        _show.table(objective, rows, opened=objective == joint.objective)
+    for doubt in joint.doubts:
+        st.caption(_show.markdown(doubt))
+
+
+def _cosine(joint: JointAnswer, first: str, second: str, objective: str) -> str:
+    row = joint.between(first, second, objective)
+    return "" if row is None or first == second else estimated(row.net, 2)
+
+
+def _downloads(grid: AnswerGrid, run: Run | None) -> None:
+    files: dict[str, tuple[str, str | bytes]] = {"grid.csv": ("text/csv", grid.to_csv())}
+    if run is not None:
+        files["grid.json"] = "application/json", grid.to_json()
+        alone = (cell.model_copy(update={"folder": None}) for cell in grid.cells)  # no reports lie beside it
+        files["grid.html"] = "text/html", grid_page(grid.model_copy(update={"cells": tuple(alone)}))
+        with suppress(UnknownRunError):  # no cell has one yet
+            files["recipes.zip"] = "application/zip", _state.queue().store.recipe_zip(run.id)
+    for name, (kind, content) in files.items():
+        st.download_button(name, content, name, kind, on_click="ignore", width="content")
+
+
+def _name(cell: AnswerCell | None) -> str:
+    return f"{_question.called(cell.target)}, {cell.task}, {cell.model}" if cell else "choose a cell"
 
 
 def _item(cell: AnswerCell) -> str:
     """A cell as a line that opens, for a narrow screen."""
-    name = f"{_question.called(cell.target)}, {cell.task}, {cell.model}"
+    name = _name(cell)
     advice = cell.advice
-    more = cell.problem if advice is None else advice.summary
+    more = (cell.problem or "It has not been run yet.") if advice is None else advice.summary
     if advice is not None and advice.gain is not None:
         more = f"{more} Expected gain {signed(advice.gain.mean)} points ({interval(advice.gain)})."
     said = f"<b>{_show.text(_said(cell))}</b> {_show.text(name)}"

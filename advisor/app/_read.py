@@ -1,10 +1,10 @@
-"""Read: the report of a finished run or of saved files."""
+"""Read: the report of a finished run, the table of a grid, or saved files."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from advisor.app import _files, _run, _show, _state
+from advisor.app import _files, _grid, _run, _show, _state
 from advisor.report import Report, words
 from advisor.service import RacePlan, Run, TrialPlan
 from probes.errors import InputError
@@ -16,7 +16,7 @@ _SEEDS, _RACE_MINUTES = 3, 30.0
 
 def render() -> None:
     """Draw the view."""
-    runs = _state.finished("probe")
+    runs = _state.finished("probe", "grid")
     options = [*runs, _FILES]
     current = st.session_state.get("reading", st.query_params.get("run"))
     chosen = st.selectbox(
@@ -28,6 +28,9 @@ def render() -> None:
     )
     if chosen != _FILES:
         _state.open_run(chosen)
+        if runs[chosen].kind == "grid":
+            _grid.show(_state.queue().store.grid(chosen), runs[chosen])
+            return
         report, run = _files.of_run(chosen), runs[chosen]
         _downloads(report, run)
         _for_real(report, run)

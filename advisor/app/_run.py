@@ -66,6 +66,8 @@ def _live(run_id: str) -> None:
         st.info(f"Waiting: {first}.")
     else:
         _progress(run)
+    if _state.queue().store.has_result(run):
+        st.button("Read the finished cells", on_click=_state.switch("read"))
     st.caption(
         "The run goes on when you close this page. Its address leads back here; whoever has it can see this "
         "run and its result."
@@ -121,18 +123,17 @@ def _ended(run: Run) -> None:
     if run.status == "done":
         st.success(_show.markdown(f"Done{after}: {run.summary}"))
     elif run.status == "cancelled":
-        remainder = (
-            "What it has found is kept, and it can go on."
-            if run.kind == "race"
-            else "Nothing of it was kept."
-        )
-        st.info(f"Cancelled{after}. {remainder}")
+        kept = {
+            "race": "What it has found is kept, and it can go on.",
+            "grid": "Of its cells, what was finished is kept.",
+        }
+        st.info(f"Cancelled{after}. {kept.get(run.kind, 'Nothing of it was kept.')}")
     else:
         st.error(_show.markdown(f"{run.status.capitalize()}{after}: {run.error}"))
     standings(run)
     with st.container(horizontal=True):
-        if run.status == "done" and run.kind != "race":
-            view = {"probe": "read", "grid": "grid"}.get(run.kind, "trial")
+        if run.kind != "race" and _state.queue().store.has_result(run):
+            view = "trial" if run.kind == "trial" else "read"
             st.button("Read the result", type="primary", on_click=_state.switch(view))
         if run.kind == "race" and run.status != "done" and _state.may_change(run):
             st.button("Go on with the race", type="primary", on_click=_resume, args=(run,), key="resume")

@@ -112,6 +112,7 @@ def known_runs() -> list[Run]:
     return runs if linked is None or linked.id in {run.id for run in runs} else [linked, *runs]
 
 
-def finished(kind: Kind) -> dict[str, Run]:
-    """The runs of a kind that have ended well, by id, the newest first."""
-    return {run.id: run for run in known_runs() if run.status == "done" and run.kind == kind}
+def finished(*kinds: Kind) -> dict[str, Run]:
+    """The runs of these kinds that have a result, by id, the newest first."""
+    store = queue().store
+    return {run.id: run for run in known_runs() if run.kind in kinds and store.has_result(run)}

@@ -132,6 +132,10 @@ class RunStore(UploadStore):
         self.record(run_id)
         return ProbeRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
 
+    def has_result(self, run: Run) -> bool:
+        """Whether it has ended well, or is a grid some of whose cells are there."""
+        return run.status == "done" or (run.kind == "grid" and (self.folder(run.id) / "grid.json").exists())
+
     def artefact(self, run_id: str, name: str, cell: str | None = None) -> Path:
         """Where a result of a finished run lies, or of what a grid has finished so far.
 
@@ -144,7 +148,7 @@ class RunStore(UploadStore):
         """
         run = self.run(run_id)
         path = self.folder(run_id) / (cell or "") / name
-        offered = name in (*ARTEFACTS, "recipe") and (run.status == "done" or run.kind == "grid")
+        offered = name in (*ARTEFACTS, "recipe") and self.has_result(run)
         if cell is not None:
             offered = offered and any(cell == other.folder for other in self.grid(run_id).cells)
         if not offered or not path.exists():

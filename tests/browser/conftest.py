@@ -6,11 +6,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from advisor.app import _state
+from advisor.files import write_files
+from advisor.grid import AnswerCell, AnswerGrid, grid_page
+from advisor.grid.joint import joint_answer
 from advisor.report import Report
-from advisor.service import Limits, Run, RunQueue
+from advisor.service import Limits, Run, RunQueue, RunStore
+from advisor.service._runs import Job
 from probes.request import ProbeRequest
 from tests.factories import make_advice, make_signals
 from tests.unit.service.stubs import SAMPLE, SESSION, make_queue
+from tests.unit.test_grid_probe import cosine
 
 APP = Path(__file__).parents[2] / "app.py"
 RECIPE = {"recipe/train.py": "print(1)\n"}
@@ -62,6 +67,29 @@ def written_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written") / "report"
     Report(make_advice(), make_signals()).write(folder, RECIPE)
     return folder
+
+
+@pytest.fixture
+def grid_run(queue: RunQueue) -> Run:
+    """A grid in the store that was stopped: two cells were measured, one was refused and one waits."""
+    return put_grid(queue.store, Report(make_advice(), make_signals()))
+
+
+def put_grid(store: RunStore, report: Report) -> Run:
+    """Puts a grid that was stopped into ``store``."""
+    request = SAMPLE.model_copy(update={"target": "tr,fi,xx,yo"})
+    run = store.create(request, SESSION, Job(cells=(SAMPLE,) * 4))
+    names = {"model": "bundled", "source": "en", "task": "pos"}
+    cells = [AnswerCell(**names, target=t, advice=make_advice(), folder=f"bundled/{t}") for t in ("tr", "fi")]
+    cells += [AnswerCell(**names, target="xx", problem="No bitext."), AnswerCell(**names, target="yo")]
+    for cell in cells[:2]:
+        report.write(store.folder(run.id) / str(cell.folder), RECIPE)
+    joint = joint_answer({t: make_advice() for t in ("tr", "fi")}, [cosine("tr", "fi", 0.52)])
+    assert joint is not None
+    grid = AnswerGrid.of(cells, [joint.model_copy(update={"model": "bundled"})])
+    write_files(store.folder(run.id), {"grid.json": grid.to_json(), "report.html": grid_page(grid)})
+    store.finish(store.record(run.id), "cancelled")
+    return store.run(run.id)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from advisor.advice import Advice
 from advisor.report import Report
 from advisor.service import RunStore
 from probes.signals import Signals
+from tests.browser.conftest import put_grid
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, serve
 from tests.browser.trials import write_trial
 from tests.factories import make_advice, make_open, make_signals
@@ -71,6 +72,7 @@ def _views(store: RunStore, report: Report, trial: Path) -> Mapping[str, tuple[s
     done = _finished(store, report)
     german = make_open(provenance=make_advice().provenance)
     other = _finished(store, Report(german, make_signals(target="de")))
+    grid = put_grid(store, report).id
     failed = store.create(SAMPLE, SESSION)
     store.finish(
         store.record(failed.id), "failed", error="The bitext has 3 pairs: give at least 8, better 1,000."
@@ -110,6 +112,7 @@ def _views(store: RunStore, report: Report, trial: Path) -> Mapping[str, tuple[s
             f"read-{part.lower().replace(' ', '-')}": (f"?view=read&run={done}", press(part))
             for part in parts
         },
+        "read-grid": (f"?view=read&run={grid}", nothing),
         "explore": ("?view=explore", nothing),
         "explore-sources": ("?view=explore", press("Sources")),
         "explore-card": ("?view=explore", press("Findings card")),

@@ -14,10 +14,12 @@ import pytest
 
 from advisor.advice import Advice
 from advisor.recommend import recommend
+from advisor.report import Report
 from advisor.sample import sample_path
 from advisor.service import Run
 from advisor.study import TrialResult
 from probes.signals import Signals
+from tests.browser.conftest import put_grid
 from tests.browser.server import CHROMIUM, CHROMIUM_FLAGS, Server, serve
 from tests.conftest import Checkpoint
 from tests.factories import ask, make_advice, make_signals
@@ -182,6 +184,20 @@ def _tab_to(page: "Page", label: str) -> None:
         "(getComputedStyle(e))])(document.activeElement)"
     )
     assert ring == [label, True]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_grid_opens_the_card_of_a_cell(
+    visit: Visit, server: Server, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    run = put_grid(server.store, Report(make_advice(), make_signals()))
+    page = visit(f"?view=read&run={run.id}", width, scheme)
+    page.get_by_role("heading", name="align tr and fi together").wait_for()
+    _choose(page, "Card", "Finnish")
+    page.get_by_role("heading", name=make_advice().summary).wait_for()
+    page.locator(_PICTURE).locator("visible=true").first.wait_for()
+    assert page.evaluate(_CUT_OFF) == []
+    assert _barriers(page) == []
 
 
 @pytest.mark.parametrize(

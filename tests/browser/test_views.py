@@ -20,7 +20,7 @@ from advisor.app._trial import expected_gain
 from advisor.findings import load_findings
 from advisor.recommend import recommend
 from advisor.report import Report, words
-from advisor.service import Kind, Limits, RacePlan, RunQueue, TrialPlan
+from advisor.service import Kind, Limits, RacePlan, Run, RunQueue, TrialPlan
 from advisor.service._runs import Job
 from tests.browser.conftest import APP, FinishedRun, OpenPage
 from tests.browser.trials import make_trial
@@ -203,6 +203,29 @@ def test_a_grid_is_previewed_and_started(open_page: OpenPage, queue_of: Callable
     assert queue.store.run(_link(page, "run")).kind == "grid"
 
 
+def test_the_result_of_a_grid_is_read(open_page: OpenPage, grid_run: Run) -> None:
+    page = open_page(view="probe", run=grid_run.id)
+    assert "what was finished is kept" in _said(page)
+    next(b for b in page.button if b.label == "Read the result").click().run()
+    assert not page.exception
+    said = _said(page)
+    assert "align tr and fi together" in said
+    assert "no study here shows" in said, "the doubts"
+    shown = {frame.value.columns[0]: frame.value for frame in page.dataframe}
+    assert list(shown["Language"]["bundled"].str.split(",").str[0]) == [
+        "Align",
+        "Align",
+        "no answer",
+        "not run yet",
+    ]
+    assert shown["token-contrastive"]["fi"][0].startswith("0.52")
+    page.selectbox(key="grid-opened").select_index(2).run()
+    assert not page.exception
+    assert _report(page) == _unpictured(Report(make_advice(), make_signals()).fragment())
+    page.selectbox(key="grid-opened").select_index(3).run()
+    assert "No bitext" in _said(page)
+
+
 def _progress(page: AppTest) -> list[str]:
     return [str(element.proto.text).replace("\\", "") for element in page.get("progress")]
 
@@ -328,10 +351,17 @@ def test_uploads_are_read_and_kept_for_the_session_only(
 
 def test_a_finished_run_is_read_as_its_report(open_page: OpenPage, finished_run: FinishedRun) -> None:
     page = open_page(view="read", run=finished_run().id)
-    report = Report(make_advice(), make_signals())
+    assert _report(page) == _unpictured(Report(make_advice(), make_signals()).fragment())
+
+
+def _report(page: AppTest) -> list[str]:
+    """The words of the report that is shown, without its pictures."""
     (shown,) = [block.body for block in page.get("html") if 'class="advice' in block.body]
-    without_pictures = [re.sub('src="[^"]*"', "", text).split() for text in (shown, report.fragment())]
-    assert without_pictures[0] == without_pictures[1]
+    return _unpictured(shown)
+
+
+def _unpictured(markup: str) -> list[str]:
+    return re.sub('src="[^"]*"', "", markup).split()
 
 
 TRIES = """
