@@ -98,6 +98,10 @@ def ask(
                 errors.print(f"Written to {path}", markup=False)
         for line in grid.problems() if as_json else ():
             errors.print(clean(line), markup=False)
+        first = grid.cells[0].advice
+        if len(asked) == 1 and not questions and first is not None:  # a table beside the card, not for it
+            answer(Report(first), as_json)
+            return
         show_grid(grid, as_json=as_json, strict=strict, lines=sort != "question")
         return
     with errors.status("Weighing the evidence"):

@@ -14,6 +14,8 @@ from advisor.report import card_of, render
 from advisor.report.words import TERMINAL_COLOURS, estimated, interval, percent, plain, signed, tone
 from probes.signals import Estimate
 
+_ENCODER = 17
+"""Characters that the name of an encoder takes before it is folded."""
 _COLUMN = 24
 """Characters that a cell of the matrix takes; where they are not to be had, cells stand in lines."""
 _PAIR = 20
@@ -102,14 +104,18 @@ def _matrix(grid: AnswerGrid) -> Table:
 
 def _lines(grid: AnswerGrid) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for head in ("Question", "Encoder", "Answer", "Gain", "80% interval", "Final score"):
-        table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold")
-    headings = grid.headings
+    headings, several = grid.headings, len(grid.models) > 1
+    heads = ("Question", "Encoder", "Answer", "Gain", "80% interval", *(["Final score"] if several else []))
+    widest = min(_ENCODER, max(map(len, headings.values()), default=0))
+    for head in heads:
+        wide = widest if head == "Encoder" else None
+        table.add_column(head, no_wrap=head in ("Gain", "80% interval"), overflow="fold", min_width=wide)
     for name, cell in zip(grid.names, grid.cells, strict=True):
         gain = cell.advice.gain if cell.advice else None
         numbers = [plain(signed(gain.mean)), plain(interval(gain))] if gain else ["", ""]
         names = plain(name), plain(headings[cell.model])
-        table.add_row(*names, next(_said(cell)), *numbers, _score(cell, alone=len(grid.models) == 1))
+        score = [_score(cell)] if several else []
+        table.add_row(*names, next(_said(cell)), *numbers, *score)
     return table
 
 
@@ -122,24 +128,31 @@ def _said(cell: AnswerCell) -> Iterator[Text]:
     yield plain(f"{word}, {cell.advice.confidence}", f"bold {TERMINAL_COLOURS[tone(cell.advice)]}")
     if cell.advice.gain is not None:
         yield plain(f"{signed(cell.advice.gain.mean)} ({interval(cell.advice.gain)})")
-    yield _score(cell, alone=False)
+    yield _score(cell)
 
 
-def _score(cell: AnswerCell, *, alone: bool) -> Text:
+def _score(cell: AnswerCell) -> Text:
     score = cell.score
     if score is None:
-        return plain("not comparable" if cell.advice and not alone else "", "dim")
+        return plain("not comparable" if cell.advice else "", "dim")
     best = f", best ({percent(score.ahead)})" if score.ahead is not None else ""
     return plain(f"scores {score.value:.1f}{best}", "bold" if score.best else "")
 
 
 def _remarks(grid: AnswerGrid) -> Iterator[Text]:
-    studies = {cell.score.study for cell in grid.cells if cell.score}
+    answered = [cell for cell in grid.cells if cell.advice]
+    studies = {cell.score.study for cell in answered if cell.score}
     if studies:
         yield plain(
             "Scores: what fine-tuning alone reached in one study, plus the gain of what is advised "
             f"({'; '.join(sorted(studies))}). Best: the highest of its row, with the probability that it "
-            "beats the next; no score: no study compares that encoder with the others.",
+            "beats the next.",
+            "dim",
+        )
+    if len(grid.models) > 1 and any(cell.score is None for cell in answered):
+        yield plain(
+            "Not comparable: no study with others of the row has that encoder on this task and target, or "
+            "its gain is only extrapolated.",
             "dim",
         )
     for i, line in enumerate(grid.problems()):

@@ -202,6 +202,14 @@ def test_a_path_is_headed_by_what_tells_it_apart(models: tuple[str, ...], headin
     assert AnswerGrid.of(cells).headings == dict(zip(models, headings, strict=True))
 
 
+def test_a_table_of_one_question_is_written_beside_its_card(tmp_path: Path) -> None:
+    words = ["ask", "--model", "xlm-roberta-base", "--target", "tr", "--task", "pos"]
+    card = CliRunner().invoke(app, words).stdout
+    found = CliRunner().invoke(app, [*words, "--csv", str(tmp_path / "x.csv")])
+    assert found.stdout == card
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 2
+
+
 def test_what_is_said_of_one_model_is_not_taken_for_several() -> None:
     command = ["ask", "--model", "own,mbert", "--target", "tr", "--task", "pos", "--like", "mbert"]
     found = CliRunner().invoke(app, command)
