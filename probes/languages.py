@@ -93,6 +93,19 @@ def parse_language(text: str) -> Language:
     return language
 
 
+def refuse_same(source: Language, target: Language) -> None:
+    """Refuse one language, in whatever scripts, as both sides of a question.
+
+    Raises:
+        InputError: if they are the same.
+    """
+    if source.code == target.code:
+        raise InputError(
+            f"Source and target are both {target.name}: name the language the model is to be used in, which "
+            "must differ from that of the labelled data."
+        )
+
+
 def _without_modifier(text: str) -> str:
     """A locale as a tag: ``sr-Latn-RS`` for ``sr_RS.UTF-8@latin``; other text as it is."""
     head, _, tail = text.replace("_", "-").rpartition("-")

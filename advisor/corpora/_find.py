@@ -8,8 +8,7 @@ from importlib.resources import files
 from typing import Literal
 
 from probes.catalogue import TASKS
-from probes.errors import InputError
-from probes.languages import parse_language
+from probes.languages import parse_language, refuse_same
 from probes.schema import Frozen
 
 Role = Literal["train", "target-labels", "bitext"]
@@ -92,12 +91,8 @@ def find_data(*, source: str, target: str, task: str) -> PublicData:
     Raises:
         InputError: if a language or the task is unknown, or source and target are the same language.
     """
+    refuse_same(parse_language(source), parse_language(target))
     first, second = parse_language(source).code, parse_language(target).code
-    if first == second:
-        raise InputError(
-            f"Source and target are both {parse_language(target).name}: name the language the model is to be "
-            "used in, which must differ from that of the labelled data."
-        )
     task = TASKS.find(task).name
     sets = [
         *_labelled("train", first, task),

@@ -12,7 +12,7 @@ from advisor.findings.model import EffectModel
 from advisor.options import NO_ALIGNMENT, Option, WordPairs
 from probes.catalogue import Task
 from probes.errors import InputError
-from probes.languages import Language
+from probes.languages import Language, refuse_same
 from probes.signals import Signals
 
 if TYPE_CHECKING:
@@ -64,11 +64,7 @@ class Situation:
             )
         if self.train_steps is not None and self.train_steps < 1:
             raise InputError(f"Fine-tuning cannot take {self.train_steps} steps: give 1 or more.")
-        if self.source.code == self.target.code:
-            raise InputError(
-                f"Source and target are both {self.target.name}: name the language the model is to be used "
-                "in, which must differ from that of the labelled data."
-            )
+        refuse_same(self.source, self.target)
         if self.trial is not None:
             tried = (normalise_model(self.trial.model), self.trial.source, self.trial.target, self.trial.task)
             asked = (

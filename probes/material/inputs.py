@@ -18,7 +18,7 @@ from probes.data import (
     reads_like_other,
 )
 from probes.errors import InputError
-from probes.languages import Language, parse_language
+from probes.languages import Language, parse_language, refuse_same
 from probes.request import ProbeRequest
 from probes.signals import DataFacts
 
@@ -78,11 +78,7 @@ def read_inputs(request: ProbeRequest, train: LabelledData | None = None) -> Inp
     """
     task = TASKS.find(request.task)
     source, target = parse_language(request.source), parse_language(request.target)
-    if source == target:
-        raise InputError(
-            f"Source and target are both {source.name}: name the language you have labels in as source and "
-            "the one you want to reach as target."
-        )
+    refuse_same(source, target)
     if request.dictionary and request.word_links:
         raise InputError("There is a dictionary and a file of word links: give one of the two.")
     train = train or read_train(request)

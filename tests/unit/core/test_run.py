@@ -300,6 +300,7 @@ def test_too_few_target_labels_are_noted_and_not_measured(checkpoint: Checkpoint
     ("changes", "words"),
     [
         ({"target": "en"}, "Source and target are both English"),
+        ({"source": "sr-Latn", "target": "sr-Cyrl"}, "Source and target are both Serbian"),
         ({"task": "poss"}, "did you mean 'pos'"),
         ({"budget": "huge"}, "No budget is called 'huge'"),
         ({"device": "quantum"}, "no device 'quantum'"),
