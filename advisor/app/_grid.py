@@ -65,7 +65,10 @@ def show(grid: AnswerGrid, run: Run | None = None) -> None:
     if not shown:
         st.caption("No cell holds all of these words.")
         return
-    st.caption("★ highest expected final score of its row, where one study compares the encoders.")
+    st.caption(
+        "A cell opens its card below. "
+        "★ highest expected final score of its row, where one study compares the encoders."
+    )
     with st.container(key="grid-table"):
         picked = _table(AnswerGrid(cells=tuple(shown)), grid.headings)
     with st.container(key="grid-list"):

@@ -1,5 +1,6 @@
 """Probe: say what to measure, see what would be read, start it, follow it."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, get_args
@@ -15,14 +16,14 @@ from advisor.corpora import find_data
 from advisor.recommend import Asked, listed
 from advisor.report import words
 from advisor.sample import LANGUAGES, SAMPLE_PREFIX
-from advisor.service import Preview, Upload
+from advisor.service import UPLOAD_PREFIX, Preview, RunRequest, Upload
 from probes.data import Columns, Reading
 from probes.errors import InputError
 from probes.request import COLUMNS, ProbeRequest, problem_in
 
 _SAMPLE, _UPLOAD, _PATHS = "The sample", "Upload files", "Paths and data sets"
 _SAMPLE_TASKS = {"pos": "{}.conllu", "topic": "topics.{}.tsv", "qa": "questions.{}.json"}
-_FILES = {name: field for name, field in ProbeRequest.fields_of("data").items() if name != "columns"}
+_DATA = {name: field for name, field in ProbeRequest.fields_of("data").items() if name != "columns"}
 _SPREAD = 4
 """Inputs beside each other."""
 
@@ -69,7 +70,7 @@ def _form() -> None:
     if named is None:
         return
     try:
-        request = ProbeRequest(
+        request = RunRequest(
             model=question.model,
             source=question.source,
             target=question.target,
@@ -145,7 +146,28 @@ def _uploads(question: Asked) -> dict[str, Any] | None:
         "Files are yours alone: nobody else can name them, and they are removed a day after their last run, "
         "or with it."
     )
-    return _own(question, _uploaded)
+    targets = listed(question.target)
+    if len(targets) < 2:
+        return _own(question, _uploaded)
+    st.caption("But for the labelled source data, one file for each target, its code in the name: en-tr.tsv.")
+    uploads: dict[str, str] = {}
+
+    def of_targets(place: DeltaGenerator, role: str, field: FieldInfo) -> str:
+        if role == "train":
+            return _uploaded(place, role, field)
+        files = _files(place, f"upload-{role}-each", field, several=True)
+        for target in targets:
+            own = [file for file in files if target in re.split(r"[\W_]", file.name)]
+            if len(own) > 1:
+                place.error(
+                    _show.markdown(f"{own[0].name} and {own[1].name} are both of {target}: keep one.")
+                )
+                return ""
+            uploads.update({f"{role}.{target}": _stored(file).spec for file in own})
+        return f"{UPLOAD_PREFIX}{role}.{{target}}" if files else ""
+
+    specs = _own(question, of_targets)
+    return specs and {**specs, "uploads": uploads}
 
 
 def _paths(question: Asked) -> dict[str, Any] | None:
@@ -160,7 +182,7 @@ def _paths(question: Asked) -> dict[str, Any] | None:
 
 def _own(question: Asked, named: Callable[[DeltaGenerator, str, FieldInfo], str]) -> dict[str, Any] | None:
     """Ask for each kind of data; where some is missing, say which public sets there are."""
-    places = zip(_grid(len(_FILES), 2), _FILES.items(), strict=True)
+    places = zip(_grid(len(_DATA), 2), _DATA.items(), strict=True)
     specs = {role: spec for place, (role, field) in places if (spec := named(place, role, field))}
     if {"train", "bitext"} <= specs.keys():
         return specs
@@ -179,15 +201,19 @@ def _typed(place: DeltaGenerator, role: str, field: FieldInfo) -> str:
 
 
 def _uploaded(place: DeltaGenerator, role: str, field: FieldInfo) -> str:
+    files = _files(place, f"upload-{role}", field, several=role == "bitext")
+    return ",".join(_stored(file).spec for file in files)
+
+
+def _files(place: DeltaGenerator, key: str, field: FieldInfo, *, several: bool) -> list[UploadedFile]:
     files = place.file_uploader(
         _label(field),
-        key=f"upload-{role}",
-        accept_multiple_files=role == "bitext",
+        key=key,
+        accept_multiple_files=several,
         max_upload_size=max(1, int(_state.queue().limits.upload_mb)),
         help=field.description,
     )
-    chosen = files if isinstance(files, list) else [files] if files else []
-    return ",".join(_stored(file).spec for file in chosen)
+    return files if isinstance(files, list) else [files] if files else []
 
 
 def _stored(file: UploadedFile) -> Upload:

@@ -13,11 +13,12 @@ from advisor.service._forecast import Forecast, forecast
 from advisor.service._limits import Limits, store_path
 from advisor.service._preview import Preview, look
 from advisor.service._queue import QueueFullError, RunQueue
-from advisor.service._runs import Kind, RacePlan, Run, Status, TrialPlan, UnknownRunError
+from advisor.service._runs import Kind, RacePlan, Run, RunRequest, Status, TrialPlan, UnknownRunError
 from advisor.service._store import RunStore
-from advisor.service._uploads import Upload
+from advisor.service._uploads import UPLOAD_PREFIX, Upload
 
 __all__ = [
+    "UPLOAD_PREFIX",
     "Forecast",
     "Kind",
     "Limits",
@@ -26,6 +27,7 @@ __all__ = [
     "RacePlan",
     "Run",
     "RunQueue",
+    "RunRequest",
     "RunStore",
     "Status",
     "TrialPlan",

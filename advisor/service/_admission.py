@@ -9,6 +9,7 @@ from typing import Literal
 from advisor.recommend import listed
 from advisor.sample import SAMPLE_PREFIX, located
 from advisor.service._limits import Limits
+from advisor.service._runs import RunRequest
 from advisor.service._uploads import UPLOAD_PREFIX
 from probes.catalogue import TASKS
 from probes.data import expand
@@ -75,7 +76,9 @@ def admit(request: ProbeRequest, limits: Limits, find_upload: Callable[[str], Pa
 
 def upload_ids(request: ProbeRequest) -> list[str]:
     """The ids of the uploads a request names, each once."""
-    specs = (request.train, request.bitext, request.target_labels, request.dictionary, request.word_links)
+    specs = [request.train, request.bitext, request.target_labels, request.dictionary, request.word_links]
+    if isinstance(request, RunRequest):
+        specs += request.uploads.values()
     named = (part.strip() for spec in specs if spec for part in re.split(r"[+,]", spec))
     return list(dict.fromkeys(p.removeprefix(UPLOAD_PREFIX) for p in named if p.startswith(UPLOAD_PREFIX)))
 

@@ -8,15 +8,17 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Any
 
 from advisor.grid import AnswerCell, spread
-from advisor.service._admission import admit, check_size
+from advisor.service._admission import admit, check_size, upload_ids
 from advisor.service._limits import Limits
 from advisor.service._preview import Preview, look
-from advisor.service._runs import Cost, Job, RacePlan, Run, RunRecord, TrialPlan
+from advisor.service._runs import Cost, Job, RacePlan, Run, RunRecord, RunRequest, TrialPlan
 from advisor.service._store import STOPPED, RunStore
+from advisor.service._uploads import UPLOAD_PREFIX
 from probes.errors import InputError
 from probes.request import ProbeRequest
 
@@ -90,11 +92,20 @@ class RunQueue:
     def _admit(self, request: ProbeRequest, session: str) -> Job:
         """The cells of a request with their files found; those that ``session`` may not name say why."""
         check_size([(request.model, request.target)])
+        named = request.uploads if isinstance(request, RunRequest) else {}
+
+        def find(name: str) -> Path:
+            if name not in named and "." in name:  # no id
+                raise InputError(
+                    f"No upload is named {name}: send that file, over HTTP with its id in 'uploads'."
+                )
+            return self.store.upload(session, named.get(name, name).removeprefix(UPLOAD_PREFIX)).path
+
         cells: dict[str, list[ProbeRequest]] = {}
         refused: list[AnswerCell] = []
-        for asked in spread(request):
+        for asked in self._spread(request):
             try:
-                cell = admit(asked, self.limits, lambda name: self.store.upload(session, name).path)
+                cell = admit(asked, self.limits, find)
                 cells.setdefault(asked.model, []).append(cell)
             except InputError as error:
                 names = asked.model_dump(include={"model", "source", "target", "task"})
@@ -108,6 +119,18 @@ class RunQueue:
                 cell.model_copy(update={"model": called.get(cell.model, cell.model)}) for cell in refused
             ),
         )
+
+    @staticmethod
+    def _spread(request: ProbeRequest) -> list[ProbeRequest]:
+        try:
+            return spread(request)
+        except InputError as error:
+            if not upload_ids(request):
+                raise
+            raise InputError(
+                f'{error} Uploads are named so by a request: upload:en-{{target}}.tsv, with "uploads": '
+                '{"en-tr.tsv": "upload:ID", ...} in it.'
+            ) from error
 
     def resume(self, run_id: str) -> Run:
         """Go on with a race that was stopped, from its last step.

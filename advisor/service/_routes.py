@@ -20,9 +20,8 @@ from advisor.recommend import recommend as recommend_from
 from advisor.service._admission import check_size
 from advisor.service._preview import Preview
 from advisor.service._queue import RunQueue
-from advisor.service._runs import RacePlan, Run, TrialPlan
+from advisor.service._runs import RacePlan, Run, RunRequest, TrialPlan
 from advisor.study import TrialResult
-from probes.request import ProbeRequest
 from probes.signals import Signals
 
 _SESSION = "http"
@@ -189,7 +188,7 @@ async def _at_most(request: Request, most: int) -> AsyncIterator[bytes]:
 
 
 @routes.post("/previews")
-def preview(request: ProbeRequest, queue: Queue) -> Preview:
+def preview(request: RunRequest, queue: Queue) -> Preview:
     """What a run would read and may cost, without starting it; of a grid, what its first cell would."""
     return queue.preview(request, _SESSION)
 
@@ -198,23 +197,23 @@ def preview(request: ProbeRequest, queue: Queue) -> Preview:
 
 
 @routes.post("/runs", status_code=202, responses=answers(429))
-def start(request: ProbeRequest, queue: Queue) -> Run:
+def start(request: RunRequest, queue: Queue) -> Run:
     """Start a probe, or queue it behind others.
 
-    Several models or targets by commas make a grid, with ``{target}`` in the names of files: follow it as
-    any run, and see ``/runs/{run_id}/grid``.
+    Several models or targets by commas make a grid, with ``{target}`` in the names of files, those of
+    ``uploads`` too: follow it as any run, and see ``/runs/{run_id}/grid``.
     """
     return queue.submit(request, _SESSION)
 
 
 @routes.post("/trials", status_code=202, responses=answers(429))
-def start_trial(request: ProbeRequest, plan: TrialPlan, queue: Queue) -> Run:
+def start_trial(request: RunRequest, plan: TrialPlan, queue: Queue) -> Run:
     """Align and fine-tune for real, or queue it behind other runs; it needs target labels."""
     return queue.submit(request, _SESSION, plan)
 
 
 @routes.post("/races", status_code=202, responses=answers(429))
-def start_race(request: ProbeRequest, plan: RacePlan, queue: Queue) -> Run:
+def start_race(request: RunRequest, plan: RacePlan, queue: Queue) -> Run:
     """Race options in runs cut short, or queue that behind other runs; it needs target labels."""
     return queue.submit(request, _SESSION, plan)
 

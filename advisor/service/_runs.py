@@ -58,6 +58,20 @@ class RacePlan(Frozen):
     steps: int | None = Field(default=None, ge=2, le=100_000)
 
 
+_Short = Annotated[str, Field(max_length=200)]
+
+
+class RunRequest(ProbeRequest):
+    """What is asked of a run."""
+
+    uploads: dict[_Short, _Short] = Field(
+        default={},
+        max_length=5000,
+        description="Names for uploads, so that each target can have its own: with "
+        '{"en-tr.tsv": "upload:ID", "en-de.tsv": "upload:ID"} a bitext may be upload:en-{target}.tsv.',
+    )
+
+
 class Job(Frozen):
     """What a run's process does.
 

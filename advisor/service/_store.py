@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from advisor.files import replacement
 from advisor.grid import AnswerGrid
 from advisor.service._admission import upload_ids
-from advisor.service._runs import Job, Process, Run, RunRecord, UnknownRunError, check_run_id
+from advisor.service._runs import Job, Process, Run, RunRecord, RunRequest, UnknownRunError, check_run_id
 from advisor.service._uploads import Upload, UploadStore, owner_of, without_paths
 from probes.errors import InputError
 from probes.request import ProbeRequest
@@ -127,10 +127,10 @@ class RunStore(UploadStore):
         """Whether the run was started by ``session``."""
         return self.record(run_id).owner == owner_of(session)
 
-    def request(self, run_id: str) -> ProbeRequest:
+    def request(self, run_id: str) -> RunRequest:
         """What was asked for."""
         self.record(run_id)
-        return ProbeRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
+        return RunRequest.model_validate_json((self.folder(run_id) / _REQUEST).read_bytes())
 
     def has_result(self, run: Run) -> bool:
         """Whether it has ended well, or is a grid some of whose cells are there."""
@@ -268,7 +268,7 @@ class RunStore(UploadStore):
         """The uploads that a run was asked to use."""
         with suppress(OSError, ValueError):
             request = (self.folder(run_id) / _REQUEST).read_bytes()
-            return set(upload_ids(ProbeRequest.model_validate_json(request)))
+            return set(upload_ids(RunRequest.model_validate_json(request)))
         return set()
 
     def _in_use(self) -> set[str]:

@@ -186,6 +186,19 @@ def _tab_to(page: "Page", label: str) -> None:
     assert ring == [label, True]
 
 
+def test_every_target_has_its_own_files(visit: Visit) -> None:
+    page = visit("?view=probe&model=bundled&target=tr,de&task=pos")
+    _pick(page, "Upload files")
+    _upload(page, "Labelled source data", "en.conllu", sample_path("en.conllu").read_bytes())
+    for target in ("tr", "de"):
+        name = f"bitext.en-{target}.tsv"
+        _upload(page, "Bitext", name, sample_path(name).read_bytes())
+    page.get_by_role("button", name="Start 2 probes").wait_for()
+    page.get_by_text("bitext: 120 of 120 kept · bitext.en-tr.tsv").wait_for()
+    _upload(page, "Bitext", "second-tr.tsv", sample_path("bitext.en-tr.tsv").read_bytes())
+    page.get_by_text("are both of tr").wait_for()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_grid_opens_the_card_of_a_cell(
     visit: Visit, server: Server, width: int, scheme: Literal["light", "dark"]

@@ -58,8 +58,8 @@ def test_http_has_a_property_for_every_field(tmp_path: Path) -> None:
     queue = RunQueue(RunStore(tmp_path), Limits())
     with TestClient(create_app(queue), base_url="http://127.0.0.1") as client:
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    (body,) = (schema for name, schema in schemas.items() if name.startswith("ProbeRequest"))
-    assert body["properties"].keys() == FIELDS.keys()
+    (body,) = (schema for name, schema in schemas.items() if name.startswith("RunRequest"))
+    assert body["properties"].keys() == {*FIELDS, "uploads"}
     assert body["additionalProperties"] is False
     for name, field in FIELDS.items():
         assert body["properties"][name]["description"] == field.description

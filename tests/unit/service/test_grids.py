@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from urllib.parse import urljoin
 
 import numpy as np
@@ -145,3 +146,27 @@ def test_cells_are_counted_before_they_are_made(client: TestClient, operation: s
         answer = client.post(operation, json=asked)
     assert answer.status_code == 422
     assert "1000 at most" in answer.json()["detail"]
+
+
+def test_every_target_can_have_its_own_uploads(queue_of: MakeQueue) -> None:
+    queue = queue_of("until(folder / 'go on')")
+    client = TestClient(create_app(queue), base_url=LOOPBACK)
+    ids = {}
+    for target in ("tr", "de"):
+        sent = client.post(f"/uploads?name=bitext.{target}.tsv", content=f"a\t{target}".encode())
+        ids[f"en-{target}.tsv"] = sent.json()["spec"]
+    request = SAMPLE.model_copy(update=TARGETS | {"target": "tr,de,ru"}).model_dump(mode="json")
+    named = request | {"bitext": "sample:bitext.en-tr.tsv+upload:en-{target}.tsv", "uploads": ids}
+    preview = client.post("/previews", json=named).json()
+    assert preview["cells"] == 3
+    assert "No upload is named en-ru.tsv" in preview["refused"][0]
+    run_id = client.post("/runs", json=named).json()["id"]
+    cells = read_job(queue.store.folder(run_id)).cells
+    assert [Path(cell.bitext.partition("+")[2]).read_text() for cell in cells] == ["a\ttr", "a\tde"]
+    assert {spec.removeprefix("upload:") for spec in ids.values()} <= queue.store._in_use()
+    assert (
+        client.post("/previews", json=queue.store.request(run_id).model_dump(mode="json")).json() == preview
+    )
+    shared = client.post("/runs", json=request | {"bitext": ids["en-tr.tsv"]})
+    assert shared.status_code == 422
+    assert '"uploads": {"en-tr.tsv"' in shared.json()["detail"]
