@@ -95,11 +95,14 @@ class RunQueue:
         named = request.uploads if isinstance(request, RunRequest) else {}
 
         def find(name: str) -> Path:
-            if name not in named and "." in name:  # no id
+            try:
+                return self.store.upload(session, named.get(name, name).removeprefix(UPLOAD_PREFIX)).path
+            except InputError as error:
+                if name in named or not named:
+                    raise
                 raise InputError(
                     f"No upload is named {name}: send that file, over HTTP with its id in 'uploads'."
-                )
-            return self.store.upload(session, named.get(name, name).removeprefix(UPLOAD_PREFIX)).path
+                ) from error
 
         cells: dict[str, list[ProbeRequest]] = {}
         refused: list[AnswerCell] = []

@@ -226,6 +226,16 @@ def test_the_result_of_a_grid_is_read(open_page: OpenPage, grid_run: Run) -> Non
     assert "No bitext" in _said(page)
 
 
+def test_the_finished_cells_of_a_grid_are_read_while_it_runs(
+    open_page: OpenPage, queue: RunQueue, grid_run: Run
+) -> None:
+    queue.store.change(queue.store.record(grid_run.id), status="running", phase="grid", step=2, total=3)
+    page = open_page(view="probe", run=grid_run.id)
+    next(b for b in page.button if b.label == "Read the finished cells").click().run()
+    assert not page.exception
+    assert "align tr and fi together" in _said(page)
+
+
 def _progress(page: AppTest) -> list[str]:
     return [str(element.proto.text).replace("\\", "") for element in page.get("progress")]
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from advisor.grid import AnswerCell, AnswerGrid, JointAnswer
 from advisor.grid.joint import joint_answer
 from advisor.sample import sample_path
-from advisor.service import RunQueue
+from advisor.service import Limits, RunQueue
 from advisor.service._child import carry_out
 from advisor.service._runs import Job
 from advisor.service._store import read_job
@@ -160,6 +160,8 @@ def test_every_target_can_have_its_own_uploads(queue_of: MakeQueue) -> None:
     preview = client.post("/previews", json=named).json()
     assert preview["cells"] == 3
     assert "No upload is named en-ru.tsv" in preview["refused"][0]
+    bare = named | {"bitext": "upload:{target}", "uploads": {"tr": ids["en-tr.tsv"]}}
+    assert "No upload is named de:" in client.post("/previews", json=bare).json()["refused"][0]
     run_id = client.post("/runs", json=named).json()["id"]
     cells = read_job(queue.store.folder(run_id)).cells
     assert [Path(cell.bitext.partition("+")[2]).read_text() for cell in cells] == ["a\ttr", "a\tde"]
@@ -170,3 +172,10 @@ def test_every_target_can_have_its_own_uploads(queue_of: MakeQueue) -> None:
     shared = client.post("/runs", json=request | {"bitext": ids["en-tr.tsv"]})
     assert shared.status_code == 422
     assert '"uploads": {"en-tr.tsv"' in shared.json()["detail"]
+
+
+def test_a_grid_that_takes_too_long_says_that_its_cells_are_kept(queue_of: MakeQueue) -> None:
+    queue = queue_of("until(folder / 'go on')", Limits(run_minutes=0.001))
+    run = ended(queue, queue.submit(SAMPLE.model_copy(update=TARGETS), "http"))
+    assert run.status == "failed"
+    assert "The cells that were finished are kept." in (run.error or "")
