@@ -99,7 +99,8 @@ def _check_and_start(request: ProbeRequest) -> None:
             "most: about a hundred labelled sentences would do."
         )
     if preview.problem is None:
-        label = "Start the probe" if preview.cells == 1 else f"Start {preview.cells} probes"
+        probes = preview.cells - len(preview.refused)
+        label = "Start the probe" if probes == 1 else f"Start {probes} probes"
         st.button(label, type="primary", on_click=_run.start, args=(request,))
     _run.refusal()
 
@@ -280,7 +281,7 @@ def _what_was_read(preview: Preview) -> None:
     for sentence in preview.refused:
         st.warning(_show.markdown(sentence))
     if preview.cells > 1:
-        st.caption(f"{preview.cells} cells, a probe each; what follows is of the first.")
+        st.caption(f"{preview.cells} cells; what follows is of the first that can be probed.")
     st.subheader("What was read", anchor=False)
     for seen in preview.inputs:
         _input(seen)

@@ -203,6 +203,15 @@ def test_a_grid_is_previewed_and_started(open_page: OpenPage, queue_of: Callable
     assert queue.store.run(_link(page, "run")).kind == "grid"
 
 
+def test_cells_that_cannot_be_probed_are_named_and_not_counted(open_page: OpenPage) -> None:
+    page = open_page(view="probe", model="bundled,no/such model", target="tr,de", task="pos")
+    assert [warning.value.partition(",")[0].replace("\\", "") for warning in page.warning] == [
+        "no/such model"
+    ] * 2
+    assert "4 cells" in _said(page)
+    assert "Start 2 probes" in _buttons(page)
+
+
 def test_the_result_of_a_grid_is_read(open_page: OpenPage, grid_run: Run) -> None:
     page = open_page(view="probe", run=grid_run.id)
     assert "what was finished is kept" in _said(page)
