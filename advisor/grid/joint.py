@@ -19,8 +19,6 @@ from probes.signals import TOTAL, Estimate, TargetCosine
 _FEW_PAIRS = 1000
 _FEW = 5
 """Pairs that a doubt names, the clearest first."""
-_CLOSE = 0.05
-"""Of two cosines, within which a null says as much."""
 _Pair: TypeAlias = frozenset[str]
 _Nets: TypeAlias = Mapping[_Pair, Estimate]
 
@@ -96,7 +94,6 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
     groups = _grouped(trained, net, nets)
     unaligned = tuple(target for target in advices if target not in advised)
     question = next(iter(advices.values())).question
-    nulls = {group: doubt for group in groups if (doubt := _null_doubt(group, rows, objective))}
     return JointAnswer(
         model=question.model,
         source=question.source,
@@ -105,9 +102,8 @@ def joint_answer(advices: Mapping[str, Advice], rows: Sequence[TargetCosine]) ->
         order=_clustered(compared, net),
         groups=groups,
         unaligned=unaligned,
-        text=_text(objective, groups, unaligned, nulls),
+        text=_text(objective, groups, unaligned),
         doubts=(
-            *nulls.values(),
             *_missing(advices, compared),
             *_pulls_apart(trained, objective, nets),
             *_other_losses(trained, objective, nets),
@@ -158,21 +154,8 @@ def _clustered(targets: Sequence[str], net: _Nets) -> tuple[str, ...]:
     return tuple(targets[i] for i in leaves_list(tree))
 
 
-def _text(
-    objective: str,
-    groups: Sequence[tuple[str, ...]],
-    unaligned: Sequence[str],
-    nulls: Collection[tuple[str, ...]],
-) -> str:
-    parts = [
-        f"{_listed(group)} together"
-        + (
-            ", though shuffled pairs agree about as much, so little of it is about the translations"
-            * (group in nulls)
-        )
-        for group in groups
-        if len(group) > 1
-    ]
+def _text(objective: str, groups: Sequence[tuple[str, ...]], unaligned: Sequence[str]) -> str:
+    parts = [f"{_listed(group)} together" for group in groups if len(group) > 1]
     alone = [group[0] for group in groups if len(group) == 1]
     if alone:
         parts.append(f"{_listed(alone)} {'each ' if len(alone) > 1 else ''}alone")
@@ -182,24 +165,6 @@ def _text(
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _null_doubt(group: Sequence[str], rows: Sequence[TargetCosine], objective: str) -> str | None:
-    """That shuffled pairs of a group agree as much, where they do."""
-    told = [
-        (row.net.value, row.null.value)
-        for row in rows
-        if (row.objective, row.block) == (objective, TOTAL) and row.net and row.null
-        if row.first in group and row.second in group
-        if row.net.value is not None and row.null.value is not None
-    ]
-    net, null = (fmean(column) for column in zip(*told, strict=True)) if told else (1.0, 0.0)
-    if null <= net - _CLOSE:
-        return None
-    return (
-        f"On shuffled pairs the gradients of {_listed(group)} agree about as much ({null:.2f} on average, "
-        f"beside {net:.2f}): little of what they share is about the translations."
-    )
 
 
 def _missing(advices: Mapping[str, Advice], compared: Collection[str]) -> Iterator[str]:
