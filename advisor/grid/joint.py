@@ -226,6 +226,13 @@ def _doubts(advices: Mapping[str, Advice], net: _Nets) -> list[str]:
         f"Published gains come from aligning {several[0]} to {several[-1]} languages at once, own ones from "
         "aligning one; no source varies the number alone, so what joining adds is not known.",
     ]
-    if any(row.code == "little-bitext" for advice in advices.values() for row in advice.warnings):
+    codes = {target: {row.code for row in advice.warnings} for target, advice in advices.items()}
+    if any("little-bitext" in of_target for of_target in codes.values()):
         found.append(f"A bitext holds fewer than {_FEW_PAIRS:,} pairs.")
+    if misaligned := [target for target, of_target in codes.items() if "misaligned-bitext" in of_target]:
+        found.insert(
+            0,
+            f"Hardly any translation is found in the bitext of {_listed(misaligned)}: its sides may not "
+            "correspond.",
+        )
     return found

@@ -130,6 +130,8 @@ def _doubts(situation: Situation, support: Support, best: Outlook) -> Iterator[t
             "bundled.",
         )
     if signals is not None:
+        if not situation.untrained:
+            yield from _misaligned(signals)
         yield from _conflict(signals, best)
     for what in support.unseen:
         text = _unknown_encoder(situation) if what == "model" else None
@@ -172,6 +174,20 @@ def _conflict(signals: Signals, best: Outlook) -> Iterator[tuple[str, str]]:
             return
 
 
+def _misaligned(signals: Signals) -> Iterator[tuple[str, str]]:
+    """That the two sides hardly correspond: all that rests on the bitext falls with it."""
+    forward = [row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved]
+    highest, chance = max(
+        ((row.value.value or 0.0, row.chance or 0.0) for row in forward), default=(1.0, 0.0)
+    )
+    if highest < max(5 * chance, 0.05):
+        yield (
+            "misaligned-bitext",
+            f"Even the best layer finds only {100 * highest:.1f} % of the translations: the bitext's sides "
+            "may not correspond, or the encoder does not know the language.",
+        )
+
+
 def _doubts_of_signals(findings: Findings, signals: Signals) -> Iterator[tuple[str, str]]:
     gradients = dict.fromkeys(signal.gradient for signal in LEADING_SIGNALS)
     asked = [[signals.cosine(name, gradient) for gradient in gradients] for name in signals.objectives]
@@ -196,16 +212,6 @@ def _doubts_of_signals(findings: Findings, signals: Signals) -> Iterator[tuple[s
         yield (
             "little-bitext",
             f"Only {pairs} sentence pairs: published alignment used {10 * _LITTLE_BITEXT:,} and more.",
-        )
-    forward = [row for row in signals.distances if row.measure == "retrieval-forward" and row.value.resolved]
-    highest, chance = max(
-        ((row.value.value or 0.0, row.chance or 0.0) for row in forward), default=(1.0, 0.0)
-    )
-    if highest < max(5 * chance, 0.05):
-        yield (
-            "misaligned-bitext",
-            f"Even the best layer finds only {100 * highest:.1f} % of the translations: the bitext's sides "
-            "may not correspond, or the encoder does not know the language.",
         )
     if not signals.model.mlm_head:
         yield (

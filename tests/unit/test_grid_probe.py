@@ -39,7 +39,7 @@ from probes.errors import InputError, RunError
 from probes.gradients.between import Pulls
 from probes.material.inputs import Inputs, read_inputs
 from probes.request import ProbeRequest
-from probes.signals import TOTAL, Estimate, Signals, TargetCosine
+from probes.signals import TOTAL, Estimate, Note, Signals, TargetCosine
 from tests.conftest import Checkpoint
 from tests.factories import make_advice, make_open, make_signals
 
@@ -361,6 +361,16 @@ def test_shuffled_bitext_says_nothing_of_joining() -> None:
     assert joint is not None
     assert joint.text == "Judged by token-contrastive, align tr and fi each alone."
     assert "could not be told from noise" in joint.doubts[0]
+
+
+def test_bitexts_that_hold_no_translations_are_named_first() -> None:
+    note = Note(code="misaligned-bitext", text="Even the best layer finds only 1.0 % of the translations.")
+    advices = {"tr": make_advice(), "fi": make_advice(warnings=(note,))}
+    joint = joint_answer(advices, [cosine("tr", "fi", 0.9)])
+    assert joint is not None
+    assert joint.doubts[0] == (
+        "Hardly any translation is found in the bitext of fi: its sides may not correspond."
+    )
 
 
 def test_what_shuffled_pairs_agree_in_is_taken_out_and_decides_nothing() -> None:
