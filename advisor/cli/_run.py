@@ -179,7 +179,8 @@ def probe_many(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("accelerate launch shares out one question: start several without it, by --jobs.")
     settle_libraries()
-    cells = [anchored(cell, model=dask is not None) for cell in cells]
+    if dask:  # whose workers may be in another folder
+        cells = [anchored(cell) for cell in cells]
     found: list[AnswerCell] = []
 
     def told(cell: AnswerCell) -> None:

@@ -130,16 +130,10 @@ def _shared_by(requests: Sequence[ProbeRequest], first: ProbeRequest) -> "Target
     return TargetProbes(first, several=len(requests) > 1)
 
 
-def anchored(request: ProbeRequest, *, model: bool = False) -> ProbeRequest:
-    """The request with absolute paths, so that it is the same wherever it is worked on.
-
-    Args:
-        model: whether the model's, too; it names its row of the table.
-    """
-    anchors = {"train": anchor_data, "target_labels": anchor_data, "dictionary": anchor_data}
-    anchors |= {"bitext": anchor_bitext, "word_links": anchor_bitext} | (
-        {"model": anchor_model} if model else {}
-    )
+def anchored(request: ProbeRequest) -> ProbeRequest:
+    """The request with absolute paths, so that it is the same wherever it is worked on."""
+    anchors = {"model": anchor_model, "train": anchor_data, "bitext": anchor_bitext}
+    anchors |= {"target_labels": anchor_data, "dictionary": anchor_data, "word_links": anchor_bitext}
     given = {name: value for name in anchors if (value := getattr(request, name))}
     return request.model_copy(
         update={
