@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -244,11 +243,9 @@ def _lost(request: ProbeRequest) -> AnswerCell:
     )
 
 
-_one_at_a_time = Lock()
-"""A Dask worker may have several threads, and the random state is the process's."""
-
-
 def _share(numbered: Sequence[tuple[int, ProbeRequest]], out: Path) -> list[tuple[int, AnswerCell]]:
-    with _one_at_a_time:
+    from advisor.study import one_at_a_time
+
+    with one_at_a_time:
         cells = probe_cells([request for _, request in numbered], out)
         return [(i, cell) for (i, _), cell in zip(numbered, cells, strict=True)]

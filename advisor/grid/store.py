@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from advisor.recipe import recipe_files
 from advisor.recommend import recommend
 from advisor.report import Report, rescued
 from probes.errors import InputError, RunError
+from probes.machine.versions import library_versions
 from probes.request import ProbeRequest
 from probes.schema import Frozen
 from probes.signals import DataFacts, Signals
@@ -52,13 +52,7 @@ def write_cell(folder: Path, report: Report, pulls: "Pulls", request: ProbeReque
     """Write a cell's report, all or nothing; says why that could not be done, and where it is instead."""
     assert report.signals is not None
     sketches = pulls.to_bytes()
-    record = _CellRecord(
-        request=request,
-        version=_version(),
-        weights=_weights_of(request.model),
-        signals=_sha256(report.signals.model_dump_json().encode()),
-        pulls=_sha256(sketches),
-    )
+    record = _record_of(request, report.signals, sketches)
     extra: dict[str, str | bytes | None] = {**recipe_files(report.advice, request)}
     extra |= {_PULLS: sketches, _RECORD: record.model_dump_json()}
     return _written(lambda place: report.write(place, extra), folder)
@@ -74,26 +68,36 @@ def kept_cell(
     Returns:
         The report, and the sentence that says why its files could not be renewed; None if there is none.
     """
+    signals = _kept_signals(folder, request)
+    if signals is None or signals.data != data:
+        return None
+    report = Report(recommend(signals, min_gain=request.min_gain), signals)
+    with suppress(InputError, OSError):
+        before = Advice.load(folder / "advice.json")
+        if _timeless(before) == _timeless(report.advice):
+            return Report(before, signals), None
+    extra = {**recipe_files(report.advice, request)}
+    return report, _written(lambda place: report.write(place, extra), folder)
+
+
+def _kept_signals(folder: Path, request: ProbeRequest) -> Signals | None:
+    """What was measured, if it is all there and still of the same request, weights and version."""
     with suppress(InputError, OSError, ValueError):
-        record = _CellRecord.model_validate_json((folder / _RECORD).read_text("utf-8"))
         signals = Signals.load(folder / "signals.json")
-        now = _CellRecord(
-            request=request,
-            version=_version(),
-            weights=_weights_of(request.model),
-            signals=_sha256(signals.model_dump_json().encode()),
-            pulls=_sha256((folder / _PULLS).read_bytes()),
-        )
-        if record != now or signals.data != data:
-            return None
-        report = Report(recommend(signals, min_gain=request.min_gain), signals)
-        with suppress(InputError, OSError):
-            before = Advice.load(folder / "advice.json")
-            if _timeless(before) == _timeless(report.advice):
-                return Report(before, signals), None
-        extra = {**recipe_files(report.advice, request)}
-        return report, _written(lambda place: report.write(place, extra), folder)
+        now = _record_of(request, signals, (folder / _PULLS).read_bytes())
+        if _CellRecord.model_validate_json((folder / _RECORD).read_text("utf-8")) == now:
+            return signals
     return None
+
+
+def _record_of(request: ProbeRequest, signals: Signals, pulls: bytes) -> _CellRecord:
+    return _CellRecord(
+        request=request,
+        version=library_versions()["alignment-advisor"],
+        weights=_weights_of(request.model),
+        signals=_sha256(signals.model_dump_json().encode()),
+        pulls=_sha256(pulls),
+    )
 
 
 def _timeless(advice: Advice) -> Advice:
@@ -136,13 +140,6 @@ def _weights_of(model: str) -> str:
         if isinstance(cached, str):
             return Path(cached).parent.name
     return ""
-
-
-def _version() -> str:
-    try:
-        return version("alignment-advisor")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _sha256(content: bytes) -> str:

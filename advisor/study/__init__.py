@@ -15,7 +15,7 @@ from advisor.study._record import Record, Records, archive_study, read_record, r
 from advisor.study._run_once import precision_on, training_on
 from advisor.study._runner import run_study
 from advisor.study._status import overview, study_status
-from advisor.study._workers import Workers, joblib_backend
+from advisor.study._workers import Workers, joblib_backend, one_at_a_time
 from advisor.study.trial.result import OptionResult, TrialResult, summarise
 from advisor.study.trial.run import DEFAULT_OPTIONS, ConsoleWatcher, Watcher, run_trial
 
@@ -33,6 +33,7 @@ __all__ = [
     "curve_of",
     "example_plan",
     "joblib_backend",
+    "one_at_a_time",
     "overview",
     "pack_study",
     "precision_on",

@@ -85,7 +85,7 @@ class Lost:
     key: str
 
 
-_one_at_a_time = Lock()
+one_at_a_time = Lock()
 """A Dask worker may have several threads, and the random state is the process's."""
 
 
@@ -95,7 +95,7 @@ def execute(key: str, step: Step, workers: Workers) -> Ended:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    with _one_at_a_time:
+    with one_at_a_time:
         before = torch.get_num_threads()
         torch.set_num_threads(workers.threads)
         try:
